@@ -1,0 +1,3 @@
+//! `firsthand.toml` → the typed, validated configuration of this machine.
+
+pub mod secret;

@@ -1,0 +1,178 @@
+//! What goes out: one file per outbound service, and the table of them.
+//!
+//! A destination does no I/O and knows no clock: disclosures in, parcels out; answers in, verdicts out. It can encode nothing but
+//! [`Disclosure`]s. Adding one is a file here, a row in [`DESTINATIONS`], and golden files; see CONTRIBUTING.md.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+
+use crate::{event::Offset, privacy::disclose::Disclosure};
+
+/// An outbound service: how clean events are put into its words, and what its answers mean.
+pub trait Destination: Send + Sync {
+    /// The `type` that documents name it by.
+    fn name(&self) -> &'static str;
+    /// How much one parcel may carry, and how old an event may get before the receiver would refuse it.
+    fn limits(&self) -> BatchLimits;
+    /// Puts a batch into parcels. Every disclosure is in exactly one parcel.
+    fn encode(&self, batch: &[Disclosure]) -> Vec<Parcel>;
+    /// Says what the answer means for each event of the parcel, in the order of `parcel.events`.
+    fn judge(&self, parcel: &Parcel, answer: &Answer) -> Vec<Verdict>;
+}
+
+/// One destination type: a row of the table.
+pub struct DestinationType {
+    /// The `type` in a destination document.
+    pub name: &'static str,
+    /// Whether the vendor uses the data for itself; then the basis `exempt_measurement` is refused (DESIGN §5.1).
+    pub vendor_reuses_data: bool,
+    /// Reads the document's `settings` table.
+    pub open: fn(&toml::Table) -> Result<Box<dyn Destination>, SettingsError>,
+}
+
+/// Every destination there is.
+pub const DESTINATIONS: &[DestinationType] = &[];
+
+/// A `settings` table that a destination cannot work with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("settings.{key}: {reason}{}", fix.as_ref().map(|fix| format!(" ({fix})")).unwrap_or_default())]
+pub struct SettingsError {
+    /// Which key.
+    pub key: String,
+    /// What is wrong with it.
+    pub reason: String,
+    /// What to write instead.
+    pub fix: Option<String>,
+}
+
+/// How much one parcel may carry.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchLimits {
+    /// Events in one parcel.
+    pub events: usize,
+    /// Bytes of the parcel's body.
+    pub bytes: usize,
+    /// Older events end as `expired` here.
+    pub oldest: Duration,
+    /// Which events may share a parcel.
+    pub group_by: GroupBy,
+}
+
+/// Which events may share a parcel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupBy {
+    /// Any.
+    None,
+    /// One visitor's only.
+    Visitor,
+    /// One event per parcel.
+    Event,
+}
+
+/// One request, file write or publish: the unit of attempt, answer and ledger row.
+pub struct Parcel {
+    /// How it travels.
+    pub via: Via,
+    /// What travels.
+    pub body: Bytes,
+    /// Which events it carries, in order.
+    pub events: Vec<Offset>,
+    /// How many fields of its events could not be said in the receiver's words.
+    pub unsaid: usize,
+}
+
+/// How a parcel travels: a closed list, one carrier each in `delivery/carrier/`.
+pub enum Via {
+    /// An HTTP POST.
+    Http(HttpCall),
+    /// Lines appended to a rotating file.
+    File(FileAppend),
+}
+
+/// An HTTP POST, but for what only the moment of the attempt can say (the signature's time).
+pub struct HttpCall {
+    /// Where to.
+    pub url: String,
+    /// Headers from the destination's own list; nothing of a visitor's request is ever among them.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Signed per attempt, where the receiver wants it.
+    pub signing: Option<Signing>,
+}
+
+/// How a request is signed at the moment of its attempt.
+pub enum Signing {
+    /// Standard Webhooks 1.0.0, symmetric: `webhook-id`, `webhook-timestamp`, `webhook-signature: v1,<base64>`.
+    StandardWebhooks {
+        /// Stable across retries: the receiver's idempotency key.
+        message_id: String,
+        /// The HMAC-SHA256 keys, newest first; during a rotation there are two.
+        keys: Vec<crate::config::secret::Secret>,
+    },
+}
+
+/// Lines appended to a file that rotates.
+pub struct FileAppend {
+    /// The directory, relative to the data directory or absolute.
+    pub directory: std::path::PathBuf,
+    /// A file is closed and renamed when it has grown to this many bytes.
+    pub rotate_bytes: u64,
+    /// How many closed files are kept.
+    pub keep: usize,
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// An HTTP answer. The body is cut at a bound and may hold anything: it is read by `judge` and shown to nobody.
+    Http {
+        /// The status code.
+        status: u16,
+        /// `Retry-After`, as a span from now.
+        retry_after: Option<Duration>,
+        /// The first 64 KiB of the body.
+        body: Bytes,
+    },
+    /// The lines are on disk.
+    Written,
+    /// No answer came.
+    Failed(Failure),
+}
+
+/// Why no answer came. Never carries a library's message, which could quote an address or a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The name did not resolve, or the connection was refused or cut.
+    Connect,
+    /// No answer in time.
+    Timeout,
+    /// The receiver's certificate is not to be trusted.
+    Tls,
+    /// The answer was no HTTP.
+    Garbage,
+    /// The file or its directory could not be written.
+    Disk,
+}
+
+/// What an answer means for one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is there.
+    Accepted {
+        /// Whether the answer proves it; GA4 answers 2xx to everything.
+        proven: bool,
+    },
+    /// The receiver said yes and meant no.
+    DroppedByReceiver,
+    /// The receiver refuses it: alone, it is parked; in company, the batch is bisected.
+    Rejected {
+        /// Why, in our words.
+        reason: &'static str,
+    },
+    /// Not now.
+    Retry {
+        /// The receiver's own wish.
+        after: Option<Duration>,
+    },
+}

@@ -1,0 +1,70 @@
+//! Sites, destinations and policies: versioned documents in the store (DESIGN §7), and the compiled form that the line reads.
+//! Every change is a version with author, reason and difference, and goes through one function, [`store::DocumentStore::apply`].
+
+pub mod site;
+
+pub use site::Site;
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{
+    event::{DestinationNumber, Purposes, SiteNumber},
+    privacy::transform::Transform,
+};
+
+/// All documents in force, compiled. Replaced as a whole when one changes.
+#[derive(Default)]
+pub struct Documents {
+    /// Every site.
+    pub sites: Vec<Arc<Site>>,
+    /// Every destination.
+    pub destinations: Vec<Arc<Destination>>,
+    /// Sites by host name (lower case, without port), longest prefix first.
+    pub by_host: HashMap<String, Vec<Arc<Site>>>,
+}
+
+impl Documents {
+    /// The site that a request to `host` and `path` is for, and the path below its prefix.
+    #[must_use]
+    pub fn site_of<'p>(&self, host: &str, path: &'p str) -> Option<(&Arc<Site>, &'p str)> {
+        self.by_host.get(host)?.iter().find_map(|site| {
+            let below = path.strip_prefix(site.prefix.as_str())?;
+            below.starts_with('/').then_some((site, below))
+        })
+    }
+
+    /// The site of that number.
+    #[must_use]
+    pub fn site(&self, number: SiteNumber) -> Option<&Arc<Site>> {
+        self.sites.iter().find(|site| site.number == number)
+    }
+}
+
+/// A destination document, compiled.
+pub struct Destination {
+    /// Its number, never reused.
+    pub number: DestinationNumber,
+    /// Its name in documents, metrics and ledger pages.
+    pub name: String,
+    /// Which row of `destination::DESTINATIONS` it is.
+    pub kind: &'static str,
+    /// Which sites' events it gets.
+    pub sites: Vec<SiteNumber>,
+    /// Whether events may go to it at all.
+    pub basis: Basis,
+    /// How much of them it may see.
+    pub transform: Transform,
+    /// Whether its courier rests; its events wait, and expire.
+    pub paused: bool,
+    /// The settings that `destination::DestinationType::open` reads.
+    pub settings: toml::Table,
+}
+
+/// On what ground events may go to a destination (DESIGN §5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// Audience measurement for the site's own account: also for visitors who have not chosen.
+    ExemptMeasurement,
+    /// These purposes, all of them, consented to.
+    Consent(Purposes),
+}

@@ -1,0 +1,86 @@
+//! A site: where its beacons arrive, which pages may send them, and which policy cleans them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    event::{PolicyVersion, Purposes, SiteNumber},
+    privacy::transform::Transform,
+    protocol::inbound::CookieNames,
+};
+
+/// A site document, compiled.
+pub struct Site {
+    /// Its number, never reused.
+    pub number: SiteNumber,
+    /// Its name in documents, metrics and pages.
+    pub name: String,
+    /// The hosts that its beacons arrive at: lower case, without port.
+    pub hosts: Vec<String>,
+    /// The neutral path in front of every route, made per installation: `/keso`.
+    pub prefix: String,
+    /// The script's name below the prefix, with `.js`: `core.js`.
+    pub script: String,
+    /// The global name under which the snippet's functions are on the page.
+    pub global: String,
+    /// The pages' origins, exact (`https://www.shop.example`). A request of another origin is refused.
+    pub origins: BTreeSet<String>,
+    /// Where its day begins and ends.
+    pub time_zone: TimeZone,
+    /// The two cookies that are ours.
+    pub cookies: CookieNames,
+    /// What may be kept and seen of its events.
+    pub policy: Arc<Policy>,
+    /// The most that any destination may get, per state of the visitor.
+    pub ceilings: Ceilings,
+}
+
+/// A policy document: what a site allows beside the built-in fields.
+#[derive(Debug)]
+pub struct Policy {
+    /// Its name.
+    pub name: String,
+    /// Its version; every record names it.
+    pub version: PolicyVersion,
+    /// Own event names that may be kept; others become `custom`.
+    pub events: BTreeSet<String>,
+    /// Own properties that may be kept, and as what.
+    pub properties: BTreeMap<String, PropertyKind>,
+}
+
+/// As what a property may be kept; a value of another kind is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PropertyKind {
+    /// True or false.
+    Flag,
+    /// A finite number.
+    Number,
+    /// A short word from a closed alphabet (`[A-Za-z0-9 _.-]`, at most 64), and nothing that a detector knows.
+    Word,
+}
+
+/// The most that any entitled destination may get of an event, per state of its visitor; `None`: no destination may have it.
+#[derive(Debug, Default)]
+pub struct Ceilings {
+    /// The visitor has not chosen.
+    pub unknown: Option<Transform>,
+    /// The visitor granted the purposes whose bits are the index.
+    pub granted: [Option<Transform>; 8],
+    /// A held copy, after a grant of those purposes: consent-basis destinations only.
+    pub held: [Option<Transform>; 8],
+}
+
+impl Ceilings {
+    /// The ceiling for a granted event.
+    #[must_use]
+    pub fn of_granted(&self, purposes: Purposes, held: bool) -> Option<Transform> {
+        let table = if held { &self.held } else { &self.granted };
+        table.get(usize::from(purposes.bits())).copied().flatten()
+    }
+}

@@ -1,0 +1,25 @@
+//! Firsthand: a server-side first-party tracking proxy.
+//!
+//! ```text
+//!            one request, synchronous until append                               one courier per destination, at its own pace
+//! ┌───────┐ ┌──────┐ ┌───────┐ ┌──────┐ ┌─────────┐ ┌──────┐    ┌──────┐ ┌────────┐ ┌──────┐ ┌────┐ ┌─────┐ ┌──────┐
+//! │receive│→│decode│→│consent│→│enrich│→│anonymise│→│append│ ⇒  │ read │→│disclose│→│encode│→│send│→│judge│→│settle│
+//! └───────┘ └──────┘ └───────┘ └──────┘ └─────────┘ └──────┘    └──────┘ └────────┘ └──────┘ └────┘ └─────┘ └──────┘
+//!  server/  protocol/ └──────── privacy/ ────────┘  event_log/  event_log privacy/   destination/ delivery/  └ destination/, delivery/
+//! ```
+//! Modules are declared in the order of the line. ARCHITECTURE.md has the invariants and a walkthrough.
+
+pub mod console;
+pub mod destination;
+pub mod event_log;
+pub mod privacy;
+pub mod protocol;
+pub mod server;
+
+pub mod clock;
+pub mod config;
+pub mod documents;
+pub mod event;
+pub mod metrics;
+pub mod state;
+pub mod supervise;

@@ -1,0 +1,92 @@
+//! What a beacon said, before anyone has decided anything: every value that could tell something about a person is sealed.
+//! Protocols build these; only the next stages of `crate::privacy` can read them.
+
+use std::{borrow::Cow, net::IpAddr};
+
+use super::{consent::ConsentSignal, personal::Personal};
+use crate::clock::Timestamp;
+
+/// A piece of request text: borrowed from the body where it needed no unescaping.
+pub type Text<'a> = Personal<Cow<'a, str>>;
+
+/// One event as its sender said it.
+#[derive(Default)]
+pub struct RawEvent<'a> {
+    /// The event's name in canonical words (`page_view`, GA4's recommended names, else the sender's own).
+    pub name: Option<Text<'a>>,
+    /// The sender's own id of this event, for recognising a retry.
+    pub client_id: Option<Text<'a>>,
+    /// When it happened, by our clock: the protocol has taken the sender's clock skew out. `None`: the time of receipt.
+    pub time: Option<Timestamp>,
+    /// The page's address as the browser has it.
+    pub page_url: Option<Text<'a>>,
+    /// The page's title.
+    pub page_title: Option<Text<'a>>,
+    /// The referring address.
+    pub referrer: Option<Text<'a>>,
+    /// Amount of money, with `currency`.
+    pub value: Option<Personal<f64>>,
+    /// ISO 4217 code.
+    pub currency: Option<Text<'a>>,
+    /// The shop's order id.
+    pub transaction: Option<Text<'a>>,
+    /// The id under which the site knows the person, as claimed by the browser.
+    pub user_id: Option<Text<'a>>,
+    /// The browser's language, as said in the body.
+    pub language: Option<Text<'a>>,
+    /// Width of the screen or window in CSS pixels.
+    pub screen_width: Option<Personal<u32>>,
+    /// The sender's own properties, a flat map, in its order.
+    pub properties: Vec<(Text<'a>, Personal<PropertyValue<'a>>)>,
+    /// How many fields the protocol does not know; they are dropped, and counted.
+    pub unknown_fields: usize,
+    /// A copy that the page held in memory until the visitor chose (DESIGN §5.1): for consent-basis destinations only.
+    pub held: bool,
+}
+
+/// A flat property's value.
+pub enum PropertyValue<'a> {
+    /// True or false.
+    Flag(bool),
+    /// A number.
+    Number(f64),
+    /// A piece of text.
+    Text(Cow<'a, str>),
+}
+
+/// What the connection and the headers say of the visitor, shared by all events of one request.
+pub struct Arrival<'a> {
+    /// The believed client address; `server/client_address.rs` alone decides it.
+    pub address: &'a Personal<ClientAddress>,
+    /// The `User-Agent` header.
+    pub user_agent: Option<Text<'a>>,
+    /// The `Accept-Language` header.
+    pub accept_language: Option<Text<'a>>,
+    /// The value of this site's own visitor cookie.
+    pub visitor_cookie: Option<Text<'a>>,
+    /// Whether this site's own opt-out cookie came along.
+    pub opted_out: bool,
+    /// `Sec-GPC: 1`.
+    pub global_privacy_control: bool,
+    /// `DNT: 1`.
+    pub do_not_track: bool,
+    /// What the body says of the visitor's choice.
+    pub signal: ConsentSignal,
+    /// When the request came in.
+    pub received: Timestamp,
+}
+
+/// The address of the visitor's terminal. It can be made by anyone and read only here, and is never written anywhere.
+pub struct ClientAddress(IpAddr);
+
+impl ClientAddress {
+    /// Takes an address; an IPv4 address in IPv6 clothing (`::ffff:192.0.2.1`) becomes the IPv4 address that it is.
+    #[must_use]
+    pub const fn new(address: IpAddr) -> Self {
+        Self(address.to_canonical())
+    }
+
+    pub(in crate::privacy) const fn ip(&self) -> IpAddr {
+        self.0
+    }
+}

@@ -1,0 +1,121 @@
+//! What comes in: one file per inbound protocol, and the table of them.
+//!
+//! A protocol is a pure decoder: bytes in, sealed values out; it does no I/O, keeps nothing, and is bounded. Adding one is a file here,
+//! a row in [`PROTOCOLS`], and golden files; see CONTRIBUTING.md.
+
+pub mod inbound;
+
+use std::{borrow::Cow, time::Duration};
+
+use http::{HeaderName, Method, StatusCode};
+
+use self::inbound::Inbound;
+use crate::{
+    clock::Timestamp,
+    documents::Site,
+    privacy::{consent::ConsentSignal, raw::RawEvent, refusal::Refusal},
+};
+
+/// An inbound protocol: how one family of trackers talks.
+pub trait Protocol: Send + Sync {
+    /// Its name in counters, goldens and documents.
+    fn name(&self) -> &'static str;
+    /// The routes that it answers, below the site's prefix.
+    fn routes(&self) -> &'static [Route];
+    /// Reads a request of one of its `Collect` routes. `now` is the time of receipt.
+    fn decode<'a>(&self, request: &'a Inbound, now: Timestamp) -> Decoded<'a>;
+    /// The answer that this vendor's library expects.
+    fn reply(&self, hints: &ReplyHints, outcome: &Outcome) -> Reply;
+}
+
+/// Every protocol there is.
+pub const PROTOCOLS: &[&dyn Protocol] = &[];
+
+/// One route of a protocol, below the site's prefix.
+pub struct Route {
+    /// The method; `OPTIONS` is answered for every route by the server.
+    pub method: Method,
+    /// The path after the prefix, with its leading slash.
+    pub path: &'static str,
+    /// What it does.
+    pub action: Action,
+}
+
+/// What a route does.
+pub enum Action {
+    /// Takes events in.
+    Collect,
+    /// Answers from the site's document alone (settings and flags stubs).
+    Serve(fn(&Site, &Inbound) -> Reply),
+}
+
+/// What a request held.
+#[derive(Default)]
+pub struct Decoded<'a> {
+    /// The events that could be read.
+    pub events: Vec<RawEvent<'a>>,
+    /// Those that could not, by their place in the batch. A body that is unreadable as a whole is `bad[0]` with no events.
+    pub bad: Vec<(usize, DecodeError)>,
+    /// What the body says of the visitor's choice; for the whole request.
+    pub signal: ConsentSignal,
+    /// What `reply` needs to know of the request; never personal.
+    pub hints: ReplyHints,
+}
+
+/// What `reply` needs to know of the request: parsed, never personal.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReplyHints {
+    /// How many events the request carried, readable or not.
+    pub events: usize,
+}
+
+/// Why a body or one event of it could not be read: a constant and a place, never the input's text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecodeError {
+    /// What is wrong.
+    pub reason: &'static str,
+    /// Where, in bytes from the start of the body.
+    pub byte: Option<usize>,
+}
+
+/// What became of a request's events.
+#[derive(Default)]
+pub struct Outcome {
+    /// How many are durable now (or were before, for a retry).
+    pub stored: usize,
+    /// How many were refused, and why.
+    pub refused: Vec<Refusal>,
+    /// Those that could not be read.
+    pub bad: Vec<(usize, DecodeError)>,
+    /// Nothing was kept: come back later.
+    pub unavailable: Option<Duration>,
+}
+
+/// An answer to a browser or a library.
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// Headers beside those that the server sets on every reply.
+    pub headers: Vec<(HeaderName, Cow<'static, str>)>,
+    /// The body; empty for most.
+    pub body: Cow<'static, [u8]>,
+}
+
+impl Reply {
+    /// A reply with a status and nothing else.
+    #[must_use]
+    pub const fn status(status: StatusCode) -> Self {
+        Self { status, headers: Vec::new(), body: Cow::Borrowed(&[]) }
+    }
+
+    /// A short plain-text reply: what is wrong, in a sentence of ours.
+    #[must_use]
+    pub fn text(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
+        let body = match text.into() {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        };
+        let headers = vec![(http::header::CONTENT_TYPE, Cow::Borrowed("text/plain; charset=utf-8"))];
+        Self { status, headers, body }
+    }
+}

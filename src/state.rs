@@ -1,0 +1,142 @@
+//! `state.db`: the small state beside the event log (SQLite). Documents, consumer state, ledger, counters, purge set, persistent keys.
+//! Nothing in it is on the path of an acknowledgement, but for an objection's row in the purge set.
+
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use rusqlite::Connection;
+
+/// How long a writer waits for another process (the CLI beside a running server) before it gives up.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Each entry brings the schema from its index to the next; never edited once released.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE site_numbers (number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE);
+    CREATE TABLE destination_numbers (number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE);
+    CREATE TABLE document_versions (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,
+        body TEXT, author TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL, UNIQUE (kind, name, version));
+    CREATE TABLE counters (
+        site INTEGER NOT NULL, day INTEGER NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL,
+        PRIMARY KEY (site, day, reason)) WITHOUT ROWID;
+    CREATE TABLE epoch_starts (
+        site INTEGER NOT NULL, epoch INTEGER NOT NULL, starts INTEGER NOT NULL, PRIMARY KEY (site, epoch)) WITHOUT ROWID;
+    CREATE TABLE site_keys (site INTEGER PRIMARY KEY, key BLOB NOT NULL);
+    CREATE TABLE destination_keys (destination INTEGER PRIMARY KEY, key BLOB NOT NULL);
+    CREATE TABLE purge_set (
+        site INTEGER NOT NULL, epoch INTEGER NOT NULL, token BLOB NOT NULL, PRIMARY KEY (site, epoch, token)) WITHOUT ROWID;
+    CREATE TABLE consumers (destination INTEGER PRIMARY KEY, low_water INTEGER NOT NULL, head INTEGER NOT NULL);
+    CREATE TABLE consumer_open (
+        destination INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, why TEXT NOT NULL, until INTEGER,
+        PRIMARY KEY (destination, first)) WITHOUT ROWID;
+    CREATE TABLE ledger_parcels (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, destination INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+        offsets TEXT NOT NULL, count INTEGER NOT NULL, state TEXT NOT NULL, status TEXT NOT NULL, attempt INTEGER NOT NULL,
+        policy_version INTEGER NOT NULL, at INTEGER NOT NULL);
+    CREATE INDEX ledger_parcels_by_offset ON ledger_parcels (destination, first, last);
+    CREATE TABLE ledger_ranges (
+        destination INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL, state TEXT NOT NULL,
+        rule TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (destination, first)) WITHOUT ROWID;
+    CREATE TABLE ledger_counts (
+        destination INTEGER NOT NULL, day INTEGER NOT NULL, state TEXT NOT NULL, rule TEXT NOT NULL, count INTEGER NOT NULL,
+        PRIMARY KEY (destination, day, state, rule)) WITHOUT ROWID;
+    CREATE TABLE parked (
+        destination INTEGER NOT NULL, record INTEGER NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL,
+        PRIMARY KEY (destination, record)) WITHOUT ROWID;
+"];
+
+/// The open database. One connection, one user at a time; every use is short.
+pub struct StateDb {
+    connection: Mutex<Connection>,
+}
+
+/// The database could not be opened, read or written. Carries SQLite's own words, which name tables and never values.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Opening or migrating failed.
+    #[error("{file}: {reason}")]
+    Open {
+        /// Which file.
+        file: String,
+        /// SQLite's reason.
+        reason: rusqlite::Error,
+    },
+    /// Written by a newer program.
+    #[error("{file} has schema {found}, this program knows {known}: start the program that wrote it, or a newer one")]
+    Newer {
+        /// Which file.
+        file: String,
+        /// The schema found.
+        found: usize,
+        /// The newest schema known.
+        known: usize,
+    },
+    /// A read or write failed.
+    #[error("state.db: {0}")]
+    Use(#[from] rusqlite::Error),
+}
+
+impl StateDb {
+    /// Opens the file, creating and migrating it as needed.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or a newer program wrote it.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let connection = open_database(path, MIGRATIONS)?;
+        Ok(Self { connection: Mutex::new(connection) })
+    }
+
+    /// Uses the connection. Blocks: call it through `Supervisor::blocking` from async code.
+    ///
+    /// # Errors
+    /// What the work returns.
+    pub fn with<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        // A poisoned lock means that a panic unwound through an open transaction, which SQLite rolled back: the connection is sound.
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(work(&mut connection)?)
+    }
+}
+
+/// Opens a SQLite file in WAL mode with full durability and brings its schema up to date.
+///
+/// # Errors
+/// When it cannot be opened, or a newer program wrote it.
+pub fn open_database(path: &Path, migrations: &[&str]) -> Result<Connection, StoreError> {
+    let file = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let failed = |reason| StoreError::Open { file: file.clone(), reason };
+    let mut connection = Connection::open(path).map_err(failed)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+    connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+    connection.pragma_update(None, "secure_delete", "ON").map_err(failed)?;
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(failed)?;
+    let found = transaction.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0)).map_err(failed)?;
+    let found = found as usize;
+    if found > migrations.len() {
+        return Err(StoreError::Newer { file, found, known: migrations.len() });
+    }
+    for step in &migrations[found..] {
+        transaction.execute_batch(step).map_err(failed)?;
+    }
+    transaction.pragma_update(None, "user_version", migrations.len() as u32).map_err(failed)?;
+    transaction.commit().map_err(failed)?;
+    Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opens_twice_and_refuses_a_newer_file() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("state.db");
+        drop(StateDb::open(&path).expect("a new file opens"));
+        drop(StateDb::open(&path).expect("an existing file opens"));
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+        assert!(matches!(StateDb::open(&path), Err(StoreError::Newer { found: 99, .. })));
+    }
+}
