@@ -18,6 +18,7 @@ pub mod server;
 
 pub mod clock;
 pub mod config;
+pub mod demonstration;
 pub mod documents;
 pub mod event;
 pub mod metrics;
