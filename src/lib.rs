@@ -11,6 +11,7 @@
 
 pub mod console;
 pub mod destination;
+pub mod delivery;
 pub mod event_log;
 pub mod privacy;
 pub mod protocol;

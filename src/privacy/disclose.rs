@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::{clock::Timestamp, event::Offset};
+use crate::{clock::Timestamp, event::{Offset, PolicyVersion}};
 
 /// What one destination may see of one event. Serialises to the fields that leave, and to nothing else.
 #[derive(Serialize)]
@@ -14,6 +14,9 @@ pub struct Disclosure {
     lane: u64,
     #[serde(skip)]
     received: Timestamp,
+    event_id: String,
+    time: String,
+    policy_version: PolicyVersion,
 }
 
 impl Disclosure {
@@ -33,6 +36,30 @@ impl Disclosure {
     #[must_use]
     pub const fn received(&self) -> Timestamp {
         self.received
+    }
+
+    /// The policy version that it was made under.
+    #[must_use]
+    pub const fn policy(&self) -> PolicyVersion {
+        self.policy_version
+    }
+
+    /// The event id that leaves.
+    #[must_use]
+    pub fn event_id(&self) -> &str {
+        &self.event_id
+    }
+
+    /// The time that leaves, RFC 3339.
+    #[must_use]
+    pub fn time(&self) -> &str {
+        &self.time
+    }
+
+    /// A disclosure for tests of what comes after.
+    #[cfg(test)]
+    pub(crate) fn sample(offset: Offset, lane: u64, received: Timestamp) -> Self {
+        Self { offset, lane, received, event_id: format!("00000000-0000-8000-8000-{:012x}", offset.0), time: received.rfc3339(), policy_version: PolicyVersion(1) }
     }
 }
 
@@ -63,7 +90,7 @@ impl Withheld {
 /// What became of one record for one destination.
 pub enum Disclosed {
     /// It may see this.
-    Disclosure(Disclosure),
+    Disclosure(Box<Disclosure>),
     /// The record is of a site that this destination does not serve: no ledger entry.
     NotAddressed,
     /// It may not have it.
