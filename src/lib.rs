@@ -10,8 +10,8 @@
 //! Modules are declared in the order of the line. ARCHITECTURE.md has the invariants and a walkthrough.
 
 pub mod console;
-pub mod destination;
 pub mod delivery;
+pub mod destination;
 pub mod event_log;
 pub mod privacy;
 pub mod protocol;
@@ -19,7 +19,11 @@ pub mod server;
 
 pub mod clock;
 pub mod config;
+pub mod counters;
+pub mod demonstration;
 pub mod documents;
+pub mod pipeline;
+
 pub mod event;
 pub mod metrics;
 pub mod state;

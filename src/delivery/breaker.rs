@@ -28,9 +28,14 @@ pub struct Breaker {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Circuit {
     Closed,
-    Open { until: Instant, refused: bool },
+    Open {
+        until: Instant,
+        refused: bool,
+    },
     /// One attempt is under way that decides.
-    Probing { refused: bool },
+    Probing {
+        refused: bool,
+    },
 }
 
 /// What a lane that wants to try is told.

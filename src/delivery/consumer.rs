@@ -67,9 +67,8 @@ impl Consumer {
     /// SQLite's.
     pub fn load_or_start(connection: &mut Connection, destination: DestinationNumber, start: Offset) -> rusqlite::Result<Self> {
         let transaction = connection.transaction()?;
-        let head: Option<i64> = transaction
-            .query_row("SELECT head FROM consumers WHERE destination = ?1", [destination.0], |row| row.get(0))
-            .optional()?;
+        let head: Option<i64> =
+            transaction.query_row("SELECT head FROM consumers WHERE destination = ?1", [destination.0], |row| row.get(0)).optional()?;
         let consumer = match head {
             None => {
                 let consumer = Self::starting_at(start);

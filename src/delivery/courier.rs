@@ -181,7 +181,11 @@ impl Courier {
                 while reading.position < last.next() {
                     let Some((next, batch)) = self.read(reading).await else { return };
                     reading = next;
-                    batch.exceptions.iter().flat_map(|ended| ended.offsets.ranges()).for_each(|(first, last)| open.remove_range(first, last));
+                    batch
+                        .exceptions
+                        .iter()
+                        .flat_map(|ended| ended.offsets.ranges())
+                        .for_each(|(first, last)| open.remove_range(first, last));
                     if reports.send(Report::Ended(batch.exceptions)).await.is_err() {
                         return;
                     }

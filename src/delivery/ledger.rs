@@ -48,15 +48,8 @@ pub enum LedgerState {
 
 impl LedgerState {
     /// All of them, in the order of pages.
-    pub const ALL: [Self; 7] = [
-        Self::Accepted,
-        Self::AcceptedUnproven,
-        Self::DroppedByReceiver,
-        Self::Rejected,
-        Self::Expired,
-        Self::Withheld,
-        Self::Purged,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Accepted, Self::AcceptedUnproven, Self::DroppedByReceiver, Self::Rejected, Self::Expired, Self::Withheld, Self::Purged];
 
     /// The name in the ledger, in metrics and on pages.
     #[must_use]
@@ -210,13 +203,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database cannot be used; nothing was written then.
-    pub fn settle(
-        &self,
-        destination: DestinationNumber,
-        entries: &[Entry],
-        consumer: &Consumer,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub fn settle(&self, destination: DestinationNumber, entries: &[Entry], consumer: &Consumer, at: Timestamp) -> Result<(), StoreError> {
         self.state.with(|db| {
             let transaction = db.transaction()?;
             for entry in entries {
@@ -303,18 +290,7 @@ fn write(transaction: &Connection, destination: DestinationNumber, entry: &Entry
                     "INSERT INTO ledger_parcels (destination, first, last, offsets, count, state, status, attempt, policy_version, at)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
                 )?
-                .execute(params![
-                    destination.0,
-                    first,
-                    last,
-                    text,
-                    count,
-                    state.name(),
-                    status.to_string(),
-                    attempt,
-                    policy.0,
-                    at.0
-                ])?,
+                .execute(params![destination.0, first, last, text, count, state.name(), status.to_string(), attempt, policy.0, at.0])?,
             Entry::Exception { .. } => transaction
                 .prepare_cached(
                     "INSERT INTO ledger_ranges (destination, first, last, offsets, count, state, rule, at)
@@ -369,7 +345,8 @@ fn row_of(
         }
         let Some(state) = LedgerState::named(&row.get::<_, String>(1)?) else { continue };
         let (rule, sent) = details(row)?;
-        let (status, attempt, policy) = sent.map_or((None, None, None), |(status, attempt, policy)| (Some(status), Some(attempt), Some(policy)));
+        let (status, attempt, policy) =
+            sent.map_or((None, None, None), |(status, attempt, policy)| (Some(status), Some(attempt), Some(policy)));
         return Ok(Some(LedgerEntry { state, rule, status, attempt, policy, at: Timestamp(row.get(2)?) }));
     }
     Ok(None)

@@ -94,7 +94,8 @@ impl Settler<'_> {
         let mut written = Instant::now();
         let mut read_on = false;
         loop {
-            let report = if read_on { tokio::time::timeout_at(written + HEAD_WITHIN, reports.recv()).await } else { Ok(reports.recv().await) };
+            let report =
+                if read_on { tokio::time::timeout_at(written + HEAD_WITHIN, reports.recv()).await } else { Ok(reports.recv().await) };
             let over = matches!(report, Ok(None));
             if let Ok(Some(report)) = report {
                 self.take(&mut unwritten, report);
@@ -163,11 +164,14 @@ impl Settler<'_> {
                 unwritten.shown.push(self.item(offset, state, reason, serde_json::to_value(&disclosure).ok()));
             }
         }
-        unwritten.parcels.extend(
-            alike
-                .into_iter()
-                .map(|((state, reason, policy), offsets)| Entry::Parcel { offsets, state, reason, status, attempt, policy }),
-        );
+        unwritten.parcels.extend(alike.into_iter().map(|((state, reason, policy), offsets)| Entry::Parcel {
+            offsets,
+            state,
+            reason,
+            status,
+            attempt,
+            policy,
+        }));
     }
 
     fn item(&self, offset: Offset, state: LedgerState, rule: Option<&'static str>, received: Option<serde_json::Value>) -> Item {

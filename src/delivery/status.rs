@@ -72,7 +72,14 @@ impl Gauges {
     }
 
     /// What is written down, put together with what only others know.
-    pub(super) fn read(&self, name: &str, kind: &'static str, courier: CourierState, log_head: Offset, now: Timestamp) -> DestinationStatus {
+    pub(super) fn read(
+        &self,
+        name: &str,
+        kind: &'static str,
+        courier: CourierState,
+        log_head: Offset,
+        now: Timestamp,
+    ) -> DestinationStatus {
         let oldest = self.oldest_open.load(Ordering::Relaxed);
         let last_status = *self.last_status.lock().unwrap_or_else(PoisonError::into_inner);
         DestinationStatus {
