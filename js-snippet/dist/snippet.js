@@ -1,0 +1,1 @@
+(()=>{const config=__FIRSTHAND_CONFIG__})();
