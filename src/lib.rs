@@ -18,7 +18,10 @@ pub mod server;
 
 pub mod clock;
 pub mod config;
+pub mod counters;
 pub mod documents;
+pub mod pipeline;
+
 pub mod event;
 pub mod metrics;
 pub mod state;
