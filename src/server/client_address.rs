@@ -31,7 +31,9 @@ pub struct Peer {
 }
 
 impl Peer {
-    pub(super) const fn new(address: SocketAddr, over_tls: bool) -> Self {
+    /// The other end of a connection that came over our own TLS, or did not.
+    #[must_use]
+    pub const fn new(address: SocketAddr, over_tls: bool) -> Self {
         Self { address: address.ip().to_canonical(), over_tls }
     }
 }
@@ -204,10 +206,13 @@ mod tests {
         assert_eq!(believed, expected, "from {from} with {lines:?}: expected {client}");
     }
 
+    /// A peer, header lines, and who is believed.
+    type Row<'a> = (&'a str, &'a [(&'static str, &'a str)], &'a str);
+
     #[test]
     fn the_right_most_untrusted_hop_is_the_client() {
         let xff = "x-forwarded-for";
-        let table: &[(&str, &[(&'static str, &str)], &str)] = &[
+        let table: &[Row<'_>] = &[
             // Nobody is believed but trusted proxies.
             ("192.0.2.1", &[], "192.0.2.1"),
             ("192.0.2.1", &[(xff, "198.51.100.7")], "192.0.2.1"),

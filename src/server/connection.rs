@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, future::Future, future::poll_fn, pin::pin, sync::Arc, task::Poll};
 
-use http::{Request, Response};
+use http::{Request, Response, header};
 use hyper::{
     body::Incoming,
     rt::Executor,
@@ -20,7 +20,8 @@ use super::{
     client_address::Peer,
     limits,
     reply::ReplyBody,
-    watch::{Order, Watch, Watched},
+    stream::Stream,
+    watch::{Order, Watch},
 };
 use crate::supervise::Supervisor;
 
@@ -80,11 +81,18 @@ impl Http {
         S: Fn(Request<Incoming>, Peer) -> F,
         F: Future<Output = Response<ReplyBody>> + Send + 'static,
     {
-        let stream = TokioIo::new(Watched::new(stream, Arc::clone(watch)));
+        let stream = TokioIo::new(Stream::new(stream, Arc::clone(watch)));
         let answer = service_fn(|request: Request<Incoming>| {
             let under_way = watch.begin();
             let answer = service(request, peer);
-            async move { Ok::<_, Infallible>(answer.await.map(|body| body.of_request(under_way))) }
+            async move {
+                let mut response = answer.await.map(|body| body.of_request(under_way));
+                if version == Version::Http2 {
+                    // A word of HTTP/1.1 only (RFC 9113 §8.2.2): a stream ends by itself.
+                    response.headers_mut().remove(header::CONNECTION);
+                }
+                Ok::<_, Infallible>(response)
+            }
         });
         match version {
             Version::Http1 => {

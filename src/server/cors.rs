@@ -47,10 +47,8 @@ impl Origin {
     pub(super) fn tell_preflight(&self, headers: &mut HeaderMap, methods: &HeaderValue) {
         if let Self::Ours(_) = self {
             headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
-            let more: [(HeaderName, &'static str); 2] = [
-                (header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_REQUEST_HEADERS),
-                (header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS),
-            ];
+            let more: [(HeaderName, &'static str); 2] =
+                [(header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_REQUEST_HEADERS), (header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS)];
             headers.extend(more.map(|(name, value)| (name, HeaderValue::from_static(value))));
         }
     }
@@ -105,7 +103,9 @@ mod tests {
 
     #[test]
     fn only_ours_is_told_that_it_may_read() {
-        for (origin, headers_told) in [(Origin::Ours(HeaderValue::from_static("https://a.example")), 6), (Origin::Foreign, 1), (Origin::Absent, 1)] {
+        for (origin, headers_told) in
+            [(Origin::Ours(HeaderValue::from_static("https://a.example")), 6), (Origin::Foreign, 1), (Origin::Absent, 1)]
+        {
             let mut headers = HeaderMap::new();
             origin.tell(&mut headers);
             origin.tell_preflight(&mut headers, &HeaderValue::from_static("POST, OPTIONS"));

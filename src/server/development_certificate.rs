@@ -18,7 +18,7 @@ use std::{
 
 use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256, SanType, date_time_ymd,
+    KeyPair, KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256, date_time_ymd,
 };
 use rustls::{
     RootCertStore,
@@ -197,7 +197,7 @@ fn since_1970(at: Timestamp) -> u64 {
 
 /// Writes beside the file and renames: at no time is there half a file, or a key that others can read.
 fn write(file: &Path, pem: &str, end: Timestamp, mode: u32) -> Result<(), DevelopmentCertificateError> {
-    let beside = file.with_extension("new");
+    let beside = file.with_extension("pem.new");
     let written = || {
         match fs::remove_file(&beside) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

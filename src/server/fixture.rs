@@ -10,7 +10,7 @@ use crate::{
         site::{Ceilings, Policy},
     },
     event::{PolicyVersion, SiteNumber},
-    protocol::inbound::CookieNames,
+    protocol::inbound::{CookieName, CookieNames},
 };
 
 /// A site under `/keso` on `www.shop.example`, whose pages are of that origin.
@@ -24,8 +24,9 @@ pub(super) fn site(origin: &str) -> Site {
         script: String::from("core.js"),
         global: String::from("mela"),
         origins: BTreeSet::from([origin.to_owned()]),
+        page_hosts: vec![String::from("www.shop.example")],
         time_zone: TimeZone::UTC,
-        cookies: CookieNames { visitor: String::from("__Host-v"), opt_out: String::from("__Host-o") },
+        cookies: CookieNames { visitor: CookieName::new("v"), opt_out: CookieName::new("o") },
         policy: Arc::new(policy),
         ceilings: Ceilings::default(),
     }

@@ -42,6 +42,13 @@ pub(super) const KEEP_ALIVE_IDLE_CROWDED: Duration = Duration::from_secs(5);
 /// The share of the connection permits, in percent, above which idle connections are closed early.
 pub(super) const CROWDED: usize = 75;
 
+/// After an answer that ends its connection (413, a broken request), how long what the client still sends is thrown away, so that the
+/// answer reaches it.
+pub(super) const LINGER: Duration = Duration::from_secs(2);
+
+/// The same, in bytes: a client that sends 10 MB by mistake still learns why that was refused.
+pub(super) const LINGER_BYTES: usize = 16 * 1024 * 1024;
+
 /// How often the listener looks for connections whose time is up: the precision of the timeouts above. One pass over 8,192 costs less
 /// than a millisecond.
 pub(super) const SWEEP: Duration = Duration::from_secs(1);

@@ -59,7 +59,13 @@ impl ServerMetrics {
             text.sample(name, "counter", help, &[], counter.value());
         }
         for (class, counter) in CLASSES.iter().zip(&self.requests) {
-            text.sample("firsthand_requests_total", "counter", "Requests answered, by class of status.", &[("status", class)], counter.value());
+            text.sample(
+                "firsthand_requests_total",
+                "counter",
+                "Requests answered, by class of status.",
+                &[("status", class)],
+                counter.value(),
+            );
         }
     }
 }

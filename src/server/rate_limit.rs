@@ -53,18 +53,18 @@ impl Default for RateLimits {
 
 /// Over a limit: when to come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RetryAfter(pub Duration);
+pub(super) struct RetryAfter(pub(super) Duration);
 
 impl RetryAfter {
     /// For the `Retry-After` header: whole seconds, rounded up.
     #[must_use]
-    pub fn seconds(self) -> u64 {
+    pub(super) fn seconds(self) -> u64 {
         self.0.as_secs() + u64::from(self.0.subsec_nanos() > 0)
     }
 }
 
 /// The meters of all clients and sites.
-pub struct RateLimiter {
+pub(super) struct RateLimiter {
     started: Instant,
     client: Option<Meter>,
     site: Option<Meter>,
@@ -74,7 +74,7 @@ pub struct RateLimiter {
 impl RateLimiter {
     /// Meters that have counted nothing yet.
     #[must_use]
-    pub fn new(limits: &RateLimits) -> Self {
+    pub(super) fn new(limits: &RateLimits) -> Self {
         Self {
             started: Instant::now(),
             client: limits.client.map(|rate| Meter::new(rate, CLIENT_CELLS)),
@@ -85,13 +85,13 @@ impl RateLimiter {
 
     /// The allowance that a request of this client to this site draws on.
     #[must_use]
-    pub const fn quota(&self, client: RateKey, site: SiteNumber) -> Quota<'_> {
+    pub(super) const fn quota(&self, client: RateKey, site: SiteNumber) -> Quota<'_> {
         Quota { limiter: self, client, site }
     }
 }
 
 /// What one request may still take.
-pub struct Quota<'a> {
+pub(super) struct Quota<'a> {
     limiter: &'a RateLimiter,
     client: RateKey,
     site: SiteNumber,
@@ -102,7 +102,7 @@ impl Quota<'_> {
     ///
     /// # Errors
     /// When the client, its site or the whole machine is over its limit, and when to come back.
-    pub fn take(&self, events: u32) -> Result<(), RetryAfter> {
+    pub(super) fn take(&self, events: u32) -> Result<(), RetryAfter> {
         self.take_at(self.limiter.started.elapsed(), events)
     }
 
@@ -228,7 +228,14 @@ mod tests {
     fn many_threads_together_get_no_more_than_the_burst() {
         let limiter = limiter(None, None, Some(Rate { per_second: 1, burst: 1_000 }));
         let total: u32 = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..4).map(|thread| scope.spawn({ let limiter = &limiter; move || taken(limiter, thread, 1, SECOND, 1_000) })).collect();
+            let threads: Vec<_> = (0..4)
+                .map(|thread| {
+                    scope.spawn({
+                        let limiter = &limiter;
+                        move || taken(limiter, thread, 1, SECOND, 1_000)
+                    })
+                })
+                .collect();
             threads.into_iter().map(|thread| thread.join().expect("a thread that ends")).sum()
         });
         assert_eq!(total, 1_000);

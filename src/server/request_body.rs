@@ -1,7 +1,7 @@
 //! A request's body: collected within its bounds of size and time, and inflated within its own.
 
 use std::{
-    future::{Future as _, poll_fn},
+    future::poll_fn,
     io::Read as _,
     pin::{Pin, pin},
     task::Poll,

@@ -189,9 +189,7 @@ fn read(files: &CertificateFiles, provider: &CryptoProvider) -> Result<Certified
     }
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| unusable(&files.key, error, no_key))?;
     CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => {
-            CertificateError::Mismatch { certificate: files.certificate.clone(), key: files.key.clone() }
-        }
+        rustls::Error::InconsistentKeys(_) => CertificateError::Mismatch { certificate: files.certificate.clone(), key: files.key.clone() },
         rustls::Error::InvalidCertificate(_) => {
             CertificateError::Malformed { file: files.certificate.clone(), reason: "the first certificate cannot be read" }
         }

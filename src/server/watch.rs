@@ -7,20 +7,16 @@
 use std::{
     collections::HashMap,
     future::poll_fn,
-    io,
-    pin::{Pin, pin},
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Poll, Waker},
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::Instant,
-};
+use tokio::time::Instant;
 
 use super::limits::{KEEP_ALIVE_IDLE, KEEP_ALIVE_IDLE_CROWDED, REQUEST_HEAD};
 
@@ -87,6 +83,13 @@ impl Watch {
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.mid_head.store(false, Ordering::Relaxed);
         InFlight(Arc::clone(self))
+    }
+
+    /// Bytes came in.
+    pub(super) fn bytes_came(&self) {
+        if self.under_way.load(Ordering::Relaxed) == 0 {
+            self.mid_head.store(true, Ordering::Relaxed);
+        }
     }
 
     fn give(&self, order: Order) {
@@ -203,51 +206,6 @@ impl Seen {
     }
 }
 
-/// A stream that tells its connection's watch when something came outside of a request.
-pub(super) struct Watched<T> {
-    stream: T,
-    watch: Arc<Watch>,
-}
-
-impl<T> Watched<T> {
-    pub(super) const fn new(stream: T, watch: Arc<Watch>) -> Self {
-        Self { stream, watch }
-    }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before && self.watch.under_way.load(Ordering::Relaxed) == 0 {
-            self.watch.mid_head.store(true, Ordering::Relaxed);
-        }
-        result
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,8 +248,7 @@ mod tests {
         let member = connections.join();
         drop(member.watch.begin());
         assert_eq!(swept(&connections, &member.watch, 100, false), (100, Order::GoOn));
-        let mut stream = Watched::new(&b"P"[..], Arc::clone(&member.watch));
-        tokio::io::AsyncReadExt::read_u8(&mut stream).await.expect("there is one byte");
+        member.watch.bytes_came();
         assert_eq!(swept(&connections, &member.watch, 100, false), (10, Order::End));
     }
 
@@ -300,6 +257,7 @@ mod tests {
         let connections = Arc::new(Connections::default());
         let member = connections.join();
         let request = member.watch.begin();
+        member.watch.bytes_came();
         assert_eq!(swept(&connections, &member.watch, 10_000, true), (10_000, Order::GoOn));
         connections.order_all(Order::Finish);
         assert_eq!(member.watch.order(), Order::Finish);
