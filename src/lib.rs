@@ -18,8 +18,11 @@ pub mod server;
 
 pub mod clock;
 pub mod config;
+pub mod counters;
 pub mod demonstration;
 pub mod documents;
+pub mod pipeline;
+
 pub mod event;
 pub mod metrics;
 pub mod state;

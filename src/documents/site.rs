@@ -30,6 +30,8 @@ pub struct Site {
     pub global: String,
     /// The pages' origins, exact (`https://www.shop.example`). A request of another origin is refused.
     pub origins: BTreeSet<String>,
+    /// The hosts of those origins: the only host names that may stand in a clean event.
+    pub page_hosts: Vec<String>,
     /// Where its day begins and ends.
     pub time_zone: TimeZone,
     /// The two cookies that are ours.

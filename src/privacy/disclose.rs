@@ -1,9 +1,38 @@
 //! `disclose`: what one destination may see of one clean event. Built from nothing, field by field, from an allow-list; never by
 //! deleting from a copy. The least of four decides: the ceiling at capture, the policy now, the consent at capture, the consent now.
 
+use std::{
+    collections::BTreeMap,
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
+
 use serde::Serialize;
 
-use crate::{clock::Timestamp, event::Offset};
+use super::{
+    clean::{CampaignField, CleanEvent, OpenError, Opened, Page, Property},
+    enrich::{ScreenClass, device::DeviceClass, language::Language, place::Country},
+    keys::{
+        epoch::EpochKeys,
+        persistent::{DestinationKey, PersistentKeys},
+        person::PersonKeys,
+    },
+    purge_set::PurgeSet,
+    record::{Audience, Header, Subject},
+    scrub::words,
+    transform::Transform,
+};
+use crate::{
+    clock::Timestamp,
+    documents::{Basis, Destination, Documents, Site, site::PropertyKind},
+    event::{Offset, PolicyVersion, Purposes},
+    event_log::LogRecord,
+    state::StoreError,
+};
+
+/// Below consent, times that leave are rounded to this, whatever rests (PRIVACY.md §4.4).
+const TIME_STEP: Duration = Duration::from_secs(5 * 60);
 
 /// What one destination may see of one event. Serialises to the fields that leave, and to nothing else.
 #[derive(Serialize)]
@@ -14,6 +43,41 @@ pub struct Disclosure {
     lane: u64,
     #[serde(skip)]
     received: Timestamp,
+    event_id: String,
+    name: String,
+    time: String,
+    site: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<Page>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    campaign: BTreeMap<CampaignField, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    referrer_host: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    currency: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction_id: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    properties: BTreeMap<String, Property>,
+    visitor_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_id: Option<String>,
+    device: DeviceClass,
+    country: Country,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<Language>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    screen: Option<ScreenClass>,
+    consent: Consent,
+    policy_version: PolicyVersion,
+}
+
+#[derive(Serialize)]
+struct Consent {
+    state: &'static str,
+    purposes: Purposes,
 }
 
 impl Disclosure {
@@ -33,6 +97,24 @@ impl Disclosure {
     #[must_use]
     pub const fn received(&self) -> Timestamp {
         self.received
+    }
+
+    /// The policy version that it was made under.
+    #[must_use]
+    pub const fn policy(&self) -> PolicyVersion {
+        self.policy_version
+    }
+
+    /// The event id that leaves.
+    #[must_use]
+    pub fn event_id(&self) -> &str {
+        &self.event_id
+    }
+
+    /// The time that leaves, RFC 3339.
+    #[must_use]
+    pub fn time(&self) -> &str {
+        &self.time
     }
 }
 
@@ -63,11 +145,164 @@ impl Withheld {
 /// What became of one record for one destination.
 pub enum Disclosed {
     /// It may see this.
-    Disclosure(Disclosure),
+    Disclosure(Box<Disclosure>),
     /// The record is of a site that this destination does not serve: no ledger entry.
     NotAddressed,
     /// It may not have it.
     Withheld(Withheld),
     /// The person withdrew or was erased; nothing can be read any more.
     Purged,
+}
+
+/// How much of a record a destination may see, by its header alone.
+///
+/// # Errors
+/// Why it may not see anything.
+pub fn entitlement(header: &Header, destination: &Destination) -> Result<Transform, Withheld> {
+    match destination.basis {
+        Basis::ExemptMeasurement if header.audience == Audience::ConsentBasisOnly => Err(Withheld::HeldCopy),
+        Basis::Consent(needed) if needed.is_empty() || !header.purposes.cover(needed) => Err(Withheld::NoConsent),
+        // The exemption never reaches what only a consent can allow.
+        Basis::ExemptMeasurement => Ok(destination.transform.min(header.ceiling).min(Transform::Measurement)),
+        Basis::Consent(_) => Ok(destination.transform.min(header.ceiling)),
+    }
+}
+
+/// Makes disclosures: it holds the keys that their ids are made with.
+pub struct Discloser {
+    persistent: Arc<PersistentKeys>,
+    epochs: Arc<EpochKeys>,
+    persons: Arc<PersonKeys>,
+    purge_set: Arc<PurgeSet>,
+    lanes: RandomState,
+}
+
+impl Discloser {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(persistent: Arc<PersistentKeys>, epochs: Arc<EpochKeys>, persons: Arc<PersonKeys>, purge_set: Arc<PurgeSet>) -> Self {
+        Self { persistent, epochs, persons, purge_set, lanes: RandomState::new() }
+    }
+
+    /// What the destination may see of the record. Blocks where a key is not in RAM.
+    ///
+    /// # Errors
+    /// `Corrupt`: the record is none of ours and never will be. `Store`: a database cannot be used now; the record may be fine.
+    pub fn disclose(
+        &self,
+        record: &LogRecord,
+        documents: &Documents,
+        destination: &Destination,
+        now: Timestamp,
+    ) -> Result<Disclosed, OpenError> {
+        let header = super::record::header_of(&record.bytes)?;
+        if !destination.sites.contains(&header.site) {
+            return Ok(Disclosed::NotAddressed);
+        }
+        if let Subject::Token(token) = header.subject
+            && self.purge_set.holds(header.site, header.epoch, &token)
+        {
+            return Ok(Disclosed::Purged);
+        }
+        let transform = match entitlement(&header, destination) {
+            Ok(transform) => transform,
+            Err(rule) => return Ok(Disclosed::Withheld(rule)),
+        };
+        let Some(site) = documents.site(header.site) else { return Ok(Disclosed::Withheld(Withheld::Policy)) };
+        match CleanEvent::open(&record.bytes, &self.persons, now)? {
+            Opened::Purged => Ok(Disclosed::Purged),
+            Opened::Event(event) => Ok(Disclosed::Disclosure(Box::new(self.build(record.offset, &event, transform, site, destination)?))),
+        }
+    }
+
+    /// The allow-list, one line per field.
+    pub(in crate::privacy) fn build(
+        &self,
+        offset: Offset,
+        event: &CleanEvent,
+        transform: Transform,
+        site: &Site,
+        destination: &Destination,
+    ) -> Result<Disclosure, StoreError> {
+        let (header, body) = (event.header(), event.body());
+        let key = self.persistent.destination(destination.number)?;
+        let granted = body.granted.as_deref().filter(|_| transform.needs_consent());
+        let ids = match granted {
+            Some(granted) => {
+                Ids { visitor: key.visitor_id(&granted.cookie_id), session: body.session.as_ref().map(|session| key.session_id(session)) }
+            }
+            None => self.ids_without_consent(event, transform, destination)?,
+        };
+        let time = if granted.is_some() { body.time } else { body.time.rounded(TIME_STEP) };
+        Ok(Disclosure {
+            offset,
+            lane: self.lanes.hash_one(subject_id(header.subject)),
+            received: header.received,
+            event_id: key.event_id(header.event_id),
+            name: words::event_name(&body.name, &site.policy).to_owned(),
+            time: time.rfc3339(),
+            site: site.name.clone(),
+            page: body.page.clone(),
+            campaign: granted.map(|granted| granted.campaign.iter().cloned().collect()).unwrap_or_default(),
+            referrer_host: granted.and_then(|granted| granted.referrer_host.clone()),
+            value: granted.and_then(|granted| granted.value),
+            currency: granted.and_then(|granted| granted.currency.clone()),
+            transaction_id: granted.and_then(|granted| transaction_id(&key, granted.transaction.as_deref())),
+            properties: properties(&body.properties, site),
+            visitor_id: format!("{:016x}", ids.visitor),
+            session_id: ids.session.map(|session| format!("{session:016x}")),
+            device: body.device,
+            country: body.country,
+            language: body.language,
+            screen: body.screen,
+            consent: Consent { state: if header.purposes.is_empty() { "unknown" } else { "granted" }, purposes: header.purposes },
+            policy_version: site.policy.version,
+        })
+    }
+
+    fn ids_without_consent(&self, event: &CleanEvent, transform: Transform, destination: &Destination) -> Result<Ids, StoreError> {
+        let header = event.header();
+        // Visitors are counted from B2 on; until then every site is taken for a small one, whose ids are per event.
+        let key = self.epochs.of(header.site, destination.number, header.epoch, 0)?;
+        let ids = match transform {
+            Transform::Measurement => key.measurement_ids(header.subject, event.body().session.as_ref()),
+            // A consent-basis transform without what consent would have added is the least there is.
+            Transform::Strict | Transform::ConsentedAnalytics => key.strict_ids(header.event_id, header.subject),
+        };
+        Ok(Ids { visitor: ids.visitor, session: ids.session })
+    }
+}
+
+struct Ids {
+    visitor: u64,
+    session: Option<u64>,
+}
+
+fn subject_id(subject: Subject) -> [u8; 16] {
+    match subject {
+        Subject::None => [0; 16],
+        Subject::Token(id) | Subject::Person(id) => id,
+    }
+}
+
+fn transaction_id(key: &DestinationKey, transaction: Option<&str>) -> Option<String> {
+    transaction.map(|transaction| key.transaction_id(transaction))
+}
+
+/// The policy now, not the one at capture: a property taken off the list since then no longer leaves.
+fn properties(resting: &[(String, Property)], site: &Site) -> BTreeMap<String, Property> {
+    resting
+        .iter()
+        .filter(|(name, value)| {
+            site.policy.properties.get(name).is_some_and(|kind| {
+                matches!(
+                    (kind, value),
+                    (PropertyKind::Flag, Property::Flag(_))
+                        | (PropertyKind::Number, Property::Number(_))
+                        | (PropertyKind::Word, Property::Word(_))
+                )
+            })
+        })
+        .cloned()
+        .collect()
 }

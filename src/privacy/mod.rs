@@ -2,11 +2,22 @@
 //! or a [`disclose::Disclosure`] (to a destination), and each stage consumes the one before:
 //! `RawEvent → Permitted → Enriched → CleanEvent → Disclosure`.
 
-pub mod consent;
-pub mod disclose;
 pub mod personal;
 pub mod raw;
-pub mod record;
 pub mod refusal;
 pub mod shape;
+
+pub mod anonymise;
+pub mod clean;
+pub mod consent;
+pub mod disclose;
+pub mod explain;
+pub mod enrich;
+pub mod record;
+pub mod scrub;
 pub mod transform;
+pub mod visitor;
+
+pub mod keys;
+pub mod purge_set;
+pub mod sessions;

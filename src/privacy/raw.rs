@@ -70,6 +70,8 @@ pub struct Arrival<'a> {
     pub global_privacy_control: bool,
     /// `DNT: 1`.
     pub do_not_track: bool,
+    /// Whether the browser reached us over TLS; only a loopback demonstration is ever without.
+    pub secure: bool,
     /// What the body says of the visitor's choice.
     pub signal: ConsentSignal,
     /// When the request came in.

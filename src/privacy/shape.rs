@@ -3,6 +3,8 @@
 
 use serde::Serialize;
 
+use super::raw::{RawEvent, Text};
+
 /// Names and lengths, never values.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Shape {
@@ -10,4 +12,32 @@ pub struct Shape {
     pub fields: Vec<(&'static str, usize)>,
     /// How many fields and properties we have no name for.
     pub unknown: usize,
+}
+
+impl Shape {
+    /// The shape of an event.
+    #[must_use]
+    pub fn of(event: &RawEvent<'_>) -> Self {
+        let length = |text: &Option<Text<'_>>| text.as_ref().map(|text| text.expose().chars().count());
+        let number = |there: bool| there.then_some(0);
+        let known = [
+            ("name", length(&event.name)),
+            ("event id", length(&event.client_id)),
+            ("time", number(event.time.is_some())),
+            ("page URL", length(&event.page_url)),
+            ("page title", length(&event.page_title)),
+            ("referrer", length(&event.referrer)),
+            ("value", number(event.value.is_some())),
+            ("currency", length(&event.currency)),
+            ("order id", length(&event.transaction)),
+            ("user id", length(&event.user_id)),
+            ("language", length(&event.language)),
+            ("screen width", number(event.screen_width.is_some())),
+            ("held copy", number(event.held)),
+        ];
+        Self {
+            fields: known.into_iter().filter_map(|(name, length)| length.map(|length| (name, length))).collect(),
+            unknown: event.unknown_fields + event.properties.len(),
+        }
+    }
 }

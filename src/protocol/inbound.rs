@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, header};
 
 use crate::{
     clock::Timestamp,
@@ -17,29 +17,53 @@ use crate::{
 
 /// One request with its body, decompressed and within bounds.
 pub struct Inbound {
-    method: Method,
-    path: String,
-    query: Option<String>,
     headers: HeaderMap,
     body: Bytes,
     address: Personal<ClientAddress>,
+    secure: bool,
     received: Timestamp,
 }
 
 /// The names of the two cookies that we set and read; every other cookie of the site stays unread.
 pub struct CookieNames {
     /// Carries the cookie id, only with consent.
-    pub visitor: String,
+    pub visitor: CookieName,
     /// Says that this browser opted out; the same value for everyone.
-    pub opt_out: String,
+    pub opt_out: CookieName,
+}
+
+/// One cookie's name. Over TLS it has the prefix that makes browsers hold it to this host, `Secure` and `Path=/`:
+/// <https://www.rfc-editor.org/rfc/rfc6265#section-4.1.3> (6265bis, cookie name prefixes).
+pub struct CookieName {
+    plain: String,
+    prefixed: String,
+}
+
+impl CookieName {
+    /// A cookie of that name.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self { plain: name.to_owned(), prefixed: format!("__Host-{name}") }
+    }
+
+    /// The name on the wire.
+    #[must_use]
+    pub fn on_wire(&self, secure: bool) -> &str {
+        if secure { &self.prefixed } else { &self.plain }
+    }
 }
 
 impl Inbound {
-    /// Takes a request. `path` is what follows the site's prefix; `address` is what `server/client_address.rs` believes.
+    /// Takes a request. `address` is what `server/client_address.rs` believes; `secure` is false only for a loopback host without TLS.
     #[must_use]
-    pub fn new(head: http::request::Parts, path: String, body: Bytes, address: Personal<ClientAddress>, received: Timestamp) -> Self {
-        let query = head.uri.query().map(str::to_owned);
-        Self { method: head.method, path, query, headers: head.headers, body, address, received }
+    pub const fn new(headers: HeaderMap, body: Bytes, address: Personal<ClientAddress>, secure: bool, received: Timestamp) -> Self {
+        Self { headers, body, address, secure, received }
+    }
+
+    /// When it came in.
+    #[must_use]
+    pub const fn received(&self) -> Timestamp {
+        self.received
     }
 
     /// What the connection and the headers say of the visitor, sealed.
@@ -54,6 +78,7 @@ impl Inbound {
             opted_out,
             global_privacy_control: self.header("sec-gpc") == Some("1"),
             do_not_track: self.header("dnt") == Some("1") || self.header("x-do-not-track") == Some("1"),
+            secure: self.secure,
             signal,
             received: self.received,
         }
@@ -71,18 +96,19 @@ impl Inbound {
         self.header(name).map(|value| Personal::new(Cow::Borrowed(value)))
     }
 
-    /// The last cookie of our name wins nothing: a name that comes twice is not ours to choose from, and counts as absent.
+    /// A visitor cookie that comes twice is not ours to choose from, and counts as absent; one opt-out is enough.
     fn own_cookies(&self, names: &CookieNames) -> (Option<Text<'_>>, bool) {
+        let (visitor_name, opt_out_name) = (names.visitor.on_wire(self.secure), names.opt_out.on_wire(self.secure));
         let mut visitor = None;
         let mut seen = 0;
         let mut opted_out = false;
         for line in self.headers.get_all(header::COOKIE) {
             let Ok(line) = line.to_str() else { continue };
             for cookie in cookie::Cookie::split_parse(line).flatten() {
-                if cookie.name() == names.visitor {
+                if cookie.name() == visitor_name {
                     seen += 1;
                     visitor = Some(Personal::new(Cow::Owned(cookie.value().to_owned())));
-                } else if cookie.name() == names.opt_out {
+                } else if cookie.name() == opt_out_name {
                     opted_out = true;
                 }
             }

@@ -4,6 +4,7 @@
 //! a row in [`PROTOCOLS`], and golden files; see CONTRIBUTING.md.
 
 pub mod inbound;
+pub mod native;
 
 use std::{borrow::Cow, time::Duration};
 
@@ -29,7 +30,7 @@ pub trait Protocol: Send + Sync {
 }
 
 /// Every protocol there is.
-pub const PROTOCOLS: &[&dyn Protocol] = &[];
+pub const PROTOCOLS: &[&dyn Protocol] = &[&native::Native];
 
 /// One route of a protocol, below the site's prefix.
 pub struct Route {
@@ -87,8 +88,10 @@ pub struct Outcome {
     pub refused: Vec<Refusal>,
     /// Those that could not be read.
     pub bad: Vec<(usize, DecodeError)>,
-    /// Nothing was kept: come back later.
+    /// Nothing was kept, since the log cannot take more: come back after that long.
     pub unavailable: Option<Duration>,
+    /// Nothing was kept, since the sender has sent too much: come back after that long.
+    pub over_quota: Option<Duration>,
 }
 
 /// An answer to a browser or a library.

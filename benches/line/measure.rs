@@ -1,0 +1,131 @@
+//! Rounds, pairs of rounds, and what follows from them.
+
+use crate::{
+    Failure,
+    load::{Orders, Tally},
+    process::{Process, processor_time},
+};
+
+/// A yardstick whose own rounds differ by more than this share of their median cannot judge anything.
+const SPREAD_MAX: f64 = 0.25;
+/// The load of every row.
+pub const CONNECTIONS: usize = 64;
+
+/// One server under load: the product, or a yardstick.
+pub struct Side {
+    /// The server's process id.
+    pub process: u32,
+    /// What the load generator is to send; its requests and round are set for each round.
+    pub orders: Orders,
+}
+
+/// How much is measured.
+#[derive(Clone, Copy)]
+pub struct Effort {
+    /// Pairs of rounds, at least 5 for a judgement.
+    pub pairs: usize,
+    /// Requests of one round.
+    pub requests: u64,
+    /// Requests of each side's uncounted first round.
+    pub warm_up: u64,
+}
+
+/// One round of one side.
+pub struct Round {
+    /// Processor time per request in µs.
+    pub cost_us: f64,
+    /// What the load generator saw.
+    pub tally: Tally,
+}
+
+/// Middle and ends of some figures.
+#[derive(Clone, Copy)]
+pub struct Spread {
+    /// The smallest.
+    pub least: f64,
+    /// The one in the middle.
+    pub median: f64,
+    /// The largest.
+    pub most: f64,
+}
+
+impl Spread {
+    /// Of at least one figure.
+    pub fn of(figures: impl Iterator<Item = f64>) -> Self {
+        let mut figures: Vec<f64> = figures.collect();
+        figures.sort_unstable_by(f64::total_cmp);
+        let middle = figures.len() / 2;
+        let median = if figures.len() % 2 == 1 { figures[middle] } else { f64::midpoint(figures[middle - 1], figures[middle]) };
+        Self { least: figures[0], median, most: figures[figures.len() - 1] }
+    }
+
+    /// How far the ends lie apart, as a share of the median.
+    pub fn share(self) -> f64 {
+        (self.most - self.least) / self.median
+    }
+}
+
+/// Two sides measured in turn.
+pub struct Comparison {
+    /// The yardstick's rounds.
+    pub yardstick: Vec<Round>,
+    /// The other side's rounds.
+    pub measured: Vec<Round>,
+}
+
+impl Comparison {
+    /// The cost of each measured round as a multiple of the yardstick's round beside it.
+    pub fn ratio(&self) -> Spread {
+        Spread::of(self.yardstick.iter().zip(&self.measured).map(|(yardstick, measured)| measured.cost_us / yardstick.cost_us))
+    }
+
+    /// Whether the yardstick's own spread forbids a judgement.
+    pub fn is_too_noisy(&self) -> bool {
+        cost(&self.yardstick).share() > SPREAD_MAX
+    }
+}
+
+/// The cost of some rounds.
+pub fn cost(rounds: &[Round]) -> Spread {
+    Spread::of(rounds.iter().map(|round| round.cost_us))
+}
+
+/// Counts rounds, so that no event id comes twice.
+pub struct Rounds(u64);
+
+impl Rounds {
+    /// Starts at a number of this run's own.
+    pub fn new() -> Self {
+        Self(jiff::Timestamp::now().as_microsecond().unsigned_abs() << 10)
+    }
+
+    /// Measures both sides in turn, after a warm-up of each.
+    pub fn compare(&mut self, yardstick: &Side, measured: &Side, effort: Effort) -> Result<Comparison, Failure> {
+        self.round(yardstick, effort.warm_up)?;
+        self.round(measured, effort.warm_up)?;
+        let mut comparison = Comparison { yardstick: Vec::new(), measured: Vec::new() };
+        for _ in 0..effort.pairs {
+            comparison.yardstick.push(self.round(yardstick, effort.requests)?);
+            comparison.measured.push(self.round(measured, effort.requests)?);
+        }
+        Ok(comparison)
+    }
+
+    /// Runs one round in a load generator of its own.
+    pub fn round(&mut self, side: &Side, requests: u64) -> Result<Round, Failure> {
+        self.0 += 1;
+        let orders = Orders { requests, round: self.0, ..side.orders.clone() };
+        let mut generator = Process::role("load")?;
+        generator.say(&serde_json::to_string(&orders)?)?;
+        generator.hear()?;
+        let before = processor_time(side.process)?;
+        generator.say("go")?;
+        let tally: Tally = serde_json::from_str(&generator.hear()?)?;
+        let used = processor_time(side.process)?.saturating_sub(before);
+        if tally.accepted != requests {
+            let (accepted, other, status) = (tally.accepted, tally.other, tally.other_status);
+            return Err(format!("of {requests} requests {accepted} were accepted and {other} were not (status {status})").into());
+        }
+        Ok(Round { cost_us: used.as_secs_f64() * 1e6 / requests as f64, tally })
+    }
+}

@@ -1,0 +1,120 @@
+//! Firsthand under measurement: how it is configured, started and read.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use crate::{Failure, bare::Certificate, process::Process, request};
+
+/// Where the native protocol takes events in.
+pub const PATH: &str = "/keso/e";
+/// How long the product may take to start.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is attached to the log.
+pub enum Destinations {
+    /// One that needs no consent; its courier rests.
+    ExemptPaused,
+    /// One that needs consent to analytics; its courier rests.
+    ConsentPaused,
+    /// Those of the demonstration: a file and a webhook, both at work.
+    Demonstration {
+        /// Who takes the webhook's calls.
+        sink: SocketAddr,
+    },
+}
+
+/// Counters of the product, from its metrics.
+pub struct Counters {
+    /// Events that the log took.
+    pub appended: u64,
+    /// Syncs that made them durable.
+    pub syncs: u64,
+}
+
+/// A running product.
+pub struct Product {
+    process: Process,
+    /// Its plain listener.
+    pub plain: SocketAddr,
+    /// Its TLS listener.
+    pub tls: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Product {
+    /// Starts it with a data directory of its own and waits until it is healthy.
+    pub fn start(directory: &Path, files: &Certificate, destinations: Destinations) -> Result<Self, Failure> {
+        std::fs::create_dir_all(directory)?;
+        let (plain, tls, admin) = (free_address()?, free_address()?, free_address()?);
+        let machine = configure(directory, files, [plain, tls, admin], destinations)?;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_firsthand"));
+        command.args(["run", "--config"]).arg(machine).current_dir(directory);
+        let mut product = Self { process: Process::start(&mut command)?, plain, tls, admin };
+        let started = Instant::now();
+        while product.get("/health").is_err() {
+            product.process.check_running()?;
+            if started.elapsed() > START_TIMEOUT {
+                return Err("the product did not become healthy".into());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(product)
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Reads its counters; fails when it has ended.
+    pub fn counters(&mut self) -> Result<Counters, Failure> {
+        self.process.check_running()?;
+        let text = self.get("/metrics")?;
+        let sum = |name: &str| -> Result<u64, Failure> {
+            let samples: Vec<u64> = text
+                .lines()
+                .filter_map(|line| line.strip_prefix(name))
+                .filter(|rest| rest.starts_with([' ', '{']))
+                .filter_map(|rest| rest.rsplit(' ').next()?.parse().ok())
+                .collect();
+            if samples.is_empty() {
+                return Err(format!("the product's metrics have no {name}").into());
+            }
+            Ok(samples.iter().sum())
+        };
+        Ok(Counters { appended: sum("firsthand_log_appended_total")?, syncs: sum("firsthand_log_syncs_total")? })
+    }
+
+    fn get(&self, path: &str) -> Result<String, Failure> {
+        let mut stream = TcpStream::connect(self.admin)?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.admin)?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        if !answer.starts_with("HTTP/1.1 200") {
+            return Err(format!("{path} of the product's admin listener does not answer 200").into());
+        }
+        Ok(answer)
+    }
+}
+
+/// An address on which nobody listens at the moment.
+fn free_address() -> Result<SocketAddr, Failure> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// Writes the machine's file and the documents, and says where the machine's file is. The one place that knows their form.
+fn configure(
+    directory: &Path,
+    files: &Certificate,
+    [plain, tls, admin]: [SocketAddr; 3],
+    destinations: Destinations,
+) -> Result<std::path::PathBuf, Failure> {
+    let _ = (files, plain, tls, admin, destinations, request::HOST);
+    Ok(directory.join("firsthand.toml"))
+}

@@ -1,0 +1,118 @@
+//! Counters per (site, day, reason): what was stored and what was refused, and why. Added to in RAM, flushed to `state.db` every second
+//! (a crash may lose that second).
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use crate::{
+    clock::Timestamp,
+    documents::Documents,
+    event::{Epoch, SiteNumber},
+    metrics::Counter,
+    privacy::{keys::visit::LocalDay, refusal::Refusal},
+    state::{StateDb, StoreError},
+};
+
+/// The reason's name under which stored events are counted.
+pub const STORED: &str = "stored";
+const REASONS: usize = Refusal::ALL.len() + 1;
+
+/// All counters of all sites.
+#[derive(Default)]
+pub struct Counters {
+    sites: RwLock<HashMap<SiteNumber, Arc<SiteCounters>>>,
+}
+
+/// One site's counters since the start, and how much of each is flushed.
+#[derive(Default)]
+pub struct SiteCounters {
+    counts: [Counter; REASONS],
+    flushed: [Counter; REASONS],
+}
+
+impl SiteCounters {
+    /// Counts stored events.
+    pub fn stored(&self, events: u64) {
+        self.counts[REASONS - 1].add(events);
+    }
+
+    /// Counts refused events.
+    pub fn refused(&self, refusal: Refusal, events: u64) {
+        self.counts[refusal.index()].add(events);
+    }
+
+    /// Every reason's name and count since the start.
+    pub fn values(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.counts.iter().enumerate().map(|(index, count)| (name(index), count.value()))
+    }
+}
+
+fn name(index: usize) -> &'static str {
+    Refusal::ALL.get(index).map_or(STORED, |refusal| refusal.name())
+}
+
+impl Counters {
+    /// The counters of a site.
+    #[must_use]
+    pub fn of(&self, site: SiteNumber) -> Arc<SiteCounters> {
+        if let Some(counters) = self.sites.read().unwrap_or_else(PoisonError::into_inner).get(&site) {
+            return Arc::clone(counters);
+        }
+        Arc::clone(self.sites.write().unwrap_or_else(PoisonError::into_inner).entry(site).or_default())
+    }
+
+    /// Adds what has come since the last flush to the site's local day. Blocks.
+    ///
+    /// # Errors
+    /// When `state.db` cannot be written; the next flush brings it then.
+    pub fn flush(&self, state: &StateDb, documents: &Documents, now: Timestamp) -> Result<(), StoreError> {
+        let sites: Vec<_> = {
+            let sites = self.sites.read().unwrap_or_else(PoisonError::into_inner);
+            sites.iter().map(|(number, counters)| (*number, Arc::clone(counters))).collect()
+        };
+        let mut due = Vec::new();
+        for (number, counters) in &sites {
+            let Some(site) = documents.site(*number) else { continue };
+            for (index, count) in counters.counts.iter().enumerate() {
+                let more = count.value() - counters.flushed[index].value();
+                if more > 0 {
+                    due.push((counters, index, more, number.0, LocalDay::of(&site.time_zone, now).epoch));
+                }
+            }
+        }
+        if due.is_empty() {
+            return Ok(());
+        }
+        state.with(|connection| {
+            let transaction = connection.transaction()?;
+            for (_, index, more, site, day) in &due {
+                transaction
+                    .prepare_cached(
+                        "INSERT INTO counters (site, day, reason, count) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (site, day, reason) DO UPDATE SET count = count + excluded.count",
+                    )?
+                    .execute((site, day.0, name(*index), *more as i64))?;
+            }
+            transaction.commit()
+        })?;
+        for (counters, index, more, ..) in due {
+            counters.flushed[index].add(more);
+        }
+        Ok(())
+    }
+
+    /// What rests for one site and day.
+    ///
+    /// # Errors
+    /// When `state.db` cannot be read.
+    pub fn of_day(state: &StateDb, site: SiteNumber, day: Epoch) -> Result<Vec<(String, u64)>, StoreError> {
+        state.with(|connection| {
+            let mut select =
+                connection.prepare_cached("SELECT reason, count FROM counters WHERE site = ?1 AND day = ?2 ORDER BY reason")?;
+            let rows = select.query_map((site.0, day.0), |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
+            rows.collect()
+        })
+    }
+}

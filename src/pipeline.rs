@@ -1,0 +1,211 @@
+//! The line from a request to a durable record, readable on one screen: [`Pipeline::ingest`] and [`Pipeline::cleanse`].
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+
+use crate::{
+    clock::Timestamp,
+    console::feed::{Feed, Item},
+    counters::Counters,
+    documents::{Documents, Site},
+    event::Offset,
+    event_log::{Appended, EventLog},
+    privacy::{
+        anonymise::anonymise,
+        consent::{self, ConsentSignal, ConsentState},
+        enrich::{self, device::DeviceClass, place::PlaceDatabase},
+        keys::persistent::{PersistentKeys, SiteKey},
+        raw::{Arrival, RawEvent},
+        record::Record,
+        refusal::Refusal,
+        shape::Shape,
+        visitor::{SetCookie, Visitor, Visitors},
+    },
+    protocol::{Decoded, Outcome, Protocol, Reply, inbound::Inbound},
+};
+
+/// How long a sender waits when something other than the log is in the way (keys, randomness, a full purge set).
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// Everything that a beacon passes through.
+pub struct Pipeline {
+    /// The documents in force.
+    pub documents: ArcSwap<Documents>,
+    /// Tells visitors apart.
+    pub visitors: Visitors,
+    /// K_site and K_dest.
+    pub persistent: Arc<PersistentKeys>,
+    /// Countries by address; replaced as a whole on reload.
+    pub places: ArcSwap<PlaceDatabase>,
+    /// The durable log.
+    pub log: Arc<EventLog>,
+    /// What was stored and refused.
+    pub counters: Counters,
+    /// The live pages.
+    pub feed: Feed,
+}
+
+/// The answer to a request, and the cookies that go with it.
+pub struct Ingested {
+    /// The answer.
+    pub reply: Reply,
+    /// Our cookies, set or taken away.
+    pub cookies: Vec<SetCookie>,
+}
+
+/// Nothing of the request can be recorded now.
+struct Unavailable(Duration);
+
+impl Pipeline {
+    /// Takes one request through the whole line. `charge` takes the request's events from the sender's quota, or says how long to wait.
+    pub async fn ingest(
+        &self,
+        site: &Site,
+        protocol: &'static dyn Protocol,
+        inbound: Inbound,
+        charge: impl FnOnce(usize) -> Result<(), Duration>,
+    ) -> Ingested {
+        let Decoded { events, bad, signal, hints } = protocol.decode(&inbound, inbound.received());
+        let mut cookies = Vec::new();
+        let mut outcome = Outcome { bad, ..Outcome::default() };
+        self.refuse(site, Refusal::Undecodable, outcome.bad.len());
+        match charge(hints.events) {
+            Err(wait) => {
+                self.refuse(site, Refusal::OverQuota, hints.events);
+                outcome.over_quota = Some(wait);
+            }
+            Ok(()) => {
+                let arrival = inbound.arrival(&site.cookies, signal);
+                if let Err(Unavailable(wait)) = self.take_in(site, protocol, &arrival, events, &mut outcome, &mut cookies).await {
+                    outcome.unavailable = Some(wait);
+                }
+            }
+        }
+        Ingested { reply: protocol.reply(&hints, &outcome), cookies }
+    }
+
+    /// Decides for the visitor, cleanses each event, and appends what is left of them: durable when this returns.
+    async fn take_in(
+        &self,
+        site: &Site,
+        protocol: &'static dyn Protocol,
+        arrival: &Arrival<'_>,
+        events: Vec<RawEvent<'_>>,
+        outcome: &mut Outcome,
+        cookies: &mut Vec<SetCookie>,
+    ) -> Result<(), Unavailable> {
+        let now = arrival.received;
+        let device = DeviceClass::of_arrival(arrival);
+        let state = consent::decide(arrival);
+        let unavailable = |_| Unavailable(RETRY_AFTER);
+        if let ConsentState::Objected(refusal) = state {
+            cookies.extend(self.visitors.object(arrival, &device, site, now).await.map_err(unavailable)?);
+            // An objection may come without an event; it counts as one.
+            self.refuse(site, refusal, events.len().max(1));
+            for event in &events {
+                outcome.refused.push(refusal);
+                self.show(site, protocol, Some(event).map(Shape::of), state, Err(refusal), now);
+            }
+            if events.is_empty() {
+                self.show(site, protocol, Some(Shape::default()), state, Err(refusal), now);
+            }
+            return Ok(());
+        }
+        if arrival.signal == ConsentSignal::OptIn {
+            cookies.push(SetCookie::forget_opt_out(site, arrival.secure));
+        }
+        if events.is_empty() {
+            return Ok(());
+        }
+        let (visitor, cookie) = self.visitors.identify(arrival, state, &device, site, now).await.map_err(unavailable)?;
+        cookies.extend(cookie);
+        let site_key = self.persistent.site(site.number).map_err(|_| Unavailable(RETRY_AFTER))?;
+        let mut records = Vec::with_capacity(events.len());
+        let mut shapes = Vec::new();
+        for event in events {
+            let shape = self.feed.watched().then(|| Shape::of(&event));
+            match self.cleanse(event, state, &visitor, device, arrival, site, &site_key, protocol) {
+                Ok(record) => {
+                    records.push(record?);
+                    shapes.extend(shape);
+                }
+                Err(refusal) => {
+                    outcome.refused.push(refusal);
+                    self.refuse(site, refusal, 1);
+                    self.show(site, protocol, shape, state, Err(refusal), now);
+                }
+            }
+        }
+        if records.is_empty() {
+            return Ok(());
+        }
+        let appended = self.log.append(records).await.map_err(|full| Unavailable(full.retry_after()))?;
+        let counters = self.counters.of(site.number);
+        let mut shapes = shapes.into_iter();
+        for end in appended {
+            let end = match end {
+                Appended::Stored(offset) => {
+                    counters.stored(1);
+                    Ok(offset)
+                }
+                Appended::Duplicate => {
+                    counters.refused(Refusal::Duplicate, 1);
+                    Err(Refusal::Duplicate)
+                }
+            };
+            outcome.stored += 1;
+            self.show(site, protocol, shapes.next(), state, end, now);
+        }
+        Ok(())
+    }
+
+    /// One event, from what was said to what may rest: permit, enrich, anonymise, and the seal.
+    #[expect(clippy::too_many_arguments, reason = "every stage's input, in the order of the line")]
+    fn cleanse(
+        &self,
+        event: RawEvent<'_>,
+        state: ConsentState,
+        visitor: &Visitor,
+        device: DeviceClass,
+        arrival: &Arrival<'_>,
+        site: &Site,
+        site_key: &SiteKey,
+        protocol: &'static dyn Protocol,
+    ) -> Result<Result<Record, Unavailable>, Refusal> {
+        let permitted = consent::permit(event, state, site)?;
+        let enriched = enrich::enrich(permitted, arrival, device, &self.places.load());
+        let clean = anonymise(enriched, visitor, site, site_key, protocol.name(), arrival.received);
+        Ok(clean.and_then(|clean| clean.into_record(visitor)).map_err(|_| Unavailable(RETRY_AFTER)))
+    }
+
+    /// Shows an event's arrival to whoever watches: its shape, never a value.
+    fn show(
+        &self,
+        site: &Site,
+        protocol: &'static dyn Protocol,
+        shape: Option<Shape>,
+        state: ConsentState,
+        end: Result<Offset, Refusal>,
+        at: Timestamp,
+    ) {
+        let Some(shape) = shape.filter(|_| self.feed.watched()) else { return };
+        self.feed.show(Item::Arrived {
+            at,
+            site: site.name.clone(),
+            protocol: protocol.name(),
+            shape,
+            visitor: state.describe(),
+            offset: end.ok(),
+            refused: end.err().map(Refusal::name),
+            because: end.err().map(Refusal::explanation),
+        });
+    }
+
+    /// Counts refused events.
+    pub fn refuse(&self, site: &Site, refusal: Refusal, events: usize) {
+        if events > 0 {
+            self.counters.of(site.number).refused(refusal, events as u64);
+        }
+    }
+}

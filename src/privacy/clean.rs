@@ -1,0 +1,167 @@
+//! The clean event: what a site's policy lets rest on disk. It is the ceiling; a [`Disclosure`](super::disclose::Disclosure) is what one
+//! destination may see of it. It can be written by anyone and made or read back only here.
+
+use std::{io, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    enrich::{ScreenClass, device::DeviceClass, language::Language, place::Country},
+    keys::person::{Person, PersonKeys},
+    record::{CorruptRecord, HEADER_BYTES, Header, Record, Subject},
+    visitor::Visitor,
+};
+use crate::{clock::Timestamp, event_log::LogBytes, state::StoreError};
+
+/// A clean event: header and body. Serialises to what rests in its body; there is no way to deserialise one outside this module.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub struct CleanEvent {
+    #[serde(skip)]
+    header: Header,
+    body: CleanBody,
+}
+
+/// What rests in a record's body, as JSON. Fields that are absent were not said, or may not rest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::privacy) struct CleanBody {
+    pub(in crate::privacy) name: String,
+    pub(in crate::privacy) time: Timestamp,
+    pub(in crate::privacy) protocol: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::privacy) page: Option<Page>,
+    pub(in crate::privacy) device: DeviceClass,
+    pub(in crate::privacy) country: Country,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::privacy) language: Option<Language>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::privacy) screen: Option<ScreenClass>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::privacy) properties: Vec<(String, Property)>,
+    /// 8 random bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::privacy) session: Option<[u8; 8]>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::privacy) granted: Option<Box<Granted>>,
+}
+
+/// What rests only with consent, in a body that is sealed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(in crate::privacy) struct Granted {
+    pub(in crate::privacy) cookie_id: [u8; 16],
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::privacy) client_event_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::privacy) campaign: Vec<(CampaignField, String)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::privacy) referrer_host: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::privacy) value: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::privacy) currency: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::privacy) transaction: Option<String>,
+}
+
+/// Which page: one of the site's own hosts, and a path template.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::privacy) struct Page {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::privacy) host: Option<String>,
+    pub(in crate::privacy) path: String,
+}
+
+/// An allow-listed property's value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(in crate::privacy) enum Property {
+    Flag(bool),
+    Number(f64),
+    Word(String),
+}
+
+/// The campaign parameters that may be kept with consent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::privacy) enum CampaignField {
+    Source,
+    Medium,
+    Name,
+    Term,
+    Content,
+    Id,
+}
+
+impl CleanEvent {
+    pub(in crate::privacy) const fn new(header: Header, body: CleanBody) -> Self {
+        Self { header, body }
+    }
+
+    /// What it says of itself without a key.
+    #[must_use]
+    pub const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    pub(in crate::privacy) const fn body(&self) -> &CleanBody {
+        &self.body
+    }
+
+    /// The bytes that rest. A granted event's body is sealed under its person's key.
+    ///
+    /// # Errors
+    /// When the system has no randomness for the seal, or the visitor is not the one whom the event is of.
+    pub fn into_record(self, visitor: &Visitor) -> io::Result<Record> {
+        let head = self.header.encode();
+        let bytes = match visitor.person().filter(|_| self.header.sealed) {
+            Some(person) => person.seal(&head, &serde_json::to_vec(&self.body)?)?,
+            None if self.header.sealed => return Err(io::Error::other("a granted event without its person's key")),
+            None => {
+                let mut bytes = Vec::with_capacity(512);
+                bytes.extend_from_slice(&head);
+                serde_json::to_writer(&mut bytes, &self.body)?;
+                bytes
+            }
+        };
+        Ok(Record::new(&self.header, bytes))
+    }
+
+    /// Reads a record back. Blocks where the person's key is not in RAM.
+    ///
+    /// # Errors
+    /// The bytes are none of ours, or `keys.db` cannot be used.
+    pub(in crate::privacy) fn open(bytes: &LogBytes, persons: &PersonKeys, now: Timestamp) -> Result<Opened, OpenError> {
+        let bytes = bytes.as_slice();
+        let header = Header::decode(bytes)?;
+        let (head, rest) = bytes.split_at(HEADER_BYTES);
+        if !header.sealed {
+            return Ok(Opened::Event(Self { body: parse(rest)?, header }));
+        }
+        let Subject::Person(handle) = header.subject else { return Err(CorruptRecord::Malformed.into()) };
+        let Some(person): Option<Arc<Person>> = persons.of_handle(&handle, now)? else { return Ok(Opened::Purged) };
+        Ok(Opened::Event(Self { body: parse(&person.open(head, rest)?)?, header }))
+    }
+}
+
+fn parse(body: &[u8]) -> Result<CleanBody, CorruptRecord> {
+    serde_json::from_slice(body).map_err(|_| CorruptRecord::Malformed)
+}
+
+/// A record read back.
+pub(in crate::privacy) enum Opened {
+    /// The event.
+    Event(CleanEvent),
+    /// Its person's key is gone, and with it the event.
+    Purged,
+}
+
+/// A record could not be read back.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It is none of ours.
+    #[error(transparent)]
+    Corrupt(#[from] CorruptRecord),
+    /// The keys cannot be reached now; the record may be fine.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

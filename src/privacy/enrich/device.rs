@@ -1,0 +1,192 @@
+//! A user agent as four words from closed lists: browser family, its major version, system, device class. What is not on the lists
+//! is `other`; nothing of the string itself goes any further.
+
+use serde::{Deserialize, Serialize};
+
+use crate::privacy::raw::Arrival;
+
+/// Longer user agents are not looked at beyond this: real ones have at most a few hundred bytes.
+const LOOKED_AT_BYTES: usize = 512;
+/// No browser has a higher major version; a larger number is somebody's own.
+const MAJOR_MAX: u16 = 399;
+
+/// What is known of the visitor's device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct DeviceClass {
+    /// The browser's family.
+    pub browser: Browser,
+    /// Its major version; 0: not known.
+    pub major: u16,
+    /// The operating system's family.
+    pub system: System,
+    /// What kind of device.
+    pub form: Form,
+}
+
+/// Browser families.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names are the vendors'")]
+pub enum Browser {
+    Chrome,
+    Edge,
+    Firefox,
+    Opera,
+    Safari,
+    SamsungInternet,
+    Other,
+}
+
+/// Operating system families.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names are the vendors'")]
+pub enum System {
+    Android,
+    ChromeOs,
+    Ios,
+    Linux,
+    Macos,
+    Windows,
+    Other,
+}
+
+/// Kinds of device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// A computer with a keyboard.
+    Desktop,
+    /// A phone.
+    Mobile,
+    /// A tablet.
+    Tablet,
+    /// Not known.
+    Other,
+}
+
+/// Marks in the order in which they decide: a browser built on another one names that one too.
+const BROWSERS: [(&str, Browser); 13] = [
+    ("EdgA/", Browser::Edge),
+    ("EdgiOS/", Browser::Edge),
+    ("Edg/", Browser::Edge),
+    ("OPR/", Browser::Opera),
+    ("OPX/", Browser::Opera),
+    ("SamsungBrowser/", Browser::SamsungInternet),
+    ("FxiOS/", Browser::Firefox),
+    ("Firefox/", Browser::Firefox),
+    ("CriOS/", Browser::Chrome),
+    ("HeadlessChrome/", Browser::Chrome),
+    ("Chrome/", Browser::Chrome),
+    ("Chromium/", Browser::Chrome),
+    ("Version/", Browser::Safari),
+];
+
+impl DeviceClass {
+    /// Nothing is known.
+    pub const UNKNOWN: Self = Self { browser: Browser::Other, major: 0, system: System::Other, form: Form::Other };
+
+    /// The class of a request's user agent.
+    #[must_use]
+    pub fn of_arrival(arrival: &Arrival<'_>) -> Self {
+        arrival.user_agent.as_ref().map_or(Self::UNKNOWN, |agent| Self::of(agent.expose()))
+    }
+
+    fn of(user_agent: &str) -> Self {
+        let end = user_agent.floor_char_boundary(LOOKED_AT_BYTES);
+        let agent = &user_agent[..end];
+        if !agent.starts_with("Mozilla/5.0 (") {
+            return Self::UNKNOWN;
+        }
+        let (system, form) = system_and_form(agent);
+        let known = BROWSERS.iter().find_map(|(mark, browser)| {
+            if *browser == Browser::Safari && !agent.contains(" Safari/") {
+                return None;
+            }
+            let at = agent.find(mark)? + mark.len();
+            Some((*browser, major(&agent[at..])))
+        });
+        let (browser, major) = known.unwrap_or((Browser::Other, 0));
+        Self { browser, major, system, form }
+    }
+
+    /// Five bytes that are the same for the same class.
+    pub(in crate::privacy) fn code(&self) -> [u8; 5] {
+        let major = self.major.to_le_bytes();
+        [self.browser as u8, major[0], major[1], self.system as u8, self.form as u8]
+    }
+}
+
+fn major(version: &str) -> u16 {
+    let digits = version.bytes().take_while(u8::is_ascii_digit).count();
+    version[..digits].parse().ok().filter(|major| *major <= MAJOR_MAX).unwrap_or(0)
+}
+
+fn system_and_form(agent: &str) -> (System, Form) {
+    let has = |mark| agent.contains(mark);
+    if has("Windows NT") {
+        (System::Windows, Form::Desktop)
+    } else if has("iPhone") || has("iPod") {
+        (System::Ios, Form::Mobile)
+    } else if has("iPad") {
+        (System::Ios, Form::Tablet)
+    } else if has("Android") {
+        (System::Android, if has("Mobile") { Form::Mobile } else { Form::Tablet })
+    } else if has("CrOS") {
+        (System::ChromeOs, Form::Desktop)
+    } else if has("Macintosh") {
+        (System::Macos, Form::Desktop)
+    } else if has("Linux") {
+        (System::Linux, Form::Desktop)
+    } else {
+        (System::Other, Form::Other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn real_user_agents_become_their_class() {
+        let cases = [
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+                (Browser::Chrome, 142, System::Windows, Form::Desktop),
+            ),
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36 Edg/141.0.3537.71",
+                (Browser::Edge, 141, System::Windows, Form::Desktop),
+            ),
+            (
+                "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+                (Browser::Firefox, 140, System::Linux, Form::Desktop),
+            ),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1",
+                (Browser::Safari, 18, System::Ios, Form::Mobile),
+            ),
+            (
+                "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) SamsungBrowser/28.0 Chrome/130.0.0.0 Mobile Safari/537.36",
+                (Browser::SamsungInternet, 28, System::Android, Form::Mobile),
+            ),
+            (
+                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Safari/605.1.15",
+                (Browser::Safari, 26, System::Macos, Form::Desktop),
+            ),
+        ];
+        for (agent, (browser, major, system, form)) in cases {
+            assert_eq!(DeviceClass::of(agent), DeviceClass { browser, major, system, form }, "{agent}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_other() {
+        for agent in ["", "curl/8.5.0", "jane@example.org", "Mozilla/5.0 (jane@example.org)"] {
+            assert_eq!(DeviceClass::of(agent).browser, Browser::Other, "{agent}");
+        }
+        let forged = DeviceClass::of("Mozilla/5.0 (X11; Linux x86_64) Chrome/491725360174.0 Safari/537.36");
+        assert_eq!(forged.major, 0, "a number that no browser has is somebody's own");
+        DeviceClass::of(&format!("Mozilla/5.0 ({}é", "x".repeat(LOOKED_AT_BYTES - 14)));
+    }
+}

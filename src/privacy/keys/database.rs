@@ -1,0 +1,53 @@
+//! `keys.db`: the keys that must be destroyed one by one. A file of its own, so that a backup of the log and the state holds none of them;
+//! deleted rows are overwritten and the write-ahead log is truncated after each destruction.
+
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+use rusqlite::Connection;
+
+use crate::state::{StoreError, open_database};
+
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE persons (
+        handle BLOB PRIMARY KEY, site INTEGER NOT NULL, cookie BLOB NOT NULL, key BLOB NOT NULL, expires INTEGER NOT NULL,
+        UNIQUE (site, cookie)) WITHOUT ROWID;
+    CREATE INDEX persons_by_expiry ON persons (expires);
+    CREATE TABLE epochs (
+        site INTEGER NOT NULL, destination INTEGER NOT NULL, epoch INTEGER NOT NULL, key BLOB NOT NULL, visitors INTEGER NOT NULL,
+        PRIMARY KEY (site, destination, epoch)) WITHOUT ROWID;
+"];
+
+/// The open `keys.db`.
+pub struct KeysDb {
+    connection: Mutex<Connection>,
+}
+
+impl KeysDb {
+    /// Opens the file, creating and migrating it as needed.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or a newer program wrote it.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self { connection: Mutex::new(open_database(path, MIGRATIONS)?) })
+    }
+
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        // A poisoned lock means that a panic unwound through an open transaction, which SQLite rolled back: the connection is sound.
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(work(&mut connection)?)
+    }
+
+    /// Deletes key rows, and wipes what the write-ahead log still holds of them.
+    pub(super) fn destroy(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<usize>) -> Result<usize, StoreError> {
+        self.with(|connection| {
+            let destroyed = work(connection)?;
+            if destroyed > 0 {
+                connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            }
+            Ok(destroyed)
+        })
+    }
+}

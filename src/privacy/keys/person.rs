@@ -1,0 +1,307 @@
+//! Person keys: the body of every granted record is sealed under the key of its person. Destroying the key row (withdrawal, erasure,
+//! expiry) makes the log, parked events and backups of that person unreadable at once.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use aes_gcm::{
+    Aes256Gcm, KeyInit,
+    aead::{Aead, Payload},
+};
+use rusqlite::{OptionalExtension, Row};
+use tokio::sync::{mpsc, oneshot};
+use zeroize::Zeroizing;
+
+use super::{database::KeysDb, locked::KEY_BYTES, random_id, random_key};
+use crate::{clock::Timestamp, event::SiteNumber, privacy::record::CorruptRecord, state::StoreError, supervise};
+
+/// Length of a seal's nonce in bytes (AES-GCM's own).
+const NONCE_BYTES: usize = 12;
+/// Persons kept in RAM; twice as many at most, for there are two generations.
+const CACHED_PERSONS_MAX: usize = 32_768;
+/// First events of new persons that may wait for their key row; more are told to come back.
+const WAITING_PERSONS_MAX: usize = 4096;
+/// Key rows in one transaction.
+const PERSONS_PER_COMMIT: usize = 256;
+
+/// A person who consented: the handle that records name them by, and their key. It knows neither cookie id nor anything else of them.
+pub struct Person {
+    handle: [u8; 16],
+    site: SiteNumber,
+    /// The keyed index of the cookie id, never the id.
+    cookie: [u8; 16],
+    key: Zeroizing<[u8; KEY_BYTES]>,
+    expires: Timestamp,
+}
+
+impl Person {
+    /// What records name this person by. Internal; it never leaves.
+    pub(in crate::privacy) const fn handle(&self) -> [u8; 16] {
+        self.handle
+    }
+
+    /// Seals a record's body: random nonce, ciphertext, tag. The header is authenticated with it.
+    pub(in crate::privacy) fn seal(&self, header: &[u8], body: &[u8]) -> io::Result<Vec<u8>> {
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce).map_err(|_| io::Error::other("the system has no randomness to give"))?;
+        let cipher = Aes256Gcm::new((&*self.key).into());
+        let sealed = cipher
+            .encrypt((&nonce).into(), Payload { msg: body, aad: header })
+            .map_err(|_| io::Error::other("the body is too long to seal"))?;
+        let mut bytes = Vec::with_capacity(header.len() + NONCE_BYTES + sealed.len());
+        bytes.extend_from_slice(header);
+        bytes.extend_from_slice(&nonce);
+        bytes.extend_from_slice(&sealed);
+        Ok(bytes)
+    }
+
+    /// Opens what [`Self::seal`] made.
+    pub(in crate::privacy) fn open(&self, header: &[u8], sealed: &[u8]) -> Result<Vec<u8>, CorruptRecord> {
+        let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or(CorruptRecord::Short)?;
+        let cipher = Aes256Gcm::new((&*self.key).into());
+        cipher.decrypt(nonce.into(), Payload { msg: sealed, aad: header }).map_err(|_| CorruptRecord::BrokenSeal)
+    }
+
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            handle: row.get(0)?,
+            site: SiteNumber(row.get(1)?),
+            cookie: row.get(2)?,
+            key: Zeroizing::new(row.get(3)?),
+            expires: Timestamp(row.get(4)?),
+        })
+    }
+}
+
+const SELECT: &str = "SELECT handle, site, cookie, key, expires FROM persons";
+
+/// All persons' keys: `keys.db`, a cache, and a thread that makes new rows durable, many at a time.
+pub struct PersonKeys {
+    database: Arc<KeysDb>,
+    cache: Arc<Mutex<Cache>>,
+    newcomers: mpsc::Sender<Newcomer>,
+}
+
+struct Newcomer {
+    person: Arc<Person>,
+    durable: oneshot::Sender<bool>,
+}
+
+/// No key row could be made durable: the event that needed it cannot be recorded now.
+#[derive(Debug, thiserror::Error)]
+#[error("no key row can be made durable now")]
+pub struct NoPersonKey;
+
+impl PersonKeys {
+    /// Keys from this database. The thread ends when this value is dropped.
+    #[must_use]
+    pub fn new(database: Arc<KeysDb>) -> Self {
+        let (newcomers, queue) = mpsc::channel(WAITING_PERSONS_MAX);
+        let cache = Arc::new(Mutex::new(Cache::default()));
+        let committer = (Arc::clone(&database), Arc::clone(&cache));
+        supervise::thread("person-keys", move || commit_newcomers(&committer.0, &committer.1, queue));
+        Self { database, cache, newcomers }
+    }
+
+    /// The person of this cookie index, if they are in RAM and their key has not ended.
+    pub(in crate::privacy) fn cached(&self, site: SiteNumber, cookie: &[u8; 16], now: Timestamp) -> Option<Arc<Person>> {
+        self.cache().by_cookie(site, cookie).filter(|person| person.expires > now)
+    }
+
+    /// The same, from the database. Blocks.
+    pub(in crate::privacy) fn find(&self, site: SiteNumber, cookie: &[u8; 16], now: Timestamp) -> Result<Option<Arc<Person>>, StoreError> {
+        self.remember(|connection| {
+            connection.query_row(&format!("{SELECT} WHERE site = ?1 AND cookie = ?2"), (site.0, cookie), Person::from_row).optional()
+        })
+        .map(|person| person.filter(|person| person.expires > now))
+    }
+
+    /// The person of this handle; `None`: they withdrew, were erased, or their time is over. Blocks.
+    pub(in crate::privacy) fn of_handle(&self, handle: &[u8; 16], now: Timestamp) -> Result<Option<Arc<Person>>, StoreError> {
+        let cached = self.cache().by_handle(handle);
+        let person = match cached {
+            Some(person) => Some(person),
+            None => self.remember(|connection| {
+                connection.query_row(&format!("{SELECT} WHERE handle = ?1"), [handle], Person::from_row).optional()
+            })?,
+        };
+        Ok(person.filter(|person| person.expires > now))
+    }
+
+    /// Makes a key row for a new person and waits until it is durable.
+    pub(in crate::privacy) async fn make(
+        &self,
+        site: SiteNumber,
+        cookie: [u8; 16],
+        expires: Timestamp,
+    ) -> Result<Arc<Person>, NoPersonKey> {
+        let handle = random_id().map_err(|_| NoPersonKey)?;
+        let key = Zeroizing::new(random_key().map_err(|_| NoPersonKey)?);
+        let person = Arc::new(Person { handle, site, cookie, key, expires });
+        let (durable, answer) = oneshot::channel();
+        self.newcomers.try_send(Newcomer { person: Arc::clone(&person), durable }).map_err(|_| NoPersonKey)?;
+        match answer.await {
+            Ok(true) => Ok(person),
+            Ok(false) | Err(_) => Err(NoPersonKey),
+        }
+    }
+
+    /// Destroys the key row of this cookie index. Returns whether there was one. Blocks.
+    pub(in crate::privacy) fn destroy(&self, site: SiteNumber, cookie: &[u8; 16]) -> Result<bool, StoreError> {
+        let destroyed = self
+            .database
+            .destroy(|connection| connection.execute("DELETE FROM persons WHERE site = ?1 AND cookie = ?2", (site.0, cookie)))?;
+        self.cache().forget(site, cookie);
+        Ok(destroyed > 0)
+    }
+
+    /// Destroys the key rows whose time is over. Returns how many. Blocks.
+    ///
+    /// # Errors
+    /// When `keys.db` cannot be used.
+    pub fn destroy_expired(&self, now: Timestamp) -> Result<usize, StoreError> {
+        self.cache().drop_expired(now);
+        self.database.destroy(|connection| connection.execute("DELETE FROM persons WHERE expires <= ?1", [now.0]))
+    }
+
+    fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads a row and caches it in one step under the database's lock, so that a row destroyed meanwhile cannot come back through the cache.
+    fn remember(
+        &self,
+        read: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<Option<Person>>,
+    ) -> Result<Option<Arc<Person>>, StoreError> {
+        self.database.with(|connection| {
+            let person = read(connection)?.map(Arc::new);
+            if let Some(person) = &person {
+                self.cache().insert(Arc::clone(person));
+            }
+            Ok(person)
+        })
+    }
+}
+
+fn commit_newcomers(database: &KeysDb, cache: &Mutex<Cache>, mut queue: mpsc::Receiver<Newcomer>) {
+    let mut batch = Vec::with_capacity(PERSONS_PER_COMMIT);
+    while queue.blocking_recv_many(&mut batch, PERSONS_PER_COMMIT) > 0 {
+        let stored = database.with(|connection| {
+            let transaction = connection.transaction()?;
+            {
+                let mut insert =
+                    transaction.prepare_cached("INSERT INTO persons (handle, site, cookie, key, expires) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+                for Newcomer { person, .. } in &batch {
+                    insert.execute((person.handle, person.site.0, person.cookie, &*person.key, person.expires.0))?;
+                }
+            }
+            transaction.commit()?;
+            let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+            for Newcomer { person, .. } in &batch {
+                cache.insert(Arc::clone(person));
+            }
+            Ok(())
+        });
+        if stored.is_err() {
+            tracing::error!("new person keys could not be stored; granted events of new visitors are turned away");
+        }
+        for newcomer in batch.drain(..) {
+            // An error means that the request is gone; its key row stays unused until it expires.
+            let _ = newcomer.durable.send(stored.is_ok());
+        }
+    }
+}
+
+/// Two generations: when the newer is full, the older is dropped and the newer takes its place.
+#[derive(Default)]
+struct Cache {
+    newer: Generation,
+    older: Generation,
+}
+
+#[derive(Default)]
+struct Generation {
+    by_cookie: HashMap<(SiteNumber, [u8; 16]), Arc<Person>>,
+    by_handle: HashMap<[u8; 16], Arc<Person>>,
+}
+
+impl Cache {
+    fn by_cookie(&mut self, site: SiteNumber, cookie: &[u8; 16]) -> Option<Arc<Person>> {
+        let key = (site, *cookie);
+        if let Some(person) = self.newer.by_cookie.get(&key) {
+            return Some(Arc::clone(person));
+        }
+        let person = self.older.by_cookie.get(&key).cloned()?;
+        self.insert(Arc::clone(&person));
+        Some(person)
+    }
+
+    fn by_handle(&mut self, handle: &[u8; 16]) -> Option<Arc<Person>> {
+        if let Some(person) = self.newer.by_handle.get(handle) {
+            return Some(Arc::clone(person));
+        }
+        let person = self.older.by_handle.get(handle).cloned()?;
+        self.insert(Arc::clone(&person));
+        Some(person)
+    }
+
+    fn insert(&mut self, person: Arc<Person>) {
+        if self.newer.by_cookie.len() >= CACHED_PERSONS_MAX {
+            self.older = std::mem::take(&mut self.newer);
+        }
+        self.newer.by_handle.insert(person.handle, Arc::clone(&person));
+        self.newer.by_cookie.insert((person.site, person.cookie), person);
+    }
+
+    fn forget(&mut self, site: SiteNumber, cookie: &[u8; 16]) {
+        for generation in [&mut self.newer, &mut self.older] {
+            if let Some(person) = generation.by_cookie.remove(&(site, *cookie)) {
+                generation.by_handle.remove(&person.handle);
+            }
+        }
+    }
+
+    fn drop_expired(&mut self, now: Timestamp) {
+        for generation in [&mut self.newer, &mut self.older] {
+            generation.by_cookie.retain(|_, person| person.expires > now);
+            generation.by_handle.retain(|_, person| person.expires > now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_destroyed_key_opens_nothing_any_more() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keys.db");
+        let keys = PersonKeys::new(Arc::new(KeysDb::open(&path).unwrap()));
+        let (site, cookie, now) = (SiteNumber(1), [5; 16], Timestamp(1_000));
+        let person = keys.make(site, cookie, Timestamp(2_000)).await.unwrap();
+        let sealed = person.seal(b"header", b"body").unwrap();
+        let found = keys.find(site, &cookie, now).unwrap().expect("durable");
+        assert_eq!(found.open(b"header", &sealed[6..]).unwrap(), b"body");
+        assert_eq!(found.open(b"another", &sealed[6..]).unwrap_err(), CorruptRecord::BrokenSeal);
+        assert!(keys.of_handle(&person.handle(), Timestamp(2_000)).unwrap().is_none(), "its time is over");
+
+        let key = person.key.to_vec();
+        let everything = || {
+            std::fs::read_dir(directory.path())
+                .unwrap()
+                .flat_map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
+                .collect::<Vec<u8>>()
+        };
+        let holds_key = |bytes: &[u8]| bytes.windows(KEY_BYTES).any(|window| window == key);
+        assert!(holds_key(&everything()), "the control: the key rests while the person consents");
+        assert!(keys.destroy(site, &cookie).unwrap());
+        assert!(!holds_key(&everything()), "no byte of it is left in the data directory");
+        assert!(keys.cached(site, &cookie, now).is_none());
+        assert!(keys.of_handle(&person.handle(), now).unwrap().is_none());
+        assert!(!keys.destroy(site, &cookie).unwrap());
+    }
+}

@@ -1,0 +1,161 @@
+//! K_visit, one per site: random, in RAM only, at most 24 hours, never a previous one. It makes the day's token of a visitor.
+//! Its death is what makes a token meaningless: the whole of IPv4 is searched in minutes by whoever has the key.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::IpAddr,
+    sync::{PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use jiff::{Unit, tz::TimeZone};
+
+use super::{locked::LockedKey, mac::mac128};
+use crate::{
+    clock::Timestamp,
+    documents::Site,
+    event::{Epoch, SiteNumber},
+    privacy::{enrich::device::DeviceClass, raw::ClientAddress},
+};
+
+/// However long a site's local day is, no key is older.
+const AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Every site's K_visit.
+#[derive(Default)]
+pub struct VisitKeys {
+    keys: RwLock<HashMap<SiteNumber, VisitKey>>,
+}
+
+struct VisitKey {
+    key: LockedKey,
+    epoch: Epoch,
+    day: LocalDay,
+    born: Instant,
+}
+
+impl VisitKey {
+    fn new(zone: &TimeZone, now: Timestamp) -> io::Result<Self> {
+        let day = LocalDay::of(zone, now);
+        Ok(Self { key: LockedKey::random()?, epoch: day.epoch, day, born: Instant::now() })
+    }
+
+    /// By the wall clock (also one that was set back) and by the monotonic one, whichever says so first.
+    fn is_over(&self, now: Timestamp) -> bool {
+        !self.day.holds(now) || self.born.elapsed() >= AGE_MAX
+    }
+}
+
+impl VisitKeys {
+    /// The site's epoch and the visitor's token for now. Makes a new key, and destroys the old, where its day is over.
+    ///
+    /// # Errors
+    /// When the system gives no memory or no randomness for a new key: then there is no token, and nothing may be recorded.
+    pub(in crate::privacy) fn token(
+        &self,
+        site: &Site,
+        address: &ClientAddress,
+        device: &DeviceClass,
+        now: Timestamp,
+    ) -> io::Result<(Epoch, [u8; 16])> {
+        self.with_key(site, now, |key| (key.epoch, token(&key.key, site.number, address, device)))
+    }
+
+    /// The site's epoch now.
+    ///
+    /// # Errors
+    /// As for [`Self::token`].
+    pub(in crate::privacy) fn epoch(&self, site: &Site, now: Timestamp) -> io::Result<Epoch> {
+        self.with_key(site, now, |key| key.epoch)
+    }
+
+    fn with_key<T>(&self, site: &Site, now: Timestamp, work: impl FnOnce(&VisitKey) -> T) -> io::Result<T> {
+        {
+            let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(key) = keys.get(&site.number).filter(|key| !key.is_over(now)) {
+                return Ok(work(key));
+            }
+        }
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        if keys.get(&site.number).is_none_or(|key| key.is_over(now)) {
+            keys.insert(site.number, VisitKey::new(&site.time_zone, now)?);
+        }
+        Ok(work(keys.get(&site.number).expect("inserted above, or was there")))
+    }
+
+    /// Destroys the keys whose day is over, also of sites that nobody visits. Called every minute.
+    pub fn destroy_old(&self, now: Timestamp) {
+        self.keys.write().unwrap_or_else(PoisonError::into_inner).retain(|_, key| !key.is_over(now));
+    }
+
+    /// Whether every key there is could be locked into memory.
+    #[must_use]
+    pub fn all_locked(&self) -> bool {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).values().all(|key| key.key.is_locked())
+    }
+}
+
+fn token(key: &LockedKey, site: SiteNumber, address: &ClientAddress, device: &DeviceClass) -> [u8; 16] {
+    let site = site.0.to_le_bytes();
+    let device = device.code();
+    match address.ip() {
+        IpAddr::V4(whole) => mac128(key.bytes(), &[&whole.octets(), &device, &site]),
+        // One household or phone has a /64 and changes the rest of it at will.
+        IpAddr::V6(whole) => mac128(key.bytes(), &[&whole.octets()[..8], &device, &site]),
+    }
+}
+
+/// One local day: its number and its bounds.
+#[derive(Clone, Copy)]
+pub struct LocalDay {
+    /// The day's number.
+    pub epoch: Epoch,
+    first: Timestamp,
+    end: Timestamp,
+}
+
+impl LocalDay {
+    /// The local day that `now` lies in.
+    #[must_use]
+    pub fn of(zone: &TimeZone, now: Timestamp) -> Self {
+        let moment = jiff::Timestamp::from_millisecond(now.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_zoned_datetime(zone.clone());
+        let days = moment.date().since((Unit::Day, jiff::civil::date(1970, 1, 1))).map_or(0, |span| span.get_days());
+        let bounds = moment.start_of_day().and_then(|first| {
+            let end = first.tomorrow()?.start_of_day()?;
+            Ok((Timestamp(first.timestamp().as_millisecond()), Timestamp(end.timestamp().as_millisecond())))
+        });
+        // At the calendar's very ends there is no next day: a day of no length, which ends every key at once.
+        let (first, end) = bounds.unwrap_or((now, now));
+        Self { epoch: Epoch(days), first, end }
+    }
+
+    /// Whether a moment lies in it.
+    #[must_use]
+    pub fn holds(&self, moment: Timestamp) -> bool {
+        self.first <= moment && moment < self.end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
+    }
+
+    #[test]
+    fn days_are_local_and_follow_summer_time() {
+        let paris = TimeZone::get("Europe/Paris").unwrap();
+        let day = LocalDay::of(&paris, at("2026-11-23T22:59:59Z"));
+        let next = LocalDay::of(&paris, at("2026-11-23T23:00:00Z"));
+        assert_eq!(next.epoch.0, day.epoch.0 + 1);
+        assert_eq!(day.epoch, LocalDay::of(&paris, at("2026-11-22T23:00:00Z")).epoch);
+        // The day of the change back to winter time has 25 hours.
+        let long = LocalDay::of(&paris, at("2026-10-25T10:00:00Z"));
+        assert_eq!(long.end.since(long.first), Duration::from_secs(25 * 3600));
+        assert_eq!(LocalDay::of(&TimeZone::UTC, Timestamp(0)).epoch, Epoch(0));
+        assert_eq!(LocalDay::of(&TimeZone::UTC, Timestamp(-1)).epoch, Epoch(-1));
+    }
+}

@@ -1,0 +1,154 @@
+//! A page's address without parameters, and its path as a template: `/user/8412/orders?ref=x#top` → `/user/{n}/orders`.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use super::detect::{Class, class_of, has_encoding};
+
+/// Longer paths are cut: a page that differs only beyond this is the same page for our purposes.
+const SEGMENTS_MAX: usize = 12;
+/// A segment longer than this is no name of a page.
+const SEGMENT_CHARS_MAX: usize = 80;
+/// How often encoded text is decoded; what is encoded deeper is replaced.
+const DECODINGS_MAX: usize = 3;
+
+/// The parts of an address that may be looked at further.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::privacy) struct Address<'a> {
+    /// The host: lower case not yet, no port, no user info.
+    pub(in crate::privacy) host: &'a str,
+    /// The path, with its leading slash, encoded as it came.
+    pub(in crate::privacy) path: &'a str,
+    /// The query, without its question mark.
+    pub(in crate::privacy) query: &'a str,
+}
+
+/// Takes an `http` or `https` address apart. Anything else is none.
+pub(in crate::privacy) fn split(url: &str) -> Option<Address<'_>> {
+    let url = url.trim();
+    let (scheme, rest) = url.split_once("://")?;
+    if !(scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http")) {
+        return None;
+    }
+    let (rest, _fragment) = rest.split_once('#').unwrap_or((rest, ""));
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let end = rest.find(['/', '\\']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let host = authority.rsplit('@').next().unwrap_or(authority);
+    let host = match host.find(']') {
+        Some(end) => &host[..=end],
+        None => host.split(':').next().unwrap_or(host),
+    };
+    Some(Address { host, path: if path.is_empty() { "/" } else { path }, query })
+}
+
+/// The path as a template. Doing it twice changes nothing more.
+pub(in crate::privacy) fn template(path: &str) -> String {
+    let mut template = String::with_capacity(path.len());
+    let mut segments = path.split(['/', '\\']).filter(|segment| !segment.is_empty());
+    for segment in segments.by_ref().take(SEGMENTS_MAX) {
+        template.push('/');
+        template.push_str(&scrubbed_segment(segment));
+    }
+    if segments.next().is_some() {
+        template.push_str("/…");
+    }
+    if template.is_empty() || path.ends_with('/') && !template.ends_with('…') {
+        template.push('/');
+    }
+    template
+}
+
+fn scrubbed_segment(segment: &str) -> Cow<'_, str> {
+    if segment == "…" || Class::ALL.iter().any(|class| class.placeholder() == segment) {
+        return Cow::Borrowed(segment);
+    }
+    let decoded = decode(segment);
+    // What follows a semicolon are parameters (`;jsessionid=…`).
+    let (name, parameters) = decoded.split_once(';').unwrap_or((&decoded, ""));
+    let class = if has_encoding(&decoded) {
+        Some(Class::Encoded)
+    } else if decoded.chars().count() > SEGMENT_CHARS_MAX {
+        Some(Class::Token)
+    } else {
+        class_of(name).or_else(|| decoded.contains(['/', '\\', '?', '#', '{', '}']).then_some(Class::Encoded))
+    };
+    match class {
+        Some(class) => Cow::Borrowed(class.placeholder()),
+        None if name.is_empty() => Cow::Borrowed(Class::Parameter.placeholder()),
+        None if name.chars().any(|letter| letter.is_control() || letter.is_whitespace() && letter != ' ' || letter == '\u{fffd}') => {
+            Cow::Borrowed(Class::Encoded.placeholder())
+        }
+        None if parameters.is_empty() && name.len() == segment.len() => Cow::Borrowed(segment),
+        None => Cow::Owned(name.to_owned()),
+    }
+}
+
+/// Percent-decoding to a fixpoint, at most [`DECODINGS_MAX`] times.
+pub(in crate::privacy) fn decode(text: &str) -> Cow<'_, str> {
+    let mut text = Cow::Borrowed(text);
+    for _ in 0..DECODINGS_MAX {
+        if !text.contains('%') {
+            break;
+        }
+        let decoded = percent_decode_str(&text).decode_utf8_lossy().into_owned();
+        if decoded == *text {
+            break;
+        }
+        text = Cow::Owned(decoded);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn addresses_are_taken_apart() {
+        let whole = split("https://jane:secret@Shop.Example:8443/a/b?x=1#y?z").unwrap();
+        assert_eq!(whole, Address { host: "Shop.Example", path: "/a/b", query: "x=1" });
+        assert_eq!(split("https://shop.example?email=jane@example.org").unwrap().path, "/", "R3: a query without a path");
+        assert_eq!(split("https://shop.example#token=abc").unwrap().host, "shop.example", "R4: a token in the fragment");
+        assert_eq!(split("http://[2001:db8::1]:80/").unwrap().host, "[2001:db8::1]");
+        for other in ["", "data:text/html,jane", "javascript:alert(1)", "//shop.example/", "shop.example", "file:///home/jane"] {
+            assert_eq!(split(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn paths_become_templates() {
+        let cases = [
+            ("/", "/"),
+            ("/products/red-shoes", "/products/red-shoes"),
+            ("/products/", "/products/"),
+            ("/user/8412/orders", "/user/{n}/orders"),
+            ("/u/jane%40example.org", "/u/{email}"),
+            ("/u/jane%2540example.org", "/u/{email}"),
+            ("/u/jane%25252540example.org", "/u/{encoded}"),
+            ("/cart;jsessionid=1A2B3C4D5E6F", "/cart"),
+            ("/;jsessionid=x", "/{parameter}"),
+            ("/ip/192.0.2.1/x", "/ip/{ip}/x"),
+            ("//a//b", "/a/b"),
+            ("/reset/0b0e3a4c-8d0f-4a52-9d5e-1f5b4c7a9e21", "/reset/{token}"),
+            ("/%E4%BA%A7%E5%93%81", "/产品"),
+            ("/%ff%fe", "/{encoded}"),
+            ("/a%2fb", "/{encoded}"),
+            ("/1/2/3/4/a/b/c/d/e/f/g/h/i/j", "/{n}/{n}/{n}/{n}/a/b/c/d/e/f/g/h/…"),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(template(path), expected, "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn scrubbing_twice_changes_nothing_more(path in "(/[ -~é%2540]{0,20}){0,15}") {
+            let once = template(&path);
+            prop_assert_eq!(&template(&once), &once);
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Whose event it is: the day's token without consent, a person with it; and the cookies that follow. No link between the two is made.
+
+use std::{io, sync::Arc, time::Duration};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use http::{HeaderMap, HeaderValue, header};
+
+use super::{
+    consent::{ConsentSignal, ConsentState},
+    enrich::device::DeviceClass,
+    keys::{
+        persistent::PersistentKeys,
+        person::{NoPersonKey, Person, PersonKeys},
+        random_id,
+        visit::VisitKeys,
+    },
+    purge_set::{PurgeError, PurgeSet},
+    raw::Arrival,
+    record::Subject,
+    sessions::Sessions,
+};
+use crate::{clock::Timestamp, documents::Site, event::Epoch, state::StoreError, supervise::Supervisor};
+
+/// The visitor cookie lives at most 13 months (the CNIL's bound for trackers), and never longer than the consent.
+const COOKIE_AGE_MAX: Duration = Duration::from_secs(395 * 24 * 60 * 60);
+/// The opt-out is kept as long as browsers keep anything (Chrome caps at 400 days).
+const OPT_OUT_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
+/// Whose event it is, as records say it.
+pub struct Visitor {
+    epoch: Epoch,
+    subject: Subject,
+    session: Option<[u8; 8]>,
+    cookie_id: Option<[u8; 16]>,
+    person: Option<Arc<Person>>,
+}
+
+impl Visitor {
+    /// Somebody who does not exist, for an explanation.
+    pub(in crate::privacy) fn imagined(with_consent: bool) -> io::Result<Self> {
+        let id = random_id()?;
+        Ok(Self {
+            epoch: Epoch(0),
+            subject: if with_consent { Subject::Person(id) } else { Subject::Token(id) },
+            session: Some(*id.first_chunk().expect("16 bytes hold 8")),
+            cookie_id: with_consent.then(random_id).transpose()?,
+            person: None,
+        })
+    }
+
+    pub(in crate::privacy) const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    pub(in crate::privacy) const fn subject(&self) -> Subject {
+        self.subject
+    }
+
+    pub(in crate::privacy) const fn subject_bytes(&self) -> [u8; 16] {
+        match self.subject {
+            Subject::None => [0; 16],
+            Subject::Token(id) | Subject::Person(id) => id,
+        }
+    }
+
+    pub(in crate::privacy) const fn session(&self) -> Option<[u8; 8]> {
+        self.session
+    }
+
+    pub(in crate::privacy) const fn cookie_id(&self) -> Option<[u8; 16]> {
+        self.cookie_id
+    }
+
+    pub(in crate::privacy) const fn is_person(&self) -> bool {
+        self.person.is_some()
+    }
+
+    pub(in crate::privacy) fn person(&self) -> Option<&Person> {
+        self.person.as_deref()
+    }
+}
+
+/// Tells visitors apart as far as their choice allows.
+pub struct Visitors {
+    supervisor: Supervisor,
+    visit_keys: VisitKeys,
+    persistent: Arc<PersistentKeys>,
+    persons: Arc<PersonKeys>,
+    sessions: Sessions,
+    purge_set: Arc<PurgeSet>,
+}
+
+/// Nothing can be recorded of this visitor now.
+#[derive(Debug, thiserror::Error)]
+pub enum Unidentified {
+    /// No randomness or no memory for a key.
+    #[error("the system gives no key: {0}")]
+    System(#[from] io::Error),
+    /// No key row for a new person.
+    #[error(transparent)]
+    Person(#[from] NoPersonKey),
+    /// A database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The objection cannot be made durable.
+    #[error(transparent)]
+    Purge(#[from] PurgeError),
+}
+
+impl Visitors {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(supervisor: Supervisor, persistent: Arc<PersistentKeys>, persons: Arc<PersonKeys>, purge_set: Arc<PurgeSet>) -> Self {
+        Self { supervisor, visit_keys: VisitKeys::default(), persistent, persons, sessions: Sessions::default(), purge_set }
+    }
+
+    /// K_visit of every site, for its rotation and its report.
+    #[must_use]
+    pub const fn visit_keys(&self) -> &VisitKeys {
+        &self.visit_keys
+    }
+
+    /// Whose events a request's are. A person is made of a visitor only where a destination is entitled by their consent: the key row is
+    /// durable, and the cookie set, before the first event is.
+    ///
+    /// # Errors
+    /// When keys cannot be had; nothing may be recorded then.
+    pub async fn identify(
+        &self,
+        arrival: &Arrival<'_>,
+        state: ConsentState,
+        device: &DeviceClass,
+        site: &Site,
+        now: Timestamp,
+    ) -> Result<(Visitor, Option<SetCookie>), Unidentified> {
+        let lasting = match state {
+            ConsentState::Granted(purposes) => {
+                site.ceilings.of_granted(purposes, true).is_some_and(super::transform::Transform::needs_consent)
+            }
+            ConsentState::Unknown | ConsentState::Objected(_) => false,
+        };
+        if !lasting {
+            let (epoch, token) = self.visit_keys.token(site, arrival.address.expose(), device, now)?;
+            let subject = Subject::Token(token);
+            let session = self.sessions.of(site.number, subject, now)?;
+            return Ok((Visitor { epoch, subject, session, cookie_id: None, person: None }, None));
+        }
+        let (cookie_id, person, cookie) = match self.known_person(arrival, site, now).await? {
+            Some((cookie_id, person)) => (cookie_id, person, None),
+            None => {
+                let cookie_id = random_id()?;
+                let age = match arrival.signal {
+                    ConsentSignal::Given { seconds_left: Some(seconds), .. } => Duration::from_secs(seconds.into()).min(COOKIE_AGE_MAX),
+                    _ => COOKIE_AGE_MAX,
+                };
+                let index = self.persistent.site(site.number)?.cookie_index(&cookie_id);
+                let person = self.persons.make(site.number, index, now.plus(age)).await?;
+                (cookie_id, person, Some(SetCookie::visitor(site, arrival.secure, &cookie_id, age)))
+            }
+        };
+        let subject = Subject::Person(person.handle());
+        let session = self.sessions.of(site.number, subject, now)?;
+        let epoch = self.visit_keys.epoch(site, now)?;
+        Ok((Visitor { epoch, subject, session, cookie_id: Some(cookie_id), person: Some(person) }, cookie))
+    }
+
+    /// Carries out an objection: the person's key is destroyed, the day's token is purged, both durably, before this returns.
+    ///
+    /// # Errors
+    /// When that cannot be done now; the sender must come back.
+    pub async fn object(
+        &self,
+        arrival: &Arrival<'_>,
+        device: &DeviceClass,
+        site: &Site,
+        now: Timestamp,
+    ) -> Result<Vec<SetCookie>, Unidentified> {
+        let mut cookies = Vec::new();
+        if let Some(cookie) = &arrival.visitor_cookie {
+            cookies.push(SetCookie::forget_visitor(site, arrival.secure));
+            if let Some(cookie_id) = parse_cookie_id(cookie.expose()) {
+                let index = self.persistent.site(site.number)?.cookie_index(&cookie_id);
+                let (persons, number) = (Arc::clone(&self.persons), site.number);
+                self.supervisor.blocking(move || persons.destroy(number, &index)).await?;
+            }
+        }
+        match arrival.signal {
+            ConsentSignal::OptOut => cookies.push(SetCookie::opt_out(site, arrival.secure)),
+            ConsentSignal::OptIn => cookies.push(SetCookie::forget_opt_out(site, arrival.secure)),
+            _ => {}
+        }
+        let (epoch, token) = self.visit_keys.token(site, arrival.address.expose(), device, now)?;
+        if !self.purge_set.holds(site.number, epoch, &token) {
+            let (purge_set, number) = (Arc::clone(&self.purge_set), site.number);
+            self.supervisor.blocking(move || purge_set.add(number, epoch, token)).await?;
+        }
+        Ok(cookies)
+    }
+
+    /// The person whose cookie came along. A cookie that we do not know (or whose person withdrew) is nobody's: it is not for a browser
+    /// to choose an id.
+    async fn known_person(
+        &self,
+        arrival: &Arrival<'_>,
+        site: &Site,
+        now: Timestamp,
+    ) -> Result<Option<([u8; 16], Arc<Person>)>, Unidentified> {
+        let Some(cookie_id) = arrival.visitor_cookie.as_ref().and_then(|cookie| parse_cookie_id(cookie.expose())) else {
+            return Ok(None);
+        };
+        let index = self.persistent.site(site.number)?.cookie_index(&cookie_id);
+        if let Some(person) = self.persons.cached(site.number, &index, now) {
+            return Ok(Some((cookie_id, person)));
+        }
+        let (persons, number) = (Arc::clone(&self.persons), site.number);
+        let found = self.supervisor.blocking(move || persons.find(number, &index, now)).await?;
+        Ok(found.map(|person| (cookie_id, person)))
+    }
+}
+
+fn parse_cookie_id(value: &str) -> Option<[u8; 16]> {
+    URL_SAFE_NO_PAD.decode(value).ok()?.try_into().ok()
+}
+
+/// A cookie to be set or taken away. Its value can be written into a reply's headers, and not looked at.
+pub struct SetCookie(HeaderValue);
+
+impl SetCookie {
+    fn visitor(site: &Site, secure: bool, cookie_id: &[u8; 16], age: Duration) -> Self {
+        Self::new(site.cookies.visitor.on_wire(secure), &URL_SAFE_NO_PAD.encode(cookie_id), secure, age)
+    }
+
+    fn forget_visitor(site: &Site, secure: bool) -> Self {
+        Self::new(site.cookies.visitor.on_wire(secure), "", secure, Duration::ZERO)
+    }
+
+    fn opt_out(site: &Site, secure: bool) -> Self {
+        Self::new(site.cookies.opt_out.on_wire(secure), "1", secure, OPT_OUT_AGE)
+    }
+
+    /// Takes the opt-out back.
+    #[must_use]
+    pub fn forget_opt_out(site: &Site, secure: bool) -> Self {
+        Self::new(site.cookies.opt_out.on_wire(secure), "", secure, Duration::ZERO)
+    }
+
+    fn new(name: &str, value: &str, secure: bool, age: Duration) -> Self {
+        let cookie = cookie::Cookie::build((name, value))
+            .path("/")
+            .http_only(true)
+            .secure(secure)
+            .same_site(cookie::SameSite::Lax)
+            .max_age(cookie::time::Duration::seconds(i64::try_from(age.as_secs()).unwrap_or(0)))
+            .build();
+        let mut header = HeaderValue::try_from(cookie.to_string()).expect("our cookies' names and values are plain ASCII");
+        header.set_sensitive(true);
+        Self(header)
+    }
+
+    /// Writes it into a reply.
+    pub fn append_to(self, headers: &mut HeaderMap) {
+        headers.append(header::SET_COOKIE, self.0);
+    }
+}

@@ -1,0 +1,398 @@
+//! `native`: what our own snippet sends, and what a site's own code may.
+//!
+//! `POST <prefix>/e`, JSON in `text/plain` (no preflight from a subdomain), data in the body only:
+//!
+//! | key | what |
+//! |---|---|
+//! | `s` | the sender's clock when it sends, ms since 1970 |
+//! | `g` | consent: list of `analytics`, `profile`, `ads`; empty: refused; absent: not chosen yet |
+//! | `gx` | seconds until that consent ends |
+//! | `o` | 1: opt out of everything here; 0: take that back |
+//! | `e` | list of events, at most 50; an objection has none |
+//!
+//! and each event: `k` kind (name), `i` its id, `t` when (ms), `p` page URL, `r` referrer, `n` title, `v` value, `m` currency, `x` order id,
+//! `a` user id, `l` language, `w` width, `d` flat map of properties, `h` 1 for a copy that the page held until the choice.
+
+use std::{borrow::Cow, fmt, time::Duration};
+
+use http::{Method, StatusCode, header};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use super::{Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route};
+use crate::{
+    clock::Timestamp,
+    event::Purposes,
+    privacy::{
+        consent::ConsentSignal,
+        personal::Personal,
+        raw::{PropertyValue, RawEvent, Text},
+    },
+};
+
+/// Events in one body. The snippet sends at most 20 held ones.
+const EVENTS_MAX: usize = 50;
+/// An event is at most this old by its sender's clock; older ones get the time of receipt (DESIGN §4).
+const AGE_MAX: Duration = Duration::from_secs(72 * 60 * 60);
+/// Properties looked at in one event.
+const PROPERTIES_MAX: usize = 64;
+
+/// The protocol of our own snippet.
+pub struct Native;
+
+impl Protocol for Native {
+    fn name(&self) -> &'static str {
+        "native"
+    }
+
+    fn routes(&self) -> &'static [Route] {
+        const ROUTES: &[Route] = &[Route { method: Method::POST, path: "/e", action: Action::Collect }];
+        ROUTES
+    }
+
+    fn decode<'a>(&self, request: &'a Inbound, now: Timestamp) -> Decoded<'a> {
+        let bytes = request.body();
+        let body: Body<'a> = match serde_json::from_slice(bytes) {
+            Ok(body) => body,
+            Err(error) => return unreadable(describe(&error, bytes, 0)),
+        };
+        let said = body.e.unwrap_or_default();
+        if said.len() > EVENTS_MAX {
+            return unreadable(DecodeError { reason: "more than 50 events", byte: None });
+        }
+        let mut decoded = Decoded {
+            signal: signal(body.g, body.gx, body.o),
+            hints: ReplyHints { events: said.len() },
+            events: Vec::with_capacity(said.len()),
+            bad: Vec::new(),
+        };
+        for (index, raw) in said.into_iter().enumerate() {
+            let text = raw.get();
+            match serde_json::from_str::<Event<'a>>(text) {
+                Ok(event) if event.k.is_empty() => {
+                    decoded.bad.push((index, DecodeError { reason: "an event needs a kind (k)", byte: place(text, bytes) }));
+                }
+                Ok(event) => decoded.events.push(event.into_raw(body.s, now)),
+                Err(error) => decoded.bad.push((index, describe(&error, text.as_bytes(), place(text, bytes).unwrap_or(0)))),
+            }
+        }
+        decoded
+    }
+
+    fn reply(&self, hints: &ReplyHints, outcome: &Outcome) -> Reply {
+        let later = |status, after: Duration| {
+            let mut reply = Reply::status(status);
+            reply.headers.push((header::RETRY_AFTER, Cow::Owned(after.as_secs().max(1).to_string())));
+            reply
+        };
+        if let Some(after) = outcome.unavailable {
+            return later(StatusCode::SERVICE_UNAVAILABLE, after);
+        }
+        if let Some(after) = outcome.over_quota {
+            return later(StatusCode::TOO_MANY_REQUESTS, after);
+        }
+        let Some((index, error)) = outcome.bad.first() else { return Reply::status(StatusCode::NO_CONTENT) };
+        let place = error.byte.map_or_else(String::new, |byte| format!(" at byte {byte}"));
+        if hints.events == 0 {
+            return Reply::text(StatusCode::BAD_REQUEST, format!("{}{place}\n", error.reason));
+        }
+        let kept = hints.events - outcome.bad.len();
+        let status = if kept == 0 { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+        Reply::text(
+            status,
+            format!(
+                "{} of {} events could not be read; the first is event {index}: {}{place}\n",
+                outcome.bad.len(),
+                hints.events,
+                error.reason
+            ),
+        )
+    }
+}
+
+fn unreadable(error: DecodeError) -> Decoded<'static> {
+    // A consent signal that nobody can read must not count as silence, but there is no event that it could let through either.
+    Decoded { bad: vec![(0, error)], ..Decoded::default() }
+}
+
+#[derive(Deserialize)]
+struct Body<'a> {
+    s: Option<i64>,
+    #[serde(borrow)]
+    g: Option<&'a RawValue>,
+    gx: Option<u32>,
+    o: Option<u8>,
+    #[serde(borrow)]
+    e: Option<Vec<&'a RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct Event<'a> {
+    #[serde(borrow)]
+    k: Cow<'a, str>,
+    #[serde(borrow)]
+    i: Option<Cow<'a, str>>,
+    t: Option<i64>,
+    #[serde(borrow)]
+    p: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    r: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    n: Option<Cow<'a, str>>,
+    v: Option<f64>,
+    #[serde(borrow)]
+    m: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    x: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    a: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    l: Option<Cow<'a, str>>,
+    w: Option<f64>,
+    #[serde(borrow, default)]
+    d: Properties<'a>,
+    #[serde(default)]
+    h: u8,
+}
+
+impl<'a> Event<'a> {
+    fn into_raw(self, sent: Option<i64>, now: Timestamp) -> RawEvent<'a> {
+        let sealed = |text: Option<Cow<'a, str>>| text.filter(|text| !text.is_empty()).map(Personal::new);
+        RawEvent {
+            name: Some(Personal::new(self.k)),
+            client_id: sealed(self.i),
+            time: self.t.and_then(|happened| corrected(happened, sent, now)),
+            page_url: sealed(self.p),
+            page_title: sealed(self.n),
+            referrer: sealed(self.r),
+            value: self.v.map(Personal::new),
+            currency: sealed(self.m),
+            transaction: sealed(self.x),
+            user_id: sealed(self.a),
+            language: sealed(self.l),
+            // Widths beyond any screen saturate into the widest class.
+            screen_width: self.w.filter(|width| *width > 0.0).map(|width| Personal::new(width as u32)),
+            properties: self.d.kept,
+            unknown_fields: self.d.left_out,
+            held: self.h == 1,
+        }
+    }
+}
+
+/// The moment by our clock: as long before the receipt as it was before the sending, by the sender's.
+fn corrected(happened: i64, sent: Option<i64>, now: Timestamp) -> Option<Timestamp> {
+    let age = sent.unwrap_or(now.0).checked_sub(happened)?;
+    let age = Duration::from_millis(u64::try_from(age).ok()?);
+    (age <= AGE_MAX).then(|| now.minus(age))
+}
+
+fn signal(given: Option<&RawValue>, seconds_left: Option<u32>, opt_out: Option<u8>) -> ConsentSignal {
+    match (opt_out, given) {
+        (Some(0), _) => ConsentSignal::OptIn,
+        (Some(_), _) => ConsentSignal::OptOut,
+        (None, None) => ConsentSignal::Absent,
+        (None, Some(given)) => match serde_json::from_str::<Vec<Cow<'_, str>>>(given.get()) {
+            // A purpose that we do not know is not granted by being named.
+            Ok(names) => ConsentSignal::Given {
+                purposes: names.iter().filter_map(|name| Purposes::named(name)).fold(Purposes::NONE, Purposes::and),
+                seconds_left,
+            },
+            Err(_) => ConsentSignal::Malformed,
+        },
+    }
+}
+
+/// A flat map of properties, in the sender's order.
+#[derive(Default)]
+struct Properties<'a> {
+    kept: Vec<(Text<'a>, Personal<PropertyValue<'a>>)>,
+    left_out: usize,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Properties<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FlatMap)
+    }
+}
+
+struct FlatMap;
+
+impl<'de> Visitor<'de> for FlatMap {
+    type Value = Properties<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a flat map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut properties = Properties::default();
+        while let Some((Borrowed(name), FlatValue(value))) = map.next_entry()? {
+            match value {
+                Some(value) if properties.kept.len() < PROPERTIES_MAX => {
+                    properties.kept.push((Personal::new(name), Personal::new(value)));
+                }
+                _ => properties.left_out += 1,
+            }
+        }
+        Ok(properties)
+    }
+}
+
+/// A string that is borrowed where it needs no unescaping, also as a map's key.
+struct Borrowed<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Borrowed<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Borrowed<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Borrowed(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Borrowed(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// A property's value; `None` for null. A list or a map is an error.
+struct FlatValue<'a>(Option<PropertyValue<'a>>);
+
+impl<'de> Deserialize<'de> for FlatValue<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Value;
+        impl<'de> Visitor<'de> for Value {
+            type Value = FlatValue<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text, a number, true or false")
+            }
+
+            fn visit_bool<E>(self, flag: bool) -> Result<Self::Value, E> {
+                Ok(FlatValue(Some(PropertyValue::Flag(flag))))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+                Ok(FlatValue(Some(PropertyValue::Number(number as f64))))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+                Ok(FlatValue(Some(PropertyValue::Number(number as f64))))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+                Ok(FlatValue(Some(PropertyValue::Number(number))))
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(FlatValue(Some(PropertyValue::Text(Cow::Borrowed(text)))))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(FlatValue(Some(PropertyValue::Text(Cow::Owned(text.to_owned())))))
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+                Ok(FlatValue(None))
+            }
+        }
+        deserializer.deserialize_any(Value)
+    }
+}
+
+/// Where a part of the body begins in it.
+fn place(part: &str, body: &[u8]) -> Option<usize> {
+    (part.as_ptr() as usize).checked_sub(body.as_ptr() as usize).filter(|at| *at <= body.len())
+}
+
+/// The parser's error as a constant and a place. Its own words could quote the input, and are dropped.
+fn describe(error: &serde_json::Error, text: &[u8], base: usize) -> DecodeError {
+    let reason = match error.classify() {
+        serde_json::error::Category::Eof => "the JSON ends too early",
+        serde_json::error::Category::Syntax | serde_json::error::Category::Io => "not JSON",
+        serde_json::error::Category::Data => "a field is missing, of the wrong type, or nested",
+    };
+    let line = error.line().saturating_sub(1);
+    let before: usize = text.split_inclusive(|byte| *byte == b'\n').take(line).map(<[u8]>::len).sum();
+    DecodeError { reason, byte: Some(base + before + error.column().saturating_sub(1)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::privacy::raw::ClientAddress;
+
+    fn inbound(body: &str) -> Inbound {
+        let address = Personal::new(ClientAddress::new([192, 0, 2, 1].into()));
+        Inbound::new(http::HeaderMap::new(), Bytes::copy_from_slice(body.as_bytes()), address, true, Timestamp(1_000_000))
+    }
+
+    fn read(body: &str) -> (usize, Vec<(usize, DecodeError)>, ConsentSignal) {
+        let inbound = inbound(body);
+        let decoded = Native.decode(&inbound, Timestamp(1_000_000));
+        (decoded.events.len(), decoded.bad, decoded.signal)
+    }
+
+    #[test]
+    fn the_good_events_of_a_batch_are_kept_and_the_bad_ones_named() {
+        let (good, bad, _) =
+            read(r#"{"e":[{"k":"a"},{"k":7},{"k":""},{"k":"b","d":{"x":[1]}},{"k":"c","d":{"x":null,"y":1.5,"z":"ü","f":true}}]}"#);
+        assert_eq!(good, 2);
+        assert_eq!(bad.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(bad[0].1.byte, Some(21), "the byte of the wrong value in the whole body");
+    }
+
+    #[test]
+    fn consent_signals_are_read_and_broken_ones_are_a_no() {
+        let given = |purposes, seconds_left| ConsentSignal::Given { purposes, seconds_left };
+        let cases = [
+            (r"{}", ConsentSignal::Absent),
+            (r#"{"g":[]}"#, given(Purposes::NONE, None)),
+            (r#"{"g":["analytics"],"gx":60}"#, given(Purposes::ANALYTICS, Some(60))),
+            (r#"{"g":["marketing"]}"#, given(Purposes::NONE, None)),
+            (r#"{"g":"analytics"}"#, ConsentSignal::Malformed),
+            (r#"{"g":{"analytics":true}}"#, ConsentSignal::Malformed),
+            (r#"{"o":1,"g":["analytics"]}"#, ConsentSignal::OptOut),
+            (r#"{"o":0}"#, ConsentSignal::OptIn),
+        ];
+        for (body, signal) in cases {
+            assert_eq!(read(body).2, signal, "{body}");
+        }
+    }
+
+    #[test]
+    fn hostile_bodies_get_a_reason_and_a_place() {
+        let deep = format!(r#"{{"e":[{}1{}]}}"#, "[".repeat(100), "]".repeat(100));
+        let deep_property = format!(r#"{{"e":[{{"k":"a","d":{{"x":{}1{}}}}}]}}"#, "[".repeat(100), "]".repeat(100));
+        let many = format!(r#"{{"e":[{}]}}"#, vec![r#"{"k":"a"}"#; 51].join(","));
+        for body in ["", "{", "nonsense", "[]", r#"{"e":7}"#, "{\"e\":[{\"k\":\"a\u{0}\"}]}", &deep, &deep_property, &many] {
+            let (good, bad, _) = read(body);
+            assert_eq!((good, bad.len()), (0, 1), "{body}");
+        }
+        let deep_unknown = format!(r#"{{"zz":{}1{},"e":[{{"k":"a"}}]}}"#, "[".repeat(30_000), "]".repeat(30_000));
+        assert_eq!(read(&deep_unknown).0, 1, "what we do not read costs nothing, however deep");
+    }
+
+    #[test]
+    fn the_senders_clock_is_taken_out() {
+        let now = Timestamp(10_000_000_000);
+        assert_eq!(corrected(4_000, Some(5_000), now), Some(Timestamp(9_999_999_000)), "a clock of 1970");
+        assert_eq!(corrected(9_999_999_000, None, now), Some(Timestamp(9_999_999_000)));
+        assert_eq!(corrected(6_000, Some(5_000), now), None, "after it was sent");
+        assert_eq!(corrected(0, Some(73 * 3_600_000), now), None, "too old");
+        assert_eq!(corrected(i64::MIN, Some(i64::MAX), now), None);
+    }
+}

@@ -1,0 +1,8 @@
+//! Prints a visitor's address.
+
+use firsthand::privacy::{personal::Personal, raw::ClientAddress};
+
+fn main() {
+    let address = Personal::new(ClientAddress::new([192, 0, 2, 1].into()));
+    println!("{address}");
+}
