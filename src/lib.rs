@@ -19,6 +19,7 @@ pub mod server;
 pub mod clock;
 pub mod config;
 pub mod counters;
+pub mod demonstration;
 pub mod documents;
 pub mod pipeline;
 

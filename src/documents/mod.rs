@@ -1,7 +1,11 @@
 //! Sites, destinations and policies: versioned documents in the store (DESIGN §7), and the compiled form that the line reads.
 //! Every change is a version with author, reason and difference, and goes through one function, [`store::DocumentStore::apply`].
 
+pub mod compile;
+pub mod names;
+pub mod parse;
 pub mod site;
+pub mod store;
 
 pub use site::Site;
 

@@ -86,6 +86,12 @@ impl Purposes {
         self.0 == 0
     }
 
+    /// The same, in the form that serde's attributes want.
+    #[must_use]
+    pub fn is_empty_ref(&self) -> bool {
+        self.is_empty()
+    }
+
     /// The names of what is in it.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         Self::NAMES.into_iter().filter(move |(_, purpose)| self.cover(*purpose)).map(|(name, _)| name)

@@ -145,6 +145,27 @@ impl Record {
         Self { event_id: header.event_id, class: header.class(), received: header.received, bytes }
     }
 
+    /// A record made of its parts, for tests of what only carries records.
+    #[cfg(test)]
+    pub(crate) fn for_test(event_id: [u8; 16], class: RetentionClass, received: Timestamp, body: &[u8]) -> Self {
+        let sealed = class == RetentionClass::Long;
+        let header = Header {
+            site: SiteNumber(1),
+            epoch: Epoch(0),
+            policy: PolicyVersion(1),
+            event_id: EventId(event_id),
+            subject: Subject::None,
+            audience: Audience::All,
+            purposes: Purposes::NONE,
+            ceiling: Transform::Strict,
+            sealed,
+            received,
+        };
+        let mut bytes = header.encode().to_vec();
+        bytes.extend_from_slice(body);
+        Self::new(&header, bytes)
+    }
+
     /// Our event id, which deduplication is on.
     #[must_use]
     pub const fn event_id(&self) -> EventId {

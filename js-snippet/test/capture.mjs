@@ -1,0 +1,57 @@
+// A site with a collector that writes down what came, and a Chromium that opens its pages.
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import puppeteer from "puppeteer-core";
+
+const script = readFileSync(new URL("../dist/snippet.js", import.meta.url), "utf8");
+const executablePath = process.env.CHROMIUM ?? ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
+
+/** Starts the site. `messages`: every collector request, in order. `answer`: what the collector does with the next ones. */
+export async function startSite() {
+  const messages = [];
+  const site = { messages, answer: (_message, reply) => reply(204) };
+  const server = createServer(async (request, response) => {
+    const url = new URL(request.url, "http://site");
+    if (url.pathname === "/q/e") {
+      let body = "";
+      for await (const piece of request) body += piece;
+      const message = { method: request.method, url: request.url, headers: request.headers, body: JSON.parse(body) };
+      messages.push(message);
+      site.answer(message, (status) => response.writeHead(status).end());
+    } else if (url.pathname.startsWith("/q/core.")) {
+      const config = { e: "/q/e", u: url.pathname.includes("exempt"), g: "fpw" };
+      response.writeHead(200, { "content-type": "text/javascript" }).end(script.replace("__FIRSTHAND_CONFIG__", JSON.stringify(config)));
+    } else if (url.pathname.startsWith("/page")) {
+      const name = url.searchParams.has("consent-only") ? "consent" : "exempt";
+      const stub = url.searchParams.get("stub") ?? "";
+      response.writeHead(200, { "content-type": "text/html" });
+      response.end(`<!doctype html><title>A page</title><script>${stub}</script><script src="/q/core.${name}.js"></script>`);
+    } else {
+      response.writeHead(404).end();
+    }
+  });
+  await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
+  site.url = `http://127.0.0.1:${server.address().port}`;
+  site.stop = () => {
+    server.closeAllConnections();
+    return new Promise((stopped) => server.close(stopped));
+  };
+  return site;
+}
+
+/** Starts Chromium with a profile of its own. */
+export async function startBrowser() {
+  if (!executablePath) throw new Error("no Chromium found: install the package chromium, or name it in the variable CHROMIUM");
+  const profile = mkdtempSync(join(tmpdir(), "chromium-"));
+  const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+  const browser = await puppeteer.launch({ executablePath, headless: true, userDataDir: profile, args: flags });
+  return {
+    browser,
+    async stop() {
+      await browser.close();
+      rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}

@@ -1,0 +1,139 @@
+//! What the console shows in numbers. Counts and our own names; nothing of a visitor.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::{
+    clock::Timestamp,
+    documents::Basis,
+    event::Purposes,
+    privacy::{refusal::Refusal, transform::Transform},
+};
+
+/// Whether the program can take events, for `/healthz`.
+#[derive(Debug, Serialize)]
+pub struct Health {
+    /// It can.
+    pub ready: bool,
+    /// Why it cannot, in constant words.
+    pub reasons: Vec<&'static str>,
+}
+
+/// The numbers of the console, for `/overview.json`.
+#[derive(Debug, Serialize)]
+pub struct Overview {
+    /// When they were read.
+    pub at: Timestamp,
+    /// Every site.
+    pub sites: Vec<SiteOverview>,
+    /// Every destination.
+    pub destinations: Vec<DestinationOverview>,
+    /// The event log.
+    pub log: LogOverview,
+}
+
+/// One site's day so far.
+#[derive(Debug, Serialize)]
+pub struct SiteOverview {
+    /// Its name.
+    pub name: String,
+    /// Events that became records today.
+    pub stored: u64,
+    /// What did not, by reason.
+    pub refused: Vec<RefusedCount>,
+    /// How often the day's key was lost today: visitors before and after count as different ones.
+    pub epoch_breaks: u64,
+}
+
+/// How many were refused for one reason.
+#[derive(Debug, Serialize)]
+pub struct RefusedCount {
+    /// The reason.
+    pub reason: Refusal,
+    /// The same, said to a person.
+    pub because: &'static str,
+    /// How many.
+    pub count: u64,
+}
+
+impl RefusedCount {
+    /// The count of one reason.
+    #[must_use]
+    pub const fn new(reason: Refusal, count: u64) -> Self {
+        Self { reason, because: reason.explanation(), count }
+    }
+}
+
+/// One destination and its courier.
+#[derive(Debug, Serialize)]
+pub struct DestinationOverview {
+    /// Its name.
+    pub name: String,
+    /// Its type: `webhook`, `file`, …
+    pub kind: &'static str,
+    /// On what ground it gets events: `exempt_measurement` or `consent`.
+    pub basis: &'static str,
+    /// The purposes that the consent must cover; none for `exempt_measurement`.
+    pub purposes: Purposes,
+    /// How much of an event it may see.
+    pub transform: &'static str,
+    /// What its courier does.
+    pub state: CourierState,
+    /// Records that wait for it.
+    pub lag: u64,
+    /// Events in parcels under way.
+    pub in_flight: u64,
+    /// Events by their ledger state.
+    pub ledger: BTreeMap<&'static str, u64>,
+}
+
+impl DestinationOverview {
+    /// A destination of which nothing is counted yet.
+    #[must_use]
+    pub const fn new(name: String, kind: &'static str, basis: Basis, transform: Transform) -> Self {
+        let (basis, purposes) = match basis {
+            Basis::ExemptMeasurement => ("exempt_measurement", Purposes::NONE),
+            Basis::Consent(purposes) => ("consent", purposes),
+        };
+        let transform = transform.name();
+        Self { name, kind, basis, purposes, transform, state: CourierState::Running, lag: 0, in_flight: 0, ledger: BTreeMap::new() }
+    }
+}
+
+/// What a courier does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CourierState {
+    /// It sends.
+    Running,
+    /// The receiver asked for time, or an attempt failed: it waits before the next.
+    Waiting,
+    /// Too many attempts failed: it tries one now and then.
+    BreakerOpen,
+    /// Its document says that it rests.
+    Paused,
+}
+
+/// The event log in numbers.
+#[derive(Debug, Serialize)]
+pub struct LogOverview {
+    /// Records written since the start.
+    pub records: u64,
+    /// Records per sync to the disk, on average since the start.
+    pub events_per_sync: f64,
+    /// Whether it takes more.
+    pub state: LogState,
+}
+
+/// Whether the log takes records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogState {
+    /// It does.
+    Open,
+    /// The disk is full; it goes on by itself when there is room.
+    Full,
+    /// A sync failed: nothing is acknowledged until the log is reopened and verified.
+    Failed,
+}

@@ -1,0 +1,326 @@
+// The live view: what came in, and what became of it at each destination. Everything it is told is clean; it keeps nothing but what is on the screen.
+"use strict";
+
+const ROWS_MAX = 100; // older rows leave the page
+const QUEUE_MAX = 400; // a hidden page does not draw; what waits longer than this is counted as missed
+const PER_FRAME = 40;
+const NUMBERS_EVERY_MS = 2000;
+const TRY_AGAIN_MS = 4000;
+const COLUMNS_MAX = 3; // with more destinations than this, each row stacks them
+
+const WITHHELD = {
+  no_consent: "the visitor has not agreed to this",
+  held_copy: "had it already, when it happened",
+  policy: "the policy in force allows it nothing",
+};
+const STATES = {
+  accepted: "received",
+  accepted_unproven: "sent; the receiver proves nothing",
+  dropped_by_receiver: "dropped by the receiver",
+  rejected: "refused by the receiver",
+  expired: "too old for the receiver",
+  withheld: "withheld",
+  purged: "purged: the person withdrew",
+};
+const COURIERS = { waiting: "waiting to try again", breaker_open: "not reachable; trying now and then", paused: "paused" };
+const LOG = { open: "the log takes events", full: "the disk is full: nothing is taken", failed: "the log failed a sync: nothing is acknowledged" };
+const BASES = { exempt_measurement: "audience measurement" };
+
+const byId = (id) => document.getElementById(id);
+const make = (tag, className, text) => {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  if (text !== undefined) element.textContent = text;
+  return element;
+};
+const words = (name) => String(name).replaceAll("_", " ");
+
+const board = byId("board");
+const events = byId("events");
+const destinations = new Map(); // name → what /overview.json says of it
+const heads = new Map(); // name → its head
+const rows = new Map(); // offset → { element, cells }
+let queue = [];
+let drawing = false;
+let missed = 0;
+let several = false; // sites
+const tally = { cameIn: 0, kept: 0, refused: 0 };
+
+/* The columns */
+
+function knowDestination(name, about) {
+  const before = destinations.get(name);
+  destinations.set(name, about ?? before ?? { name, basis: "", purposes: [], transform: "", ledger: {} });
+  if (!heads.has(name)) {
+    const head = make("div");
+    heads.set(name, head);
+    byId("heads").append(head);
+    board.style.setProperty("--columns", heads.size);
+    board.classList.toggle("stacked", heads.size > COLUMNS_MAX);
+    for (const row of rows.values()) if (row.cells) addCell(row, name);
+  }
+  if (about || !before) showHead(name);
+}
+
+function showHead(name) {
+  const { basis, purposes, transform, state, lag, ledger } = destinations.get(name);
+  const head = heads.get(name);
+  head.className = `head ${basis}`;
+  const ground = basis === "consent" ? `consent to ${purposes.join(", ")}` : (BASES[basis] ?? words(basis));
+  const received = (ledger.accepted ?? 0) + (ledger.accepted_unproven ?? 0);
+  const counts = make("p", "counts", `${received} received · ${ledger.withheld ?? 0} withheld${lag ? ` · ${lag} waiting` : ""}`);
+  head.replaceChildren(make("h2", "", name), make("p", "", `basis: ${ground} · ${transform}`), counts);
+  if (COURIERS[state]) head.append(make("p", "state", COURIERS[state]));
+}
+
+/* The rows */
+
+function newRow() {
+  const element = make("li", "row");
+  const came = make("div", "came");
+  element.append(came);
+  events.prepend(element);
+  byId("empty").hidden = true;
+  byId("clear").hidden = false;
+  const row = { element, came, cells: undefined, at: 0 };
+  while (events.childElementCount > ROWS_MAX) {
+    const last = events.lastElementChild;
+    if (last.dataset.offset) rows.delete(Number(last.dataset.offset));
+    last.remove();
+  }
+  return row;
+}
+
+function rowOf(offset) {
+  let row = rows.get(offset);
+  if (!row) {
+    row = newRow();
+    row.element.dataset.offset = offset;
+    row.cells = new Map();
+    rows.set(offset, row);
+    row.came.append(about(`record ${offset}`, "", undefined));
+    for (const name of heads.keys()) addCell(row, name);
+  }
+  return row;
+}
+
+function addCell(row, name) {
+  const cell = make("div", "cell pending");
+  cell.append(make("p", "to", name), verdict("on its way"));
+  row.cells.set(name, { element: cell });
+  row.element.append(cell);
+}
+
+function verdict(text) {
+  const line = make("p", "verdict");
+  line.append(make("i"), make("span", "", text));
+  return line;
+}
+
+function about(title, kind, at, extra) {
+  const line = make("p", "about");
+  line.append(make("span", `visitor ${kind}`, title));
+  if (extra) line.append(make("span", "", extra));
+  if (at) line.append(make("time", "", new Date(at).toLocaleTimeString()));
+  return line;
+}
+
+function shapeOf({ fields, unknown }) {
+  const list = make("ul", "shape");
+  for (const [name, length] of fields) {
+    const item = make("li");
+    const bar = make("span", "bar");
+    bar.style.width = `${Math.max(6, Math.min(150, length * 2.6))}px`;
+    item.append(make("span", "name", words(name)), bar, make("span", "length", length || ""));
+    list.append(item);
+  }
+  if (unknown) list.append(make("li", "other", `${unknown} more that we have no name for`));
+  return list;
+}
+
+function visitorWords(visitor) {
+  if (visitor.startsWith("granted")) return ["granted", visitor.replace("granted", "agreed")];
+  if (visitor.startsWith("objected")) return ["objected", visitor];
+  return ["", visitor === "unknown" ? "not chosen yet" : visitor];
+}
+
+function arrived(item) {
+  tally.cameIn += 1;
+  const [kind, visitor] = visitorWords(item.visitor);
+  const kept = typeof item.offset === "number";
+  const row = kept ? rowOf(item.offset) : newRow();
+  const where = several ? `${item.site} · ${item.protocol}` : item.protocol;
+  row.came.replaceChildren(about(visitor, kind, item.at, kept ? `${where} · record ${item.offset}` : where), shapeOf(item.shape));
+  if (kept) {
+    tally.kept += 1;
+  } else {
+    tally.refused += 1;
+    const nowhere = make("div", "nowhere");
+    const why = item.because ?? (item.refused ? words(item.refused) : "there was no event in it");
+    nowhere.append(verdict("went nowhere"), make("p", "why", `${why}; counted, and nothing kept`));
+    row.element.append(nowhere);
+  }
+  byId("came-in").textContent = tally.cameIn;
+  byId("kept").textContent = tally.kept;
+  byId("refused").textContent = tally.refused;
+}
+
+function settled(item) {
+  knowDestination(item.destination);
+  const row = rowOf(item.offset);
+  const cell = row.cells.get(item.destination);
+  const { basis } = destinations.get(item.destination);
+  const got = item.received !== null && item.received !== undefined;
+  const kind = item.state === "withheld" || item.state === "purged" ? "withheld" : item.state.startsWith("accepted") ? "received" : "failed";
+  cell.element.className = `cell ${basis} ${kind}`;
+  cell.element.replaceChildren(make("p", "to", item.destination), verdict(STATES[item.state] ?? words(item.state)));
+  if (item.rule) cell.element.append(make("p", "why", WITHHELD[item.rule] ?? words(item.rule)));
+  if (got) {
+    cell.fields = flat(item.received);
+    cell.element.append(make("dl", "fields"));
+    showFields(row);
+  }
+}
+
+/** A nested value as lines of `page url` and text. */
+function flat(value, prefix = "", into = []) {
+  if (value !== null && typeof value === "object" && !Array.isArray(value)) {
+    for (const [name, inner] of Object.entries(value)) flat(inner, prefix ? `${prefix} ${words(name)}` : words(name), into);
+  } else {
+    into.push([prefix, Array.isArray(value) ? value.map((one) => (typeof one === "object" ? JSON.stringify(one) : one)).join(", ") : String(value)]);
+  }
+  return into;
+}
+
+/** Where two destinations received the same record, what only one of them got stands out. */
+function showFields(row) {
+  const shown = [...row.cells.values()].filter((cell) => cell.fields);
+  for (const cell of shown) {
+    const others = shown.filter((other) => other !== cell);
+    const list = cell.element.querySelector(".fields");
+    list.replaceChildren();
+    for (const [name, text] of cell.fields) {
+      const only = others.length > 0 && !others.some((other) => other.fields.some(([otherName]) => otherName === name));
+      const value = make("dd", only ? "only" : "", text);
+      value.title = text;
+      list.append(make("dt", "", name), value);
+    }
+  }
+}
+
+/* The stream */
+
+function enqueue(draw) {
+  queue.push(draw);
+  if (queue.length > QUEUE_MAX) {
+    const over = queue.length - QUEUE_MAX;
+    queue = queue.slice(over);
+    showMissed(over);
+  }
+  if (!drawing) {
+    drawing = true;
+    requestAnimationFrame(drawSome);
+  }
+}
+
+function drawSome() {
+  for (const draw of queue.splice(0, PER_FRAME)) draw();
+  drawing = queue.length > 0;
+  if (drawing) requestAnimationFrame(drawSome);
+}
+
+function showMissed(more) {
+  missed += more;
+  byId("missed").textContent = `Too much at once to show: ${missed} lines are missing on this page. Nothing else missed them.`;
+  byId("missed").hidden = false;
+}
+
+function connection(state, text) {
+  byId("connection").dataset.state = state;
+  byId("connection").textContent = text;
+}
+
+function connect() {
+  const stream = new EventSource("/live");
+  stream.onopen = () => {
+    connection("watching", "watching");
+    byId("lost").hidden = true;
+    byId("full").hidden = true;
+    if (parent !== window) parent.postMessage("watching", "*"); // a page that frames this one may want to wait for it
+    readNumbers();
+  };
+  stream.addEventListener("item", (event) => {
+    const item = JSON.parse(event.data);
+    enqueue(() => (item.kind === "arrived" ? arrived(item) : settled(item)));
+  });
+  stream.addEventListener("missed", (event) => showMissed(Number(event.data)));
+  stream.onerror = async () => {
+    connection("lost", "connection lost");
+    if (stream.readyState !== EventSource.CLOSED) {
+      byId("lost").hidden = false; // the browser tries again by itself
+      return;
+    }
+    // The listener answered, and not with a stream: all seats are taken.
+    byId("full").hidden = false;
+    setTimeout(connect, TRY_AGAIN_MS);
+  };
+}
+
+/* The numbers */
+
+async function readNumbers() {
+  if (document.hidden) return;
+  try {
+    const reply = await fetch("/overview.json", { cache: "no-store" });
+    if (!reply.ok) throw new Error(reply.status);
+    showNumbers(await reply.json());
+    byId("stale").hidden = true;
+  } catch {
+    byId("stale").hidden = byId("today").hidden || !byId("lost").hidden;
+  }
+}
+
+function showNumbers({ sites, destinations: known, log }) {
+  several = sites.length > 1;
+  for (const destination of known) knowDestination(destination.name, destination);
+  const stored = sites.reduce((sum, site) => sum + site.stored, 0);
+  const refused = sites.reduce((sum, site) => sum + site.refused.reduce((all, one) => all + one.count, 0), 0);
+  byId("today-line").textContent = `Today: ${stored} kept, ${refused} refused · ${LOG[log.state] ?? words(log.state)}`;
+  const grid = make("div", "today-grid");
+  for (const site of sites) {
+    const lines = site.refused.filter((one) => one.count).map((one) => [one.because, one.count]);
+    if (site.epoch_breaks) lines.push(["the day's key was lost and made anew", site.epoch_breaks]);
+    grid.append(numbers(site.name, [["kept", site.stored], ...lines]));
+  }
+  grid.append(numbers("Event log", [["records since the start", log.records], ["records per sync", log.events_per_sync.toFixed(1)]]));
+  for (const { name, kind, in_flight, lag, ledger } of known) {
+    const lines = Object.entries(ledger).map(([state, count]) => [STATES[state] ?? words(state), count]);
+    grid.append(numbers(`${name} (${kind})`, [["waiting", lag], ["under way", in_flight], ...lines]));
+  }
+  byId("today-detail").replaceChildren(grid);
+  byId("today").hidden = false;
+}
+
+function numbers(title, lines) {
+  const section = make("section");
+  const list = make("ul");
+  for (const [name, count] of lines) {
+    const line = make("li");
+    line.append(make("span", "", name), make("b", "", count));
+    list.append(line);
+  }
+  section.append(make("h3", "", title), list);
+  return section;
+}
+
+byId("clear").addEventListener("click", () => {
+  events.replaceChildren();
+  rows.clear();
+  missed = 0;
+  byId("missed").hidden = true;
+  byId("empty").hidden = false;
+  byId("clear").hidden = true;
+});
+document.addEventListener("visibilitychange", readNumbers);
+setInterval(readNumbers, NUMBERS_EVERY_MS);
+connect();

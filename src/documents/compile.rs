@@ -1,0 +1,329 @@
+//! From documents as people write them to the form that the line reads: checked, resolved, and refused with a reason and a fix.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use jiff::tz::TimeZone;
+
+use super::{
+    Basis, Destination, Documents,
+    parse::{BasisName, DestinationDocument, Document, PolicyDocument, SiteDocument},
+    site::{Ceilings, Policy, Site},
+};
+use crate::{
+    destination::DESTINATIONS,
+    event::{DestinationNumber, PolicyVersion, Purposes, SiteNumber},
+    privacy::transform::Transform,
+    protocol::inbound::{CookieName, CookieNames},
+};
+
+/// A document with the number or version that the store gave it.
+pub struct Numbered {
+    /// The document.
+    pub document: Document,
+    /// A site's or destination's number; a policy's version.
+    pub number: u32,
+}
+
+/// What is wrong with a document: which one, which key, why, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} \"{name}\": {key}: {reason}{}", if fix.is_empty() { String::new() } else { format!("\n  fix: {fix}") })]
+pub struct DocumentError {
+    /// `site`, `destination` or `policy`.
+    pub kind: &'static str,
+    /// The document's name.
+    pub name: String,
+    /// Which key.
+    pub key: String,
+    /// What is wrong.
+    pub reason: String,
+    /// What to write instead.
+    pub fix: String,
+}
+
+/// Compiles all documents together.
+///
+/// # Errors
+/// Every fault found, not only the first.
+pub fn compile(documents: &[Numbered]) -> Result<Documents, Vec<DocumentError>> {
+    let mut errors = Vec::new();
+    let mut policies: HashMap<&str, Arc<Policy>> = HashMap::new();
+    let mut destinations: Vec<Arc<Destination>> = Vec::new();
+    let mut site_documents: Vec<(&SiteDocument, SiteNumber)> = Vec::new();
+    for Numbered { document, number } in documents {
+        check_name(document, &mut errors);
+        match document {
+            Document::Policy(policy) => {
+                check_policy(policy, &mut errors);
+                policies.insert(&policy.name, Arc::new(compile_policy(policy, *number)));
+            }
+            Document::Site(site) => site_documents.push((site, SiteNumber(*number))),
+            Document::Destination(_) => {}
+        }
+    }
+    for Numbered { document, number } in documents {
+        if let Document::Destination(document) = document {
+            destinations.extend(compile_destination(document, DestinationNumber(*number), &site_documents, &mut errors).map(Arc::new));
+        }
+    }
+    let mut sites = Vec::new();
+    for (document, number) in &site_documents {
+        let ceilings = ceilings(*number, &destinations);
+        sites.extend(compile_site(document, *number, &policies, ceilings, &mut errors).map(Arc::new));
+    }
+    check_routes(&sites, &mut errors);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let mut by_host: HashMap<String, Vec<Arc<Site>>> = HashMap::new();
+    for site in &sites {
+        for host in &site.hosts {
+            by_host.entry(host.clone()).or_default().push(Arc::clone(site));
+        }
+    }
+    for sites in by_host.values_mut() {
+        sites.sort_by_key(|site| std::cmp::Reverse(site.prefix.len()));
+    }
+    Ok(Documents { sites, destinations, by_host })
+}
+
+fn fault(errors: &mut Vec<DocumentError>, document: (&'static str, &str), key: &str, reason: impl Into<String>, fix: impl Into<String>) {
+    let (kind, name) = document;
+    errors.push(DocumentError { kind, name: name.to_owned(), key: key.to_owned(), reason: reason.into(), fix: fix.into() });
+}
+
+fn check_name(document: &Document, errors: &mut Vec<DocumentError>) {
+    let name = document.name();
+    let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if name.is_empty() || name.len() > 40 || !plain {
+        let reason = "a name is 1 to 40 small letters, digits and dashes";
+        fault(errors, (document.kind(), name), "name", reason, "name = \"my-shop\"");
+    }
+}
+
+fn check_policy(policy: &PolicyDocument, errors: &mut Vec<DocumentError>) {
+    let document = ("policy", policy.name.as_str());
+    let names = policy.events.iter().map(|name| ("events", name)).chain(policy.properties.keys().map(|name| ("properties", name)));
+    for (key, name) in names {
+        let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+        if !plain || name.len() > 40 || !name.as_bytes().first().is_some_and(u8::is_ascii_lowercase) {
+            let reason = format!("\"{name}\" is no name: small letters, digits and underscores, a letter first, at most 40");
+            fault(errors, document, key, reason, "newsletter_opened");
+        }
+    }
+}
+
+fn compile_policy(policy: &PolicyDocument, version: u32) -> Policy {
+    Policy {
+        name: policy.name.clone(),
+        version: PolicyVersion(version),
+        events: policy.events.iter().cloned().collect(),
+        properties: policy.properties.clone(),
+    }
+}
+
+fn compile_destination(
+    document: &DestinationDocument,
+    number: DestinationNumber,
+    sites: &[(&SiteDocument, SiteNumber)],
+    errors: &mut Vec<DocumentError>,
+) -> Option<Destination> {
+    let before = errors.len();
+    let of = ("destination", document.name.as_str());
+    let kind = DESTINATIONS.iter().find(|row| row.name == document.kind);
+    match kind {
+        None => {
+            let known: Vec<_> = DESTINATIONS.iter().map(|row| row.name).collect();
+            fault(errors, of, "type", format!("there is no destination type \"{}\"", document.kind), suggestion(&document.kind, &known));
+        }
+        Some(row) => {
+            if let Err(error) = (row.open)(&document.settings) {
+                fault(errors, of, &format!("settings.{}", error.key), error.reason, error.fix.unwrap_or_default());
+            }
+            if row.vendor_reuses_data && document.basis == BasisName::ExemptMeasurement {
+                let reason = "this vendor uses the data for itself, so the audience-measurement exemption cannot cover it";
+                fault(errors, of, "basis", reason, "basis = \"consent\" with purposes = [\"analytics\"]");
+            }
+        }
+    }
+    let basis = match document.basis {
+        BasisName::ExemptMeasurement => {
+            if !document.purposes.is_empty() {
+                fault(errors, of, "purposes", "only the basis \"consent\" has purposes", "leave purposes out");
+            }
+            if document.transform.needs_consent() {
+                let reason = format!("\"{}\" shows what only a consent can allow", document.transform.name());
+                fault(errors, of, "transform", reason, "transform = \"strict\" or \"measurement\", or basis = \"consent\"");
+            }
+            Basis::ExemptMeasurement
+        }
+        BasisName::Consent => {
+            if document.purposes.is_empty() {
+                fault(errors, of, "purposes", "the basis \"consent\" names at least one purpose", "purposes = [\"analytics\"]");
+            }
+            if document.transform == Transform::ConsentedAnalytics && !document.purposes.cover(Purposes::ANALYTICS) {
+                let reason = "\"consented-analytics\" is the transform of the purpose \"analytics\"";
+                fault(errors, of, "purposes", reason, "purposes = [\"analytics\"]");
+            }
+            Basis::Consent(document.purposes)
+        }
+    };
+    let mut numbers = Vec::new();
+    for name in &document.sites {
+        match sites.iter().find(|(site, _)| site.name == *name) {
+            Some((_, number)) => numbers.push(*number),
+            None => {
+                let known: Vec<_> = sites.iter().map(|(site, _)| site.name.as_str()).collect();
+                fault(errors, of, "sites", format!("there is no site \"{name}\""), suggestion(name, &known));
+            }
+        }
+    }
+    let kind = kind?;
+    (errors.len() == before).then(|| Destination {
+        number,
+        name: document.name.clone(),
+        kind: kind.name,
+        sites: numbers,
+        basis,
+        transform: document.transform,
+        paused: document.paused,
+        settings: document.settings.clone(),
+    })
+}
+
+/// The most that any entitled destination of the site may get, per state of a visitor.
+fn ceilings(site: SiteNumber, destinations: &[Arc<Destination>]) -> Ceilings {
+    let mut ceilings = Ceilings::default();
+    for destination in destinations.iter().filter(|destination| destination.sites.contains(&site)) {
+        match destination.basis {
+            Basis::ExemptMeasurement => {
+                raise(&mut ceilings.unknown, destination.transform);
+                ceilings.granted.iter_mut().for_each(|ceiling| raise(ceiling, destination.transform));
+            }
+            Basis::Consent(needed) => {
+                for bits in 1..8u8 {
+                    if Purposes::from_bits(bits).cover(needed) {
+                        raise(&mut ceilings.granted[usize::from(bits)], destination.transform);
+                        raise(&mut ceilings.held[usize::from(bits)], destination.transform);
+                    }
+                }
+            }
+        }
+    }
+    ceilings
+}
+
+fn raise(ceiling: &mut Option<Transform>, to: Transform) {
+    *ceiling = Some(ceiling.map_or(to, |before| before.max(to)));
+}
+
+fn compile_site(
+    document: &SiteDocument,
+    number: SiteNumber,
+    policies: &HashMap<&str, Arc<Policy>>,
+    ceilings: Ceilings,
+    errors: &mut Vec<DocumentError>,
+) -> Option<Site> {
+    let before = errors.len();
+    let of = ("site", document.name.as_str());
+    if document.hosts.is_empty() {
+        fault(errors, of, "hosts", "a site has at least one host", "hosts = [\"www.shop.example\"]");
+    }
+    for host in &document.hosts {
+        let plain = host.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-[:]".contains(&byte));
+        if host.is_empty() || !plain || host.contains(':') && !host.starts_with('[') {
+            fault(
+                errors,
+                of,
+                "hosts",
+                format!("\"{host}\" is no host name in small letters without port"),
+                "hosts = [\"www.shop.example\"]",
+            );
+        }
+    }
+    let mut page_hosts: Vec<String> = document.hosts.clone();
+    for origin in &document.origins {
+        match origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")) {
+            Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ', '*']) => {
+                let host = if host.starts_with('[') { host } else { host.split(':').next().unwrap_or(host) };
+                page_hosts.push(host.to_owned());
+            }
+            _ => fault(
+                errors,
+                of,
+                "origins",
+                format!("\"{origin}\" is no origin: scheme and host, no path, no wildcard"),
+                "origins = [\"https://www.shop.example\"]",
+            ),
+        }
+    }
+    page_hosts.sort();
+    page_hosts.dedup();
+    let word = document.prefix.strip_prefix('/').unwrap_or("");
+    if !(2..=24).contains(&word.len()) || !word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
+        let reason = "a prefix is a slash and 2 to 24 small letters or digits, which no filter list names";
+        fault(errors, of, "prefix", reason, format!("prefix = \"{}\"", super::names::neutral_prefix()));
+    }
+    if let Some(stop) = super::names::stop_word_in(word) {
+        let reason = format!("filter lists match \"{stop}\" in paths");
+        fault(errors, of, "prefix", reason, format!("prefix = \"{}\"", super::names::neutral_prefix()));
+    }
+    let script = document.script.strip_suffix(".js").unwrap_or("");
+    if script.is_empty() || !script.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
+        fault(errors, of, "script", "the script's name is small letters or digits, then .js", "script = \"core.js\"");
+    }
+    for (key, name) in [("global", &document.global), ("cookie", &document.cookie)] {
+        if name.is_empty() || name.len() > 24 || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            fault(errors, of, key, "letters and digits only, at most 24", "");
+        }
+    }
+    let time_zone = TimeZone::get(&document.time_zone).map_err(|_| {
+        fault(errors, of, "time_zone", format!("there is no time zone \"{}\"", document.time_zone), "time_zone = \"Europe/Paris\"");
+    });
+    let policy = policies.get(document.policy.as_str()).cloned();
+    if policy.is_none() {
+        let known: Vec<_> = policies.keys().copied().collect();
+        fault(errors, of, "policy", format!("there is no policy \"{}\"", document.policy), suggestion(&document.policy, &known));
+    }
+    let (time_zone, policy) = (time_zone.ok()?, policy?);
+    (errors.len() == before).then(|| Site {
+        number,
+        name: document.name.clone(),
+        hosts: document.hosts.clone(),
+        prefix: document.prefix.clone(),
+        script: document.script.clone(),
+        global: document.global.clone(),
+        origins: document.origins.iter().cloned().collect::<BTreeSet<_>>(),
+        page_hosts,
+        time_zone,
+        cookies: CookieNames { visitor: CookieName::new(&document.cookie), opt_out: CookieName::new(&format!("{}o", document.cookie)) },
+        policy,
+        ceilings,
+    })
+}
+
+/// Two sites cannot answer the same address.
+fn check_routes(sites: &[Arc<Site>], errors: &mut Vec<DocumentError>) {
+    let mut taken: BTreeMap<(&str, &str), &str> = BTreeMap::new();
+    for site in sites {
+        for host in &site.hosts {
+            if let Some(other) = taken.insert((host, &site.prefix), &site.name) {
+                let reason = format!("site \"{other}\" has {host}{} already", site.prefix);
+                fault(errors, ("site", &site.name), "prefix", reason, format!("prefix = \"{}\"", super::names::neutral_prefix()));
+            }
+        }
+    }
+}
+
+/// The known name that is nearest to what was written, as a fix.
+#[must_use]
+pub fn suggestion(written: &str, known: &[&str]) -> String {
+    let nearest = known.iter().map(|name| (strsim::damerau_levenshtein(written, name), name)).min();
+    match nearest {
+        Some((distance, name)) if distance <= 3 => format!("did you mean \"{name}\"?"),
+        _ if known.is_empty() => String::from("there is none yet"),
+        _ => format!("one of: {}", known.join(", ")),
+    }
+}

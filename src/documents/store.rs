@@ -1,0 +1,287 @@
+//! The documents at rest: every change is a version with author, reason and time. One function changes them, [`DocumentStore::apply`].
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use rusqlite::{OptionalExtension, Transaction};
+
+use super::{
+    Documents,
+    compile::{DocumentError, Numbered, compile},
+    parse::Document,
+};
+use crate::{
+    clock::Timestamp,
+    state::{StateDb, StoreError},
+};
+
+/// The documents in `state.db`.
+#[derive(Clone)]
+pub struct DocumentStore {
+    state: Arc<StateDb>,
+}
+
+/// One difference between what is in force and what is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// `site`, `destination` or `policy`.
+    pub kind: String,
+    /// The document's name.
+    pub name: String,
+    /// The text in force; `None`: it is new.
+    pub before: Option<String>,
+    /// The text asked for; `None`: it is removed.
+    pub after: Option<String>,
+}
+
+/// Documents could not be changed or read.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentStoreError {
+    /// They are wrong.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Invalid(Vec<DocumentError>),
+    /// A document at rest cannot be read.
+    #[error("{kind} \"{name}\" in state.db cannot be read: {reason}")]
+    Corrupt {
+        /// Which kind.
+        kind: String,
+        /// Which one.
+        name: String,
+        /// The parser's words.
+        reason: String,
+    },
+    /// `state.db` cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Who changes documents, and why.
+pub struct Author<'a> {
+    /// A name.
+    pub name: &'a str,
+    /// A reason.
+    pub reason: &'a str,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl DocumentStore {
+    /// The documents of this database.
+    #[must_use]
+    pub const fn new(state: Arc<StateDb>) -> Self {
+        Self { state }
+    }
+
+    /// Changes documents: each of `wanted` becomes the version in force; with `prune`, those not among them are removed. All or nothing;
+    /// applying the same twice changes nothing. With `dry_run`, only says what would change.
+    ///
+    /// # Errors
+    /// When the documents that would be in force then are wrong together.
+    pub fn apply(&self, wanted: Vec<Document>, prune: bool, dry_run: bool, author: &Author<'_>) -> Result<Vec<Change>, DocumentStoreError> {
+        let outcome = self.state.with(|connection| {
+            let mut transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            let mut texts = texts_in_force(&transaction)?;
+            let changes = differences(&texts, &wanted, prune);
+            for Change { kind, name, after, .. } in &changes {
+                let key = (kind.clone(), name.clone());
+                match after {
+                    Some(text) => texts.insert(key, text.clone()),
+                    None => texts.remove(&key),
+                };
+                write_version(&mut transaction, kind, name, after.as_deref(), author)?;
+            }
+            let checked = numbered(&transaction, &texts)?;
+            let checked = checked.and_then(|documents| compile(&documents).map_err(DocumentStoreError::Invalid));
+            if checked.is_ok() && !dry_run {
+                transaction.commit()?;
+            }
+            Ok(checked.map(|_| changes))
+        })?;
+        outcome
+    }
+
+    /// Every document in force.
+    ///
+    /// # Errors
+    /// When `state.db` cannot be read.
+    pub fn export(&self) -> Result<Vec<Document>, DocumentStoreError> {
+        Ok(self.read()?.into_iter().map(|numbered| numbered.document).collect())
+    }
+
+    /// The compiled form of every document in force.
+    ///
+    /// # Errors
+    /// When `state.db` cannot be read, or a newer program wrote something that this one cannot work with.
+    pub fn compiled(&self) -> Result<Documents, DocumentStoreError> {
+        compile(&self.read()?).map_err(DocumentStoreError::Invalid)
+    }
+
+    /// A number that grows with every change, for noticing one.
+    ///
+    /// # Errors
+    /// When `state.db` cannot be read.
+    pub fn revision(&self) -> Result<i64, StoreError> {
+        self.state.with(|connection| connection.query_row("SELECT coalesce(max(id), 0) FROM document_versions", [], |row| row.get(0)))
+    }
+
+    fn read(&self) -> Result<Vec<Numbered>, DocumentStoreError> {
+        self.state.with(|connection| {
+            let mut transaction = connection.transaction()?;
+            let texts = texts_in_force(&transaction)?;
+            numbered(&mut transaction, &texts)
+        })?
+    }
+}
+
+type Texts = BTreeMap<(String, String), String>;
+
+fn texts_in_force(transaction: &Transaction<'_>) -> rusqlite::Result<Texts> {
+    let mut select = transaction.prepare(
+        "SELECT kind, name, body FROM document_versions AS one
+         WHERE body IS NOT NULL AND version = (SELECT max(version) FROM document_versions WHERE kind = one.kind AND name = one.name)",
+    )?;
+    let rows = select.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?;
+    rows.collect()
+}
+
+fn differences(in_force: &Texts, wanted: &[Document], prune: bool) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for document in wanted {
+        let key = (document.kind().to_owned(), document.name().to_owned());
+        let (before, after) = (in_force.get(&key), document.text());
+        if before != Some(&after) {
+            changes.push(Change { kind: key.0, name: key.1, before: before.cloned(), after: Some(after) });
+        }
+    }
+    let unwanted = in_force
+        .iter()
+        .filter(|((kind, name), _)| prune && !wanted.iter().any(|document| document.kind() == kind && document.name() == name));
+    changes.extend(unwanted.map(|((kind, name), text)| Change {
+        kind: kind.clone(),
+        name: name.clone(),
+        before: Some(text.clone()),
+        after: None,
+    }));
+    changes
+}
+
+fn write_version(
+    transaction: &mut Transaction<'_>,
+    kind: &str,
+    name: &str,
+    body: Option<&str>,
+    author: &Author<'_>,
+) -> rusqlite::Result<()> {
+    transaction.execute(
+        "INSERT INTO document_versions (kind, name, version, body, author, reason, at)
+         SELECT ?1, ?2, coalesce(max(version), 0) + 1, ?3, ?4, ?5, ?6 FROM document_versions WHERE kind = ?1 AND name = ?2",
+        (kind, name, body, author.name, author.reason, author.at.0),
+    )?;
+    let numbers = match kind {
+        "site" => "site_numbers",
+        "destination" => "destination_numbers",
+        _ => return Ok(()),
+    };
+    transaction.execute(&format!("INSERT INTO {numbers} (name) VALUES (?1) ON CONFLICT DO NOTHING"), [name])?;
+    Ok(())
+}
+
+/// Gives each document its number: a site's or destination's own, a policy's version.
+fn numbered(transaction: &Transaction<'_>, texts: &Texts) -> rusqlite::Result<Result<Vec<Numbered>, DocumentStoreError>> {
+    let mut documents = Vec::with_capacity(texts.len());
+    for ((kind, name), text) in texts {
+        let number: Option<u32> = match kind.as_str() {
+            "site" => transaction.query_row("SELECT number FROM site_numbers WHERE name = ?1", [name], |row| row.get(0)).optional()?,
+            "destination" => {
+                transaction.query_row("SELECT number FROM destination_numbers WHERE name = ?1", [name], |row| row.get(0)).optional()?
+            }
+            _ => transaction
+                .query_row("SELECT max(version) FROM document_versions WHERE kind = ?1 AND name = ?2", (kind, name), |row| row.get(0))
+                .optional()?,
+        };
+        let document = Document::from_text(kind, text);
+        match (document, number) {
+            (Ok(document), Some(number)) => documents.push(Numbered { document, number }),
+            (document, _) => {
+                let reason = document.err().map_or_else(|| String::from("it has no number"), |error| error.to_string());
+                return Ok(Err(DocumentStoreError::Corrupt { kind: kind.clone(), name: name.clone(), reason }));
+            }
+        }
+    }
+    // Policies before sites before destinations: each after what it names.
+    documents.sort_by_key(|numbered| match numbered.document {
+        Document::Policy(_) => 0,
+        Document::Site(_) => 1,
+        Document::Destination(_) => 2,
+    });
+    Ok(Ok(documents))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::documents::parse::DocumentFile;
+
+    const FILE: &str = r#"
+        [[policy]]
+        name = "shop"
+        events = ["newsletter_opened"]
+        properties = { plan = "word" }
+        [[site]]
+        name = "shop"
+        hosts = ["www.shop.example"]
+        origins = ["https://www.shop.example"]
+        prefix = "/kesolu"
+        time_zone = "Europe/Paris"
+        policy = "shop"
+    "#;
+
+    fn store() -> (tempfile::TempDir, DocumentStore) {
+        let directory = tempfile::tempdir().unwrap();
+        let state = Arc::new(StateDb::open(&directory.path().join("state.db")).unwrap());
+        (directory, DocumentStore::new(state))
+    }
+
+    fn apply(store: &DocumentStore, text: &str, prune: bool, dry_run: bool) -> Result<Vec<Change>, DocumentStoreError> {
+        let author = Author { name: "test", reason: "a test", at: Timestamp(0) };
+        store.apply(DocumentFile::parse(text).unwrap().into_documents(), prune, dry_run, &author)
+    }
+
+    #[test]
+    fn applying_is_idempotent_and_export_gives_back_what_was_applied() {
+        let (_directory, store) = store();
+        assert_eq!(apply(&store, FILE, false, true).unwrap().len(), 2, "a dry run says what would change");
+        assert_eq!(store.revision().unwrap(), 0, "and changes nothing");
+        assert_eq!(apply(&store, FILE, false, false).unwrap().len(), 2);
+        assert_eq!(apply(&store, FILE, true, false).unwrap(), []);
+        let exported = toml::to_string(&DocumentFile::of(store.export().unwrap())).unwrap();
+        assert_eq!(apply(&store, &exported, true, false).unwrap(), []);
+        let documents = store.compiled().unwrap();
+        assert_eq!(documents.sites[0].policy.version.0, 1);
+        assert!(documents.site_of("www.shop.example", "/kesolu/e").is_some());
+        assert!(documents.site_of("www.shop.example", "/kesolux/e").is_none());
+        assert!(documents.site_of("shop.example", "/kesolu/e").is_none());
+    }
+
+    #[test]
+    fn numbers_are_never_reused() {
+        let (_directory, store) = store();
+        apply(&store, FILE, false, false).unwrap();
+        let first = store.compiled().unwrap().sites[0].number;
+        apply(&store, "", true, false).unwrap();
+        assert!(store.compiled().unwrap().sites.is_empty());
+        apply(&store, &FILE.replace("name = \"shop\"\n        hosts", "name = \"other\"\n        hosts"), true, false).unwrap();
+        assert_ne!(store.compiled().unwrap().sites[0].number, first);
+        apply(&store, FILE, true, false).unwrap();
+        assert_eq!(store.compiled().unwrap().sites[0].number, first, "the same site is the same number");
+    }
+
+    #[test]
+    fn wrong_documents_are_refused_as_a_whole_and_say_what_to_do() {
+        let (_directory, store) = store();
+        let wrong = FILE.replace("/kesolu", "/track").replace("policy = \"shop\"\n    ", "policy = \"shpo\"\n    ");
+        let Err(DocumentStoreError::Invalid(errors)) = apply(&store, &wrong, false, false) else { panic!("refused") };
+        let text = errors.iter().map(ToString::to_string).collect::<String>();
+        assert!(text.contains("filter lists match \"track\"") && text.contains("did you mean \"shop\"?"), "{text}");
+        assert_eq!(store.revision().unwrap(), 0);
+    }
+}

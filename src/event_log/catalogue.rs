@@ -1,0 +1,123 @@
+//! Which log segments there are, and how far the log is durable. Shared by the commit thread, the readers and retention.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::watch;
+
+use super::{error::LogError, files::LogFiles, log_segment::LogSegment, options::LogOptions, stats::Counters};
+use crate::{
+    clock::Timestamp,
+    event::{Offset, RetentionClass},
+};
+
+/// The log segments of both families, each in the order of their offsets, and the durable head.
+pub(super) struct Catalogue {
+    pub(super) files: Arc<dyn LogFiles>,
+    pub(super) counters: Counters,
+    families: Mutex<[Vec<Arc<LogSegment>>; 2]>,
+    head: watch::Sender<Offset>,
+}
+
+const fn index(class: RetentionClass) -> usize {
+    match class {
+        RetentionClass::Short => 0,
+        RetentionClass::Long => 1,
+    }
+}
+
+impl Catalogue {
+    pub(super) fn new(files: Arc<dyn LogFiles>, families: [Vec<Arc<LogSegment>>; 2], counters: Counters, head: Offset) -> Self {
+        Self { files, counters, families: Mutex::new(families), head: watch::Sender::new(head) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, [Vec<Arc<LogSegment>>; 2]> {
+        // No code that can panic runs while it is held.
+        self.families.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first offset that is not durable yet.
+    pub(super) fn head(&self) -> Offset {
+        *self.head.borrow()
+    }
+
+    pub(super) fn watch_head(&self) -> watch::Receiver<Offset> {
+        self.head.subscribe()
+    }
+
+    /// Moves the durable head. What lies below it must be in the log segments' contents already.
+    pub(super) fn advance_head(&self, head: Offset) {
+        self.head.send_replace(head);
+    }
+
+    /// Adds a log segment, whose records come after all others of its family.
+    pub(super) fn add(&self, segment: Arc<LogSegment>) {
+        self.lock()[index(segment.name().class)].push(segment);
+    }
+
+    /// Takes a log segment away that never had a record.
+    pub(super) fn discard(&self, segment: &LogSegment) {
+        self.lock()[index(segment.name().class)].retain(|other| other.name() != segment.name());
+        segment.note_dropped();
+    }
+
+    /// The log segment of a family in which a record with that offset would be, or the family's oldest.
+    pub(super) fn covering(&self, class: RetentionClass, offset: Offset) -> Option<Arc<LogSegment>> {
+        let families = self.lock();
+        let family = &families[index(class)];
+        let after = family.partition_point(|segment| segment.first() <= offset);
+        family.get(after.saturating_sub(1)).cloned()
+    }
+
+    /// The log segment that follows the one beginning at `first`.
+    pub(super) fn after(&self, class: RetentionClass, first: Offset) -> Option<Arc<LogSegment>> {
+        let families = self.lock();
+        let family = &families[index(class)];
+        family.get(family.partition_point(|segment| segment.first() <= first)).cloned()
+    }
+
+    /// The oldest offset that may still be read; the head when there is no record.
+    pub(super) fn first_offset(&self) -> Offset {
+        let families = self.lock();
+        families
+            .iter()
+            .flatten()
+            .filter(|segment| segment.records() > 0)
+            .map(|segment| segment.first())
+            .min()
+            .unwrap_or_else(|| self.head())
+    }
+
+    /// How many log segments there are, and the bytes in them.
+    pub(super) fn size(&self) -> (u64, u64) {
+        self.lock().iter().flatten().fold((0, 0), |(count, bytes), segment| (count + 1, bytes + segment.extent().end))
+    }
+
+    /// Removes the log segments whose newest record is past its retention. The newest of each family stays, whatever its age: the offset
+    /// counter goes on from it.
+    pub(super) fn drop_expired(&self, options: &LogOptions, now: Timestamp) -> Result<usize, LogError> {
+        let mut expired = Vec::new();
+        for class in RetentionClass::ALL {
+            let limit = now.minus(options.retention(class));
+            let families = self.lock();
+            if let Some((_newest, older)) = families[index(class)].split_last() {
+                expired.extend(older.iter().filter(|segment| segment.is_older_than(limit)).cloned());
+            }
+        }
+        for segment in &expired {
+            let name = segment.name().to_string();
+            match self.files.remove(&name) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(LogError::io("remove", name)(error)),
+            }
+            self.discard(segment);
+        }
+        if !expired.is_empty() {
+            self.files.sync_directory().map_err(LogError::io("sync", "the directory"))?;
+        }
+        Ok(expired.len())
+    }
+}

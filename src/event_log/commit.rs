@@ -1,0 +1,209 @@
+//! The commit thread: takes all that waits, drops what is known, numbers the rest, writes and syncs each family once, answers.
+//!
+//! Order is everything here. Frames are written, then synced, then shown to readers, then the head moves, then callers hear of it. An
+//! offset that a failed commit used is not used again: after a power cut a remnant of that commit may still be found.
+
+use std::{io, sync::Arc, time::Duration};
+
+use super::{
+    catalogue::Catalogue,
+    dedup::Dedup,
+    error::{AppendError, is_full},
+    family::{Failure, Family},
+    pending::{Appended, Pending, Taken, Waiting},
+};
+use crate::event::{Offset, RetentionClass};
+
+/// After the disk was found full, calls are refused at once for this long; then one finds out whether there is space.
+const FULL_PAUSE: Duration = Duration::from_millis(500);
+/// Between two attempts at a repair: at first, and at most.
+const REPAIR_PAUSE_MIN: Duration = Duration::from_millis(50);
+const REPAIR_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// All that the commit thread owns.
+pub(super) struct Committer {
+    pub(super) pending: Arc<Pending>,
+    pub(super) catalogue: Arc<Catalogue>,
+    /// In the order of [`RetentionClass::ALL`].
+    pub(super) families: [Family; 2],
+    pub(super) dedup: Dedup,
+    /// The next offset to give.
+    pub(super) next: Offset,
+    batch: Vec<Waiting>,
+    /// Whether the last commit found the disk full: it is told once, not at every attempt.
+    full: bool,
+}
+
+/// Closes the door when the commit thread ends, however it ends: nobody may wait for it then.
+struct CloseAtEnd(Arc<Pending>);
+
+impl Drop for CloseAtEnd {
+    fn drop(&mut self) {
+        self.0.close();
+        self.0.shut(AppendError::Closed);
+    }
+}
+
+impl Committer {
+    pub(super) fn new(pending: Arc<Pending>, catalogue: Arc<Catalogue>, families: [Family; 2], dedup: Dedup, next: Offset) -> Self {
+        Self { pending, catalogue, families, dedup, next, batch: Vec::new(), full: false }
+    }
+
+    /// Commits until the log is closed and nothing waits any more.
+    pub(super) fn run(mut self) {
+        let _closes = CloseAtEnd(Arc::clone(&self.pending));
+        loop {
+            let roll_due = self.families.iter().filter_map(Family::roll_due).min();
+            match self.pending.take(&mut self.batch, roll_due) {
+                Taken::Batch => self.commit(),
+                Taken::Timeout => self.roll(),
+                Taken::Closed => break,
+            }
+        }
+        if self.families.iter_mut().any(|family| family.seal().is_err()) {
+            tracing::warn!("a log segment could not be sealed; the next start scans it");
+        }
+    }
+
+    fn commit(&mut self) {
+        let first = self.next;
+        let mut duplicates = 0;
+        for call in &mut self.batch {
+            for record in &call.records {
+                call.outcome.push(if self.dedup.insert(record.event_id(), record.received()) {
+                    let offset = self.next;
+                    self.next = offset.next();
+                    family(&mut self.families, record.class()).stage(offset, record);
+                    Appended::Stored(offset)
+                } else {
+                    duplicates += 1;
+                    Appended::Duplicate
+                });
+            }
+        }
+        match self.persist(first) {
+            Ok(()) => self.succeed(first, duplicates),
+            Err(failure) => self.fail(failure),
+        }
+    }
+
+    /// Makes what is staged durable, or leaves nothing of it behind unless it says `Broken`.
+    fn persist(&mut self, first: Offset) -> Result<(), Failure> {
+        for family in self.families.iter_mut().filter(|family| family.has_staged()) {
+            family.prepare(first)?;
+        }
+        let written = self.families.iter_mut().filter(|family| family.has_staged()).try_for_each(Family::write);
+        if let Err(error) = written {
+            if !is_full(&error) {
+                return Err(Failure::Broken(error));
+            }
+            let mut families = self.families.iter_mut().filter(|family| family.has_staged());
+            return Err(families.try_for_each(Family::take_back).map_or_else(Failure::Broken, |()| Failure::Full));
+        }
+        self.families.iter().filter(|family| family.has_staged()).try_for_each(Family::sync).map_err(Failure::Broken)
+    }
+
+    fn succeed(&mut self, first: Offset, duplicates: u64) {
+        let counters = &self.catalogue.counters;
+        let records = self.next.0 - first.0;
+        if records > 0 {
+            for family in self.families.iter_mut().filter(|family| family.has_staged()) {
+                counters.bytes.add(family.publish());
+                counters.syncs.add(1);
+            }
+            counters.commits.add(1);
+            counters.records.add(records);
+            self.catalogue.advance_head(self.next);
+        }
+        for call in self.batch.drain(..) {
+            // A caller that has gone away needs no answer.
+            let _ = call.reply.send(Ok(call.outcome));
+        }
+        counters.duplicates.add(duplicates);
+        counters.dedup_overflow.add(self.dedup.take_overflow());
+        counters.dedup_ids.set(self.dedup.len() as u64);
+        if std::mem::take(&mut self.full) {
+            tracing::info!("the disk has space again: events are taken");
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        for call in &self.batch {
+            for (record, outcome) in call.records.iter().zip(&call.outcome) {
+                if matches!(outcome, Appended::Stored(_)) {
+                    self.dedup.remove(record.event_id());
+                }
+            }
+        }
+        self.families.iter_mut().for_each(Family::clear);
+        let reason = self.shut(&failure);
+        for call in self.batch.drain(..) {
+            call.refuse(reason);
+        }
+        if matches!(failure, Failure::Broken(_)) {
+            self.repair();
+        }
+    }
+
+    /// Stops taking records, and says why. To callers first: whoever hears of this commit's failure must not find the door open.
+    fn shut(&mut self, failure: &Failure) -> AppendError {
+        let counters = &self.catalogue.counters;
+        match failure {
+            Failure::Full => {
+                counters.full_errors.add(1);
+                self.pending.shut_for(AppendError::Full, FULL_PAUSE);
+                if !std::mem::replace(&mut self.full, true) {
+                    tracing::error!("the disk is full: events are refused until there is space");
+                }
+                AppendError::Full
+            }
+            Failure::Broken(error) => {
+                counters.sync_errors.add(1);
+                let reason = reason_of(error);
+                self.pending.shut(reason);
+                tracing::error!(kind = %error.kind(), code = error.raw_os_error(), "the disk failed: events are refused until the log is verified");
+                reason
+            }
+        }
+    }
+
+    /// Reopens, verifies and restarts both families, again and again until it works or the log is closed.
+    fn repair(&mut self) {
+        let mut pause = REPAIR_PAUSE_MIN;
+        loop {
+            match self.families.iter_mut().try_for_each(|family| family.repair(self.next)) {
+                Ok(()) => break,
+                Err(error) => self.pending.shut(reason_of(&error)),
+            }
+            if self.pending.closed_within(pause) {
+                return;
+            }
+            pause = (pause * 2).min(REPAIR_PAUSE_MAX);
+        }
+        self.pending.open();
+        tracing::info!("the log was reopened and verified: events are taken");
+    }
+
+    /// Seals the log segments that are old enough.
+    fn roll(&mut self) {
+        let rolled = self.families.iter_mut().try_for_each(|family| family.roll_if_due(self.next));
+        if let Err(failure) = rolled {
+            self.shut(&failure);
+            if matches!(failure, Failure::Broken(_)) {
+                self.repair();
+            }
+        }
+    }
+}
+
+fn reason_of(error: &io::Error) -> AppendError {
+    if is_full(error) { AppendError::Full } else { AppendError::SyncFailed }
+}
+
+fn family(families: &mut [Family; 2], class: RetentionClass) -> &mut Family {
+    let [short, long] = families;
+    match class {
+        RetentionClass::Short => short,
+        RetentionClass::Long => long,
+    }
+}

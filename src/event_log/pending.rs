@@ -1,0 +1,267 @@
+//! What waits for the next commit. Callers put records in, the commit thread takes all there are at once: commits form by themselves,
+//! as large as the time that the one before took. Nobody waits for a group to fill.
+
+use std::{
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::oneshot;
+
+use super::{
+    error::AppendError,
+    frame::{FRAME_HEADER_BYTES, RECORD_BYTES_MAX},
+    stats::LogState,
+};
+use crate::{event::Offset, privacy::record::Record};
+
+/// Records waiting at most: some 16 commits' worth of a busy server, so that a slow disk is heard of before memory is.
+const PENDING_RECORDS_MAX: usize = 16_384;
+/// Bytes waiting at most, and so the largest single write.
+const PENDING_BYTES_MAX: usize = 16 << 20;
+
+/// What became of one record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// It is durable, under this offset.
+    Stored(Offset),
+    /// An event with its id is durable already.
+    Duplicate,
+}
+
+/// One call's records, and where its answer goes.
+pub(super) struct Waiting {
+    pub(super) records: Vec<Record>,
+    /// Filled by the commit thread, one per record.
+    pub(super) outcome: Vec<Appended>,
+    pub(super) reply: oneshot::Sender<Result<Vec<Appended>, AppendError>>,
+}
+
+impl Waiting {
+    pub(super) fn refuse(self, reason: AppendError) {
+        // A caller that has gone away needs no answer.
+        let _ = self.reply.send(Err(reason));
+    }
+}
+
+/// Whether calls are let in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Open,
+    /// Shut until the commit thread opens it.
+    Shut(AppendError),
+    /// Shut for a moment: the next call after it finds out whether it works again.
+    ShutUntil(AppendError, Instant),
+    /// Shut for good.
+    Closed,
+}
+
+struct Inner {
+    waiting: Vec<Waiting>,
+    records: usize,
+    bytes: usize,
+    door: Door,
+    /// Whether the commit thread sleeps: it is woken only then, which saves a system call per append under load.
+    asleep: bool,
+}
+
+/// The queue between callers and the commit thread.
+pub(super) struct Pending {
+    inner: Mutex<Inner>,
+    wake: Condvar,
+}
+
+/// Why the commit thread stopped waiting.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// There is something to commit.
+    Batch,
+    /// The given time is over.
+    Timeout,
+    /// The log was closed and nothing waits any more.
+    Closed,
+}
+
+impl Pending {
+    pub(super) fn new() -> Self {
+        let inner = Inner { waiting: Vec::new(), records: 0, bytes: 0, door: Door::Open, asleep: false };
+        Self { inner: Mutex::new(inner), wake: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Only allocation can panic while it is held, and that leaves the counts at worst too low.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts records in. The answer comes after they are durable, or not to be.
+    pub(super) fn submit(&self, records: Vec<Record>) -> Result<oneshot::Receiver<Result<Vec<Appended>, AppendError>>, AppendError> {
+        let mut bytes = 0;
+        for record in &records {
+            if record.bytes().len() > RECORD_BYTES_MAX {
+                return Err(AppendError::TooLarge);
+            }
+            bytes += FRAME_HEADER_BYTES + record.bytes().len();
+        }
+        if records.len() > PENDING_RECORDS_MAX || bytes > PENDING_BYTES_MAX {
+            return Err(AppendError::TooLarge);
+        }
+        let count = records.len();
+        let outcome = Vec::with_capacity(count);
+        let (reply, answer) = oneshot::channel();
+        let mut inner = self.lock();
+        match inner.door {
+            Door::Open => {}
+            Door::Closed => return Err(AppendError::Closed),
+            Door::Shut(reason) => return Err(reason),
+            Door::ShutUntil(reason, until) => {
+                if Instant::now() < until {
+                    return Err(reason);
+                }
+                inner.door = Door::Open;
+            }
+        }
+        if inner.records + count > PENDING_RECORDS_MAX || inner.bytes + bytes > PENDING_BYTES_MAX {
+            return Err(AppendError::Overloaded);
+        }
+        inner.records += count;
+        inner.bytes += bytes;
+        inner.waiting.push(Waiting { records, outcome, reply });
+        let wake = std::mem::take(&mut inner.asleep);
+        drop(inner);
+        if wake {
+            self.wake.notify_one();
+        }
+        Ok(answer)
+    }
+
+    /// Waits until there is something, then takes all of it into `batch`, which must be empty.
+    pub(super) fn take(&self, batch: &mut Vec<Waiting>, timeout: Option<Duration>) -> Taken {
+        let mut inner = self.lock();
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        loop {
+            if !inner.waiting.is_empty() {
+                std::mem::swap(&mut inner.waiting, batch);
+                inner.records = 0;
+                inner.bytes = 0;
+                return Taken::Batch;
+            }
+            if inner.door == Door::Closed {
+                return Taken::Closed;
+            }
+            inner.asleep = true;
+            inner = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+                None => self.wake.wait(inner).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => {
+                    inner.asleep = false;
+                    return Taken::Timeout;
+                }
+                Some(left) => self.wake.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
+            inner.asleep = false;
+        }
+    }
+
+    /// Refuses everything that waits and every call until [`Self::open`].
+    pub(super) fn shut(&self, reason: AppendError) {
+        self.refuse(reason, Door::Shut(reason));
+    }
+
+    /// Refuses everything that waits and every call until a moment has passed.
+    pub(super) fn shut_for(&self, reason: AppendError, pause: Duration) {
+        self.refuse(reason, Door::ShutUntil(reason, Instant::now() + pause));
+    }
+
+    fn refuse(&self, reason: AppendError, door: Door) {
+        let mut inner = self.lock();
+        if inner.door != Door::Closed {
+            inner.door = door;
+        }
+        let waiting = std::mem::take(&mut inner.waiting);
+        inner.records = 0;
+        inner.bytes = 0;
+        drop(inner);
+        for call in waiting {
+            call.refuse(reason);
+        }
+    }
+
+    /// Lets calls in again.
+    pub(super) fn open(&self) {
+        let mut inner = self.lock();
+        if inner.door != Door::Closed {
+            inner.door = Door::Open;
+        }
+    }
+
+    /// Lets no call in any more. What waits is still committed.
+    pub(super) fn close(&self) {
+        self.lock().door = Door::Closed;
+        self.wake.notify_one();
+    }
+
+    /// Waits for a while; true as soon as the log is closed.
+    pub(super) fn closed_within(&self, pause: Duration) -> bool {
+        let inner = self.lock();
+        let (inner, _) =
+            self.wake.wait_timeout_while(inner, pause, |inner| inner.door != Door::Closed).unwrap_or_else(PoisonError::into_inner);
+        inner.door == Door::Closed
+    }
+
+    pub(super) fn state(&self) -> LogState {
+        match self.lock().door {
+            Door::Open => LogState::Accepting,
+            Door::Shut(AppendError::Full) | Door::ShutUntil(AppendError::Full, _) => LogState::Full,
+            Door::Shut(_) | Door::ShutUntil(..) => LogState::Repairing,
+            Door::Closed => LogState::Closed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::Timestamp, event::RetentionClass};
+
+    fn record(bytes: usize) -> Record {
+        Record::for_test([1; 16], RetentionClass::Short, Timestamp(0), &vec![0; bytes])
+    }
+
+    #[test]
+    fn what_waits_is_bounded_in_records_and_bytes() {
+        let pending = Pending::new();
+        let _first = pending.submit((0..PENDING_RECORDS_MAX).map(|_| record(0)).collect()).unwrap();
+        assert_eq!(pending.submit(vec![record(0)]).unwrap_err(), AppendError::Overloaded);
+        let mut batch = Vec::new();
+        assert_eq!(pending.take(&mut batch, None), Taken::Batch);
+        let large = || record(RECORD_BYTES_MAX - 1000);
+        let _second = pending.submit((0..15).map(|_| large()).collect()).unwrap();
+        assert_eq!(pending.submit(vec![large(), large()]).unwrap_err(), AppendError::Overloaded);
+        assert_eq!(pending.submit(vec![record(RECORD_BYTES_MAX)]).unwrap_err(), AppendError::TooLarge);
+        assert_eq!(pending.submit((0..17).map(|_| large()).collect()).unwrap_err(), AppendError::TooLarge);
+    }
+
+    #[test]
+    fn a_shut_door_refuses_what_waits_and_what_comes() {
+        let pending = Pending::new();
+        let mut waiting = pending.submit(vec![record(0)]).unwrap();
+        pending.shut(AppendError::SyncFailed);
+        assert_eq!(waiting.try_recv().unwrap(), Err(AppendError::SyncFailed));
+        assert_eq!(pending.submit(vec![record(0)]).unwrap_err(), AppendError::SyncFailed);
+        assert_eq!(pending.state(), LogState::Repairing);
+        pending.open();
+        let _probe = pending.submit(vec![record(0)]).unwrap();
+        pending.shut_for(AppendError::Full, Duration::from_secs(60));
+        assert_eq!(pending.state(), LogState::Full);
+        assert_eq!(pending.submit(vec![record(0)]).unwrap_err(), AppendError::Full);
+        pending.shut_for(AppendError::Full, Duration::ZERO);
+        assert!(pending.submit(vec![record(0)]).is_ok(), "the pause is over: one may try");
+        pending.close();
+        pending.open();
+        assert_eq!(pending.submit(vec![record(0)]).unwrap_err(), AppendError::Closed, "closing is for good");
+        let mut batch = Vec::new();
+        assert_eq!(pending.take(&mut batch, None), Taken::Batch, "what waits is still committed");
+        batch.clear();
+        assert_eq!(pending.take(&mut batch, None), Taken::Closed);
+        assert!(pending.closed_within(Duration::from_secs(60)));
+    }
+}

@@ -1,0 +1,252 @@
+//! Opening the log: what a crash or power cut left is made whole before anything is read or added.
+//!
+//! | found | meaning | done |
+//! |---|---|---|
+//! | a whole seal | ended in order | used as it is, not scanned |
+//! | no seal, the family's last, ends in zeros or in a broken frame with no commit start behind it | the power went, or the program | cut off behind the last good frame, sealed; an empty one is used again |
+//! | no header, nothing behind it | the power went while it was made | removed |
+//! | anything else: a broken frame with a later commit behind it, no seal though others follow, no header but frames | damage | left as it is, for a person to look at; readable up to there |
+//!
+//! New records always go to a new log segment.
+
+use std::{io, sync::Arc};
+
+use super::{
+    dedup::Dedup,
+    error::LogError,
+    family,
+    files::{LogFile, LogFiles},
+    frame::{self, FRAME_BYTES_MIN, FrameSource, Next},
+    log_segment::{self, Contents, Damage, FRAMES_START, FileHeader, HEADER_BYTES, LogSegment, LogSegmentName},
+    stats::Counters,
+};
+use crate::{
+    clock::Timestamp,
+    event::{Offset, RetentionClass},
+    privacy::record::Header,
+};
+
+/// What was found and made whole.
+pub(super) struct Recovered {
+    /// In the order of [`RetentionClass::ALL`], each in the order of offsets.
+    pub(super) families: [Vec<Arc<LogSegment>>; 2],
+    /// An empty last log segment of each family, to go on with.
+    pub(super) reusable: [Option<Reusable>; 2],
+    /// Above every offset that was ever given and may have been seen.
+    pub(super) next: Offset,
+    pub(super) dedup: Dedup,
+}
+
+/// An empty log segment and its open file.
+pub(super) type Reusable = (Arc<LogSegment>, Arc<dyn LogFile>);
+
+/// Reads the directory and makes it whole.
+pub(super) fn recover(files: &dyn LogFiles, counters: &Counters, now: Timestamp) -> Result<Recovered, LogError> {
+    let mut recovery = Recovery { files, counters, now, next: Offset(0), frames_lost_max: 0 };
+    let names = recovery.names()?;
+    let mut families = [Vec::new(), Vec::new()];
+    let mut reusable = [None, None];
+    for (index, class) in RetentionClass::ALL.into_iter().enumerate() {
+        let of_class: Vec<_> = names.iter().copied().filter(|name| name.class == class).collect();
+        for (place, name) in of_class.iter().enumerate() {
+            match recovery.recover_file(*name, place + 1 == of_class.len())? {
+                Found::Nothing => {}
+                Found::Sealed(segment) => families[index].push(segment),
+                Found::Empty(segment, file) => {
+                    families[index].push(Arc::clone(&segment));
+                    reusable[index] = Some((segment, file));
+                }
+            }
+        }
+    }
+    files.sync_directory().map_err(LogError::io("sync", "the directory"))?;
+    // Offsets that damaged frames may have had are not given again either.
+    let next = Offset(recovery.next.0 + recovery.frames_lost_max);
+    let dedup = recovery.recall(&families);
+    counters.dedup_ids.set(dedup.len() as u64);
+    Ok(Recovered { families, reusable, next, dedup })
+}
+
+enum Found {
+    /// Nothing worth keeping; the file is gone.
+    Nothing,
+    Sealed(Arc<LogSegment>),
+    Empty(Arc<LogSegment>, Arc<dyn LogFile>),
+}
+
+struct Recovery<'a> {
+    files: &'a dyn LogFiles,
+    counters: &'a Counters,
+    now: Timestamp,
+    next: Offset,
+    frames_lost_max: u64,
+}
+
+impl Recovery<'_> {
+    /// The log segments' names in order, one per place: of several generations the highest whole one, the others removed.
+    fn names(&self) -> Result<Vec<LogSegmentName>, LogError> {
+        let found = self.files.list().map_err(LogError::io("list", "the directory"))?;
+        let mut found: Vec<_> = found.iter().filter_map(|name| LogSegmentName::parse(name)).collect();
+        found.sort_unstable();
+        let mut names = Vec::with_capacity(found.len());
+        for generations in found.chunk_by(|one, other| (one.class, one.first) == (other.class, other.first)) {
+            let mut kept = generations[0];
+            for name in &generations[1..] {
+                let file = self.open(*name)?;
+                // A rewrite that was not finished has no seal; what it was made from is still there.
+                let whole = read_seal(&*file).map_err(LogError::io("read", name))?.is_some();
+                let dropped = if whole { std::mem::replace(&mut kept, *name) } else { *name };
+                self.remove(dropped)?;
+            }
+            names.push(kept);
+        }
+        Ok(names)
+    }
+
+    fn open(&self, name: LogSegmentName) -> Result<Arc<dyn LogFile>, LogError> {
+        self.files.open(&name.to_string()).map_err(LogError::io("open", name))
+    }
+
+    fn remove(&self, name: LogSegmentName) -> Result<(), LogError> {
+        self.files.remove(&name.to_string()).map_err(LogError::io("remove", name))
+    }
+
+    fn recover_file(&mut self, name: LogSegmentName, last: bool) -> Result<Found, LogError> {
+        let file = self.open(name)?;
+        let size = file.size().map_err(LogError::io("measure", name))?;
+        let header = read(&*file, 0, HEADER_BYTES).map_err(LogError::io("read", name))?;
+        self.next = self.next.max(name.first);
+        match <[u8; HEADER_BYTES]>::try_from(header).map(|header| log_segment::decode_header(&header, name)) {
+            Ok(FileHeader::Ours) => {}
+            Ok(FileHeader::Newer(found)) => return Err(LogError::Newer { file: name.to_string(), found, known: log_segment::FORMAT }),
+            Ok(FileHeader::Bad) | Err(_) => {
+                let behind = read_rest(&*file, FRAMES_START, size).map_err(LogError::io("read", name))?;
+                if used(&behind) == 0 {
+                    self.remove(name)?;
+                    return Ok(Found::Nothing);
+                }
+                return Ok(Found::Sealed(self.damaged(name, Contents::EMPTY, Damage { position: 0, bytes: size })));
+            }
+        }
+        if let Some(contents) = read_seal(&*file).map_err(LogError::io("read", name))? {
+            self.next = self.next.max(contents.last.map_or(name.first, Offset::next));
+            return Ok(Found::Sealed(Arc::new(LogSegment::sealed(name, contents, None))));
+        }
+        let contents = scan(&file, size).map_err(LogError::io("read", name))?;
+        self.next = self.next.max(contents.last.map_or(name.first, Offset::next));
+        let mut tail = read_rest(&*file, contents.end, size).map_err(LogError::io("read", name))?;
+        tail.truncate(used(&tail));
+        if !last && contents.records == 0 && tail.is_empty() {
+            self.remove(name)?;
+            return Ok(Found::Nothing);
+        }
+        if !last || frame::holds_commit_start(&tail, contents.last) {
+            let damage = Damage { position: contents.end, bytes: tail.len() as u64 };
+            return Ok(Found::Sealed(self.damaged(name, contents, damage)));
+        }
+        if !tail.is_empty() {
+            self.counters.torn_bytes.add(tail.len() as u64);
+            tracing::warn!(file = %name, position = contents.end, bytes = tail.len(), "an unfinished commit was cut off");
+        }
+        file.set_len(contents.end).map_err(LogError::io("cut off", name))?;
+        if contents.records == 0 {
+            file.sync_data().map_err(LogError::io("sync", name))?;
+            return Ok(Found::Empty(Arc::new(LogSegment::active(name, contents)), file));
+        }
+        family::write_seal(&*file, &contents).map_err(LogError::io("seal", name))?;
+        Ok(Found::Sealed(Arc::new(LogSegment::sealed(name, contents, None))))
+    }
+
+    fn damaged(&mut self, name: LogSegmentName, mut contents: Contents, damage: Damage) -> Arc<LogSegment> {
+        self.counters.corruptions.add(1);
+        tracing::error!(file = %name, position = damage.position, bytes = damage.bytes, "durable records are unreadable");
+        self.frames_lost_max += damage.bytes / FRAME_BYTES_MIN as u64 + 1;
+        // What cannot be read may be as new as this.
+        contents.newest = self.now;
+        let segment = LogSegment::sealed(name, contents, Some(damage));
+        segment.damage_is_news();
+        Arc::new(segment)
+    }
+
+    /// Reads the ids of the last two days' events back, newest log segment first.
+    fn recall(&self, families: &[Vec<Arc<LogSegment>>; 2]) -> Dedup {
+        let mut dedup = Dedup::new(self.now);
+        let horizon = Dedup::horizon(self.now);
+        let mut segments: Vec<_> = families.iter().flatten().filter(|segment| !segment.is_older_than(horizon)).collect();
+        segments.sort_by_key(|segment| std::cmp::Reverse(segment.contents().newest));
+        for segment in segments {
+            match self.recall_from(segment, horizon, &mut dedup) {
+                Ok(true) => {}
+                Ok(false) => break,
+                // The readers come by here too: they tell the damage and what it costs.
+                Err(source) => {
+                    tracing::warn!(file = %segment.name(), kind = %source.kind(), "event ids could not be read back; duplicates of them may pass");
+                }
+            }
+        }
+        self.counters.dedup_overflow.add(dedup.take_overflow());
+        dedup
+    }
+
+    /// False: there is no room for more ids.
+    fn recall_from(&self, segment: &LogSegment, horizon: Timestamp, dedup: &mut Dedup) -> io::Result<bool> {
+        let mut source = FrameSource::new(self.files.open(&segment.name().to_string())?, FRAMES_START);
+        let end = segment.extent().end;
+        loop {
+            match source.next(end)? {
+                Next::Frame { payload, .. } => {
+                    if let Ok(header) = Header::decode(&payload)
+                        && header.received >= horizon
+                        && !dedup.recall(header.event_id, header.received)
+                    {
+                        return Ok(false);
+                    }
+                }
+                Next::End => return Ok(true),
+                Next::Zeros | Next::Bad => source.jump(segment.next_mark(source.position()).0),
+            }
+        }
+    }
+}
+
+/// Reads frames up to the first thing that is none.
+fn scan(file: &Arc<dyn LogFile>, size: u64) -> io::Result<Contents> {
+    let mut contents = Contents::EMPTY;
+    let mut source = FrameSource::new(Arc::clone(file), FRAMES_START);
+    while let Next::Frame { offset, position, payload } = source.next(size)? {
+        // Offsets rise. One that does not is a leftover of an older commit, which only a broken disk can bring back.
+        if contents.last.is_some_and(|last| offset <= last) {
+            break;
+        }
+        contents.mark(offset, position);
+        contents.end = source.position();
+        contents.records += 1;
+        contents.last = Some(offset);
+        if let Ok(header) = Header::decode(&payload) {
+            contents.newest = contents.newest.max(header.received);
+        }
+    }
+    Ok(contents)
+}
+
+fn read_seal(file: &dyn LogFile) -> io::Result<Option<Contents>> {
+    Contents::decode_seal(file.size()?, |position, bytes| read(file, position, bytes))
+}
+
+/// Up to `bytes` from a position; fewer where the file ends.
+fn read(file: &dyn LogFile, position: u64, bytes: usize) -> io::Result<Vec<u8>> {
+    let mut buffer = vec![0; bytes];
+    let filled = file.read_at(position, &mut buffer)?;
+    buffer.truncate(filled);
+    Ok(buffer)
+}
+
+/// Everything from a position on: at most the size of one log segment, once, at start.
+fn read_rest(file: &dyn LogFile, position: u64, size: u64) -> io::Result<Vec<u8>> {
+    read(file, position, usize::try_from(size.saturating_sub(position)).unwrap_or(usize::MAX))
+}
+
+/// How many bytes there are up to the last that is not zero.
+fn used(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+}
