@@ -17,8 +17,8 @@ const LINES_MAX: usize = 600;
 /// `app`, `cli`, `main` and `lib` wire everything together and may name anything.
 const ARROWS: &[(&str, &[&str])] = &[
     ("clock", &[]),
-    ("config", &["clock", "documents"]),
-    ("counters", &["clock", "documents", "event", "privacy", "state"]),
+    ("config", &["clock", "documents", "event_log"]),
+    ("counters", &["clock", "documents", "event", "metrics", "privacy", "state"]),
     ("console", &["clock", "documents", "event", "metrics", "privacy", "supervise", "delivery", "server", "state", "config"]),
     (
         "delivery",
