@@ -17,7 +17,8 @@ const LINES_MAX: usize = 600;
 /// `app`, `cli`, `main` and `lib` wire everything together and may name anything.
 const ARROWS: &[(&str, &[&str])] = &[
     ("clock", &[]),
-    ("config", &["clock", "documents"]),
+    ("config", &["clock", "documents", "event_log"]),
+    ("counters", &["clock", "documents", "event", "metrics", "privacy", "state"]),
     ("console", &["clock", "documents", "event", "metrics", "privacy", "supervise", "delivery", "server", "state", "config"]),
     (
         "delivery",
@@ -28,7 +29,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("event", &["clock"]),
     ("event_log", &["clock", "event", "metrics", "privacy", "supervise"]),
     ("metrics", &[]),
-    ("pipeline", &["clock", "console", "documents", "event", "event_log", "metrics", "privacy", "protocol", "state", "supervise"]),
+    (
+        "pipeline",
+        &["clock", "console", "counters", "documents", "event", "event_log", "metrics", "privacy", "protocol", "state", "supervise"],
+    ),
     ("privacy", &["clock", "config", "documents", "event", "event_log", "protocol", "state", "supervise"]),
     ("protocol", &["clock", "documents", "event", "privacy"]),
     ("server", &["clock", "config", "console", "documents", "event", "metrics", "pipeline", "privacy", "protocol", "state", "supervise"]),
@@ -57,6 +61,12 @@ const NO_WAY_OUT: &[(&str, &[&str])] = &[
     ("destination/", &["std::fs", "std::net", "std::env", "tokio::", "tracing::", "hyper::", "clock::now", "println!"]),
     ("privacy/", &["std::env", "tracing::", "hyper::", "std::process", "println!"]),
     ("protocol/", &["std::fs", "std::net", "std::env", "tokio::", "tracing::", "hyper::", "clock::now", "println!"]),
+];
+
+/// Who may name one of these all the same.
+const WAYS_OUT: &[(&str, &str)] = &[
+    // Says that new keys cannot be stored: someone must act.
+    ("privacy/keys/person.rs", "tracing::"),
 ];
 
 const BANNED_NAMES: [&str; 12] =
@@ -126,6 +136,9 @@ fn some_words_have_one_owner() {
         }
         for (module, words) in NO_WAY_OUT {
             for word in words.iter().filter(|word| path.starts_with(module) && code.contains(**word)) {
+                if WAYS_OUT.contains(&(path.as_str(), word)) {
+                    continue;
+                }
                 wrong.push(format!("src/{path}: names `{word}`; {module} has no way out"));
             }
         }
