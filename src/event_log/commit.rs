@@ -15,7 +15,7 @@ use super::{
 use crate::event::{Offset, RetentionClass};
 
 /// After the disk was found full, calls are refused at once for this long; then one finds out whether there is space.
-const FULL_PAUSE: Duration = Duration::from_millis(500);
+const FULL_PAUSE: Duration = Duration::from_millis(250);
 /// Between two attempts at a repair: at first, and at most.
 const REPAIR_PAUSE_MIN: Duration = Duration::from_millis(50);
 const REPAIR_PAUSE_MAX: Duration = Duration::from_secs(5);

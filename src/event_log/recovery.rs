@@ -113,6 +113,10 @@ impl Recovery<'_> {
 
     fn recover_file(&mut self, name: LogSegmentName, last: bool) -> Result<Found, LogError> {
         let file = self.open(name)?;
+        if last {
+            // If the program ended after a failed sync, the cache may show what the disk does not hold and no later sync will write.
+            file.forget_cached().map_err(LogError::io("reread", name))?;
+        }
         let size = file.size().map_err(LogError::io("measure", name))?;
         let header = read(&*file, 0, HEADER_BYTES).map_err(LogError::io("read", name))?;
         self.next = self.next.max(name.first);

@@ -107,7 +107,7 @@ fn a_full_disk_refuses_and_goes_on_when_there_is_space() {
 #[test]
 fn a_half_written_frame_is_taken_back_before_later_ones_follow() {
     // Less than the two frames of 372 bytes need.
-    for free in (0..744).step_by(31) {
+    for free in (0..744).step_by(62) {
         let disk = TrialDisk::default();
         let log = open(&disk);
         append(&log, both(1)).unwrap();
