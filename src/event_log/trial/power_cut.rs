@@ -1,4 +1,4 @@
-//! Power cuts at any call, any part of what was not synced lost: every acknowledged record is there exactly once afterwards, its bytes
+//! The power goes, or the program dies, at any call; any part of what was not synced is lost, on top of failing syncs and full disks: every acknowledged record is there exactly once afterwards, its bytes
 //! and offset as told, and no offset is given twice.
 
 use std::{
@@ -8,10 +8,11 @@ use std::{
 
 use tokio::task::JoinSet;
 
-use super::{Random, START, TrialDisk, id, read_all, record, small};
+use super::{Faults, Random, START, TrialDisk, id, read_all, record, small};
 use crate::{
     event::{Offset, RetentionClass},
-    event_log::{AppendError, Appended, EventLog},
+    event_log::{AppendError, Appended, EventLog, LogState},
+    privacy::record::Record,
 };
 
 const LINEAGES: u64 = 250;
@@ -33,6 +34,8 @@ fn every_acknowledged_record_survives_every_power_cut() {
     assert!(tally.sync_failures > 50, "{tally:?}");
     assert!(tally.failed_openings > 10, "{tally:?}");
     assert!(tally.duplicates > 500, "{tally:?}");
+    assert!(tally.full > 50, "{tally:?}");
+    assert!(tally.kills > 100, "{tally:?}");
 }
 
 /// The negative controls: a disk that lies must be found out, or the test above proves nothing.
@@ -62,6 +65,8 @@ struct Tally {
     unacknowledged_survivors: usize,
     sync_failures: usize,
     failed_openings: usize,
+    full: usize,
+    kills: usize,
 }
 
 /// One disk through several power cuts.
@@ -89,7 +94,7 @@ impl Lineage {
     }
 
     /// Class and size follow from the number, so that a record can be sent again and compared.
-    fn record(number: u64) -> crate::privacy::record::Record {
+    fn record(number: u64) -> Record {
         let class = RetentionClass::ALL[(number * number % 7 % 2) as usize];
         record(number, class, (number * 131 % 700) as usize)
     }
@@ -106,11 +111,14 @@ impl Lineage {
                     runtime.block_on(self.write(Arc::new(log), tally))?;
                 }
             }
-            let lies = self.disk.faults();
-            self.disk = self.disk.cut(&mut self.random);
-            self.disk.fail(|faults| {
-                faults.syncs_lie = lies.syncs_lie;
-                faults.directory_syncs_lie = lies.directory_syncs_lie;
+            let faults = self.disk.faults();
+            if self.random.one_in(4) {
+                tally.kills += 1;
+            } else {
+                self.disk = self.disk.cut(&mut self.random);
+            }
+            self.disk.fail(|after| {
+                *after = Faults { syncs_lie: faults.syncs_lie, directory_syncs_lie: faults.directory_syncs_lie, ..Faults::default() };
             });
             self.examine(tally)?;
         }
@@ -127,6 +135,13 @@ impl Lineage {
                     faults.failing_syncs_write = written;
                 });
             }
+            if self.random.one_in(40) {
+                let (bytes, copies) = (self.random.below(3000) as u64, self.random.one_in(2));
+                self.disk.fail(|faults| {
+                    faults.free_bytes = Some(bytes);
+                    faults.copies_on_write = copies;
+                });
+            }
             let mut calls = JoinSet::new();
             for _ in 0..1 + self.random.below(5) {
                 let numbers: Vec<u64> = (0..1 + self.random.below(4)).map(|_| self.choose()).collect();
@@ -136,7 +151,7 @@ impl Lineage {
                     (numbers, answer)
                 });
             }
-            let mut refused = false;
+            let (mut refused, mut full) = (false, false);
             for (numbers, answer) in calls.join_all().await {
                 match answer {
                     Ok(outcomes) => {
@@ -148,12 +163,20 @@ impl Lineage {
                         tally.sync_failures += 1;
                         refused = true;
                     }
+                    Err(AppendError::Full) => {
+                        tally.full += 1;
+                        full = true;
+                    }
                     Err(other) => return Err(format!("refused for no reason: {other}")),
                 }
             }
+            if full {
+                // The log pauses then; this life ends instead.
+                return Ok(());
+            }
             if refused {
                 // Either the power is gone, or the repair is quick.
-                while self.disk.faults().calls_left != Some(0) && log.stats().state != crate::event_log::LogState::Accepting {
+                while self.disk.faults().calls_left != Some(0) && log.stats().state != LogState::Accepting {
                     std::thread::yield_now();
                 }
             }
