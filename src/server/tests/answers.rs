@@ -55,6 +55,7 @@ async fn origins_decide_who_may_send_and_read() {
         assert!(!answer.body.contains("evil"));
     }
     assert_eq!((server.line.refused(Refusal::ForeignOrigin), server.line.count("stored")), (3, 2));
+    assert!(absent.header("cache-control").is_some_and(|caching| caching == "no-store"));
     let script = request(server.address, "GET", "/keso/core.js", &[FOREIGN], b"").await;
     assert_eq!((script.status, cors(&script)), (200, (None, None, vary)));
 }
