@@ -204,12 +204,12 @@ function settled(item) {
   }
 }
 
-/** A nested value as lines of `page url` and text. */
-function flat(value, prefix = "", into = []) {
-  if (value !== null && typeof value === "object" && !Array.isArray(value)) {
-    for (const [name, inner] of Object.entries(value)) flat(inner, prefix ? `${prefix} ${words(name)}` : words(name), into);
-  } else {
-    into.push([prefix, Array.isArray(value) ? value.map((one) => (typeof one === "object" ? JSON.stringify(one) : one)).join(", ") : String(value)]);
+/** A nested value as lines: where it is (`page`), its name (`path`), its text. */
+function flat(value, outer = "", into = []) {
+  for (const [key, inner] of Object.entries(value)) {
+    const name = words(key);
+    if (inner !== null && typeof inner === "object" && !Array.isArray(inner)) flat(inner, `${outer}${name} `, into);
+    else into.push({ outer, name, text: Array.isArray(inner) ? inner.map((one) => (typeof one === "object" ? JSON.stringify(one) : one)).join(", ") : String(inner) });
   }
   return into;
 }
@@ -221,16 +221,15 @@ function showFields(row) {
     const others = shown.filter((other) => other !== cell);
     const list = cell.element.querySelector(".fields");
     list.replaceChildren();
-    for (const [name, text] of cell.fields) {
-      const only = others.length > 0 && !others.some((other) => other.fields.some(([otherName]) => otherName === name));
+    for (const { outer, name, text } of cell.fields) {
+      const only = others.length > 0 && !others.some((other) => other.fields.some((field) => field.outer === outer && field.name === name));
       const value = make("dd", only ? "only" : "");
       value.title = text;
       value.append(make("span", "value", text));
-      if (isVisitor(name) && seenBefore(cell, text)) value.append(make("span", "again", "came before"));
-      const last = name.lastIndexOf(" ", name.length) + 1;
+      if (isVisitor(name) && seenBefore(cell, text)) value.append(make("span", "again", "again"));
       const title = make("dt");
-      title.title = name;
-      title.append(make("span", "outer", name.slice(0, last)), name.slice(last));
+      title.title = outer + name;
+      title.append(make("span", "outer", outer), name);
       list.append(title, value);
     }
   }
