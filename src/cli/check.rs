@@ -16,9 +16,9 @@ use crate::{
 };
 
 pub(super) fn check(place: &Place, out: &mut dyn Write) -> Result<(), CommandError> {
-    let file = place.config_file().ok_or_else(|| {
-        format!("{DEFAULT_FILE}: there is none here\n  fix: `firsthand init` writes one, `--config FILE` names another")
-    })?;
+    let file = place
+        .config_file()
+        .ok_or_else(|| format!("{DEFAULT_FILE}: there is none here\n  fix: `firsthand init` writes one, `--config FILE` names another"))?;
     let Some(config) = place.config()? else { return Ok(()) };
     writeln!(out, "{}: is right", file.display())?;
     let address = |address: Option<std::net::SocketAddr>| address.map_or_else(|| String::from("off"), |address| address.to_string());
