@@ -10,6 +10,7 @@
 //! Modules are declared in the order of the line. ARCHITECTURE.md has the invariants and a walkthrough.
 
 pub mod console;
+pub mod delivery;
 pub mod destination;
 pub mod event_log;
 pub mod privacy;

@@ -38,8 +38,8 @@ const MIGRATIONS: &[&str] = &["
         policy_version INTEGER NOT NULL, at INTEGER NOT NULL);
     CREATE INDEX ledger_parcels_by_offset ON ledger_parcels (destination, first, last);
     CREATE TABLE ledger_ranges (
-        destination INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL, state TEXT NOT NULL,
-        rule TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (destination, first)) WITHOUT ROWID;
+        destination INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, offsets TEXT NOT NULL, count INTEGER NOT NULL,
+        state TEXT NOT NULL, rule TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (destination, first)) WITHOUT ROWID;
     CREATE TABLE ledger_counts (
         destination INTEGER NOT NULL, day INTEGER NOT NULL, state TEXT NOT NULL, rule TEXT NOT NULL, count INTEGER NOT NULL,
         PRIMARY KEY (destination, day, state, rule)) WITHOUT ROWID;

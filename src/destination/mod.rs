@@ -3,6 +3,10 @@
 //! A destination does no I/O and knows no clock: disclosures in, parcels out; answers in, verdicts out. It can encode nothing but
 //! [`Disclosure`]s. Adding one is a file here, a row in [`DESTINATIONS`], and golden files; see CONTRIBUTING.md.
 
+pub mod file;
+pub mod settings;
+pub mod webhook;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,8 +20,9 @@ pub trait Destination: Send + Sync {
     fn name(&self) -> &'static str;
     /// How much one parcel may carry, and how old an event may get before the receiver would refuse it.
     fn limits(&self) -> BatchLimits;
-    /// Puts a batch into parcels. Every disclosure is in exactly one parcel.
-    fn encode(&self, batch: &[Disclosure]) -> Vec<Parcel>;
+    /// Puts a batch into parcels, in the order of its events. Every disclosure is in exactly one parcel, and each parcel is within
+    /// [`Self::limits`], but that an event which is too large on its own is a parcel of its own: its receiver decides.
+    fn encode(&self, batch: &[&Disclosure]) -> Vec<Parcel>;
     /// Says what the answer means for each event of the parcel, in the order of `parcel.events`.
     fn judge(&self, parcel: &Parcel, answer: &Answer) -> Vec<Verdict>;
 }
@@ -33,7 +38,15 @@ pub struct DestinationType {
 }
 
 /// Every destination there is.
-pub const DESTINATIONS: &[DestinationType] = &[];
+pub const DESTINATIONS: &[DestinationType] = &[file::TYPE, webhook::TYPE];
+
+impl DestinationType {
+    /// The row of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        DESTINATIONS.iter().find(|row| row.name == name)
+    }
+}
 
 /// A `settings` table that a destination cannot work with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -165,8 +178,15 @@ pub enum Verdict {
     },
     /// The receiver said yes and meant no.
     DroppedByReceiver,
-    /// The receiver refuses it: alone, it is parked; in company, the batch is bisected.
+    /// The receiver refuses it. Where it refuses every event of a parcel, the parcel is bisected until each poison event stands alone;
+    /// an event that is refused alone, or by name in an answer that takes others, is parked.
     Rejected {
+        /// Why, in our words.
+        reason: &'static str,
+    },
+    /// The endpoint refuses whatever is sent to it (it is gone, has moved, or does not know us): no event is to blame. The whole courier
+    /// rests, tries again slowly, and someone must act.
+    EndpointRefuses {
         /// Why, in our words.
         reason: &'static str,
     },

@@ -116,6 +116,35 @@ impl Disclosure {
     pub fn time(&self) -> &str {
         &self.time
     }
+
+    /// A disclosure made of its parts, for tests of what comes after.
+    #[cfg(test)]
+    pub(crate) fn for_test(offset: Offset, lane: u64, received: Timestamp) -> Self {
+        Self {
+            offset,
+            lane,
+            received,
+            event_id: format!("00000000-0000-8000-8000-{:012x}", offset.0),
+            name: "page_view".to_owned(),
+            time: received.rounded(TIME_STEP).rfc3339(),
+            site: "shop".to_owned(),
+            page: None,
+            campaign: BTreeMap::new(),
+            referrer_host: None,
+            value: None,
+            currency: None,
+            transaction_id: None,
+            properties: BTreeMap::new(),
+            visitor_id: format!("{lane:016x}"),
+            session_id: None,
+            device: DeviceClass::Desktop,
+            country: Country::UNKNOWN,
+            language: None,
+            screen: None,
+            consent: Consent { state: "unknown", purposes: Purposes::NONE },
+            policy_version: PolicyVersion(1),
+        }
+    }
 }
 
 /// Why a destination does not get an event that is in the log.

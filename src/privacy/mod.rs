@@ -11,6 +11,7 @@ pub mod anonymise;
 pub mod clean;
 pub mod consent;
 pub mod disclose;
+pub mod explain;
 pub mod enrich;
 pub mod record;
 pub mod scrub;

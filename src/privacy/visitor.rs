@@ -36,6 +36,18 @@ pub struct Visitor {
 }
 
 impl Visitor {
+    /// Somebody who does not exist, for an explanation.
+    pub(in crate::privacy) fn imagined(with_consent: bool) -> io::Result<Self> {
+        let id = random_id()?;
+        Ok(Self {
+            epoch: Epoch(0),
+            subject: if with_consent { Subject::Person(id) } else { Subject::Token(id) },
+            session: Some(*id.first_chunk().expect("16 bytes hold 8")),
+            cookie_id: with_consent.then(random_id).transpose()?,
+            person: None,
+        })
+    }
+
     pub(in crate::privacy) const fn epoch(&self) -> Epoch {
         self.epoch
     }

@@ -1,0 +1,409 @@
+//! A courier: takes the events of the log to one destination, at that destination's pace. It reads, discloses, sorts out what ends at
+//! once, and hands the rest to its lanes. It stops reading when they are full: the log is the queue, and nothing else queues.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    LANES,
+    backoff::Backoff,
+    breaker::Gate,
+    carrier::Carriers,
+    consumer::Consumer,
+    lane::{CORRUPT, Lane, NOT_IN_LOG, Pending, TOO_OLD},
+    ledger::{Ledger, LedgerState},
+    offsets::OffsetSet,
+    settle::{Exception, Report, Settler},
+    status::Gauges,
+};
+use crate::{
+    clock::{self, Timestamp},
+    console::feed::Feed,
+    destination::{BatchLimits, Destination},
+    event::{DestinationNumber, Offset},
+    event_log::{EventLog, LogError, LogReader, LogRecord},
+    privacy::{
+        disclose::{Disclosed, Disclosure, Withheld},
+        record,
+    },
+    supervise::Supervisor,
+};
+
+/// Events read from the log at a time.
+const READ_EVENTS_MAX: usize = 512;
+/// Bytes read from the log at a time.
+const READ_BYTES_MAX: usize = 1024 * 1024;
+/// Events that wait in one lane. Full lanes stop the reading; 8 lanes hold about 2 MB.
+const LANE_EVENTS_MAX: usize = 256;
+/// Reports that wait to be settled: a few transactions' worth.
+const REPORTS_MAX: usize = 256;
+/// The wait before a log or key store that failed is read again.
+const READ_RETRY: Duration = Duration::from_secs(1);
+/// How often a paused courier looks for events that have become too old.
+const PAUSED_SWEEP: Duration = Duration::from_secs(60);
+/// How long attempts under way may go on when the courier stops. Longer ones are made again after the next start.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Makes one destination's disclosure of a record at a time. Blocks.
+pub(super) type Disclose = dyn Fn(&LogRecord, Timestamp) -> Result<Disclosed, DiscloseError> + Send + Sync;
+
+/// Why there is no disclosure of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DiscloseError {
+    /// It is none of ours, and never will be.
+    Corrupt,
+    /// A key store cannot be used now.
+    Unavailable,
+}
+
+/// What reader and lanes of one courier share.
+pub(super) struct Courier {
+    pub(super) number: DestinationNumber,
+    pub(super) name: String,
+    pub(super) paused: bool,
+    pub(super) service: Box<dyn Destination>,
+    pub(super) limits: BatchLimits,
+    pub(super) disclose: Box<Disclose>,
+    pub(super) log: Arc<EventLog>,
+    pub(super) carriers: Arc<Carriers>,
+    pub(super) ledger: Ledger,
+    pub(super) feed: Feed,
+    pub(super) gate: Gate,
+    pub(super) gauges: Gauges,
+    pub(super) supervisor: Supervisor,
+    pub(super) stop: CancellationToken,
+    /// Whether it has been said that a record cannot be read.
+    pub(super) corruption_said: AtomicBool,
+}
+
+impl Courier {
+    /// Delivers until it is stopped. `seed` is for the jitter.
+    pub(super) async fn run(self: Arc<Self>, consumer: Consumer, seed: u64) {
+        let (reports, reported) = mpsc::channel(REPORTS_MAX);
+        let mut queues = Vec::with_capacity(LANES);
+        let mut tasks = Vec::with_capacity(LANES + 1);
+        for index in 0..LANES {
+            let (queue, queued) = mpsc::channel(LANE_EVENTS_MAX);
+            let backoff = Backoff::seeded(seed.wrapping_add(index as u64));
+            let lane = Lane { courier: Arc::clone(&self), queue: queued, reports: reports.clone(), backoff };
+            queues.push(queue);
+            tasks.push(self.supervisor.spawn_short(lane.run()));
+        }
+        let (courier, settled) = (Arc::clone(&self), consumer.clone());
+        tasks.push(self.supervisor.spawn_short(async move { courier.settler().run(settled, reported).await }));
+        if self.paused {
+            self.rest(consumer, &reports).await;
+        } else {
+            self.deliver(consumer, &queues, &reports).await;
+        }
+        // Whatever ended the reading (a stop, or a part that broke) ends all parts.
+        self.stop.cancel();
+        drop((queues, reports));
+        for task in tasks {
+            if task.await.is_err() {
+                tracing::error!(destination = self.name, "a part of the courier broke; it is started again");
+            }
+        }
+    }
+
+    /// Ends some time after the stop signal.
+    pub(super) async fn patience_ended(&self) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(STOP_PATIENCE).await;
+    }
+
+    /// Reads one record once more and makes its disclosure afresh. `None`: it is no longer in the log. Blocks.
+    pub(super) fn disclose_again(&self, offset: Offset, now: Timestamp) -> Result<Option<Disclosed>, DiscloseError> {
+        let record = match self.log.reader(offset).read(1, READ_BYTES_MAX) {
+            Ok(records) => records.into_iter().find(|record| record.offset == offset),
+            Err(LogError::Corrupt { .. }) => return Err(DiscloseError::Corrupt),
+            Err(_) => return Err(DiscloseError::Unavailable),
+        };
+        record.map(|record| (self.disclose)(&record, now)).transpose()
+    }
+
+    fn settler(&self) -> Settler<'_> {
+        Settler {
+            destination: self.number,
+            name: &self.name,
+            ledger: self.ledger.clone(),
+            feed: self.feed.clone(),
+            gauges: &self.gauges,
+            supervisor: self.supervisor.clone(),
+            stop: self.stop.clone(),
+        }
+    }
+
+    /// Takes up what was open when the courier last stopped, then reads on from the head, as long as it is not stopped.
+    async fn deliver(self: &Arc<Self>, consumer: Consumer, queues: &[mpsc::Sender<Pending>], reports: &mpsc::Sender<Report>) {
+        for (first, last) in consumer.open().ranges() {
+            let mut reading = self.reading(first, Some(last.next()), Appetite::Reopened);
+            while reading.position < last.next() {
+                let Some((next, batch)) = self.read(reading).await else { return };
+                reading = next;
+                if self.hand_over(batch, queues, reports).await.is_none() {
+                    return;
+                }
+            }
+        }
+        let mut reading = self.reading(consumer.head(), None, Appetite::Everything);
+        let mut durable = self.log.durable_head();
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return,
+                more = durable.wait_for(|head| *head > reading.position) => if more.is_err() { return },
+            }
+            let Some((next, batch)) = self.read(reading).await else { return };
+            reading = next;
+            if self.hand_over(batch, queues, reports).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Delivers nothing; ends what becomes too old or leaves the log.
+    async fn rest(self: &Arc<Self>, consumer: Consumer, reports: &mpsc::Sender<Report>) {
+        let mut head = consumer.head();
+        let mut open = consumer.open().clone();
+        loop {
+            for (first, last) in open.clone().ranges() {
+                let mut reading = self.reading(first, Some(last.next()), Appetite::StaleReopened);
+                while reading.position < last.next() {
+                    let Some((next, batch)) = self.read(reading).await else { return };
+                    reading = next;
+                    batch
+                        .exceptions
+                        .iter()
+                        .flat_map(|ended| ended.offsets.ranges())
+                        .for_each(|(first, last)| open.remove_range(first, last));
+                    if reports.send(Report::Ended(batch.exceptions)).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            loop {
+                let Some((next, batch)) = self.read(self.reading(head, None, Appetite::Stale)).await else { return };
+                if next.position == head {
+                    break;
+                }
+                head = next.position;
+                if reports.send(Report::Read { head, open: Vec::new(), exceptions: batch.exceptions }).await.is_err() {
+                    return;
+                }
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(PAUSED_SWEEP) => {}
+            }
+        }
+    }
+
+    fn reading(&self, from: Offset, until: Option<Offset>, appetite: Appetite) -> Reading {
+        Reading { reader: self.log.reader(from), position: from, until, lost: OffsetSet::default(), appetite }
+    }
+
+    /// Reads and sorts the next records, away from the event loop. `None`: the courier is stopped.
+    async fn read(self: &Arc<Self>, mut reading: Reading) -> Option<(Reading, Batch)> {
+        let mut said = false;
+        loop {
+            if self.stop.is_cancelled() {
+                return None;
+            }
+            let courier = Arc::clone(self);
+            let work = move || {
+                let batch = courier.read_batch(&mut reading, clock::now());
+                (reading, batch)
+            };
+            let (back, batch) = self.supervisor.blocking(work).await;
+            match batch {
+                Ok(batch) => return Some((back, batch)),
+                Err(cause) => {
+                    if !said {
+                        tracing::error!(destination = self.name, cause, "events cannot be read: delivery stands still until they can");
+                        said = true;
+                    }
+                    reading = back;
+                }
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return None,
+                () = tokio::time::sleep(READ_RETRY) => {}
+            }
+        }
+    }
+
+    fn read_batch(&self, reading: &mut Reading, now: Timestamp) -> Result<Batch, &'static str> {
+        let mut batch = Batch { head: reading.position, now, disclosures: Vec::new(), ended: HashMap::new(), exceptions: Vec::new() };
+        let records = match reading.reader.read(READ_EVENTS_MAX, READ_BYTES_MAX) {
+            Ok(records) => records,
+            Err(LogError::Corrupt { from, to, .. }) => {
+                if to > from {
+                    reading.lost.insert_range(from, Offset(to.0 - 1));
+                }
+                Vec::new()
+            }
+            Err(_) => return Err("event_log"),
+        };
+        let until = reading.until.unwrap_or(Offset(u64::MAX));
+        for record in records.into_iter().take_while(|record| record.offset < until) {
+            reading.pass_gap(record.offset, &mut batch);
+            let fresh = reading.appetite.stale_only()
+                && record::header_of(&record.bytes).is_ok_and(|header| now.since(header.received) <= self.limits.oldest);
+            if fresh && reading.appetite == Appetite::Stale {
+                reading.start_again(&self.log);
+                return Ok(batch.finished(reading.position));
+            }
+            if !fresh {
+                match (self.disclose)(&record, now) {
+                    Ok(disclosed) => self.sort(record.offset, disclosed, reading.appetite, &mut batch),
+                    Err(DiscloseError::Corrupt) => {
+                        if !self.corruption_said.swap(true, Ordering::Relaxed) {
+                            tracing::error!(destination = self.name, "a record of the event log is not one of ours; it is passed over");
+                        }
+                        batch.end(record.offset, LedgerState::Rejected, CORRUPT);
+                    }
+                    Err(DiscloseError::Unavailable) if reading.position > batch.head => {
+                        reading.start_again(&self.log);
+                        return Ok(batch.finished(reading.position));
+                    }
+                    Err(DiscloseError::Unavailable) => {
+                        reading.start_again(&self.log);
+                        return Err("key_store");
+                    }
+                }
+            }
+            reading.position = record.offset.next();
+        }
+        reading.pass_gap(reading.reader.position().min(until), &mut batch);
+        Ok(batch.finished(reading.position))
+    }
+
+    fn sort(&self, offset: Offset, disclosed: Disclosed, appetite: Appetite, batch: &mut Batch) {
+        match disclosed {
+            Disclosed::Disclosure(disclosure) if batch.now.since(disclosure.received()) > self.limits.oldest => {
+                batch.end(offset, LedgerState::Expired, TOO_OLD);
+            }
+            Disclosed::Disclosure(disclosure) => batch.disclosures.push(disclosure),
+            Disclosed::Withheld(rule) => batch.end(offset, LedgerState::Withheld, rule.name()),
+            Disclosed::Purged => batch.end(offset, LedgerState::Purged, ""),
+            // It was addressed to this destination when it was read first: it needs an end.
+            Disclosed::NotAddressed if appetite.reopened() => batch.end(offset, LedgerState::Withheld, Withheld::Policy.name()),
+            Disclosed::NotAddressed => {}
+        }
+    }
+
+    /// Reports a batch, then hands its disclosures to the lanes, waiting where they are full. `None`: the courier is stopped.
+    async fn hand_over(&self, batch: Batch, queues: &[mpsc::Sender<Pending>], reports: &mpsc::Sender<Report>) -> Option<()> {
+        let open = batch.disclosures.iter().map(|disclosure| (disclosure.offset(), disclosure.received())).collect();
+        reports.send(Report::Read { head: batch.head, open, exceptions: batch.exceptions }).await.ok()?;
+        for disclosure in batch.disclosures {
+            let lane = usize::try_from(disclosure.lane() % LANES as u64).unwrap_or(0);
+            let pending = Pending { disclosure, disclosed: batch.now };
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return None,
+                sent = queues[lane].send(pending) => sent.ok()?,
+            }
+        }
+        Some(())
+    }
+}
+
+/// What a reading is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Appetite {
+    /// New events, all of them.
+    Everything,
+    /// Events that were open at the last stop, all of them.
+    Reopened,
+    /// New events, as far as they are too old; stops at the first that is not.
+    Stale,
+    /// Events that were open at the last stop, those that are too old; the others stay open.
+    StaleReopened,
+}
+
+impl Appetite {
+    fn stale_only(self) -> bool {
+        matches!(self, Self::Stale | Self::StaleReopened)
+    }
+
+    fn reopened(self) -> bool {
+        matches!(self, Self::Reopened | Self::StaleReopened)
+    }
+}
+
+/// A place in the log, and how far this courier has passed it.
+struct Reading {
+    reader: LogReader,
+    position: Offset,
+    /// Not included.
+    until: Option<Offset>,
+    /// Offsets that the log has reported as unreadable.
+    lost: OffsetSet,
+    appetite: Appetite,
+}
+
+impl Reading {
+    /// Ends the offsets from the position up to `next` (not included), which the log does not have.
+    fn pass_gap(&mut self, next: Offset, batch: &mut Batch) {
+        if next <= self.position {
+            return;
+        }
+        let last = Offset(next.0 - 1);
+        let mut missing = OffsetSet::of_range(self.position, last);
+        for (from, to) in self.lost.ranges() {
+            missing.remove_range(from, to);
+        }
+        let mut lost = std::mem::take(&mut self.lost);
+        lost.remove_range(next, Offset(u64::MAX - 1));
+        lost.remove_range(Offset(0), Offset(self.position.0.saturating_sub(1)));
+        batch.end_all(&lost, LedgerState::Rejected, CORRUPT);
+        batch.end_all(&missing, LedgerState::Expired, NOT_IN_LOG);
+        self.position = next;
+    }
+
+    /// Makes the reader go on at the position, where it had read further.
+    fn start_again(&mut self, log: &EventLog) {
+        self.reader = log.reader(self.position);
+    }
+}
+
+/// What came of one reading.
+struct Batch {
+    /// Everything below it has been read.
+    head: Offset,
+    now: Timestamp,
+    disclosures: Vec<Box<Disclosure>>,
+    ended: HashMap<(LedgerState, &'static str), OffsetSet>,
+    exceptions: Vec<Exception>,
+}
+
+impl Batch {
+    fn end(&mut self, offset: Offset, state: LedgerState, rule: &'static str) {
+        self.ended.entry((state, rule)).or_default().insert(offset);
+    }
+
+    fn end_all(&mut self, offsets: &OffsetSet, state: LedgerState, rule: &'static str) {
+        if !offsets.is_empty() {
+            let ended = self.ended.entry((state, rule)).or_default();
+            offsets.ranges().for_each(|(first, last)| ended.insert_range(first, last));
+        }
+    }
+
+    fn finished(mut self, head: Offset) -> Self {
+        self.head = head;
+        self.exceptions =
+            std::mem::take(&mut self.ended).into_iter().map(|((state, rule), offsets)| Exception { offsets, state, rule }).collect();
+        self
+    }
+}

@@ -1,0 +1,269 @@
+//! Delivery: takes what the event log holds to every destination, each at its own pace, and accounts for every event at each of them.
+//!
+//! ```text
+//!             ┌ lane ┐   one per subject's hash: encode → send → judge, again after a backoff, in order
+//! log → read →┤  …   ├→ settle: ledger and consumer state in one transaction, then shown
+//!             └ lane ┘
+//! ```
+//! One courier per destination ([`courier`], [`lane`], [`settle`]); they share nothing but the carriers. Sending is at least once until
+//! an event has its one end in the [`ledger`].
+
+pub mod backoff;
+pub mod breaker;
+pub mod carrier;
+pub mod consumer;
+mod courier;
+mod lane;
+pub mod ledger;
+pub mod offsets;
+pub mod parking;
+mod settle;
+pub mod status;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    backoff::Backoff,
+    breaker::{Breaker, Gate},
+    carrier::Carriers,
+    courier::{Courier, DiscloseError},
+    ledger::Ledger,
+    status::{CourierState, DestinationStatus, Gauges},
+};
+use crate::{
+    clock::{self, Timestamp},
+    console::feed::Feed,
+    destination::{Destination, DestinationType},
+    documents::{self, Documents},
+    event_log::EventLog,
+    privacy::{clean::OpenError, disclose::Discloser},
+    state::StoreError,
+    supervise::Supervisor,
+};
+
+/// Ordered queues per destination: as many attempts may be under way at once.
+const LANES: usize = 8;
+/// How often the ledger drops what has left the log, and couriers that could not be started are tried again.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// What delivery works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// Where events are read.
+    pub log: Arc<EventLog>,
+    /// What a destination may see of them.
+    pub discloser: Arc<Discloser>,
+    /// Where it is written down what became of them.
+    pub ledger: Ledger,
+    /// How parcels travel.
+    pub carriers: Arc<Carriers>,
+    /// Where it is shown.
+    pub feed: Feed,
+    /// Who runs the tasks.
+    pub supervisor: Supervisor,
+}
+
+/// Every destination's courier.
+pub struct Delivery {
+    parts: Parts,
+    documents: Arc<ArcSwap<Documents>>,
+    posts: ArcSwap<Vec<Arc<Post>>>,
+    reloading: tokio::sync::Mutex<()>,
+}
+
+/// One destination document and its courier.
+struct Post {
+    document: Arc<documents::Destination>,
+    courier: Result<Running, String>,
+}
+
+struct Running {
+    courier: Arc<Courier>,
+    /// Cancelled when the courier's last task has ended, however it ended.
+    ended: CancellationToken,
+}
+
+impl Delivery {
+    /// Starts a courier for every destination document. One that cannot be started (a secret is missing, say) is reported and tried
+    /// again every minute; it holds up no other.
+    pub async fn start(parts: Parts, documents: Arc<Documents>) -> Arc<Self> {
+        let delivery = Arc::new(Self {
+            parts,
+            documents: Arc::new(ArcSwap::new(Arc::clone(&documents))),
+            posts: ArcSwap::default(),
+            reloading: tokio::sync::Mutex::new(()),
+        });
+        delivery.reload(documents).await;
+        let sweeper = Arc::clone(&delivery);
+        delivery.parts.supervisor.spawn("delivery sweep", async move { sweeper.sweep().await });
+        delivery
+    }
+
+    /// Takes new documents: starts, stops and replaces couriers, and leaves those alone whose document is as it was.
+    ///
+    /// Call it before the new documents let events in: a new destination gets what is appended from now on, and what is appended
+    /// before this has no place in its ledger.
+    pub async fn reload(&self, documents: Arc<Documents>) {
+        let one_at_a_time = self.reloading.lock().await;
+        self.replace(documents, &one_at_a_time).await;
+    }
+
+    async fn replace(&self, documents: Arc<Documents>, _one_at_a_time: &tokio::sync::MutexGuard<'_, ()>) {
+        let before = self.posts.load_full();
+        let kept = |document: &documents::Destination| before.iter().find(|post| post.serves(document)).cloned();
+        let plan: Vec<_> = documents.destinations.iter().map(|document| (Arc::clone(document), kept(document))).collect();
+        let is_kept = |post: &Arc<Post>| plan.iter().any(|(_, kept)| kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, post)));
+        let leaving: Vec<&Running> = before.iter().filter(|post| !is_kept(post)).filter_map(|post| post.courier.as_ref().ok()).collect();
+        leaving.iter().for_each(|running| running.courier.stop.cancel());
+        for running in leaving {
+            running.ended.cancelled().await;
+        }
+        self.documents.store(Arc::clone(&documents));
+        let mut posts = Vec::with_capacity(plan.len());
+        for (document, kept) in plan {
+            posts.push(match kept {
+                Some(post) => post,
+                None => {
+                    let courier = self.start_courier(&document).await;
+                    let known = before.iter().any(|post| post.document.number == document.number && post.courier.is_err());
+                    if let Err(problem) = &courier
+                        && !known
+                    {
+                        tracing::error!(destination = document.name, problem, "a destination cannot be delivered to; its events wait");
+                    }
+                    Arc::new(Post { document, courier })
+                }
+            });
+        }
+        self.posts.store(Arc::new(posts));
+    }
+
+    /// How every destination's delivery stands.
+    #[must_use]
+    pub fn status(&self, now: Timestamp) -> Vec<DestinationStatus> {
+        let head = *self.parts.log.durable_head().borrow();
+        self.posts.load().iter().map(|post| post.status(head, now)).collect()
+    }
+
+    /// The ledger, for pages that look up what became of an event.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.parts.ledger
+    }
+
+    async fn start_courier(&self, document: &Arc<documents::Destination>) -> Result<Running, String> {
+        let number = document.number;
+        let head = *self.parts.log.durable_head().borrow();
+        let ledger = self.parts.ledger.clone();
+        let stored = move || -> Result<_, StoreError> { Ok((ledger.consumer(number, head)?, ledger.counts(number)?)) };
+        // Before anything that can go wrong with the document: its place in the log is fixed from now on.
+        let (consumer, counts) = self.parts.supervisor.blocking(stored).await.map_err(|error| error.to_string())?;
+        let to_open = Arc::clone(document);
+        let service = self.parts.supervisor.blocking(move || open(&to_open)).await?;
+        let stop = self.parts.supervisor.stop_signal().child_token();
+        let seed = jitter_seed();
+        let courier = Arc::new(Courier {
+            number,
+            name: document.name.clone(),
+            paused: document.paused,
+            limits: service.limits(),
+            service,
+            disclose: self.disclose(document),
+            log: Arc::clone(&self.parts.log),
+            carriers: Arc::clone(&self.parts.carriers),
+            ledger: self.parts.ledger.clone(),
+            feed: self.parts.feed.clone(),
+            gate: Gate::new(Breaker::new(Backoff::seeded(!seed))),
+            gauges: Gauges::new(&counts),
+            supervisor: self.parts.supervisor.clone(),
+            stop,
+            corruption_said: AtomicBool::new(false),
+        });
+        let ended = CancellationToken::new();
+        let (task, end) = (Arc::clone(&courier), ended.clone().drop_guard());
+        self.parts.supervisor.spawn("courier", async move {
+            let _ended_when_dropped = end;
+            task.run(consumer, seed).await;
+        });
+        Ok(Running { courier, ended })
+    }
+
+    fn disclose(&self, document: &Arc<documents::Destination>) -> Box<courier::Disclose> {
+        let (discloser, documents, document) = (Arc::clone(&self.parts.discloser), Arc::clone(&self.documents), Arc::clone(document));
+        Box::new(move |record, now| {
+            discloser.disclose(record, &documents.load(), &document, now).map_err(|error| match error {
+                OpenError::Corrupt(_) => DiscloseError::Corrupt,
+                OpenError::Store(_) => DiscloseError::Unavailable,
+            })
+        })
+    }
+
+    async fn sweep(&self) {
+        let stop = self.parts.supervisor.stop_signal();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(SWEEP) => {}
+            }
+            let (ledger, first) = (self.parts.ledger.clone(), self.parts.log.first_offset());
+            let forgotten = self.parts.supervisor.blocking(move || ledger.forget_before(first, clock::now())).await;
+            if let Err(error) = forgotten {
+                tracing::warn!(%error, "the ledger could not drop old rows; it is tried again");
+            }
+            if self.posts.load().iter().any(|post| !post.is_well()) {
+                let one_at_a_time = self.reloading.lock().await;
+                self.replace(self.documents.load_full(), &one_at_a_time).await;
+            }
+        }
+    }
+}
+
+impl Post {
+    /// Whether this is the document, as it is now, and its courier is well.
+    fn serves(&self, document: &documents::Destination) -> bool {
+        let ours = &self.document;
+        let same = (ours.number, &ours.name, ours.kind, &ours.sites) == (document.number, &document.name, document.kind, &document.sites)
+            && (ours.basis, ours.transform, ours.paused) == (document.basis, document.transform, document.paused)
+            && ours.settings == document.settings;
+        same && self.is_well()
+    }
+
+    fn is_well(&self) -> bool {
+        self.courier.as_ref().is_ok_and(|running| !running.ended.is_cancelled())
+    }
+
+    fn status(&self, log_head: crate::event::Offset, now: Timestamp) -> DestinationStatus {
+        let (name, kind) = (self.document.name.as_str(), self.document.kind);
+        match &self.courier {
+            Ok(Running { courier, ended }) => {
+                let state = match () {
+                    () if ended.is_cancelled() => CourierState::Stopped,
+                    () if courier.paused => CourierState::Paused,
+                    () => courier.gauges.phase(courier.gate.phase()),
+                };
+                courier.gauges.read(name, kind, state, log_head, now)
+            }
+            Err(problem) => {
+                let nothing = Gauges::new(&BTreeMap::new());
+                DestinationStatus { problem: Some(problem.clone()), ..nothing.read(name, kind, CourierState::Stopped, log_head, now) }
+            }
+        }
+    }
+}
+
+fn open(document: &documents::Destination) -> Result<Box<dyn Destination>, String> {
+    let row = DestinationType::named(document.kind).ok_or("there is no such destination type")?;
+    (row.open)(&document.settings).map_err(|error| error.to_string())
+}
+
+/// Different per courier and start, so that several machines do not wait in step. Not a secret.
+fn jitter_seed() -> u64 {
+    getrandom::u64().unwrap_or_else(|_| clock::now().0.unsigned_abs())
+}

@@ -1,0 +1,205 @@
+//! How one destination's delivery stands, for the console and for metrics. Numbers and constants only.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+};
+
+use serde::Serialize;
+
+use super::{
+    breaker::Phase,
+    consumer::Consumer,
+    ledger::{LedgerState, Status},
+};
+use crate::{
+    clock::Timestamp,
+    event::Offset,
+    metrics::{Counter, Exposition, Gauge},
+};
+
+/// No event is open.
+const NONE_OPEN: i64 = i64::MAX;
+
+/// What a courier writes down while it works. Read by others at any time.
+pub(super) struct Gauges {
+    /// Attempts under way.
+    pub(super) in_flight: Gauge,
+    /// Lanes that wait before they try again.
+    pub(super) backing_off: Gauge,
+    /// Attempts made since the program started.
+    pub(super) attempts: Counter,
+    low_water: AtomicU64,
+    head: AtomicU64,
+    open: Gauge,
+    oldest_open: AtomicI64,
+    ended: [AtomicU64; LedgerState::ALL.len()],
+    last_status: Mutex<Option<Status>>,
+}
+
+impl Gauges {
+    pub(super) fn new(counts: &BTreeMap<LedgerState, u64>) -> Self {
+        Self {
+            in_flight: Gauge::default(),
+            backing_off: Gauge::default(),
+            attempts: Counter::default(),
+            low_water: AtomicU64::new(0),
+            head: AtomicU64::new(0),
+            open: Gauge::default(),
+            oldest_open: AtomicI64::new(NONE_OPEN),
+            ended: LedgerState::ALL.map(|state| AtomicU64::new(counts.get(&state).copied().unwrap_or(0))),
+            last_status: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn stands_at(&self, consumer: &Consumer, oldest_open: Option<Timestamp>) {
+        self.low_water.store(consumer.low_water().0, Ordering::Relaxed);
+        self.head.store(consumer.head().0, Ordering::Relaxed);
+        self.open.set(consumer.open().count());
+        self.oldest_open.store(oldest_open.map_or(NONE_OPEN, |oldest| oldest.0), Ordering::Relaxed);
+    }
+
+    pub(super) fn ended(&self, state: LedgerState, events: u64) {
+        self.ended[state as usize].fetch_add(events, Ordering::Relaxed);
+    }
+
+    pub(super) fn answered(&self, status: Status) {
+        self.attempts.add(1);
+        *self.last_status.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
+    }
+
+    /// What is written down, put together with what only others know.
+    pub(super) fn read(
+        &self,
+        name: &str,
+        kind: &'static str,
+        courier: CourierState,
+        log_head: Offset,
+        now: Timestamp,
+    ) -> DestinationStatus {
+        let oldest = self.oldest_open.load(Ordering::Relaxed);
+        let last_status = *self.last_status.lock().unwrap_or_else(PoisonError::into_inner);
+        DestinationStatus {
+            name: name.to_owned(),
+            kind,
+            courier,
+            lag: log_head.0.saturating_sub(self.low_water.load(Ordering::Relaxed)),
+            open: self.open.value(),
+            in_flight: self.in_flight.value(),
+            attempts: self.attempts.value(),
+            ended: LedgerState::ALL.map(|state| (state.name(), self.ended[state as usize].load(Ordering::Relaxed))).into(),
+            last_status: last_status.map(|status| status.to_string()),
+            oldest_open_ms: (oldest != NONE_OPEN).then(|| u64::try_from(now.since(Timestamp(oldest)).as_millis()).unwrap_or(u64::MAX)),
+            problem: None,
+        }
+    }
+
+    /// What the courier does, as far as its lanes and its breaker say.
+    pub(super) fn phase(&self, phase: Phase) -> CourierState {
+        match phase {
+            Phase::Refused => CourierState::Refused,
+            Phase::Open => CourierState::BreakerOpen,
+            Phase::Held => CourierState::BackingOff,
+            Phase::Closed if self.backing_off.value() > 0 => CourierState::BackingOff,
+            Phase::Closed => CourierState::Running,
+        }
+    }
+}
+
+/// What a courier does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CourierState {
+    /// It delivers, or has nothing to deliver.
+    Running,
+    /// At least one lane waits before it tries again.
+    BackingOff,
+    /// Too many failures in a row: one attempt at a time, seldom.
+    BreakerOpen,
+    /// The endpoint refuses everything: someone must act.
+    Refused,
+    /// The document says that it rests; its events wait, and expire.
+    Paused,
+    /// It could not be started: someone must act.
+    Stopped,
+}
+
+impl CourierState {
+    const ALL: [Self; 6] = [Self::Running, Self::BackingOff, Self::BreakerOpen, Self::Refused, Self::Paused, Self::Stopped];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::BackingOff => "backing_off",
+            Self::BreakerOpen => "breaker_open",
+            Self::Refused => "refused",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// How one destination's delivery stands.
+#[derive(Clone, Debug, Serialize)]
+pub struct DestinationStatus {
+    /// The destination's name.
+    pub name: String,
+    /// Its type.
+    pub kind: &'static str,
+    /// What its courier does.
+    pub courier: CourierState,
+    /// Records in the event log that have not ended here (of all sites).
+    pub lag: u64,
+    /// Events that were read and have not ended.
+    pub open: u64,
+    /// Attempts under way.
+    pub in_flight: u64,
+    /// Attempts since the program started.
+    pub attempts: u64,
+    /// How many events ended how, over all that is kept.
+    pub ended: BTreeMap<&'static str, u64>,
+    /// What came back last: `204`, `timeout`.
+    pub last_status: Option<String>,
+    /// How long the oldest open event has been in the log, in milliseconds.
+    pub oldest_open_ms: Option<u64>,
+    /// Why the courier could not be started.
+    pub problem: Option<String>,
+}
+
+/// Writes all of it as metrics.
+pub fn expose(statuses: &[DestinationStatus], text: &mut Exposition) {
+    type Figure = fn(&DestinationStatus) -> u64;
+    let gauges: [(&'static str, &str, Figure); 4] = [
+        ("firsthand_delivery_lag_records", "Records of the event log that have not ended at the destination.", |status| status.lag),
+        ("firsthand_delivery_open_events", "Events that were read for the destination and have not ended.", |status| status.open),
+        ("firsthand_delivery_attempts_in_flight", "Attempts under way.", |status| status.in_flight),
+        ("firsthand_delivery_oldest_open_seconds", "How long the oldest open event has waited.", |status| {
+            status.oldest_open_ms.unwrap_or(0) / 1000
+        }),
+    ];
+    for (name, help, figure) in gauges {
+        for status in statuses {
+            text.sample(name, "gauge", help, &[("destination", &status.name)], figure(status));
+        }
+    }
+    for status in statuses {
+        let help = "Attempts since the program started.";
+        text.sample("firsthand_delivery_attempts_total", "counter", help, &[("destination", &status.name)], status.attempts);
+    }
+    for status in statuses {
+        for (state, events) in &status.ended {
+            let labels = [("destination", status.name.as_str()), ("state", *state)];
+            text.sample("firsthand_delivery_events_total", "counter", "Events by their end in the ledger.", &labels, *events);
+        }
+    }
+    for status in statuses {
+        for state in CourierState::ALL {
+            let labels = [("destination", status.name.as_str()), ("state", state.name())];
+            let help = "1 for what the destination's courier does.";
+            text.sample("firsthand_delivery_courier", "gauge", help, &labels, u64::from(status.courier == state));
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Destination `file`: newline-delimited JSON in a directory of the machine's own, one line per event, in files that rotate.
+
+use std::{path::PathBuf, time::Duration};
+
+use bytes::Bytes;
+
+use super::{
+    Answer, BatchLimits, Destination, DestinationType, FileAppend, GroupBy, Parcel, SettingsError, Verdict, Via, settings::Settings,
+};
+use crate::privacy::disclose::Disclosure;
+
+/// The row of the table of destinations.
+pub const TYPE: DestinationType = DestinationType { name: NAME, vendor_reuses_data: false, open };
+
+const NAME: &str = "file";
+/// One write and one sync for this many lines: enough that the sync does not set the pace.
+const EVENTS_MAX: usize = 500;
+/// About `EVENTS_MAX` events of the usual size; bounds what is in memory for one write.
+const BYTES_MAX: usize = 512 * 1024;
+/// A file takes events of any age; this only bounds how long a full disk may hold them up.
+const OLDEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const ROTATE_BYTES_DEFAULT: u32 = 64 * 1024 * 1024;
+const ROTATE_BYTES_LEAST: u32 = 1024;
+const ROTATE_BYTES_MOST: u32 = 1024 * 1024 * 1024;
+const KEEP_DEFAULT: u32 = 10;
+const KEEP_MOST: u32 = 10_000;
+
+struct FileDestination {
+    directory: PathBuf,
+    rotate_bytes: u64,
+    keep: usize,
+}
+
+fn open(table: &toml::Table) -> Result<Box<dyn Destination>, SettingsError> {
+    let settings = Settings::read(table, &["directory", "rotate_bytes", "keep"])?;
+    Ok(Box::new(FileDestination {
+        directory: PathBuf::from(settings.text("directory", "outbox/clean")?),
+        rotate_bytes: settings.whole_number("rotate_bytes", ROTATE_BYTES_LEAST..=ROTATE_BYTES_MOST, ROTATE_BYTES_DEFAULT)?.into(),
+        keep: settings.whole_number("keep", 1..=KEEP_MOST, KEEP_DEFAULT)? as usize,
+    }))
+}
+
+impl Destination for FileDestination {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn limits(&self) -> BatchLimits {
+        BatchLimits { events: EVENTS_MAX, bytes: BYTES_MAX, oldest: OLDEST, group_by: GroupBy::None }
+    }
+
+    fn encode(&self, batch: &[&Disclosure]) -> Vec<Parcel> {
+        let mut parcels = Vec::new();
+        let (mut lines, mut events) = (Vec::new(), Vec::new());
+        for disclosure in batch {
+            let start = lines.len();
+            serde_json::to_writer(&mut lines, disclosure).expect("a disclosure is made of texts, numbers and flags");
+            lines.push(b'\n');
+            if !events.is_empty() && (lines.len() > BYTES_MAX || events.len() == EVENTS_MAX) {
+                let next = lines.split_off(start);
+                parcels.push(self.parcel(std::mem::replace(&mut lines, next), std::mem::take(&mut events)));
+            }
+            events.push(disclosure.offset());
+        }
+        if !events.is_empty() {
+            parcels.push(self.parcel(lines, events));
+        }
+        parcels
+    }
+
+    fn judge(&self, parcel: &Parcel, answer: &Answer) -> Vec<Verdict> {
+        let verdict = match answer {
+            Answer::Written => Verdict::Accepted { proven: true },
+            Answer::Http { .. } | Answer::Failed(_) => Verdict::Retry { after: None },
+        };
+        vec![verdict; parcel.events.len()]
+    }
+}
+
+impl FileDestination {
+    fn parcel(&self, lines: Vec<u8>, events: Vec<crate::event::Offset>) -> Parcel {
+        let append = FileAppend { directory: self.directory.clone(), rotate_bytes: self.rotate_bytes, keep: self.keep };
+        Parcel { via: Via::File(append), body: Bytes::from(lines), events, unsaid: 0 }
+    }
+}

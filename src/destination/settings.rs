@@ -1,0 +1,97 @@
+//! Reading a destination document's `settings` table: every key is known, of the right kind and within its bounds, or the error says
+//! which key, what is wrong and what to write. Values are never repeated in an error, since one of them may be a misplaced secret.
+
+use std::ops::RangeInclusive;
+
+use super::SettingsError;
+
+/// A `settings` table, all of whose keys are known.
+pub struct Settings<'t> {
+    table: &'t toml::Table,
+}
+
+impl<'t> Settings<'t> {
+    /// Takes a table that may have these keys and no others.
+    ///
+    /// # Errors
+    /// For the first key that is not one of them.
+    pub fn read(table: &'t toml::Table, known: &[&str]) -> Result<Self, SettingsError> {
+        match table.keys().find(|key| !known.contains(&key.as_str())) {
+            None => Ok(Self { table }),
+            Some(key) => {
+                let near = known.iter().max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
+                let fix = match near {
+                    Some(near) if strsim::jaro_winkler(near, key) > 0.8 => format!("did you mean {near:?}?"),
+                    _ => format!("the keys are {}", known.join(", ")),
+                };
+                Err(error(key, "is not a key of this destination type", Some(fix)))
+            }
+        }
+    }
+
+    /// A piece of text that must be there.
+    ///
+    /// # Errors
+    /// When it is missing, empty or no text.
+    pub fn text(&self, key: &str, example: &str) -> Result<&'t str, SettingsError> {
+        self.optional_text(key)?.ok_or_else(|| error(key, "is missing", Some(format!("for example {key} = {example:?}"))))
+    }
+
+    /// A piece of text that may be left out.
+    ///
+    /// # Errors
+    /// When it is empty or no text.
+    pub fn optional_text(&self, key: &str) -> Result<Option<&'t str>, SettingsError> {
+        match self.table.get(key) {
+            None => Ok(None),
+            Some(toml::Value::String(text)) if !text.is_empty() => Ok(Some(text)),
+            Some(_) => Err(error(key, "must be a text that is not empty", None)),
+        }
+    }
+
+    /// A whole number that may be left out.
+    ///
+    /// # Errors
+    /// When it is no whole number or outside the bounds.
+    pub fn whole_number(&self, key: &str, bounds: RangeInclusive<u32>, default: u32) -> Result<u32, SettingsError> {
+        match self.table.get(key) {
+            None => Ok(default),
+            Some(value) => value
+                .as_integer()
+                .and_then(|number| u32::try_from(number).ok())
+                .filter(|number| bounds.contains(number))
+                .ok_or_else(|| error(key, &format!("must be a whole number from {} to {}", bounds.start(), bounds.end()), None)),
+        }
+    }
+}
+
+/// What is wrong with a key.
+#[must_use]
+pub fn error(key: &str, reason: &str, fix: Option<String>) -> SettingsError {
+    SettingsError { key: key.to_owned(), reason: reason.to_owned(), fix }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(text: &str) -> toml::Table {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn errors_name_the_key_and_the_fix_and_never_the_value() {
+        let unknown = table("dirctory = \"whsec_hidden\"");
+        let error = Settings::read(&unknown, &["directory", "keep"]).err().unwrap();
+        assert_eq!(error.to_string(), "settings.dirctory: is not a key of this destination type (did you mean \"directory\"?)");
+        let unknown = table("x = 1");
+        assert_eq!(Settings::read(&unknown, &["directory", "keep"]).err().unwrap().fix.unwrap(), "the keys are directory, keep");
+        let table = table("directory = 4\nkeep = -1\nurl = \"\"");
+        let settings = Settings::read(&table, &["directory", "keep", "url"]).unwrap();
+        assert_eq!(settings.text("directory", "outbox/x").unwrap_err().to_string(), "settings.directory: must be a text that is not empty");
+        assert_eq!(settings.text("url", "x").unwrap_err().key, "url");
+        assert_eq!(settings.text("absent", "x").unwrap_err().to_string(), "settings.absent: is missing (for example absent = \"x\")");
+        assert_eq!(settings.whole_number("keep", 1..=9, 3).unwrap_err().reason, "must be a whole number from 1 to 9");
+        assert_eq!(settings.whole_number("absent", 1..=9, 3).unwrap(), 3);
+    }
+}

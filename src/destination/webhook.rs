@@ -1,0 +1,190 @@
+//! Destination `webhook`: Standard Webhooks 1.0.0, <https://www.standardwebhooks.com>. Batches of events as signed JSON, POSTed to a URL
+//! of the site owner's. The message id is made from the events' ids, so that a retry has the same one, also after a restart.
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use bytes::Bytes;
+use http::{HeaderValue, Uri, header};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    Answer, BatchLimits, Destination, DestinationType, GroupBy, HttpCall, Parcel, SettingsError, Signing, Verdict, Via,
+    settings::{Settings, error},
+};
+use crate::{
+    config::secret::{self, Secret},
+    event::Offset,
+    privacy::disclose::Disclosure,
+};
+
+/// The row of the table of destinations.
+pub const TYPE: DestinationType = DestinationType { name: NAME, vendor_reuses_data: false, open };
+
+const NAME: &str = "webhook";
+const EVENT_TYPE: &str = "events.batch";
+/// As many as one can read in a receiver's log, and few enough that bisecting one takes a dozen attempts.
+const EVENTS_MAX: usize = 50;
+/// The specification asks for payloads under 20 kB.
+const BYTES_MAX: usize = 20_000;
+/// The specification's retry schedule ends after about 75 hours.
+const OLDEST: Duration = Duration::from_secs(75 * 60 * 60);
+/// The specification's bounds of a secret.
+const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+const SECRET_PREFIX: &str = "whsec_";
+/// How much of the hash of the events' ids is the message id: 128 bits.
+const MESSAGE_ID_BYTES: usize = 16;
+
+struct Webhook {
+    url: String,
+    keys: Vec<Secret>,
+}
+
+fn open(table: &toml::Table) -> Result<Box<dyn Destination>, SettingsError> {
+    let settings = Settings::read(table, &["url", "secret", "secret_previous"])?;
+    let url = settings.text("url", "https://hooks.example.org/firsthand")?;
+    check_url(url)?;
+    let mut keys = vec![key("secret", settings.text("secret", "file:/run/secrets/webhook")?)?];
+    if let Some(reference) = settings.optional_text("secret_previous")? {
+        keys.push(key("secret_previous", reference)?);
+    }
+    Ok(Box::new(Webhook { url: url.to_owned(), keys }))
+}
+
+fn check_url(url: &str) -> Result<(), SettingsError> {
+    let wrong = |reason: &str, fix: &str| Err(error("url", reason, Some(fix.to_owned())));
+    let Ok(uri) = url.parse::<Uri>() else { return wrong("is no URL", "write it as https://host/path") };
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return wrong("names no host", "write it as https://host/path");
+    };
+    if authority.as_str().contains('@') {
+        return wrong("holds a user name", "a webhook is authenticated by its signature; leave the name out");
+    }
+    match scheme {
+        "https" => Ok(()),
+        "http" if is_loopback(authority.host()) => Ok(()),
+        "http" => wrong("would send events unencrypted", "use https; plain http is for loopback addresses only"),
+        _ => wrong("is not an https URL", "write it as https://host/path"),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn key(setting: &str, reference: &str) -> Result<Secret, SettingsError> {
+    let resolved = secret::resolve(reference).map_err(|wrong| error(setting, &wrong.to_string(), None))?;
+    let malformed = || {
+        let reason = "the secret it refers to is not \"whsec_\" followed by base64 of 24 to 64 bytes";
+        error(setting, reason, Some("make one: printf 'whsec_%s' \"$(openssl rand -base64 32)\"".to_owned()))
+    };
+    let text = resolved.bytes().strip_prefix(SECRET_PREFIX.as_bytes()).ok_or_else(malformed)?;
+    let bytes = BASE64.decode(text).map_err(|_| malformed())?;
+    let key = Secret::new(bytes);
+    if SECRET_BYTES.contains(&key.bytes().len()) { Ok(key) } else { Err(malformed()) }
+}
+
+impl Destination for Webhook {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn limits(&self) -> BatchLimits {
+        BatchLimits { events: EVENTS_MAX, bytes: BYTES_MAX, oldest: OLDEST, group_by: GroupBy::None }
+    }
+
+    fn encode(&self, batch: &[&Disclosure]) -> Vec<Parcel> {
+        let mut parcels = Vec::new();
+        let mut message = Message::default();
+        for disclosure in batch {
+            let event = serde_json::to_vec(disclosure).expect("a disclosure is made of texts, numbers and flags");
+            if !message.takes(event.len()) {
+                parcels.push(self.parcel(std::mem::take(&mut message)));
+            }
+            message.add(disclosure, &event);
+        }
+        if !message.offsets.is_empty() {
+            parcels.push(self.parcel(message));
+        }
+        parcels
+    }
+
+    fn judge(&self, parcel: &Parcel, answer: &Answer) -> Vec<Verdict> {
+        vec![verdict(answer); parcel.events.len()]
+    }
+}
+
+impl Webhook {
+    fn parcel(&self, message: Message) -> Parcel {
+        let (message_id, body, events) = message.finish();
+        let signing = Signing::StandardWebhooks { message_id, keys: self.keys.clone() };
+        let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        let call = HttpCall { url: self.url.clone(), headers, signing: Some(signing) };
+        Parcel { via: Via::Http(call), body: Bytes::from(body), events, unsaid: 0 }
+    }
+}
+
+/// One message on the way to being a parcel.
+#[derive(Default)]
+struct Message {
+    events: Vec<u8>,
+    offsets: Vec<Offset>,
+    ids: Sha256,
+    latest: String,
+}
+
+impl Message {
+    fn takes(&self, event_bytes: usize) -> bool {
+        let filled = self.head().len() + self.events.len() + TAIL.len();
+        self.offsets.is_empty() || (self.offsets.len() < EVENTS_MAX && filled + 1 + event_bytes <= BYTES_MAX)
+    }
+
+    fn add(&mut self, disclosure: &Disclosure, event: &[u8]) {
+        if !self.offsets.is_empty() {
+            self.events.push(b',');
+        }
+        self.events.extend_from_slice(event);
+        self.offsets.push(disclosure.offset());
+        self.ids.update(disclosure.event_id().as_bytes());
+        self.ids.update(b"\n");
+        // RFC 3339 in UTC with the same number of digits: the order of texts is the order of times.
+        if disclosure.time() > self.latest.as_str() {
+            self.latest = disclosure.time().to_owned();
+        }
+    }
+
+    /// A destination knows no clock: the message's time is the latest time that its events disclose.
+    fn head(&self) -> String {
+        format!(r#"{{"type":"{EVENT_TYPE}","timestamp":"{}","data":{{"events":["#, self.latest)
+    }
+
+    fn finish(self) -> (String, Vec<u8>, Vec<Offset>) {
+        let mut body = self.head().into_bytes();
+        body.extend_from_slice(&self.events);
+        body.extend_from_slice(TAIL.as_bytes());
+        let hash = self.ids.finalize();
+        let hex: String = hash.iter().take(MESSAGE_ID_BYTES).map(|byte| format!("{byte:02x}")).collect();
+        (format!("msg_{hex}"), body, self.offsets)
+    }
+}
+
+const TAIL: &str = "]}}";
+
+/// Success is 2xx and nothing else. What speaks of the endpoint (gone, moved, not allowed) rejects no event; what speaks of the message does.
+fn verdict(answer: &Answer) -> Verdict {
+    let (status, after) = match answer {
+        Answer::Http { status, retry_after, .. } => (*status, *retry_after),
+        Answer::Failed(_) | Answer::Written => return Verdict::Retry { after: None },
+    };
+    match status {
+        200..=299 => Verdict::Accepted { proven: true },
+        300..=399 => Verdict::EndpointRefuses { reason: "it redirects, and redirects are not followed: set the new url" },
+        401 | 403 | 407 => Verdict::EndpointRefuses { reason: "it does not accept our signature: check the secret" },
+        404 | 405 => Verdict::EndpointRefuses { reason: "nothing takes messages at this url" },
+        410 => Verdict::EndpointRefuses { reason: "it is gone and asks for no more messages" },
+        408 | 425 | 429 => Verdict::Retry { after },
+        400..=499 => Verdict::Rejected { reason: "the receiver refuses the message" },
+        _ => Verdict::Retry { after },
+    }
+}
