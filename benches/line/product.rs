@@ -3,13 +3,15 @@
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
 
-use crate::{Failure, bare::Certificate, process::Process, request};
+use crate::{Failure, bare::Certificate, process::Process, request::HOST};
 
+/// The path in front of the site's routes.
+const PREFIX: &str = "/keso";
 /// Where the native protocol takes events in.
 pub const PATH: &str = "/keso/e";
 /// How long the product may take to start.
@@ -48,7 +50,7 @@ pub struct Product {
 
 impl Product {
     /// Starts it with a data directory of its own and waits until it is healthy.
-    pub fn start(directory: &Path, files: &Certificate, destinations: Destinations) -> Result<Self, Failure> {
+    pub fn start(directory: &Path, files: &Certificate, destinations: &Destinations) -> Result<Self, Failure> {
         std::fs::create_dir_all(directory)?;
         let (plain, tls, admin) = (free_address()?, free_address()?, free_address()?);
         let machine = configure(directory, files, [plain, tls, admin], destinations)?;
@@ -56,7 +58,7 @@ impl Product {
         command.args(["run", "--config"]).arg(machine).current_dir(directory);
         let mut product = Self { process: Process::start(&mut command)?, plain, tls, admin };
         let started = Instant::now();
-        while product.get("/health").is_err() {
+        while product.get("/healthz").is_err() {
             product.process.check_running()?;
             if started.elapsed() > START_TIMEOUT {
                 return Err("the product did not become healthy".into());
@@ -113,8 +115,63 @@ fn configure(
     directory: &Path,
     files: &Certificate,
     [plain, tls, admin]: [SocketAddr; 3],
-    destinations: Destinations,
-) -> Result<std::path::PathBuf, Failure> {
-    let _ = (files, plain, tls, admin, destinations, request::HOST);
-    Ok(directory.join("firsthand.toml"))
+    destinations: &Destinations,
+) -> Result<PathBuf, Failure> {
+    let machine = directory.join("firsthand.toml");
+    let (certificate, key) = (files.certificate.display(), files.key.display());
+    std::fs::write(
+        &machine,
+        format!(
+            r#"data_dir = "data"
+[listen]
+http = "{plain}"
+https = "{tls}"
+admin = "{admin}"
+[tls]
+certificate = "{certificate}"
+key = "{key}"
+# The load generator is the proxy in front.
+[proxies]
+trusted = ["127.0.0.0/8"]
+[limits]
+client_events_per_second = 0
+site_events_per_second = 0
+total_events_per_second = 0
+[managed]
+from = "documents.toml"
+"#
+        ),
+    )?;
+    let destinations = match destinations {
+        Destinations::ExemptPaused => destination("exempt", "exempt_measurement", true, FILE),
+        Destinations::ConsentPaused => destination("consented", "consent", true, FILE),
+        Destinations::Demonstration { sink } => {
+            let webhook = format!("type = \"webhook\"\nsettings = {{ url = \"http://{sink}/\" }}");
+            destination("exempt", "exempt_measurement", false, FILE) + &destination("consented", "consent", false, &webhook)
+        }
+    };
+    std::fs::write(
+        directory.join("documents.toml"),
+        format!(
+            r#"[[policy]]
+name = "shop"
+properties = {{ template = "word", section = "word", words = "number", paywall = "flag", variant = "word" }}
+[[site]]
+name = "shop"
+hosts = ["{HOST}"]
+origins = ["https://{HOST}"]
+prefix = "{PREFIX}"
+policy = "shop"
+{destinations}"#
+        ),
+    )?;
+    Ok(machine)
+}
+
+const FILE: &str = "type = \"file\"\nsettings = { directory = \"outbox\" }";
+
+fn destination(name: &str, basis: &str, paused: bool, kind: &str) -> String {
+    let granted =
+        if basis == "consent" { "purposes = [\"analytics\"]\ntransform = \"consented-analytics\"" } else { "transform = \"strict\"" };
+    format!("[[destination]]\nname = \"{name}\"\nsites = [\"shop\"]\nbasis = \"{basis}\"\n{granted}\npaused = {paused}\n{kind}\n")
 }

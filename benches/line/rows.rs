@@ -54,7 +54,7 @@ pub fn run(quick: bool, record: bool) -> Result<bool, Failure> {
     let files = tls::make(directory.path(), request::HOST)?;
     let plain = Yardstick::start(None)?;
 
-    let mut product = Product::start(&directory.path().join("paused"), &files, Destinations::ExemptPaused)?;
+    let mut product = Product::start(&directory.path().join("paused"), &files, &Destinations::ExemptPaused)?;
     let side = Side { process: product.id(), orders: orders(product.plain, None) };
     let effort = if quick { QUICK } else { GATED };
     let (row, verdict) = gated(&mut rounds, &plain.side(), &side, &mut product, effort)?;
@@ -66,7 +66,7 @@ pub fn run(quick: bool, record: bool) -> Result<bool, Failure> {
         report.add(measured("unknown visitors, TLS", &mut rounds, &tls.side(), &side, &mut product, GATED)?);
         drop((tls, product));
 
-        let mut product = Product::start(&directory.path().join("granted"), &files, Destinations::ConsentPaused)?;
+        let mut product = Product::start(&directory.path().join("granted"), &files, &Destinations::ConsentPaused)?;
         let cookies = directory.path().join("cookies");
         let granted = Orders { granted: true, ..orders(product.plain, None) };
         let harvest = Side { process: product.id(), orders: Orders { harvest: Some(cookies.clone()), ..granted.clone() } };
@@ -78,7 +78,7 @@ pub fn run(quick: bool, record: bool) -> Result<bool, Failure> {
         drop(product);
 
         let sink = Yardstick::start(None)?;
-        let mut product = Product::start(&directory.path().join("delivered"), &files, Destinations::Demonstration { sink: sink.address })?;
+        let mut product = Product::start(&directory.path().join("delivered"), &files, &Destinations::Demonstration { sink: sink.address })?;
         let side = Side { process: product.id(), orders: orders(product.plain, None) };
         report.add(measured("unknown, both demonstration destinations", &mut rounds, &plain.side(), &side, &mut product, SHOWN)?);
     }

@@ -5,8 +5,12 @@ const ROWS_MAX = 100; // older rows leave the page
 const QUEUE_MAX = 400; // a hidden page does not draw; what waits longer than this is counted as missed
 const PER_FRAME = 40;
 const NUMBERS_EVERY_MS = 2000;
+const NUMBERS_SOON_MS = 500; // after something happened
 const TRY_AGAIN_MS = 4000;
+const SEEN_MAX = 500; // visitor ids per destination that are remembered, to show which come again
 const COLUMNS_MAX = 3; // with more destinations than this, each row stacks them
+
+const HELD = "held copy"; // the field that marks one
 
 const WITHHELD = {
   no_consent: "the visitor has not agreed to this",
@@ -40,8 +44,10 @@ const events = byId("events");
 const destinations = new Map(); // name → what /overview.json says of it
 const heads = new Map(); // name → its head
 const rows = new Map(); // offset → { element, cells }
+const seen = new Map(); // destination → visitor id → the first record that had it
 let queue = [];
 let drawing = false;
+let numbersSoon;
 let missed = 0;
 let several = false; // sites
 const tally = { cameIn: 0, kept: 0, refused: 0 };
@@ -60,6 +66,16 @@ function knowDestination(name, about) {
     for (const row of rows.values()) if (row.cells) addCell(row, name);
   }
   if (about || !before) showHead(name);
+  for (const row of rows.values()) showPending(row.cells?.get(name));
+}
+
+/** What a cell says until the destination's end of the record is known. */
+function showPending(cell) {
+  if (!cell || !cell.element.classList.contains("pending")) return;
+  const text = COURIERS[destinations.get(cell.destination)?.state] ?? "on its way";
+  if (cell.pending === text) return;
+  cell.pending = text;
+  cell.element.replaceChildren(make("p", "to", cell.destination), verdict(text));
 }
 
 function showHead(name) {
@@ -69,7 +85,9 @@ function showHead(name) {
   const ground = basis === "consent" ? `consent to ${purposes.join(", ")}` : (BASES[basis] ?? words(basis));
   const received = (ledger.accepted ?? 0) + (ledger.accepted_unproven ?? 0);
   const counts = make("p", "counts", `${received} received · ${ledger.withheld ?? 0} withheld${lag ? ` · ${lag} waiting` : ""}`);
-  head.replaceChildren(make("h2", "", name), make("p", "", `basis: ${ground} · ${transform}`), counts);
+  const basisLine = make("p", "ground", `basis: ${ground}`);
+  basisLine.append(make("span", "transform", ` · ${transform}`));
+  head.replaceChildren(make("h2", "", name), basisLine, counts);
   if (COURIERS[state]) head.append(make("p", "state", COURIERS[state]));
 }
 
@@ -98,17 +116,17 @@ function rowOf(offset) {
     row.element.dataset.offset = offset;
     row.cells = new Map();
     rows.set(offset, row);
-    row.came.append(about(`record ${offset}`, "", undefined));
+    row.came.append(about(`#${offset}`, "", undefined));
     for (const name of heads.keys()) addCell(row, name);
   }
   return row;
 }
 
 function addCell(row, name) {
-  const cell = make("div", "cell pending");
-  cell.append(make("p", "to", name), verdict("on its way"));
-  row.cells.set(name, { element: cell });
-  row.element.append(cell);
+  const cell = { element: make("div", "cell pending"), destination: name, offset: Number(row.element.dataset.offset) };
+  showPending(cell);
+  row.cells.set(name, cell);
+  row.element.append(cell.element);
 }
 
 function verdict(text) {
@@ -120,17 +138,18 @@ function verdict(text) {
 function about(title, kind, at, extra) {
   const line = make("p", "about");
   line.append(make("span", `visitor ${kind}`, title));
-  if (extra) line.append(make("span", "", extra));
-  if (at) line.append(make("time", "", new Date(at).toLocaleTimeString()));
+  if (extra) line.append(make("span", "extra", extra));
+  if (at) line.append(make("time", "", new Date(at).toLocaleTimeString([], { hourCycle: "h23" })));
   return line;
 }
 
 function shapeOf({ fields, unknown }) {
   const list = make("ul", "shape");
   for (const [name, length] of fields) {
+    if (name === HELD) continue;
     const item = make("li");
     const bar = make("span", "bar");
-    bar.style.width = `${Math.max(6, Math.min(150, length * 2.6))}px`;
+    bar.style.width = `${Math.min(70, 5.5 * Math.sqrt(length || 4))}px`; // a number has no length
     item.append(make("span", "name", words(name)), bar, make("span", "length", length || ""));
     list.append(item);
   }
@@ -149,8 +168,11 @@ function arrived(item) {
   const [kind, visitor] = visitorWords(item.visitor);
   const kept = typeof item.offset === "number";
   const row = kept ? rowOf(item.offset) : newRow();
+  const held = item.shape.fields.some(([name]) => name === HELD);
   const where = several ? `${item.site} · ${item.protocol}` : item.protocol;
-  row.came.replaceChildren(about(visitor, kind, item.at, kept ? `${where} · record ${item.offset}` : where), shapeOf(item.shape));
+  row.came.replaceChildren(about(visitor, kind, item.at, kept ? `${where} #${item.offset}` : where), shapeOf(item.shape));
+  // A copy that waited in the page for this yes: the same event may have come in once before, without it.
+  if (held) row.came.querySelector(".visitor").after(make("span", "held", HELD));
   if (kept) {
     tally.kept += 1;
   } else {
@@ -182,12 +204,12 @@ function settled(item) {
   }
 }
 
-/** A nested value as lines of `page url` and text. */
-function flat(value, prefix = "", into = []) {
-  if (value !== null && typeof value === "object" && !Array.isArray(value)) {
-    for (const [name, inner] of Object.entries(value)) flat(inner, prefix ? `${prefix} ${words(name)}` : words(name), into);
-  } else {
-    into.push([prefix, Array.isArray(value) ? value.map((one) => (typeof one === "object" ? JSON.stringify(one) : one)).join(", ") : String(value)]);
+/** A nested value as lines: where it is (`page`), its name (`path`), its text. */
+function flat(value, outer = "", into = []) {
+  for (const [key, inner] of Object.entries(value)) {
+    const name = words(key);
+    if (inner !== null && typeof inner === "object" && !Array.isArray(inner)) flat(inner, `${outer}${name} `, into);
+    else into.push({ outer, name, text: Array.isArray(inner) ? inner.map((one) => (typeof one === "object" ? JSON.stringify(one) : one)).join(", ") : String(inner) });
   }
   return into;
 }
@@ -199,13 +221,29 @@ function showFields(row) {
     const others = shown.filter((other) => other !== cell);
     const list = cell.element.querySelector(".fields");
     list.replaceChildren();
-    for (const [name, text] of cell.fields) {
-      const only = others.length > 0 && !others.some((other) => other.fields.some(([otherName]) => otherName === name));
-      const value = make("dd", only ? "only" : "", text);
+    for (const { outer, name, text } of cell.fields) {
+      const only = others.length > 0 && !others.some((other) => other.fields.some((field) => field.outer === outer && field.name === name));
+      const value = make("dd", only ? "only" : "");
       value.title = text;
-      list.append(make("dt", "", name), value);
+      value.append(make("span", "value", text));
+      if (isVisitor(name) && seenBefore(cell, text)) value.append(make("span", "again", "again"));
+      const title = make("dt");
+      title.title = outer + name;
+      title.append(make("span", "outer", outer), name);
+      list.append(title, value);
     }
   }
+}
+
+const isVisitor = (name) => /^visitor( id)?$/.test(name);
+
+/** Whether a destination got this visitor id with an earlier record: what tells a lasting id from one that is new each time. */
+function seenBefore(cell, id) {
+  const ids = seen.get(cell.destination) ?? seen.set(cell.destination, new Map()).get(cell.destination);
+  const first = ids.get(id);
+  if (first === undefined || cell.offset < first) ids.set(id, cell.offset);
+  if (ids.size > SEEN_MAX) ids.delete(ids.keys().next().value);
+  return first !== undefined && first < cell.offset;
 }
 
 /* The stream */
@@ -227,6 +265,7 @@ function drawSome() {
   for (const draw of queue.splice(0, PER_FRAME)) draw();
   drawing = queue.length > 0;
   if (drawing) requestAnimationFrame(drawSome);
+  numbersSoon ??= setTimeout(readNumbers, NUMBERS_SOON_MS);
 }
 
 function showMissed(more) {
@@ -269,6 +308,7 @@ function connect() {
 /* The numbers */
 
 async function readNumbers() {
+  numbersSoon = undefined;
   if (document.hidden) return;
   try {
     const reply = await fetch("/overview.json", { cache: "no-store" });
@@ -316,6 +356,7 @@ function numbers(title, lines) {
 byId("clear").addEventListener("click", () => {
   events.replaceChildren();
   rows.clear();
+  seen.clear();
   missed = 0;
   byId("missed").hidden = true;
   byId("empty").hidden = false;

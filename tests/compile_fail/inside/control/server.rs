@@ -1,12 +1,10 @@
-//! What the server may do with a visitor's address: seal it, and hand it on.
+//! What the server may do with a visitor's address: seal it, and carry it.
 
-use crate::{
-    clock::Timestamp,
-    privacy::{personal::Personal, raw::ClientAddress},
-    protocol::inbound::Inbound,
-};
+use std::net::IpAddr;
 
-/// Seals and hands on.
-pub(crate) fn hand_on(head: http::request::Parts, address: std::net::IpAddr) -> Inbound {
-    Inbound::new(head, String::new(), bytes::Bytes::new(), Personal::new(ClientAddress::new(address)), Timestamp(0))
+use crate::privacy::{personal::Personal, raw::ClientAddress};
+
+/// Seals it.
+pub(crate) fn seal(address: IpAddr) -> Personal<ClientAddress> {
+    Personal::new(ClientAddress::new(address))
 }

@@ -1,12 +1,8 @@
-//! A destination tries to say more than it was given.
+//! A destination says more than it was given.
 
-use crate::{
-    clock::Timestamp,
-    event::Offset,
-    privacy::disclose::Disclosure,
-};
+use crate::privacy::disclose::Disclosure;
 
-/// Makes a disclosure of its own.
-pub(crate) fn make() -> Disclosure {
-    Disclosure { offset: Offset(0), lane: 0, received: Timestamp(0) } //~ E0451
+/// Adds a referrer.
+pub(crate) fn add(disclosure: Disclosure) -> Disclosure {
+    Disclosure { referrer_host: Some("jane.example".to_owned()), ..disclosure } //~ E0451
 }

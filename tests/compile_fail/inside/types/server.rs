@@ -1,4 +1,4 @@
-//! The server tries to look at what it carries.
+//! The server looks at what it only carries.
 
 use crate::{
     privacy::{personal::Personal, raw::ClientAddress},
@@ -10,9 +10,9 @@ pub(crate) fn open(address: &Personal<ClientAddress>) -> String {
     address.expose().ip().to_string() //~ E0624
 }
 
-/// Reads the body, and a header.
-pub(crate) fn read(request: &Inbound) -> (usize, bool) {
-    (request.body().len(), request.headers.contains_key("cookie")) //~ E0624 E0616
+/// Reads the body.
+pub(crate) fn read(request: &Inbound) -> usize {
+    request.body().len() //~ E0624
 }
 
 /// Writes the request down.

@@ -1,0 +1,78 @@
+//! `check`: is the configuration right, are its documents, and what is in effect?
+
+use std::io::Write;
+
+use super::{CommandError, Place, place::DEFAULT_FILE};
+use crate::{
+    clock,
+    documents::{
+        Basis, Documents,
+        files::read_documents,
+        store::{Author, DocumentStore},
+    },
+    privacy::enrich::place::PlaceDatabase,
+    server::tls::{CertificateFiles, Tls},
+    state::{IN_MEMORY, StateDb},
+};
+
+pub(super) fn check(place: &Place, out: &mut dyn Write) -> Result<(), CommandError> {
+    let file = place
+        .config_file()
+        .ok_or_else(|| format!("{DEFAULT_FILE}: there is none here\n  fix: `firsthand init` writes one, `--config FILE` names another"))?;
+    let Some(config) = place.config()? else { return Ok(()) };
+    writeln!(out, "{}: is right", file.display())?;
+    let address = |address: Option<std::net::SocketAddr>| address.map_or_else(|| String::from("off"), |address| address.to_string());
+    writeln!(out, "  http        {}", address(config.listen.http))?;
+    writeln!(out, "  https       {}", address(config.listen.https))?;
+    writeln!(out, "  admin       {}", config.listen.admin)?;
+    writeln!(out, "  data        {}", place.data_dir()?.display())?;
+    let trusted: Vec<_> = config.proxies.trusted.iter().map(ToString::to_string).collect();
+    writeln!(out, "  proxies     {}", if trusted.is_empty() { String::from("none is trusted") } else { trusted.join(", ") })?;
+    match &config.places.database {
+        None => writeln!(out, "  places      no database: every country is ZZ")?,
+        Some(database) => {
+            PlaceDatabase::open(database).map_err(|error| format!("{}: places.database: {error}", database.display()))?;
+            writeln!(out, "  places      {}", database.display())?;
+        }
+    }
+    if let Some(tls) = &config.tls {
+        Tls::open(CertificateFiles { certificate: tls.certificate.clone(), key: tls.key.clone() })?;
+        writeln!(out, "  certificate {}", tls.certificate.display())?;
+    }
+    match &config.managed {
+        Some(managed) => {
+            // Compiled on their own, in a database that is thrown away: what is in force stays as it is.
+            let store = DocumentStore::new(std::sync::Arc::new(StateDb::open(std::path::Path::new(IN_MEMORY))?));
+            let author = Author { name: "check", reason: "check", at: clock::now() };
+            store.apply(read_documents(&managed.from)?, true, false, &author)?;
+            writeln!(out, "{}: is right", managed.from.display())?;
+            describe(&store.compiled()?, out)?;
+        }
+        None if place.data_dir()?.join("state.db").exists() => describe(&place.documents(false)?.compiled()?, out)?,
+        None => writeln!(out, "  no documents yet: `firsthand apply FILE` puts some in force")?,
+    }
+    Ok(())
+}
+
+fn describe(documents: &Documents, out: &mut dyn Write) -> std::io::Result<()> {
+    for site in &documents.sites {
+        writeln!(out, "  site \"{}\": {}{}/ from {}", site.name, site.hosts.join(", "), site.prefix, join(&site.origins))?;
+        for destination in documents.destinations.iter().filter(|destination| destination.sites.contains(&site.number)) {
+            let basis = match destination.basis {
+                Basis::ExemptMeasurement => String::from("exempt_measurement"),
+                Basis::Consent(purposes) => format!("consent to {}", purposes.names().collect::<Vec<_>>().join(" and ")),
+            };
+            let paused = if destination.paused { ", paused" } else { "" };
+            let transform = destination.transform.name();
+            writeln!(out, "    → \"{}\" ({}): {basis}, {transform}{paused}", destination.name, destination.kind)?;
+        }
+        if site.ceilings.unknown.is_none() {
+            writeln!(out, "    no destination may have anything before the visitor chooses: the page holds events in memory until then")?;
+        }
+    }
+    Ok(())
+}
+
+fn join(origins: &std::collections::BTreeSet<String>) -> String {
+    origins.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,110 @@
+//! `init`: a configuration and the documents of a first site, with names that are this installation's own.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+
+use super::{CommandError, place::DEFAULT_FILE};
+use crate::documents::{compile::DocumentError, names::neutral_prefix};
+
+#[derive(Debug, Args)]
+pub(super) struct InitArguments {
+    /// The page's address, e.g. https://www.shop.example
+    origin: String,
+    /// The directory to write into; made where it is not there.
+    #[arg(default_value = ".")]
+    directory: PathBuf,
+    /// Where the site's day begins and ends.
+    #[arg(long, default_value = "Europe/Paris")]
+    time_zone: String,
+}
+
+pub(super) fn init(arguments: &InitArguments, out: &mut dyn Write) -> Result<(), CommandError> {
+    let host = host_of(&arguments.origin)?;
+    let config = arguments.directory.join(DEFAULT_FILE);
+    let site = arguments.directory.join("sites").join("site.toml");
+    for file in [&config, &site] {
+        if file.exists() {
+            return Err(format!("{}: is there already\n  fix: name another directory, or edit the file", file.display()).into());
+        }
+    }
+    let prefix = neutral_prefix();
+    let documents = SITE
+        .replace("{{host}}", host)
+        .replace("{{origin}}", &arguments.origin)
+        .replace("{{prefix}}", &prefix)
+        .replace("{{time_zone}}", &arguments.time_zone);
+    crate::documents::parse::DocumentFile::parse(&documents)?;
+    write_new(&config, include_str!("../../firsthand.example.toml"))?;
+    write_new(&site, &documents)?;
+    writeln!(out, "Wrote {} and {}.\n", config.display(), site.display())?;
+    writeln!(out, "1. Route {}{prefix}/ on your web server to this machine's http listener (127.0.0.1:8080).", arguments.origin)?;
+    writeln!(out, "2. Put this into your pages:  <script src=\"{prefix}/core.js\" async></script>")?;
+    writeln!(out, "3. Tell it the visitor's choice from your consent banner:  fpw.consent([\"analytics\"])  or  fpw.consent([])")?;
+    writeln!(out, "4. Start it:  firsthand run --config {}", config.display())?;
+    writeln!(out, "   and watch events arrive at http://127.0.0.1:8081/")?;
+    Ok(())
+}
+
+fn host_of(origin: &str) -> Result<&str, CommandError> {
+    let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")).unwrap_or("");
+    let bare = host.split(':').next().unwrap_or("");
+    if bare.is_empty() || host.contains(['/', '?', '#', '@', ' ']) {
+        let error = DocumentError {
+            kind: "site",
+            name: String::from("site"),
+            key: String::from("origins"),
+            reason: format!("\"{origin}\" is no origin: scheme and host, nothing behind it"),
+            fix: String::from("firsthand init https://www.shop.example"),
+        };
+        return Err(error.into());
+    }
+    Ok(bare)
+}
+
+fn write_new(file: &Path, text: &str) -> Result<(), CommandError> {
+    let directory = file.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(directory).map_err(|error| format!("{}: cannot be made: {error}", directory.display()))?;
+    std::fs::write(file, text).map_err(|error| format!("{}: cannot be written: {error}", file.display()))?;
+    Ok(())
+}
+
+const SITE: &str = r#"# A site, what may be kept of its events, and where they go. `firsthand explain` says what each destination would receive.
+
+[[policy]]
+name = "site"
+# Own event names and properties that may be kept; everything else is dropped.
+events = []
+properties = {}
+
+[[site]]
+name = "site"
+hosts = ["{{host}}"]
+origins = ["{{origin}}"]
+# Made for this installation, so that no filter rule fits it. Keep it.
+prefix = "{{prefix}}"
+time_zone = "{{time_zone}}"
+policy = "site"
+
+# Audience measurement for your own account: also for visitors who have not chosen, never for those who objected.
+[[destination]]
+name = "measurement"
+type = "file"
+sites = ["site"]
+basis = "exempt_measurement"
+transform = "strict"
+settings = { directory = "outbox/measurement" }
+
+# Only with consent.
+[[destination]]
+name = "customers"
+type = "file"
+sites = ["site"]
+basis = "consent"
+purposes = ["analytics"]
+transform = "consented-analytics"
+settings = { directory = "outbox/customers" }
+"#;

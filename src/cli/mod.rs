@@ -1,0 +1,117 @@
+//! The command line: one file per command. `main.rs` parses, calls, prints the error chain, and sets the exit code.
+
+mod apply;
+mod check;
+mod explain;
+mod export;
+mod init;
+mod place;
+mod run;
+
+use std::{error::Error, io::Write, net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+/// Server-side first-party tracking proxy: beacons come in on your own domain, clean events go out.
+///
+/// Without a command and without a configuration file it starts a demonstration on this machine's loopback address.
+#[derive(Debug, Parser)]
+#[command(name = "firsthand", version, max_term_width = 110)]
+pub struct Arguments {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    listen: ListenArguments,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Which machine configuration, and which data.
+#[derive(Clone, Debug, Args)]
+struct Place {
+    /// This machine's configuration. Default: ./firsthand.toml where there is one.
+    #[arg(long, short, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the event log and the databases are. Default: what the configuration says, else ./data.
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+/// Addresses that stand in for the configured ones.
+#[derive(Clone, Debug, Default, Args)]
+struct ListenArguments {
+    /// Listen for plain HTTP here, e.g. 127.0.0.1:8080.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Listen for HTTPS here, e.g. 127.0.0.1:8443.
+    #[arg(long, value_name = "ADDRESS")]
+    tls_listen: Option<SocketAddr>,
+    /// Serve health, metrics and the live view here; a loopback address.
+    #[arg(long, value_name = "ADDRESS")]
+    admin_listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server. This is what happens without a command, too.
+    Run {
+        #[command(flatten)]
+        listen: ListenArguments,
+    },
+    /// Write a configuration and the documents of a first site, with neutral names of its own.
+    Init(init::InitArguments),
+    /// Check the configuration and the documents it names, and say what is in effect.
+    Check,
+    /// Put documents (sites, destinations, policies) in force from a TOML file or a directory of them.
+    Apply(apply::ApplyArguments),
+    /// Print the documents in force as one TOML file.
+    Export,
+    /// Say what each destination would receive of a beacon, and why, field by field. Stores nothing, sends nothing.
+    Explain(explain::ExplainArguments),
+}
+
+/// What a command ends with when it cannot do its work: a chain of reasons for a person.
+pub type CommandError = Box<dyn Error + Send + Sync>;
+
+/// Carries out what was asked for.
+///
+/// # Errors
+/// In words for the person at the terminal.
+pub fn execute(arguments: Arguments, out: &mut dyn Write) -> Result<(), CommandError> {
+    let place = arguments.place;
+    match arguments.command {
+        None => run::run(&place, &arguments.listen, out),
+        Some(Command::Run { listen }) => run::run(&place, &arguments.listen.or(listen), out),
+        Some(Command::Init(init)) => init::init(&init, out),
+        Some(Command::Check) => check::check(&place, out),
+        Some(Command::Apply(apply)) => apply::apply(&place, &apply, out),
+        Some(Command::Export) => export::export(&place, out),
+        Some(Command::Explain(explain)) => explain::explain(&place, &explain, out),
+    }
+}
+
+impl ListenArguments {
+    fn or(self, other: Self) -> Self {
+        Self {
+            listen: self.listen.or(other.listen),
+            tls_listen: self.tls_listen.or(other.tls_listen),
+            admin_listen: self.admin_listen.or(other.admin_listen),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+        let text = Arguments::command().render_long_help().to_string();
+        for command in ["run", "init", "check", "apply", "export", "explain"] {
+            assert!(text.contains(command), "{command}");
+        }
+    }
+}

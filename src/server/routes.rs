@@ -1,0 +1,126 @@
+//! The table of routes below a site's prefix, compiled once: the protocols' and the server's own.
+
+use http::{HeaderValue, Method, Response, StatusCode, header};
+
+use super::reply::{ReplyBody, respond};
+use crate::{
+    documents::Site,
+    protocol::{Action, Protocol, Reply},
+};
+
+/// The opt-out page's path below the prefix.
+const OPT_OUT_PATH: &str = "/o";
+/// How the access log names the snippet, whose path is each site's own.
+const SNIPPET_TEMPLATE: &str = "/{script}";
+
+/// What a path below the prefix leads to.
+pub(super) struct Endpoint {
+    /// How the access log names it: the path, or a template of it. Never a path that a client made up.
+    pub(super) template: &'static str,
+    targets: Vec<(Method, Target)>,
+    /// The `Allow` header.
+    pub(super) allow: HeaderValue,
+}
+
+/// What answers one method.
+#[derive(Clone, Copy)]
+pub(super) enum Target {
+    /// The site's snippet.
+    Snippet,
+    /// The opt-out page.
+    OptOut,
+    /// A protocol's route.
+    Protocol(&'static dyn Protocol, &'static Action),
+}
+
+/// All endpoints.
+pub(super) struct Routes {
+    snippet: Endpoint,
+    /// Sorted by path.
+    by_path: Vec<(&'static str, Endpoint)>,
+}
+
+impl Routes {
+    /// The table of these protocols' routes and our own.
+    pub(super) fn new(protocols: &[&'static dyn Protocol]) -> Self {
+        let mut routes = vec![(OPT_OUT_PATH, Method::GET, Target::OptOut)];
+        for protocol in protocols {
+            routes.extend(
+                protocol.routes().iter().map(|route| (route.path, route.method.clone(), Target::Protocol(*protocol, &route.action))),
+            );
+        }
+        routes.sort_by_key(|(path, ..)| *path);
+        let by_path = routes.chunk_by(|(one, ..), (other, ..)| one == other).map(|same| {
+            let path = same[0].0;
+            (path, Endpoint::new(path, same.iter().map(|(_, method, target)| (method.clone(), *target)).collect()))
+        });
+        Self { snippet: Endpoint::new(SNIPPET_TEMPLATE, vec![(Method::GET, Target::Snippet)]), by_path: by_path.collect() }
+    }
+
+    /// What a path below a site's prefix leads to.
+    pub(super) fn find(&self, site: &Site, below: &str) -> Option<&Endpoint> {
+        if let Ok(index) = self.by_path.binary_search_by_key(&below, |(path, _)| path) {
+            return Some(&self.by_path[index].1);
+        }
+        below.strip_prefix('/').filter(|name| *name == site.script).map(|_| &self.snippet)
+    }
+}
+
+impl Endpoint {
+    fn new(template: &'static str, targets: Vec<(Method, Target)>) -> Self {
+        let mut methods: Vec<&str> = targets.iter().map(|(method, _)| method.as_str()).collect();
+        if methods.contains(&"GET") {
+            methods.push("HEAD");
+        }
+        methods.push("OPTIONS");
+        let allow = HeaderValue::try_from(methods.join(", ")).expect("methods are header values");
+        Self { template, targets, allow }
+    }
+
+    /// An answer that says which methods there are, and at most a sentence.
+    pub(super) fn bare(&self, status: StatusCode, text: &'static str) -> Response<ReplyBody> {
+        let mut response = respond(if text.is_empty() { Reply::status(status) } else { Reply::text(status, text) });
+        response.headers_mut().insert(header::ALLOW, self.allow.clone());
+        response
+    }
+
+    /// What answers this method. HEAD is GET whose answer hyper sends without its body.
+    pub(super) fn target(&self, method: &Method) -> Option<Target> {
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        self.targets.iter().find(|(answered, _)| answered == method).map(|(_, target)| *target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::{super::tests::fixture::site, *};
+    use crate::protocol::PROTOCOLS;
+
+    #[test]
+    fn no_two_routes_contend() {
+        let mut seen = HashSet::new();
+        for (path, endpoint) in &Routes::new(PROTOCOLS).by_path {
+            assert!(path.starts_with('/') && !path[1..].contains('?'), "{path}");
+            for (method, _) in &endpoint.targets {
+                assert!(seen.insert((*path, method.clone())), "{method} {path} is there twice");
+            }
+        }
+        assert!(seen.contains(&("/e", Method::POST)) && seen.contains(&("/o", Method::GET)));
+    }
+
+    #[test]
+    fn paths_are_found_exactly() {
+        let (routes, site) = (Routes::new(PROTOCOLS), site("https://www.shop.example"));
+        let template = |below: &str| routes.find(&site, below).map(|endpoint| endpoint.template);
+        assert_eq!(template("/e"), Some("/e"));
+        assert_eq!(template("/core.js"), Some("/{script}"));
+        for none in ["", "/", "/e/", "//e", "/E", "/core.jsx", "core.js", "/core.js/", "/%65"] {
+            assert_eq!(template(none), None, "{none}");
+        }
+        let allow = |below: &str| routes.find(&site, below).map(|endpoint| endpoint.allow.clone()).expect("a route");
+        assert_eq!(allow("/e"), "POST, OPTIONS");
+        assert_eq!(allow("/o"), "GET, HEAD, OPTIONS");
+    }
+}
