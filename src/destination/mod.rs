@@ -4,6 +4,8 @@
 //! [`Disclosure`]s. Adding one is a file here, a row in [`DESTINATIONS`], and golden files; see CONTRIBUTING.md.
 
 pub mod file;
+#[cfg(test)]
+mod golden;
 pub mod settings;
 pub mod webhook;
 
