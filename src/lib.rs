@@ -17,12 +17,16 @@ pub mod privacy;
 pub mod protocol;
 pub mod server;
 
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod counters;
 pub mod demonstration;
 pub mod documents;
+pub mod housekeeping;
 pub mod pipeline;
+pub mod report;
 
 pub mod event;
 pub mod metrics;

@@ -12,13 +12,13 @@ use crate::{
     },
     privacy::enrich::place::PlaceDatabase,
     server::tls::{CertificateFiles, Tls},
-    state::StateDb,
+    state::{IN_MEMORY, StateDb},
 };
 
 pub(super) fn check(place: &Place, out: &mut dyn Write) -> Result<(), CommandError> {
-    let file = place.config_file().ok_or_else(|| {
-        format!("{DEFAULT_FILE}: there is none here\n  fix: `firsthand init` writes one, `--config FILE` names another")
-    })?;
+    let file = place
+        .config_file()
+        .ok_or_else(|| format!("{DEFAULT_FILE}: there is none here\n  fix: `firsthand init` writes one, `--config FILE` names another"))?;
     let Some(config) = place.config()? else { return Ok(()) };
     writeln!(out, "{}: is right", file.display())?;
     let address = |address: Option<std::net::SocketAddr>| address.map_or_else(|| String::from("off"), |address| address.to_string());
@@ -42,7 +42,7 @@ pub(super) fn check(place: &Place, out: &mut dyn Write) -> Result<(), CommandErr
     match &config.managed {
         Some(managed) => {
             // Compiled on their own, in a database that is thrown away: what is in force stays as it is.
-            let store = DocumentStore::new(std::sync::Arc::new(StateDb::open(std::path::Path::new(":memory:"))?));
+            let store = DocumentStore::new(std::sync::Arc::new(StateDb::open(std::path::Path::new(IN_MEMORY))?));
             let author = Author { name: "check", reason: "check", at: clock::now() };
             store.apply(read_documents(&managed.from)?, true, false, &author)?;
             writeln!(out, "{}: is right", managed.from.display())?;

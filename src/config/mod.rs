@@ -103,7 +103,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         // A person makes a few events a second at most; an office or a mobile carrier shares an address.
-        Self { client_events_per_second: 50, site_events_per_second: 20_000, total_events_per_second: 50_000 }
+        Self { client_events_per_second: 50, site_events_per_second: 2_000, total_events_per_second: 20_000 }
     }
 }
 
@@ -171,6 +171,24 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// What the demonstration runs with: loopback only, plain and TLS, and everyone on this machine is believed about their address.
+    #[must_use]
+    pub fn demonstration() -> Self {
+        const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
+        let listen = Listen { https: Some((LOOPBACK, 8443).into()), ..Listen::default() };
+        let trusted = vec![IpNet::new_assert(LOOPBACK.into(), 8), IpNet::new_assert(std::net::Ipv6Addr::LOCALHOST.into(), 128)];
+        Self {
+            data_dir: default_data_dir(),
+            listen,
+            tls: None,
+            proxies: Proxies { trusted, header: None },
+            places: Places::default(),
+            limits: Limits::default(),
+            retention: Retention::default(),
+            managed: None,
+        }
+    }
+
     /// Reads and checks a file. Paths in it are relative to its directory.
     ///
     /// # Errors

@@ -8,11 +8,10 @@ pub mod overview;
 mod live;
 mod own_host;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use tokio::sync::Semaphore;
 
 use self::{
@@ -20,7 +19,7 @@ use self::{
     live::Watching,
     overview::{Health, Overview},
 };
-use crate::supervise::Supervisor;
+use crate::{server::ReplyBody, supervise::Supervisor};
 
 /// Live views open at once. Each costs one connection and one place in the feed; nobody watches from more windows than this.
 const WATCHERS_MAX: usize = 16;
@@ -40,9 +39,6 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 /// Prometheus' text format, <https://prometheus.io/docs/instrumenting/exposition_formats/>.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 const EVENT_STREAM: &str = "text/event-stream";
-
-/// The body of every answer of this listener.
-pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// Where the console asks for what it shows. Each may block for a moment (the numbers read a database) and is called away from the event loop.
 pub struct Sources {
@@ -72,7 +68,7 @@ impl Console {
     }
 
     /// Answers one request. The request's body is never read.
-    pub async fn handle<B>(&self, request: &Request<B>) -> Response<Body> {
+    pub async fn handle<B>(&self, request: &Request<B>) -> Response<ReplyBody> {
         let mut response = self.answer(request).await;
         let headers = response.headers_mut();
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -80,12 +76,12 @@ impl Console {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
         if request.method() == Method::HEAD {
-            *response.body_mut() = whole("");
+            *response.body_mut() = ReplyBody::whole(Bytes::new());
         }
         response
     }
 
-    async fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
+    async fn answer<B>(&self, request: &Request<B>) -> Response<ReplyBody> {
         if !own_host::is_ours(request) {
             return text(StatusCode::MISDIRECTED_REQUEST, "this listener answers to loopback names only: localhost, 127.0.0.1, [::1]\n");
         }
@@ -118,13 +114,13 @@ impl Console {
         self.supervisor.blocking(move || source()).await
     }
 
-    fn live_page(&self) -> Response<Body> {
+    fn live_page(&self) -> Response<ReplyBody> {
         let mut response = reply(StatusCode::OK, HTML, LIVE_PAGE);
         response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, self.page_policy.clone());
         response
     }
 
-    fn live_stream(&self, method: &Method) -> Response<Body> {
+    fn live_stream(&self, method: &Method) -> Response<ReplyBody> {
         if method == Method::HEAD {
             return reply(StatusCode::OK, EVENT_STREAM, "");
         }
@@ -134,7 +130,7 @@ impl Console {
             return response;
         };
         let watching = Watching::new(self.feed.watch(), self.supervisor.stop_signal(), HEARTBEAT, seat);
-        let mut response = Response::new(watching.into_body().boxed_unsync());
+        let mut response = Response::new(ReplyBody::stream(watching.into_body()));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
         response
     }
@@ -156,22 +152,18 @@ fn page_policy(framed_by: &[String]) -> HeaderValue {
     HeaderValue::from_str(&format!("{REST}frame-ancestors {ancestors}")).expect("visible ASCII is header text")
 }
 
-fn whole(body: impl Into<Bytes>) -> Body {
-    Full::new(body.into()).boxed_unsync()
-}
-
-fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(whole(body));
+fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::whole(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
-fn text(status: StatusCode, sentence: &'static str) -> Response<Body> {
+fn text(status: StatusCode, sentence: &'static str) -> Response<ReplyBody> {
     reply(status, PLAIN, sentence)
 }
 
-fn json(status: StatusCode, value: &impl serde::Serialize) -> Response<Body> {
+fn json(status: StatusCode, value: &impl serde::Serialize) -> Response<ReplyBody> {
     serde_json::to_vec(value).map_or_else(
         |_| text(StatusCode::INTERNAL_SERVER_ERROR, "the numbers could not be written as JSON\n"),
         |body| reply(status, JSON, body),
@@ -181,6 +173,8 @@ fn json(status: StatusCode, value: &impl serde::Serialize) -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use http_body_util::BodyExt as _;
 
     use super::{
         feed::Item,

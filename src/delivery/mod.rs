@@ -13,6 +13,10 @@ pub mod breaker;
 pub mod carrier;
 pub mod consumer;
 mod courier;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod http_double;
 mod lane;
 pub mod ledger;
 pub mod offsets;

@@ -250,7 +250,8 @@ fn fields(said: &[(&'static str, String)], received: &Value, consented: bool) ->
         .filter_map(|(field, length)| {
             let rule = RULES.iter().find(|rule| rule.field == *field)?;
             let leaves = rule.becomes.iter().filter_map(|name| received.get(name).map(|value| (*name, value.clone()))).collect();
-            let said = if ARRIVAL_FIELDS.contains(field) && length == "present" { (*field).to_owned() } else { format!("{field}, {length}") };
+            let said =
+                if ARRIVAL_FIELDS.contains(field) && length == "present" { (*field).to_owned() } else { format!("{field}, {length}") };
             Some(FieldExplanation { said, leaves, rule: if consented { rule.with } else { rule.without } })
         })
         .collect()

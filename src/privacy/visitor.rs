@@ -1,6 +1,11 @@
 //! Whose event it is: the day's token without consent, a person with it; and the cookies that follow. No link between the two is made.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header};
@@ -19,7 +24,13 @@ use super::{
     record::Subject,
     sessions::Sessions,
 };
-use crate::{clock::Timestamp, documents::Site, event::Epoch, state::StoreError, supervise::Supervisor};
+use crate::{
+    clock::Timestamp,
+    documents::Site,
+    event::{Epoch, SiteNumber},
+    state::StoreError,
+    supervise::Supervisor,
+};
 
 /// The visitor cookie lives at most 13 months (the CNIL's bound for trackers), and never longer than the consent.
 const COOKIE_AGE_MAX: Duration = Duration::from_secs(395 * 24 * 60 * 60);
@@ -88,6 +99,7 @@ pub struct Visitors {
     persons: Arc<PersonKeys>,
     sessions: Sessions,
     purge_set: Arc<PurgeSet>,
+    begun: Mutex<HashMap<SiteNumber, Epoch>>,
 }
 
 /// Nothing can be recorded of this visitor now.
@@ -111,13 +123,26 @@ impl Visitors {
     /// Puts the parts together.
     #[must_use]
     pub fn new(supervisor: Supervisor, persistent: Arc<PersistentKeys>, persons: Arc<PersonKeys>, purge_set: Arc<PurgeSet>) -> Self {
-        Self { supervisor, visit_keys: VisitKeys::default(), persistent, persons, sessions: Sessions::default(), purge_set }
+        Self {
+            supervisor,
+            visit_keys: VisitKeys::default(),
+            persistent,
+            persons,
+            sessions: Sessions::default(),
+            purge_set,
+            begun: Mutex::default(),
+        }
     }
 
     /// K_visit of every site, for its rotation and its report.
     #[must_use]
     pub const fn visit_keys(&self) -> &VisitKeys {
         &self.visit_keys
+    }
+
+    /// Whether this program has not begun that day of the site before: then its key is a new one.
+    pub fn begins(&self, site: SiteNumber, epoch: Epoch) -> bool {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).insert(site, epoch) != Some(epoch)
     }
 
     /// Whose events a request's are. A person is made of a visitor only where a destination is entitled by their consent: the key row is

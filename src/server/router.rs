@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Pages at paths that no route has (the demonstration's shop): path and site in, a page out.
-pub type Pages = fn(&str, &Site) -> Option<Reply>;
+pub type Pages = Arc<dyn Fn(&str, &Site) -> Option<Reply> + Send + Sync>;
 
 /// What follows from a request's head.
 enum Decision {
@@ -192,7 +192,7 @@ impl Router {
 
     /// What is at a path that no route has.
     fn page(&self, method: &Method, path: &str, site: &Site, route: &mut &'static str) -> Response<ReplyBody> {
-        let Some(page) = self.pages.and_then(|pages| pages(path, site)) else {
+        let Some(page) = self.pages.as_ref().and_then(|pages| pages(path, site)) else {
             return sentence(StatusCode::NOT_FOUND, "There is nothing at this address.\n");
         };
         *route = "page";

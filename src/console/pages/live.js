@@ -10,6 +10,8 @@ const TRY_AGAIN_MS = 4000;
 const SEEN_MAX = 500; // visitor ids per destination that are remembered, to show which come again
 const COLUMNS_MAX = 3; // with more destinations than this, each row stacks them
 
+const HELD = "held copy"; // the field that marks one
+
 const WITHHELD = {
   no_consent: "the visitor has not agreed to this",
   held_copy: "had it already, when it happened",
@@ -144,9 +146,10 @@ function about(title, kind, at, extra) {
 function shapeOf({ fields, unknown }) {
   const list = make("ul", "shape");
   for (const [name, length] of fields) {
+    if (name === HELD) continue;
     const item = make("li");
     const bar = make("span", "bar");
-    bar.style.width = `${Math.min(70, 5.5 * Math.sqrt(length))}px`;
+    bar.style.width = `${Math.min(70, 5.5 * Math.sqrt(length || 4))}px`; // a number has no length
     item.append(make("span", "name", words(name)), bar, make("span", "length", length || ""));
     list.append(item);
   }
@@ -165,10 +168,11 @@ function arrived(item) {
   const [kind, visitor] = visitorWords(item.visitor);
   const kept = typeof item.offset === "number";
   const row = kept ? rowOf(item.offset) : newRow();
-  const held = row.held;
+  const held = item.shape.fields.some(([name]) => name === HELD);
   const where = several ? `${item.site} · ${item.protocol}` : item.protocol;
   row.came.replaceChildren(about(visitor, kind, item.at, kept ? `${where} #${item.offset}` : where), shapeOf(item.shape));
-  if (held) markHeld(row);
+  // A copy that waited in the page for this yes: the same event may have come in once before, without it.
+  if (held) row.came.querySelector(".visitor").after(make("span", "held", HELD));
   if (kept) {
     tally.kept += 1;
   } else {
@@ -193,7 +197,6 @@ function settled(item) {
   cell.element.className = `cell ${basis} ${kind}`;
   cell.element.replaceChildren(make("p", "to", item.destination), verdict(STATES[item.state] ?? words(item.state)));
   if (item.rule) cell.element.append(make("p", "why", WITHHELD[item.rule] ?? words(item.rule)));
-  if (item.rule === "held_copy") markHeld(row);
   if (got) {
     cell.fields = flat(item.received);
     cell.element.append(make("dl", "fields"));
@@ -201,19 +204,12 @@ function settled(item) {
   }
 }
 
-/** A copy that waited in the page for this yes: the same event came in once before, without it. */
-function markHeld(row) {
-  row.held = true;
-  const line = row.came.querySelector(".about");
-  if (!line.querySelector(".held")) line.querySelector(".visitor").after(make("span", "held", "held copy"));
-}
-
-/** A nested value as lines of `page url` and text. */
-function flat(value, prefix = "", into = []) {
-  if (value !== null && typeof value === "object" && !Array.isArray(value)) {
-    for (const [name, inner] of Object.entries(value)) flat(inner, prefix ? `${prefix} ${words(name)}` : words(name), into);
-  } else {
-    into.push([prefix, Array.isArray(value) ? value.map((one) => (typeof one === "object" ? JSON.stringify(one) : one)).join(", ") : String(value)]);
+/** A nested value as lines: where it is (`page`), its name (`path`), its text. */
+function flat(value, outer = "", into = []) {
+  for (const [key, inner] of Object.entries(value)) {
+    const name = words(key);
+    if (inner !== null && typeof inner === "object" && !Array.isArray(inner)) flat(inner, `${outer}${name} `, into);
+    else into.push({ outer, name, text: Array.isArray(inner) ? inner.map((one) => (typeof one === "object" ? JSON.stringify(one) : one)).join(", ") : String(inner) });
   }
   return into;
 }
@@ -225,16 +221,15 @@ function showFields(row) {
     const others = shown.filter((other) => other !== cell);
     const list = cell.element.querySelector(".fields");
     list.replaceChildren();
-    for (const [name, text] of cell.fields) {
-      const only = others.length > 0 && !others.some((other) => other.fields.some(([otherName]) => otherName === name));
+    for (const { outer, name, text } of cell.fields) {
+      const only = others.length > 0 && !others.some((other) => other.fields.some((field) => field.outer === outer && field.name === name));
       const value = make("dd", only ? "only" : "");
       value.title = text;
       value.append(make("span", "value", text));
-      if (isVisitor(name) && seenBefore(cell, text)) value.append(make("span", "again", "came before"));
-      const last = name.lastIndexOf(" ", name.length) + 1;
+      if (isVisitor(name) && seenBefore(cell, text)) value.append(make("span", "again", "again"));
       const title = make("dt");
-      title.title = name;
-      title.append(make("span", "outer", name.slice(0, last)), name.slice(last));
+      title.title = outer + name;
+      title.append(make("span", "outer", outer), name);
       list.append(title, value);
     }
   }

@@ -40,6 +40,14 @@ setTimeout(() => {
   startShop();
 }, LIVE_PATIENCE_MS);
 
+/** On a narrow window the controls fold away; there is a line to open them then. */
+const narrow = matchMedia("(max-width: 820px)");
+function fold() {
+  byId("simulate").open = !narrow.matches;
+}
+narrow.addEventListener("change", fold);
+fold();
+
 function go(path) {
   shop.contentWindow.location.assign(path);
 }
@@ -53,11 +61,11 @@ byId("do-not-track").addEventListener("change", (event) => {
   shop.contentWindow.location.reload();
 });
 byId("newsletter").addEventListener("click", () => {
-  byId("simulate").open = false;
+  fold();
   go("/shop?utm_source=newsletter&utm_medium=email&utm_campaign=autumn&recipient=jane.doe@example.org");
 });
 byId("start-over").addEventListener("click", () => {
-  byId("simulate").open = false;
+  fold();
   localStorage.removeItem("shop-choice");
   go("/start-over");
 });

@@ -1,0 +1,332 @@
+//! Wires the parts by hand: start and shutdown order in one place.
+//!
+//! Start: bind every address, so that a taken port is said before anything is written · lock the data directory · databases · documents ·
+//! event log (recovers) · keys · couriers · accept. Shutdown: stop accepting and finish what is under way · couriers settle · counters · log.
+
+use std::{
+    fs::File,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use http::HeaderName;
+
+use crate::{
+    clock,
+    config::{Config, ConfigError},
+    console::{Console, feed::Feed},
+    counters::Counters,
+    delivery::{
+        self, Delivery,
+        carrier::{
+            Carriers,
+            file::FileCarrier,
+            http::{HttpCarrier, HttpCarrierError},
+        },
+        ledger::Ledger,
+    },
+    demonstration::{self, PageValues},
+    documents::{
+        files::{FileError, read_documents},
+        names::neutral_prefix,
+        parse::{Document, DocumentFile},
+        store::{Author, DocumentStore, DocumentStoreError},
+    },
+    event_log::{DiskFiles, EventLog, LogError},
+    housekeeping::Housekeeping,
+    pipeline::Pipeline,
+    privacy::{
+        disclose::Discloser,
+        enrich::place::{PlaceDatabase, PlaceError},
+        keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
+        purge_set::PurgeSet,
+        visitor::Visitors,
+    },
+    report::Report,
+    server::{
+        BindError, Limits, Listener, LocalAddress, Pages, Rate, RateLimits, ReplyBody, Server, ServerMetrics, ServerSettings,
+        development_certificate::{DevelopmentCertificateError, development_certificate},
+        tls::{CertificateError, CertificateFiles, Tls},
+    },
+    state::{StateDb, StoreError},
+    supervise::Supervisor,
+};
+
+/// Connections to the admin listener: a few live views, a metrics scraper, a person.
+const ADMIN_CONNECTIONS: usize = 64;
+/// How long shutdown waits for requests and couriers. Orchestrators commonly kill after 30 s.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(25);
+/// A limit's burst, in seconds of its rate.
+const BURST_SECONDS: u32 = 4;
+
+/// What to start.
+pub struct Setup {
+    /// This machine's configuration.
+    pub config: Config,
+    /// Whether to serve the demonstration: its pages, documents, places and certificate.
+    pub demonstration: bool,
+}
+
+/// The program, started.
+pub struct App {
+    supervisor: Supervisor,
+    pipeline: Arc<Pipeline>,
+    state: Arc<StateDb>,
+    addresses: Vec<LocalAddress>,
+    admin: SocketAddr,
+    certificate_authority: Option<PathBuf>,
+    /// Held until the end: two programs on one data directory would break both.
+    _lock: File,
+}
+
+/// Why the program cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("{0}\n  fix: stop what listens there, or choose another address (--listen, --tls-listen, --admin-listen)")]
+    Bind(#[from] BindError),
+    /// The data directory cannot be used.
+    #[error("{}: {reason}", directory.display())]
+    DataDirectory {
+        /// Which.
+        directory: PathBuf,
+        /// Why.
+        reason: io::Error,
+    },
+    /// Another program uses the data directory.
+    #[error("{}: another firsthand runs on this data directory\n  fix: stop it, or choose another with --data-dir", directory.display())]
+    Locked {
+        /// Which.
+        directory: PathBuf,
+    },
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A managed file of documents is wrong.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The documents are wrong.
+    #[error(transparent)]
+    Documents(#[from] DocumentStoreError),
+    /// A database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The event log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// No development certificate could be made.
+    #[error(transparent)]
+    DevelopmentCertificate(#[from] DevelopmentCertificateError),
+    /// The place database cannot be used.
+    #[error("places.database: {0}")]
+    Places(#[from] PlaceError),
+    /// No HTTP client could be made.
+    #[error(transparent)]
+    HttpClient(#[from] HttpCarrierError),
+}
+
+impl App {
+    /// Starts everything. Accepts from when this returns.
+    ///
+    /// # Errors
+    /// In words for the person at the terminal.
+    pub async fn start(setup: Setup, supervisor: Supervisor) -> Result<Self, StartError> {
+        let Setup { config, demonstration } = setup;
+        let (tls, certificate_authority) = open_tls(&config, demonstration)?;
+        let admin_metrics = Arc::new(ServerMetrics::default());
+        let admin = Listener::bind(config.listen.admin, None, ADMIN_CONNECTIONS, admin_metrics).await;
+        let (admin_listener, admin) = admin.map_err(|reason| BindError::Address { address: config.listen.admin, reason })?;
+        let pages = demonstration.then(|| demonstration_pages(admin));
+        let server = Server::bind(server_settings(&config, tls, pages)).await?;
+        let addresses = server.local_addresses().to_vec();
+
+        let lock = lock_data_directory(&config.data_dir)?;
+        let state = Arc::new(StateDb::open(&config.data_dir.join("state.db"))?);
+        let store = DocumentStore::new(Arc::clone(&state));
+        if demonstration {
+            apply(&store, demonstration_documents(&store, &addresses)?, "demonstration")?;
+        }
+        if let Some(managed) = &config.managed {
+            apply(&store, read_documents(&managed.from)?, "managed by file")?;
+        }
+        let documents = Arc::new(store.compiled()?);
+
+        let log_directory = config.data_dir.join("log");
+        let log = Arc::new(EventLog::open(Arc::new(DiskFiles::open(&log_directory)?), config.log_options(), clock::now())?);
+        let keys = Arc::new(KeysDb::open(&config.data_dir.join("keys.db"))?);
+        let (persistent, epochs) = (Arc::new(PersistentKeys::new(Arc::clone(&state))), Arc::new(EpochKeys::new(Arc::clone(&keys))));
+        let (persons, purge_set) = (Arc::new(PersonKeys::new(keys)), Arc::new(PurgeSet::open(Arc::clone(&state))?));
+        let feed = Feed::default();
+        let discloser = Discloser::new(Arc::clone(&persistent), Arc::clone(&epochs), Arc::clone(&persons), Arc::clone(&purge_set));
+        let carriers = Carriers::new(HttpCarrier::new(None)?, FileCarrier::new(config.data_dir.clone(), supervisor.clone()));
+        let parts = delivery::Parts {
+            log: Arc::clone(&log),
+            discloser: Arc::new(discloser),
+            ledger: Ledger::new(Arc::clone(&state)),
+            carriers: Arc::new(carriers),
+            feed: feed.clone(),
+            supervisor: supervisor.clone(),
+        };
+        let delivery = Delivery::start(parts, Arc::clone(&documents)).await;
+        let pipeline = Arc::new(Pipeline {
+            documents: ArcSwap::new(documents),
+            visitors: Visitors::new(supervisor.clone(), Arc::clone(&persistent), Arc::clone(&persons), Arc::clone(&purge_set)),
+            persistent,
+            places: ArcSwap::from_pointee(open_places(&config, demonstration)?),
+            log: Arc::clone(&log),
+            counters: Counters::default(),
+            feed: feed.clone(),
+        });
+
+        let report = Arc::new(Report {
+            pipeline: Arc::clone(&pipeline),
+            delivery: Arc::clone(&delivery),
+            state: Arc::clone(&state),
+            server: server.metrics(),
+        });
+        let framed_by: Vec<String> = if demonstration { page_origins(&addresses) } else { Vec::new() };
+        let console = Arc::new(Console::new(feed, report.sources(), supervisor.clone(), &framed_by));
+        supervisor.spawn("admin listener", admin_listener.run(supervisor.clone(), move |request, _| answer(Arc::clone(&console), request)));
+        Housekeeping { pipeline: Arc::clone(&pipeline), delivery, store, state: Arc::clone(&state), epochs, persons, purge_set }
+            .start(&supervisor);
+        server.run(&supervisor, Arc::clone(&pipeline));
+        Ok(Self { supervisor, pipeline, state, addresses, admin, certificate_authority, _lock: lock })
+    }
+
+    /// The addresses that beacons are taken on.
+    #[must_use]
+    pub fn addresses(&self) -> &[LocalAddress] {
+        &self.addresses
+    }
+
+    /// The admin listener's address.
+    #[must_use]
+    pub const fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// The development authority's certificate file, where one is used.
+    #[must_use]
+    pub fn certificate_authority(&self) -> Option<&Path> {
+        self.certificate_authority.as_deref()
+    }
+
+    /// Stops: finishes what is under way, settles, and closes the log. Returns whether everything ended in time.
+    pub async fn stop(self) -> bool {
+        let ended = self.supervisor.shut_down(SHUTDOWN_PATIENCE).await;
+        let flushed = self.pipeline.counters.flush(&self.state, &self.pipeline.documents.load(), clock::now());
+        if flushed.is_err() {
+            tracing::error!("the last second's counters could not be written");
+        }
+        self.pipeline.log.close();
+        ended
+    }
+}
+
+/// The console reads no body, so the request's is dropped before anything else.
+async fn answer<B>(console: Arc<Console>, request: http::Request<B>) -> http::Response<ReplyBody> {
+    let (head, unread) = request.into_parts();
+    drop(unread);
+    console.handle(&http::Request::from_parts(head, ())).await.map(ReplyBody::stream)
+}
+
+fn open_tls(config: &Config, demonstration: bool) -> Result<(Option<Arc<Tls>>, Option<PathBuf>), StartError> {
+    if let Some(files) = &config.tls {
+        let files = CertificateFiles { certificate: files.certificate.clone(), key: files.key.clone() };
+        return Ok((Some(Tls::open(files)?), None));
+    }
+    if !demonstration || config.listen.https.is_none() {
+        return Ok((None, None));
+    }
+    let made = development_certificate(Path::new("certs"), clock::now())?;
+    Ok((Some(Tls::open(made.files)?), Some(made.authority)))
+}
+
+fn open_places(config: &Config, demonstration: bool) -> Result<PlaceDatabase, PlaceError> {
+    match &config.places.database {
+        Some(file) => PlaceDatabase::open(file),
+        None if demonstration => PlaceDatabase::from_bytes(demonstration::PLACE_DATABASE.to_vec()),
+        None => Ok(PlaceDatabase::none()),
+    }
+}
+
+fn server_settings(config: &Config, tls: Option<Arc<Tls>>, pages: Option<Pages>) -> ServerSettings {
+    let rate = |per_second: u32| (per_second > 0).then(|| Rate { per_second, burst: per_second.saturating_mul(BURST_SECONDS) });
+    ServerSettings {
+        plain: config.listen.http.into_iter().collect(),
+        encrypted: config.listen.https.into_iter().collect(),
+        tls,
+        trusted_proxies: config.proxies.trusted.clone(),
+        client_address_header: config.proxies.header.as_deref().and_then(|name| HeaderName::try_from(name).ok()),
+        limits: Limits {
+            rates: RateLimits {
+                client: rate(config.limits.client_events_per_second),
+                site: rate(config.limits.site_events_per_second),
+                global: rate(config.limits.total_events_per_second),
+            },
+            ..Limits::default()
+        },
+        pages,
+    }
+}
+
+fn lock_data_directory(directory: &Path) -> Result<File, StartError> {
+    let failed = |reason| StartError::DataDirectory { directory: directory.to_owned(), reason };
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory).map_err(failed)?;
+    let lock = File::create(directory.join("lock")).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => Err(StartError::Locked { directory: directory.to_owned() }),
+        Err(std::fs::TryLockError::Error(reason)) => Err(failed(reason)),
+    }
+}
+
+fn apply(store: &DocumentStore, documents: Vec<Document>, author: &str) -> Result<(), StartError> {
+    store.apply(documents, false, false, &Author { name: author, reason: "applied at start", at: clock::now() })?;
+    Ok(())
+}
+
+/// The origins under which a browser on this machine sees the listeners.
+fn page_origins(addresses: &[LocalAddress]) -> Vec<String> {
+    let schemes = addresses.iter().map(|local| (if local.tls { "https" } else { "http" }, local.address.port()));
+    schemes.flat_map(|(scheme, port)| ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{scheme}://{host}:{port}"))).collect()
+}
+
+/// The demonstration's documents, with this installation's own prefix and the origins that its pages have.
+fn demonstration_documents(store: &DocumentStore, addresses: &[LocalAddress]) -> Result<Vec<Document>, StartError> {
+    let known = store.export()?.into_iter().find_map(|document| match document {
+        Document::Site(site) => Some(site.prefix),
+        _ => None,
+    });
+    let file = DocumentFile::parse(include_str!("demonstration/documents.toml")).expect("the demonstration's documents are well-formed");
+    let mut documents = file.into_documents();
+    for document in &mut documents {
+        if let Document::Site(site) = document {
+            site.prefix = known.clone().unwrap_or_else(neutral_prefix);
+            site.origins = page_origins(addresses);
+        }
+    }
+    Ok(documents)
+}
+
+fn demonstration_pages(admin: SocketAddr) -> Pages {
+    Arc::new(move |path, site| {
+        let values = PageValues {
+            script: format!("{}/{}", site.prefix, site.script),
+            global: site.global.clone(),
+            live: format!("http://{admin}/"),
+        };
+        demonstration::page(path, &values)
+    })
+}

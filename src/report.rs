@@ -1,0 +1,162 @@
+//! What the console asks for: metrics, health and today's numbers, gathered from the parts.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    clock::{self, Timestamp},
+    console::{
+        Sources,
+        overview::{self, DestinationOverview, Health, LogOverview, Overview, RefusedCount, SiteOverview},
+    },
+    counters::{self, Counters},
+    delivery::{
+        Delivery,
+        status::{self, CourierState, DestinationStatus},
+    },
+    documents::Site,
+    event::Epoch,
+    event_log::LogState,
+    metrics::Exposition,
+    pipeline::Pipeline,
+    privacy::{keys::visit::LocalDay, refusal::Refusal},
+    server::ServerMetrics,
+    state::{StateDb, StoreError},
+};
+
+/// The parts that are asked.
+pub struct Report {
+    /// Counters, log, documents, keys.
+    pub pipeline: Arc<Pipeline>,
+    /// The couriers.
+    pub delivery: Arc<Delivery>,
+    /// Counters at rest.
+    pub state: Arc<StateDb>,
+    /// Connections and answers.
+    pub server: Arc<ServerMetrics>,
+}
+
+impl Report {
+    /// The same, as the console wants it.
+    #[must_use]
+    pub fn sources(self: Arc<Self>) -> Sources {
+        let (metrics, health, overview) = (Arc::clone(&self), Arc::clone(&self), self);
+        Sources {
+            metrics: Arc::new(move || metrics.metrics()),
+            health: Arc::new(move || health.health()),
+            overview: Arc::new(move || overview.overview(clock::now())),
+        }
+    }
+
+    fn metrics(&self) -> String {
+        let mut text = Exposition::default();
+        let documents = self.pipeline.documents.load();
+        for site in &documents.sites {
+            for (reason, count) in self.pipeline.counters.of(site.number).values() {
+                let help = "Events by what became of them at the door.";
+                text.sample("firsthand_events_total", "counter", help, &[("site", &site.name), ("end", reason)], count);
+            }
+        }
+        for site in &documents.sites {
+            let breaks = self.epoch_breaks(site, clock::now()).unwrap_or(0);
+            let help = "How often the day's key was lost today; visitors before and after count as different ones.";
+            text.sample("firsthand_epoch_breaks", "gauge", help, &[("site", &site.name)], breaks);
+        }
+        let locked = u64::from(self.pipeline.visitors.visit_keys().all_locked());
+        text.sample("firsthand_keys_locked", "gauge", "1 when every key in use could be locked into memory.", &[], locked);
+        let log = self.pipeline.log.stats();
+        let samples: [(&'static str, &str, &str, u64); 10] = [
+            ("firsthand_log_appended_total", "counter", "Records made durable.", log.records),
+            ("firsthand_log_bytes_total", "counter", "Bytes made durable.", log.bytes),
+            ("firsthand_log_commits_total", "counter", "Group commits.", log.commits),
+            ("firsthand_log_syncs_total", "counter", "Syncs to the disk.", log.syncs),
+            ("firsthand_log_sync_errors_total", "counter", "Commits that the disk did not take or sync.", log.sync_errors),
+            ("firsthand_log_full_errors_total", "counter", "Commits that found the disk full.", log.full_errors),
+            ("firsthand_log_dedup_overflow_total", "counter", "Event ids forgotten early by deduplication.", log.dedup_overflow),
+            ("firsthand_log_corruptions_total", "counter", "Places at which durable records are unreadable.", log.corruptions),
+            ("firsthand_log_segments", "gauge", "Log segments.", log.segments),
+            ("firsthand_log_stored_bytes", "gauge", "Bytes in them.", log.stored_bytes),
+        ];
+        for (name, kind, help, value) in samples {
+            text.sample(name, kind, help, &[], value);
+        }
+        status::expose(&self.delivery.status(clock::now()), &mut text);
+        self.server.write(&mut text);
+        text.into_text()
+    }
+
+    fn health(&self) -> Health {
+        let mut reasons = Vec::new();
+        match self.pipeline.log.stats().state {
+            LogState::Accepting => {}
+            LogState::Full => reasons.push("the disk is full: nothing can be taken in until there is room"),
+            LogState::Repairing => reasons.push("a sync to the disk failed: the log is being reopened and verified"),
+            LogState::Closed => reasons.push("the program is stopping"),
+        }
+        Health { ready: reasons.is_empty(), reasons }
+    }
+
+    fn overview(&self, now: Timestamp) -> Overview {
+        let documents = self.pipeline.documents.load();
+        let statuses = self.delivery.status(now);
+        let log = self.pipeline.log.stats();
+        let destinations = documents.destinations.iter().map(|document| {
+            let mut destination = DestinationOverview::new(document.name.clone(), document.kind, document.basis, document.transform);
+            if let Some(status) = statuses.iter().find(|status| status.name == document.name) {
+                take_over(&mut destination, status);
+            }
+            destination
+        });
+        Overview {
+            at: now,
+            sites: documents.sites.iter().map(|site| self.site(site, now)).collect(),
+            destinations: destinations.collect(),
+            log: LogOverview {
+                records: log.records,
+                events_per_sync: if log.syncs == 0 { 0.0 } else { log.records as f64 / log.syncs as f64 },
+                state: match log.state {
+                    LogState::Accepting => overview::LogState::Open,
+                    LogState::Full => overview::LogState::Full,
+                    LogState::Repairing | LogState::Closed => overview::LogState::Failed,
+                },
+            },
+        }
+    }
+
+    fn site(&self, site: &Site, now: Timestamp) -> SiteOverview {
+        let day = LocalDay::of(&site.time_zone, now).epoch;
+        // What cannot be read is shown as nothing counted; the health page says why.
+        let counts: BTreeMap<String, u64> = Counters::of_day(&self.state, site.number, day).unwrap_or_default().into_iter().collect();
+        let refused = Refusal::ALL.into_iter().filter_map(|reason| Some(RefusedCount::new(reason, *counts.get(reason.name())?)));
+        SiteOverview {
+            name: site.name.clone(),
+            stored: counts.get(counters::STORED).copied().unwrap_or(0),
+            refused: refused.collect(),
+            epoch_breaks: self.epoch_breaks(site, now).unwrap_or(0),
+        }
+    }
+
+    fn epoch_breaks(&self, site: &Site, now: Timestamp) -> Result<u64, StoreError> {
+        epoch_breaks(&self.state, site, LocalDay::of(&site.time_zone, now).epoch)
+    }
+}
+
+/// How often a site's day was begun anew: each start but the first.
+fn epoch_breaks(state: &StateDb, site: &Site, epoch: Epoch) -> Result<u64, StoreError> {
+    let starts: i64 = state.with(|connection| {
+        let query = "SELECT coalesce(max(starts), 0) FROM epoch_starts WHERE site = ?1 AND epoch = ?2";
+        connection.query_row(query, (site.number.0, epoch.0), |row| row.get(0))
+    })?;
+    Ok(u64::try_from(starts - 1).unwrap_or(0))
+}
+
+fn take_over(destination: &mut DestinationOverview, status: &DestinationStatus) {
+    destination.state = match status.courier {
+        CourierState::Running => overview::CourierState::Running,
+        CourierState::BackingOff => overview::CourierState::Waiting,
+        CourierState::BreakerOpen | CourierState::Refused | CourierState::Stopped => overview::CourierState::BreakerOpen,
+        CourierState::Paused => overview::CourierState::Paused,
+    };
+    destination.lag = status.lag;
+    destination.in_flight = status.in_flight;
+    destination.ledger.clone_from(&status.ended);
+}

@@ -1,0 +1,231 @@
+// Chromium opens the demonstration of a running program, refuses, then accepts; both destinations must have got exactly what DESIGN.md §5.1 says.
+// Started by run.mjs, which says in the environment where the program is.
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { after, afterEach, before, test } from "node:test";
+import { startChromium } from "./chromium.mjs";
+import { bytesOf, counts, DESTINATIONS, eventsOf, ledger, refusals, settled } from "./receivers.mjs";
+
+const SITE = process.env.FIRSTHAND_SITE;
+const TLS_SITE = process.env.FIRSTHAND_TLS_SITE;
+const ADMIN = process.env.FIRSTHAND_ADMIN;
+const PARIS = "192.0.2.41";
+const CAMPAIGN = "?utm_source=newsletter&utm_campaign=autumn&recipient=jane.doe@example.org";
+/** What a person brings along that no destination may ever receive; the tests add what they see. */
+const marks = new Set([PARIS, "jane.doe", "recipient"]);
+
+let chromium, visitor;
+before(async () => {
+  chromium = await startChromium();
+});
+after(() => chromium?.stop());
+afterEach(async () => {
+  await visitor?.close();
+  visitor = undefined;
+});
+
+/** A new visitor, with an empty profile, from Paris. Notes every request and every script error of all pages. */
+async function arrive(address) {
+  visitor = await chromium.browser.createBrowserContext();
+  const page = await visitor.newPage();
+  page.asked = [];
+  page.errors = [];
+  page.on("request", (request) => page.asked.push(request.url()));
+  page.on("pageerror", (error) => page.errors.push(String(error)));
+  await page.evaluateOnNewDocument((from) => { if (window === window.top) window.simulated = { address: from, doNotTrack: false }; }, PARIS);
+  await page.goto(address);
+  marks.add(await page.evaluate(() => navigator.userAgent));
+  return page;
+}
+
+const held = (page) => page.evaluate(() => window[document.documentElement.dataset.global].held());
+const cookies = async () => (await visitor.cookies()).map(({ name, value, httpOnly, secure, domain, sameSite }) => ({ name, value, httpOnly, secure, domain, sameSite }));
+
+/** What the snippet and the page have written to the browser, as far as a script can see. */
+const storage = (page) =>
+  page.evaluate(async () => ({
+    cookie: document.cookie,
+    local: Object.keys(localStorage).sort(),
+    session: Object.keys(sessionStorage),
+    databases: (await indexedDB.databases()).length,
+    caches: (await caches.keys()).length,
+  }));
+const NO_STORAGE = { cookie: "", local: [], session: [], databases: 0, caches: 0 };
+
+/** Acts, and says what it added to the numbers, given what it should add. */
+async function adds(read, expected, act) {
+  const earlier = await read();
+  const sum = (found, sign) => Object.fromEntries(Object.entries(expected).map(([name, more]) => [name, sign === 1 ? (earlier[name] ?? 0) + more : (found[name] ?? 0) - (earlier[name] ?? 0)]));
+  const result = await act();
+  assert.deepEqual(sum(await settled(read, sum({}, 1)), -1), expected);
+  return result;
+}
+
+test("before the choice, measurement gets the visit and customers does not; a no ends it", async () => {
+  const withheldBefore = (await ledger("customers")).withheld ?? 0;
+  const page = await adds(counts, { measurement: 1, customers: 0 }, () => arrive(`${SITE}/shop${CAMPAIGN}`));
+  assert.equal((await settled(() => ledger("customers"), { withheld: withheldBefore + 1 })).withheld, withheldBefore + 1, "the ledger says withheld");
+  assert.equal(await held(page), 1);
+  assert.deepEqual(await storage(page), NO_STORAGE);
+  assert.deepEqual(await cookies(), [], "no consent, no cookie");
+
+  const seen = eventsOf("measurement").at(-1);
+  assert.equal(seen.name, "page_view");
+  assert.equal(seen.page.path, "/shop");
+  assert.equal(seen.country, "FR");
+  assert.deepEqual(seen.consent, { state: "unknown", purposes: [] });
+  for (const field of ["campaign", "referrer_host", "session_id", "value"]) assert.ok(!(field in seen), field);
+
+  await adds(refusals, { objected_refused: 1 }, () => page.click("#refuse"));
+  assert.equal(await held(page), 0);
+  await adds(counts, { measurement: 0, customers: 0 }, async () => {
+    await page.click("[data-add=cup]");
+    await page.click("[data-product=jug] a");
+    await page.goto(`${SITE}/basket`);
+    await page.click("#buy");
+  });
+  assert.deepEqual(await storage(page), { ...NO_STORAGE, local: ["shop-basket", "shop-choice"] }, "the shop's own, nothing of ours");
+  assert.deepEqual(await cookies(), []);
+  assert.deepEqual(page.errors, []);
+});
+
+test("a yes sends the held copy to customers alone; then both receive; the cookie is the server's", async () => {
+  const page = await adds(counts, { measurement: 1, customers: 0 }, () => arrive(`${SITE}/shop${CAMPAIGN}`));
+  await adds(counts, { measurement: 0, customers: 1 }, () => page.click("#accept"));
+  assert.equal(await held(page), 0);
+
+  const first = eventsOf("customers").at(-1);
+  assert.equal(first.page.path, "/shop");
+  assert.equal(first.campaign.source, "newsletter");
+  assert.deepEqual(first.consent, { state: "granted", purposes: ["analytics"] });
+
+  const [cookie, ...others] = await cookies();
+  assert.deepEqual(others, []);
+  assert.equal(cookie.httpOnly, true);
+  assert.equal(cookie.domain, "127.0.0.1", "host-only: no leading dot");
+  assert.equal(cookie.sameSite, "Lax");
+  assert.equal(cookie.secure, false, "on loopback without TLS");
+  marks.add(cookie.value);
+  assert.deepEqual(await storage(page), { ...NO_STORAGE, local: ["shop-choice"] }, "no script sees the cookie");
+
+  await adds(counts, { measurement: 2, customers: 2 }, async () => {
+    await page.click("[data-add=bowl]");
+    await page.goto(`${SITE}/basket`);
+  });
+  await adds(counts, { measurement: 1, customers: 1 }, () => page.click("#buy"));
+  const [order, same] = [eventsOf("customers").at(-1), eventsOf("measurement").at(-1)];
+  assert.equal(order.name, "purchase");
+  assert.deepEqual([order.value, order.currency], [24, "EUR"]);
+  assert.equal(order.visitor_id, first.visitor_id, "with consent, one lasting id");
+  assert.deepEqual([same.name, same.value, same.session_id], ["purchase", undefined, undefined]);
+  assert.notEqual(same.event_id, order.event_id, "two destinations cannot join");
+  const [one, two] = eventsOf("measurement").slice(-2);
+  assert.notEqual(one.visitor_id, two.visitor_id, "strict: an id per event");
+  assert.deepEqual(await cookies(), [cookie], "set once, never extended");
+
+  await adds(refusals, { objected_refused: 1 }, async () => {
+    await page.click("#change-mind");
+    await page.click("#refuse");
+  });
+  await adds(counts, { measurement: 0, customers: 0 }, () => page.goto(`${SITE}/shop`));
+  assert.deepEqual(await cookies(), [], "a yes taken back takes the cookie with it");
+  for (const address of page.asked) assert.ok(address.startsWith(`${SITE}/`), `asked another host: ${new URL(address).origin}`);
+  assert.deepEqual(page.errors, []);
+});
+
+test("an opt-out outlasts a yes, on the server", async () => {
+  const page = await arrive(`${SITE}/shop`);
+  await adds(refusals, { objected_opt_out: 1 }, () => page.click("#opt-out"));
+  await adds(counts, { measurement: 0, customers: 0 }, async () => {
+    await adds(refusals, { objected_opt_out: 1 }, () => page.goto(`${SITE}/basket`));
+  });
+  const [cookie, ...others] = await cookies();
+  assert.deepEqual(others, []);
+  assert.equal(cookie.httpOnly, true);
+  await adds(counts, { measurement: 1, customers: 0 }, async () => {
+    // The answer takes the cookie away; a page that opens before it would still carry it.
+    await Promise.all([page.waitForResponse((reply) => reply.request().method() === "POST"), page.click("#opt-in")]);
+    await page.goto(`${SITE}/shop`);
+  });
+});
+
+test("a browser that says Do Not Track is refused at the door", async () => {
+  const page = await arrive(`${SITE}/`);
+  await page.waitForFunction(() => document.getElementById("memory").textContent.startsWith("1 copy"));
+  await adds(counts, { measurement: 0, customers: 0 }, () => adds(refusals, { objected_dnt: 1 }, () => page.click("#do-not-track")));
+});
+
+test("over TLS the cookie is Secure and bound to the host by its name", async () => {
+  const page = await arrive(`${TLS_SITE}/shop`);
+  await adds(counts, { customers: 1 }, () => page.click("#accept"));
+  const [cookie] = await cookies();
+  assert.match(cookie.name, /^__Host-/);
+  assert.deepEqual([cookie.secure, cookie.httpOnly, cookie.domain], [true, true, "127.0.0.1"]);
+  marks.add(cookie.value);
+});
+
+test("the demonstration shows it: what came in, what each destination received, what waits", async () => {
+  const page = await arrive(`${SITE}/`);
+  await page.setViewport({ width: 1440, height: 900 });
+  await page.waitForFunction(() => document.getElementById("memory").textContent.startsWith("1 copy"));
+  assert.match(await page.$eval("#story", (story) => story.textContent), /has not chosen/);
+  const frame = (start) => page.frames().find((each) => each.url().startsWith(start));
+  const live = frame(ADMIN);
+  /** The newest row, once both of its ends are known: what each cell says first. */
+  const newest = async (columns) => {
+    await live.waitForFunction((count) => document.querySelectorAll(".row:first-child .cell:not(.pending), .row:first-child .nowhere").length === count, {}, columns);
+    return live.$$eval(".row:first-child .verdict", (verdicts) => verdicts.map((verdict) => verdict.textContent));
+  };
+  assert.deepEqual(await newest(2), ["received", "withheld"]);
+  await picture(page, "1-not-chosen");
+
+  await page.select("#visit-as", "203.0.113.98");
+  await live.waitForFunction(() => document.querySelector(".row:first-child")?.textContent.includes("BR"));
+  await frame(`${SITE}/shop`).click("#accept");
+  await live.waitForFunction(() => document.querySelector(".row:first-child .held") !== null);
+  assert.deepEqual(await newest(2), ["withheld", "received"]);
+  await picture(page, "2-agreed");
+
+  await page.click("#newsletter");
+  await live.waitForFunction(() => document.querySelector(".row:first-child .again") !== null);
+  assert.deepEqual(await newest(2), ["received", "received"]);
+  assert.ok(!(await live.$eval("#events", (events) => events.textContent)).includes("jane.doe"));
+  await picture(page, "3-busy");
+
+  await frame(`${SITE}/shop`).click("#change-mind");
+  await frame(`${SITE}/shop`).click("#refuse");
+  assert.deepEqual(await newest(1), ["went nowhere"]);
+  await picture(page, "4-refused");
+  await page.setViewport({ width: 390, height: 844, isMobile: true, deviceScaleFactor: 2 });
+  await picture(page, "5-phone");
+
+  await page.click("#simulate summary");
+  await page.click("#start-over");
+  await page.waitForFunction(() => document.getElementById("memory").textContent.startsWith("1 copy"));
+  assert.deepEqual(await newest(2), ["received", "withheld"], "someone new");
+  assert.deepEqual(await cookies(), []);
+  for (const address of page.asked) assert.ok([SITE, ADMIN].includes(new URL(address).origin), address);
+  assert.deepEqual(page.errors, []);
+});
+
+test("neither destination received anything that the visitors brought along", () => {
+  assert.ok(marks.size >= 6, "the address, the user agent and the cookies were seen");
+  for (const destination of DESTINATIONS) {
+    const bytes = bytesOf(destination);
+    assert.ok(bytes.length > 0, destination);
+    for (const mark of marks) {
+      for (const form of [mark, encodeURIComponent(mark), Buffer.from(mark).toString("base64").replace(/=+$/, ""), Buffer.from(mark).toString("hex")]) {
+        assert.ok(!bytes.includes(form), `${destination} received one of the marks`);
+      }
+    }
+  }
+});
+
+/** A picture for a person's eyes, where a directory for them is named. */
+async function picture(page, name) {
+  const directory = process.env.SCREENSHOTS;
+  if (!directory) return;
+  mkdirSync(directory, { recursive: true });
+  await new Promise((drawn) => setTimeout(drawn, 500));
+  await page.screenshot({ path: `${directory}/${name}.png` });
+}
