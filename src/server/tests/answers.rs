@@ -123,6 +123,7 @@ async fn bodies_are_bounded() {
     let ten_megabytes = vec![b'x'; 10 * 1024 * 1024];
     let answer = request(server.address, "POST", "/keso/e", &[OURS], &ten_megabytes).await;
     assert_eq!((answer.status, answer.body.as_str()), (413, "The body is larger than 64 KiB.\n"));
+    assert!(answer.all_sent, "the rest was thrown away, not reset");
 
     let mut chunked = Vec::from(*b"POST /keso/e HTTP/1.1\r\nhost: www.shop.example\r\ntransfer-encoding: chunked\r\n\r\n");
     for _ in 0..1000 {

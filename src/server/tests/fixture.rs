@@ -142,6 +142,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     head: String,
     pub(super) body: String,
+    /// Whether the server took all that was sent: where it does not, the client's system may throw the answer away with the connection.
+    pub(super) all_sent: bool,
 }
 
 impl Answer {
@@ -157,18 +159,17 @@ impl Answer {
 /// client's does.
 pub(super) async fn exchange(address: SocketAddr, bytes: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(address).await.expect("the server listens");
-    // A server that has answered may well close before all is sent.
-    let _ = stream.write_all(bytes).await;
+    let all_sent = stream.write_all(bytes).await.is_ok();
     let mut answer = Vec::new();
     timeout(Duration::from_secs(600), stream.read_to_end(&mut answer)).await.expect("an end in time").expect("an answer, not a reset");
-    parse(&answer)
+    Answer { all_sent, ..parse(&answer) }
 }
 
 pub(super) fn parse(answer: &[u8]) -> Answer {
     let answer = String::from_utf8_lossy(answer);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.get(9..12).and_then(|status| status.parse().ok()).unwrap_or(0);
-    Answer { status, head: head.to_owned(), body: body.to_owned() }
+    Answer { status, head: head.to_owned(), body: body.to_owned(), all_sent: true }
 }
 
 /// One request to the site, with these header lines, and the connection ended after it.
