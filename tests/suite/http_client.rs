@@ -4,7 +4,7 @@
 use std::{
     io::{self, BufRead as _, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -81,12 +81,18 @@ impl Connection {
         Ok(Answer { status, headers, body })
     }
 
-    /// Whatever comes until the other side ends it, or until nothing comes for a while.
-    pub(crate) fn read_until_quiet(&mut self) -> Vec<u8> {
-        let mut all = Vec::new();
-        // A timeout ends it, as the end of the stream does; what came before either stays in `all`.
-        let _ = self.stream.read_to_end(&mut all);
-        all
+    /// Appends whatever comes until the other side ends it.
+    pub(crate) fn read_all_into(&mut self, all: &Mutex<Vec<u8>>) {
+        loop {
+            let read = match self.stream.fill_buf() {
+                Ok([]) | Err(_) => return,
+                Ok(bytes) => {
+                    all.lock().unwrap().extend_from_slice(bytes);
+                    bytes.len()
+                }
+            };
+            self.stream.consume(read);
+        }
     }
 
     pub(crate) fn exchange(&mut self, request: &Request) -> io::Result<Answer> {

@@ -13,7 +13,10 @@ use rusqlite::{Connection as Database, OpenFlags};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::http_client::{Answer, Connection, Request};
+use crate::{
+    http_client::{Answer, Connection, Request},
+    receiver::{SECRET, SECRET_VARIABLE},
+};
 
 /// A start reads keys and log, and may share two cores with the other tests.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -135,7 +138,7 @@ impl Installation {
     /// The binary with these arguments, in this directory, with nothing of the caller's environment that would change it.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_firsthand"));
-        command.args(arguments).current_dir(self.path()).env_remove("RUST_LOG").stdin(Stdio::null());
+        command.args(arguments).current_dir(self.path()).env_remove("RUST_LOG").env(SECRET_VARIABLE, SECRET).stdin(Stdio::null());
         command
     }
 
