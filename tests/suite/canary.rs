@@ -26,7 +26,7 @@ use crate::{
     http_client::{Answer, Connection, Request},
     installation::{Installation, Running, SITE, destination, eventually, file_destination},
     receiver::{Behaviour, Receiver, thread},
-    scanner::{Hit, Mark, Scanner},
+    scanner::{Hit, Mark, NEEDLE_BYTES_MIN, Scanner},
 };
 
 /// Marked beacons of visitors; broken requests come on top.
@@ -411,14 +411,19 @@ fn controls(scanner: &Scanner, sent: &[Vec<u8>], seen: &Seen, directory: &Path) 
     }
     let planted = directory.join("planted");
     for mark in scanner.marks().iter().step_by(97) {
-        for (disguise, needle) in mark.disguises().into_iter().filter(|(_, needle)| needle.len() >= 8) {
-            fs::write(&planted, [b"before ".as_slice(), &needle, b" after"].concat()).expect("a file is written");
-            let mut again = Seen::default();
-            again.directory(directory);
-            let hit = again.hits(scanner).into_iter().any(|(place, hit)| place.ends_with("planted") && hit.mark == *mark);
-            assert!(hit, "{disguise} of {:?} was not found", mark.what);
-            break;
+        let mut bytes = Vec::new();
+        let mut places = BTreeSet::new();
+        for (_, needle) in mark.disguises().into_iter().filter(|(_, needle)| needle.len() >= NEEDLE_BYTES_MIN) {
+            bytes.extend_from_slice(b" | ");
+            places.insert(bytes.len());
+            bytes.extend_from_slice(&needle);
         }
+        fs::write(&planted, bytes).expect("a file is written");
+        let mut again = Seen::default();
+        again.directory(directory);
+        let hits = again.hits(scanner).into_iter().filter(|(place, hit)| place.ends_with("planted") && hit.mark == *mark);
+        let found: BTreeSet<_> = hits.map(|(_, hit)| hit.at).collect();
+        assert!(found.is_superset(&places), "a disguise of {:?} was planted and not found", mark.what);
     }
     fs::remove_file(planted).expect("one's own file can be removed");
 }

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use rusqlite::{Connection as Database, OpenFlags};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -156,7 +157,7 @@ impl Installation {
         let file = |path: &Path| File::options().create(true).append(true).open(path).expect("an output file is made");
         let printed_before = fs::metadata(&out).map_or(0, |meta| meta.len() as usize);
         let child = command.stdout(file(&out)).stderr(file(&err)).spawn().expect("the server starts");
-        let mut running = Running { child: Some(child), http: None, https: None, admin: None };
+        let mut running = Running { child: Some(child), inner: None, http: None, https: None, admin: None };
         let deadline = Instant::now() + START_PATIENCE;
         while running.admin.is_none() {
             let printed = fs::read_to_string(&out).unwrap_or_default();
@@ -226,6 +227,8 @@ impl Installation {
 /// A server that runs. Dropping it ends it.
 pub(crate) struct Running {
     child: Option<Child>,
+    /// A process that the child started, and that would outlive it.
+    inner: Option<u32>,
     http: Option<SocketAddr>,
     https: Option<SocketAddr>,
     admin: Option<SocketAddr>,
@@ -256,6 +259,15 @@ impl Running {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().expect("the server runs").id()
+    }
+
+    /// The one process that this one started: a server under strace. It is ended with this one.
+    pub(crate) fn only_child(&mut self) -> u32 {
+        let pid = self.pid();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("the system tells a process's children");
+        let child = children.trim().parse().expect("there is one child");
+        self.inner = Some(child);
+        child
     }
 
     /// One request on a connection of its own.
@@ -309,7 +321,8 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // It may have ended by itself, which is fine.
+            // Either may have ended by itself, which is fine.
+            self.inner.into_iter().for_each(|inner| signal(inner, Signal::KILL));
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -318,9 +331,13 @@ impl Drop for Running {
 
 /// SIGTERM to one process, by its id.
 pub(crate) fn terminate(pid: u32) {
-    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).expect("a process id");
+    signal(pid, Signal::TERM);
+}
+
+fn signal(pid: u32, signal: Signal) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
     // It may have ended by itself, which is fine.
-    let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    let _ = kill_process(pid, signal);
 }
 
 /// Waits until something is so, and says what was waited for when it does not come.

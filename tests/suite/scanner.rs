@@ -12,7 +12,7 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
 /// No disguise that is shorter is looked for: it would be found by chance.
-const NEEDLE_BYTES_MIN: usize = 8;
+pub(crate) const NEEDLE_BYTES_MIN: usize = 8;
 
 /// Something that must not be found, or must.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
