@@ -108,8 +108,13 @@ impl Installation {
         made
     }
 
+    /// A directory with nothing in it.
+    pub(crate) fn empty() -> Self {
+        Self { directory: tempfile::tempdir().expect("a temporary directory") }
+    }
+
     fn bare(machine: &str) -> Self {
-        let made = Self { directory: tempfile::tempdir().expect("a temporary directory") };
+        let made = Self::empty();
         made.write("firsthand.toml", machine);
         fs::write(made.path().join("place.mmdb"), firsthand::demonstration::PLACE_DATABASE).expect("the place database is written");
         made
