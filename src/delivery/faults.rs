@@ -154,7 +154,7 @@ impl Yard {
             ledger: self.ledger.clone(),
             feed: self.feed.clone(),
             gate: Gate::new(Breaker::new(Backoff::seeded(1))),
-            gauges: Gauges::new(&BTreeMap::new()),
+            gauges: Arc::new(Gauges::new(&BTreeMap::new())),
             supervisor: self.supervisor.clone(),
             stop: self.supervisor.stop_signal().child_token(),
             corruption_said: AtomicBool::new(false),
@@ -263,7 +263,7 @@ async fn bisecting_isolates_one_poison_event_out_of_fifty() {
         let begin = *yard.log.durable_head().borrow();
         yard.ledger.consumer(number, begin).unwrap();
         let offsets = yard.append(&[Sample(3, Fate::Disclosed); 50], clock::now()).await;
-        yard.start(number, Box::new(Unbounded(yard.webhook(&receiver.url()))), false);
+        yard.start(number, yard.webhook(&receiver.url()), false);
         yard.until_done(number).await;
         for offset in &offsets {
             let expected = if offset.0 % 50 == poison { LedgerState::Rejected } else { LedgerState::Accepted };
@@ -277,29 +277,6 @@ async fn bisecting_isolates_one_poison_event_out_of_fifty() {
         assert!(attempts <= 1 + 2 * 6, "{attempts} attempts");
         let order = receiver.accepted();
         assert!(order.is_sorted() && order.len() == 49, "{order:?}");
-    }
-}
-
-/// A webhook whose messages may be of any size, so that fifty test events fit into one.
-struct Unbounded(Box<dyn Destination>);
-
-impl Destination for Unbounded {
-    fn name(&self) -> &'static str {
-        "unbounded"
-    }
-    fn limits(&self) -> BatchLimits {
-        self.0.limits()
-    }
-    fn encode(&self, batch: &[&Disclosure]) -> Vec<Parcel> {
-        let mut parcels = self.0.encode(batch);
-        let bodies: Vec<String> = batch.iter().map(|disclosure| serde_json::to_string(disclosure).unwrap()).collect();
-        let mut all = parcels.remove(0);
-        all.body = format!(r#"{{"data":{{"events":[{}]}}}}"#, bodies.join(",")).into();
-        all.events = batch.iter().map(|disclosure| disclosure.offset()).collect();
-        vec![all]
-    }
-    fn judge(&self, parcel: &Parcel, answer: &Answer) -> Vec<Verdict> {
-        self.0.judge(parcel, answer)
     }
 }
 

@@ -59,14 +59,25 @@ function knowDestination(name, about) {
   destinations.set(name, about ?? before ?? { name, basis: "", purposes: [], transform: "", ledger: {} });
   if (!heads.has(name)) {
     const head = make("div");
+    head.dataset.name = name;
     heads.set(name, head);
-    byId("heads").append(head);
     board.style.setProperty("--columns", heads.size);
     board.classList.toggle("stacked", heads.size > COLUMNS_MAX);
     for (const row of rows.values()) if (row.cells) addCell(row, name);
   }
+  if (about?.basis !== before?.basis || !before) sortColumns();
   if (about || !before) showHead(name);
   for (const row of rows.values()) showPending(row.cells?.get(name));
+}
+
+/** Those that may have an event before the choice come first, then those that need a yes; by name among themselves. */
+function sortColumns() {
+  const place = (name) => `${{ exempt_measurement: 1, consent: 2 }[destinations.get(name).basis] ?? 3} ${name}`;
+  const names = [...heads.keys()].sort((one, other) => place(one).localeCompare(place(other)));
+  for (const name of names) {
+    byId("heads").append(heads.get(name));
+    for (const row of rows.values()) if (row.cells) row.element.append(row.cells.get(name).element);
+  }
 }
 
 /** What a cell says until the destination's end of the record is known. */
@@ -117,7 +128,7 @@ function rowOf(offset) {
     row.cells = new Map();
     rows.set(offset, row);
     row.came.append(about(`#${offset}`, "", undefined));
-    for (const name of heads.keys()) addCell(row, name);
+    for (const head of byId("heads").querySelectorAll("[data-name]")) addCell(row, head.dataset.name);
   }
   return row;
 }
