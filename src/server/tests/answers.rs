@@ -1,6 +1,6 @@
 //! The router's answers, over a real line.
 
-use std::{io::Write as _, time::Duration};
+use std::{io::Write as _, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
@@ -84,7 +84,7 @@ async fn options_are_answered_for_every_route() {
 #[tokio::test]
 async fn what_is_not_there_is_said_in_a_sentence() {
     let mut with_pages = settings();
-    with_pages.pages = Some(|path: &str, site: &Site| (path == "/shop").then(|| Reply::text(StatusCode::OK, site.name.clone())));
+    with_pages.pages = Some(Arc::new(|path: &str, site: &Site| (path == "/shop").then(|| Reply::text(StatusCode::OK, site.name.clone()))));
     let server = start(with_pages).await;
     let table = [
         ("GET", "/", 404),
