@@ -279,7 +279,11 @@ fn server_settings(config: &Config, tls: Option<Arc<Tls>>, pages: Option<Pages>)
 
 fn lock_data_directory(directory: &Path) -> Result<File, StartError> {
     let failed = |reason| StartError::DataDirectory { directory: directory.to_owned(), reason };
-    std::fs::create_dir_all(directory).map_err(failed)?;
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory).map_err(failed)?;
     let lock = File::create(directory.join("lock")).map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),

@@ -12,6 +12,9 @@ use rusqlite::Connection;
 /// How long a writer waits for another process (the CLI beside a running server) before it gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// SQLite's name for a database that rests nowhere.
+pub const IN_MEMORY: &str = ":memory:";
+
 /// Each entry brings the schema from its index to the next; never edited once released.
 const MIGRATIONS: &[&str] = &["
     CREATE TABLE site_numbers (number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE);
@@ -64,6 +67,14 @@ pub enum StoreError {
         /// SQLite's reason.
         reason: rusqlite::Error,
     },
+    /// The file could not be made.
+    #[error("{file}: cannot be made: {reason}")]
+    Make {
+        /// Which file.
+        file: String,
+        /// The system's reason.
+        reason: std::io::Error,
+    },
     /// Written by a newer program.
     #[error("{file} has schema {found}, this program knows {known}: start the program that wrote it, or a newer one")]
     Newer {
@@ -107,6 +118,7 @@ impl StateDb {
 pub fn open_database(path: &Path, migrations: &[&str]) -> Result<Connection, StoreError> {
     let file = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let failed = |reason| StoreError::Open { file: file.clone(), reason };
+    make_private(path).map_err(|reason| StoreError::Make { file: file.clone(), reason })?;
     let mut connection = Connection::open(path).map_err(failed)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
@@ -124,6 +136,18 @@ pub fn open_database(path: &Path, migrations: &[&str]) -> Result<Connection, Sto
     transaction.pragma_update(None, "user_version", migrations.len() as u32).map_err(failed)?;
     transaction.commit().map_err(failed)?;
     Ok(connection)
+}
+
+/// Makes the file readable by nobody else before anything is in it; SQLite gives its companions the same permissions.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    if path == Path::new(IN_MEMORY) {
+        return Ok(());
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }
 
 #[cfg(test)]

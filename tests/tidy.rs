@@ -47,7 +47,7 @@ const OWNERS: &[(&str, &[&str], &str)] = &[
     ("reqwest::", &["delivery/carrier/http.rs"], "one place makes HTTP clients"),
     (
         "rusqlite::",
-        &["state.rs", "privacy/keys/", "delivery/ledger.rs", "delivery/consumers.rs", "documents/store.rs"],
+        &["state.rs", "privacy/keys/", "delivery/consumer.rs", "delivery/ledger.rs", "delivery/parking.rs", "documents/store.rs"],
         "SQL is spoken by the stores alone",
     ),
     ("maxminddb::", &["privacy/enrich/"], "the address is looked up in privacy/ alone"),
@@ -58,9 +58,15 @@ const OWNERS: &[(&str, &[&str], &str)] = &[
 
 /// What a pure module may not name: it would be a way out for what it decodes or encodes.
 const NO_WAY_OUT: &[(&str, &[&str])] = &[
-    ("destination/", &["std::fs", "std::net", "std::env", "tokio::", "tracing::", "hyper::", "clock::now", "println!"]),
+    (
+        "destination/",
+        &["std::fs", "TcpStream", "UdpSocket", "ToSocketAddrs", "std::env", "tokio::", "tracing::", "hyper::", "clock::now", "println!"],
+    ),
     ("privacy/", &["std::env", "tracing::", "hyper::", "std::process", "println!"]),
-    ("protocol/", &["std::fs", "std::net", "std::env", "tokio::", "tracing::", "hyper::", "clock::now", "println!"]),
+    (
+        "protocol/",
+        &["std::fs", "TcpStream", "UdpSocket", "ToSocketAddrs", "std::env", "tokio::", "tracing::", "hyper::", "clock::now", "println!"],
+    ),
 ];
 
 /// Who may name one of these all the same.
@@ -161,7 +167,7 @@ fn trace_messages_are_constant() {
 fn every_protocol_and_destination_has_a_row_and_goldens() {
     let mut wrong = Vec::new();
     for (module, table, not_a_row) in
-        [("protocol", "PROTOCOLS", ["mod", "inbound"].as_slice()), ("destination", "DESTINATIONS", ["mod"].as_slice())]
+        [("protocol", "PROTOCOLS", ["mod", "inbound"].as_slice()), ("destination", "DESTINATIONS", ["mod", "settings"].as_slice())]
     {
         let home = text(&root().join("src").join(module).join("mod.rs"));
         let rows = home.split_once(&format!("const {table}")).and_then(|(_, rest)| rest.split_once(';')).map_or("", |(rows, _)| rows);
@@ -227,7 +233,7 @@ fn nothing_of_one_machine_is_in_the_tree() {
             if machine.iter().any(at_word) {
                 wrong.push(format!("{}:{}: a path of one machine", shown(&file), number + 1));
             }
-            if line.contains(&key) {
+            if line.trim_start().starts_with(&key) {
                 wrong.push(format!("{}:{}: a private key", shown(&file), number + 1));
             }
             let foreign_registry = line.trim_start().starts_with("\"resolved\":") && !line.contains("https://registry.npmjs.org/");

@@ -12,7 +12,7 @@ use crate::{
     },
     privacy::enrich::place::PlaceDatabase,
     server::tls::{CertificateFiles, Tls},
-    state::StateDb,
+    state::{IN_MEMORY, StateDb},
 };
 
 pub(super) fn check(place: &Place, out: &mut dyn Write) -> Result<(), CommandError> {
@@ -42,7 +42,7 @@ pub(super) fn check(place: &Place, out: &mut dyn Write) -> Result<(), CommandErr
     match &config.managed {
         Some(managed) => {
             // Compiled on their own, in a database that is thrown away: what is in force stays as it is.
-            let store = DocumentStore::new(std::sync::Arc::new(StateDb::open(std::path::Path::new(":memory:"))?));
+            let store = DocumentStore::new(std::sync::Arc::new(StateDb::open(std::path::Path::new(IN_MEMORY))?));
             let author = Author { name: "check", reason: "check", at: clock::now() };
             store.apply(read_documents(&managed.from)?, true, false, &author)?;
             writeln!(out, "{}: is right", managed.from.display())?;

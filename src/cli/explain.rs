@@ -25,7 +25,7 @@ use crate::{
         raw::ClientAddress,
     },
     protocol::{PROTOCOLS, Protocol, inbound::Inbound},
-    state::StateDb,
+    state::{IN_MEMORY, StateDb},
 };
 
 /// A beacon is no longer than what the server takes.
@@ -82,7 +82,7 @@ fn explanations(
     places: &PlaceDatabase,
 ) -> Result<Vec<Explanation>, CommandError> {
     // Keys that are thrown away: nobody can tell an explanation's ids from others, and nothing is written.
-    let in_memory = std::path::Path::new(":memory:");
+    let in_memory = std::path::Path::new(IN_MEMORY);
     let state = Arc::new(StateDb::open(in_memory)?);
     let keys_database = Arc::new(KeysDb::open(in_memory)?);
     let keys = Arc::new(PersistentKeys::new(Arc::clone(&state)));

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -32,7 +32,7 @@ use crate::{
     event::{DestinationNumber, Offset},
     event_log::{EventLog, LogError, LogReader, LogRecord},
     privacy::{
-        disclose::{Disclosed, Disclosure, Withheld},
+        disclose::{Disclosed, Withheld},
         record,
     },
     supervise::Supervisor,
@@ -78,7 +78,7 @@ pub(super) struct Courier {
     pub(super) ledger: Ledger,
     pub(super) feed: Feed,
     pub(super) gate: Gate,
-    pub(super) gauges: Gauges,
+    pub(super) gauges: Arc<Gauges>,
     pub(super) supervisor: Supervisor,
     pub(super) stop: CancellationToken,
     /// Whether it has been said that a record cannot be read.
@@ -96,16 +96,15 @@ impl Courier {
             let backoff = Backoff::seeded(seed.wrapping_add(index as u64));
             let lane = Lane { courier: Arc::clone(&self), queue: queued, reports: reports.clone(), backoff };
             queues.push(queue);
-            tasks.push(self.supervisor.spawn_short(lane.run()));
+            tasks.push(self.spawn(lane.run()));
         }
         let (courier, settled) = (Arc::clone(&self), consumer.clone());
-        tasks.push(self.supervisor.spawn_short(async move { courier.settler().run(settled, reported).await }));
+        tasks.push(self.spawn(async move { courier.settler().run(settled, reported).await }));
         if self.paused {
             self.rest(consumer, &reports).await;
         } else {
             self.deliver(consumer, &queues, &reports).await;
         }
-        // Whatever ended the reading (a stop, or a part that broke) ends all parts.
         self.stop.cancel();
         drop((queues, reports));
         for task in tasks {
@@ -113,6 +112,15 @@ impl Courier {
                 tracing::error!(destination = self.name, "a part of the courier broke; it is started again");
             }
         }
+    }
+
+    /// Runs a part of the courier. However it ends, by a panic too, all parts end.
+    fn spawn(&self, part: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        let stop_when_over = self.stop.clone().drop_guard();
+        self.supervisor.spawn_short(async move {
+            let _stop_when_over = stop_when_over;
+            part.await;
+        })
     }
 
     /// Ends some time after the stop signal.
@@ -123,12 +131,22 @@ impl Courier {
 
     /// Reads one record once more and makes its disclosure afresh. `None`: it is no longer in the log. Blocks.
     pub(super) fn disclose_again(&self, offset: Offset, now: Timestamp) -> Result<Option<Disclosed>, DiscloseError> {
-        let record = match self.log.reader(offset).read(1, READ_BYTES_MAX) {
-            Ok(records) => records.into_iter().find(|record| record.offset == offset),
-            Err(LogError::Corrupt { .. }) => return Err(DiscloseError::Corrupt),
-            Err(_) => return Err(DiscloseError::Unavailable),
-        };
-        record.map(|record| (self.disclose)(&record, now)).transpose()
+        let mut reader = self.log.reader(offset);
+        let mut lost = false;
+        loop {
+            match reader.read(1, READ_BYTES_MAX) {
+                Ok(records) => {
+                    return match records.into_iter().find(|record| record.offset == offset) {
+                        Some(record) => (self.disclose)(&record, now).map(Some),
+                        None if lost => Err(DiscloseError::Corrupt),
+                        None => Ok(None),
+                    };
+                }
+                // The reader steps over damage, so this ends.
+                Err(LogError::Corrupt { from, to, .. }) => lost |= from <= offset && offset < to,
+                Err(_) => return Err(DiscloseError::Unavailable),
+            }
+        }
     }
 
     fn settler(&self) -> Settler<'_> {
@@ -191,14 +209,17 @@ impl Courier {
                     }
                 }
             }
+            let mut reading = self.reading(head, None, Appetite::Stale);
             loop {
-                let Some((next, batch)) = self.read(self.reading(head, None, Appetite::Stale)).await else { return };
-                if next.position == head {
-                    break;
-                }
-                head = next.position;
+                let Some((next, batch)) = self.read(reading).await else { return };
+                reading = next;
+                let nothing_more = batch.nothing_more;
+                head = batch.head;
                 if reports.send(Report::Read { head, open: Vec::new(), exceptions: batch.exceptions }).await.is_err() {
                     return;
+                }
+                if nothing_more {
+                    break;
                 }
             }
             tokio::select! {
@@ -243,9 +264,19 @@ impl Courier {
     }
 
     fn read_batch(&self, reading: &mut Reading, now: Timestamp) -> Result<Batch, &'static str> {
-        let mut batch = Batch { head: reading.position, now, disclosures: Vec::new(), ended: HashMap::new(), exceptions: Vec::new() };
+        let mut batch = Batch {
+            head: reading.position,
+            now,
+            disclosures: Vec::new(),
+            ended: HashMap::new(),
+            exceptions: Vec::new(),
+            nothing_more: false,
+        };
         let records = match reading.reader.read(READ_EVENTS_MAX, READ_BYTES_MAX) {
-            Ok(records) => records,
+            Ok(records) => {
+                batch.nothing_more = records.is_empty();
+                records
+            }
             Err(LogError::Corrupt { from, to, .. }) => {
                 if to > from {
                     reading.lost.insert_range(from, Offset(to.0 - 1));
@@ -260,6 +291,7 @@ impl Courier {
             let fresh = reading.appetite.stale_only()
                 && record::header_of(&record.bytes).is_ok_and(|header| now.since(header.received) <= self.limits.oldest);
             if fresh && reading.appetite == Appetite::Stale {
+                batch.nothing_more = true;
                 reading.start_again(&self.log);
                 return Ok(batch.finished(reading.position));
             }
@@ -293,7 +325,7 @@ impl Courier {
             Disclosed::Disclosure(disclosure) if batch.now.since(disclosure.received()) > self.limits.oldest => {
                 batch.end(offset, LedgerState::Expired, TOO_OLD);
             }
-            Disclosed::Disclosure(disclosure) => batch.disclosures.push(disclosure),
+            Disclosed::Disclosure(disclosure) => batch.disclosures.push(Pending { disclosure, disclosed: batch.now }),
             Disclosed::Withheld(rule) => batch.end(offset, LedgerState::Withheld, rule.name()),
             Disclosed::Purged => batch.end(offset, LedgerState::Purged, ""),
             // It was addressed to this destination when it was read first: it needs an end.
@@ -304,11 +336,10 @@ impl Courier {
 
     /// Reports a batch, then hands its disclosures to the lanes, waiting where they are full. `None`: the courier is stopped.
     async fn hand_over(&self, batch: Batch, queues: &[mpsc::Sender<Pending>], reports: &mpsc::Sender<Report>) -> Option<()> {
-        let open = batch.disclosures.iter().map(|disclosure| (disclosure.offset(), disclosure.received())).collect();
+        let open = batch.disclosures.iter().map(|pending| (pending.disclosure.offset(), pending.disclosure.received())).collect();
         reports.send(Report::Read { head: batch.head, open, exceptions: batch.exceptions }).await.ok()?;
-        for disclosure in batch.disclosures {
-            let lane = usize::try_from(disclosure.lane() % LANES as u64).unwrap_or(0);
-            let pending = Pending { disclosure, disclosed: batch.now };
+        for pending in batch.disclosures {
+            let lane = usize::try_from(pending.disclosure.lane() % LANES as u64).unwrap_or(0);
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return None,
@@ -360,15 +391,12 @@ impl Reading {
             return;
         }
         let last = Offset(next.0 - 1);
+        let lost = self.lost.within(self.position, last);
         let mut missing = OffsetSet::of_range(self.position, last);
-        for (from, to) in self.lost.ranges() {
-            missing.remove_range(from, to);
-        }
-        let mut lost = std::mem::take(&mut self.lost);
-        lost.remove_range(next, Offset(u64::MAX - 1));
-        lost.remove_range(Offset(0), Offset(self.position.0.saturating_sub(1)));
+        lost.ranges().for_each(|(first, last)| missing.remove_range(first, last));
         batch.end_all(&lost, LedgerState::Rejected, CORRUPT);
         batch.end_all(&missing, LedgerState::Expired, NOT_IN_LOG);
+        self.lost.remove_range(Offset(0), last);
         self.position = next;
     }
 
@@ -383,9 +411,11 @@ struct Batch {
     /// Everything below it has been read.
     head: Offset,
     now: Timestamp,
-    disclosures: Vec<Box<Disclosure>>,
+    disclosures: Vec<Pending>,
     ended: HashMap<(LedgerState, &'static str), OffsetSet>,
     exceptions: Vec<Exception>,
+    /// Whether reading on at once would find nothing to do.
+    nothing_more: bool,
 }
 
 impl Batch {

@@ -31,8 +31,8 @@ pub(super) const TOO_OLD: &str = "too_old";
 pub(super) const NOT_IN_LOG: &str = "not_in_log";
 /// The rule of a record that cannot be read.
 pub(super) const CORRUPT: &str = "corrupt";
-/// The reason of an event for which its destination made no parcel.
-const UNSAYABLE: &str = "the destination has no words for it";
+/// The rule of an event of which its destination made no parcel.
+const NO_PARCEL: &str = "no_parcel";
 
 /// An event on its way.
 pub(super) struct Pending {
@@ -96,10 +96,9 @@ impl Lane {
         let references: Vec<&Disclosure> = events.iter().map(|event| &*event.disclosure).collect();
         let parcel = courier.service.encode(&references).into_iter().next();
         let Some(parcel) = parcel.filter(|parcel| !parcel.events.is_empty()) else {
-            tracing::error!(destination = courier.name, "the destination made no parcel: its events are parked");
-            let status = Status::of(&Answer::Written);
-            let ended = events.into_iter().map(|event| rejected(event, UNSAYABLE)).collect();
-            return self.report(Report::Answered { status, attempt: attempts, events: ended }).await;
+            tracing::error!(destination = courier.name, "the destination made no parcel of its events: this is a fault of the program");
+            let offsets = events.iter().map(|event| event.disclosure.offset()).collect();
+            return self.report(Report::Ended(vec![Exception { offsets, state: LedgerState::Rejected, rule: NO_PARCEL }])).await;
         };
         let rest: Vec<Pending> = events.extract_if(.., |event| !parcel.events.contains(&event.disclosure.offset())).collect();
         if !rest.is_empty() {

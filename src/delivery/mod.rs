@@ -13,6 +13,10 @@ pub mod breaker;
 pub mod carrier;
 pub mod consumer;
 mod courier;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod http_double;
 mod lane;
 pub mod ledger;
 pub mod offsets;
@@ -33,6 +37,7 @@ use self::{
     backoff::Backoff,
     breaker::{Breaker, Gate},
     carrier::Carriers,
+    consumer::Consumer,
     courier::{Courier, DiscloseError},
     ledger::Ledger,
     status::{CourierState, DestinationStatus, Gauges},
@@ -81,6 +86,7 @@ pub struct Delivery {
 /// One destination document and its courier.
 struct Post {
     document: Arc<documents::Destination>,
+    gauges: Arc<Gauges>,
     courier: Result<Running, String>,
 }
 
@@ -131,14 +137,14 @@ impl Delivery {
             posts.push(match kept {
                 Some(post) => post,
                 None => {
-                    let courier = self.start_courier(&document).await;
-                    let known = before.iter().any(|post| post.document.number == document.number && post.courier.is_err());
-                    if let Err(problem) = &courier
+                    let post = self.start_courier(document).await;
+                    let known = before.iter().any(|old| old.document.number == post.document.number && old.courier.is_err());
+                    if let Err(problem) = &post.courier
                         && !known
                     {
-                        tracing::error!(destination = document.name, problem, "a destination cannot be delivered to; its events wait");
+                        tracing::error!(destination = post.document.name, problem, "a destination cannot be delivered to; its events wait");
                     }
-                    Arc::new(Post { document, courier })
+                    Arc::new(post)
                 }
             });
         }
@@ -158,19 +164,39 @@ impl Delivery {
         &self.parts.ledger
     }
 
-    async fn start_courier(&self, document: &Arc<documents::Destination>) -> Result<Running, String> {
+    async fn start_courier(&self, document: Arc<documents::Destination>) -> Post {
         let number = document.number;
         let head = *self.parts.log.durable_head().borrow();
         let ledger = self.parts.ledger.clone();
         let stored = move || -> Result<_, StoreError> { Ok((ledger.consumer(number, head)?, ledger.counts(number)?)) };
         // Before anything that can go wrong with the document: its place in the log is fixed from now on.
-        let (consumer, counts) = self.parts.supervisor.blocking(stored).await.map_err(|error| error.to_string())?;
-        let to_open = Arc::clone(document);
-        let service = self.parts.supervisor.blocking(move || open(&to_open)).await?;
+        let (consumer, counts) = match self.parts.supervisor.blocking(stored).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                return Post { document, gauges: Arc::new(Gauges::new(&BTreeMap::new())), courier: Err(error.to_string()) };
+            }
+        };
+        let gauges = Arc::new(Gauges::new(&counts));
+        gauges.stands_at(&consumer, None);
+        let to_open = Arc::clone(&document);
+        let courier = match self.parts.supervisor.blocking(move || open(&to_open)).await {
+            Ok(service) => Ok(self.run_courier(&document, service, consumer, Arc::clone(&gauges))),
+            Err(problem) => Err(problem),
+        };
+        Post { document, gauges, courier }
+    }
+
+    fn run_courier(
+        &self,
+        document: &Arc<documents::Destination>,
+        service: Box<dyn Destination>,
+        consumer: Consumer,
+        gauges: Arc<Gauges>,
+    ) -> Running {
         let stop = self.parts.supervisor.stop_signal().child_token();
         let seed = jitter_seed();
         let courier = Arc::new(Courier {
-            number,
+            number: document.number,
             name: document.name.clone(),
             paused: document.paused,
             limits: service.limits(),
@@ -181,7 +207,7 @@ impl Delivery {
             ledger: self.parts.ledger.clone(),
             feed: self.parts.feed.clone(),
             gate: Gate::new(Breaker::new(Backoff::seeded(!seed))),
-            gauges: Gauges::new(&counts),
+            gauges,
             supervisor: self.parts.supervisor.clone(),
             stop,
             corruption_said: AtomicBool::new(false),
@@ -192,7 +218,7 @@ impl Delivery {
             let _ended_when_dropped = end;
             task.run(consumer, seed).await;
         });
-        Ok(Running { courier, ended })
+        Running { courier, ended }
     }
 
     fn disclose(&self, document: &Arc<documents::Destination>) -> Box<courier::Disclose> {
@@ -240,21 +266,14 @@ impl Post {
     }
 
     fn status(&self, log_head: crate::event::Offset, now: Timestamp) -> DestinationStatus {
-        let (name, kind) = (self.document.name.as_str(), self.document.kind);
-        match &self.courier {
-            Ok(Running { courier, ended }) => {
-                let state = match () {
-                    () if ended.is_cancelled() => CourierState::Stopped,
-                    () if courier.paused => CourierState::Paused,
-                    () => courier.gauges.phase(courier.gate.phase()),
-                };
-                courier.gauges.read(name, kind, state, log_head, now)
-            }
-            Err(problem) => {
-                let nothing = Gauges::new(&BTreeMap::new());
-                DestinationStatus { problem: Some(problem.clone()), ..nothing.read(name, kind, CourierState::Stopped, log_head, now) }
-            }
-        }
+        let state = match &self.courier {
+            Err(_) => CourierState::Stopped,
+            Ok(Running { ended, .. }) if ended.is_cancelled() => CourierState::Stopped,
+            Ok(Running { courier, .. }) if courier.paused => CourierState::Paused,
+            Ok(Running { courier, .. }) => self.gauges.phase(courier.gate.phase()),
+        };
+        let problem = self.courier.as_ref().err().cloned();
+        DestinationStatus { problem, ..self.gauges.read(&self.document.name, self.document.kind, state, log_head, now) }
     }
 }
 

@@ -74,6 +74,16 @@ impl OffsetSet {
         }
     }
 
+    /// Those of them that lie in a run, both ends inside.
+    #[must_use]
+    pub fn within(&self, first: Offset, last: Offset) -> Self {
+        let mut within = Self::default();
+        for (&start, &end) in self.ranges.range(..=last.0).rev().take_while(|(_, end)| **end >= first.0) {
+            within.ranges.insert(start.max(first.0), end.min(last.0));
+        }
+        within
+    }
+
     /// Takes an offset out. Returns whether it was there.
     pub fn remove(&mut self, offset: Offset) -> bool {
         let Some((&first, &last)) = self.ranges.range(..=offset.0).next_back() else { return false };
@@ -266,6 +276,8 @@ mod tests {
             }
             prop_assert_eq!(OffsetSet::parse(&ours.to_string()), Some(ours.clone()));
             prop_assert_eq!(&model.iter().copied().map(Offset).collect::<OffsetSet>(), &ours, "one form for one set");
+            let within: Vec<u64> = ours.within(Offset(span), Offset(3 * span)).iter().map(|offset| offset.0).collect();
+            prop_assert_eq!(within, model.range(span..=3 * span).copied().collect::<Vec<_>>());
             let pieces = ours.pieces(span);
             for piece in &pieces {
                 let (first, last) = (piece.first().unwrap().0, piece.last().unwrap().0);

@@ -175,6 +175,7 @@ impl Settler<'_> {
     }
 
     fn item(&self, offset: Offset, state: LedgerState, rule: Option<&'static str>, received: Option<serde_json::Value>) -> Item {
+        let rule = rule.filter(|rule| !rule.is_empty());
         Item::Settled { at: clock::now(), destination: self.name.to_owned(), offset, state: state.name(), rule, received }
     }
 

@@ -70,7 +70,7 @@ fn check_url(url: &str) -> Result<(), SettingsError> {
 
 fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost") || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    host.eq_ignore_ascii_case("localhost") || address.parse::<core::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn key(setting: &str, reference: &str) -> Result<Secret, SettingsError> {
@@ -186,5 +186,103 @@ fn verdict(answer: &Answer) -> Verdict {
         408 | 425 | 429 => Verdict::Retry { after },
         400..=499 => Verdict::Rejected { reason: "the receiver refuses the message" },
         _ => Verdict::Retry { after },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+    fn opened(url: &str, secret: &str) -> Result<Webhook, SettingsError> {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("secret");
+        std::fs::write(&file, secret).unwrap();
+        check_url(url)?;
+        Ok(Webhook { url: url.to_owned(), keys: vec![key("secret", &format!("file:{}", file.display()))?] })
+    }
+
+    #[test]
+    fn urls_that_would_leak_or_lead_nowhere_are_refused() {
+        for good in
+            ["https://hooks.example.org/x?y=1", "http://127.0.0.1:9000/", "http://[::1]/x", "http://localhost:1/", "https://10.0.0.7/"]
+        {
+            assert_eq!(check_url(good), Ok(()), "{good}");
+        }
+        let refused = [
+            ("http://hooks.example.org/", "would send events unencrypted"),
+            ("http://127.0.0.1.example.org/", "would send events unencrypted"),
+            ("https://jane:secret@example.org/", "holds a user name"),
+            ("ftp://example.org/", "is not an https URL"),
+            ("/hook", "names no host"),
+            ("not a url", "is no URL"),
+        ];
+        for (url, reason) in refused {
+            let error = check_url(url).unwrap_err();
+            assert_eq!((error.key.as_str(), error.reason.as_str()), ("url", reason), "{url}");
+            assert!(!error.to_string().contains("jane"), "a value is not repeated");
+        }
+    }
+
+    #[test]
+    fn secrets_are_references_to_keys_of_the_right_length() {
+        let base64 = |bytes: usize| format!("whsec_{}", BASE64.encode(vec![7; bytes]));
+        for (text, good) in [
+            (SECRET.to_owned(), true),
+            (format!("{SECRET}\n"), true),
+            (base64(24), true),
+            (base64(64), true),
+            (base64(23), false),
+            (base64(65), false),
+            (SECRET.trim_start_matches("whsec_").to_owned(), false),
+            ("whsec_not base64!".to_owned(), false),
+        ] {
+            match opened("https://example.org/", &text) {
+                Ok(webhook) => assert!(good && webhook.keys[0].bytes().len() >= 24, "{text}"),
+                Err(error) => assert!(!good && error.key == "secret" && !error.to_string().contains(&text), "{error}"),
+            }
+        }
+        let literal: toml::Table = format!("url = \"https://example.org/\"\nsecret = {SECRET:?}").parse().unwrap();
+        let error = open(&literal).err().unwrap().to_string();
+        assert!(error.starts_with("settings.secret: a secret is given by reference") && !error.contains(SECRET), "{error}");
+    }
+
+    #[test]
+    fn messages_stay_within_their_bounds_and_carry_everything_in_order() {
+        let webhook = opened("https://example.org/", SECRET).unwrap();
+        let disclosures: Vec<Disclosure> =
+            (0..130).map(|offset| Disclosure::for_test(Offset(offset), 1, Timestamp(offset as i64))).collect();
+        let references: Vec<&Disclosure> = disclosures.iter().collect();
+        let parcels = webhook.encode(&references);
+        assert!(parcels.len() > 2);
+        for parcel in &parcels {
+            assert!(parcel.body.len() < BYTES_MAX && parcel.events.len() <= EVENTS_MAX);
+            let message: serde_json::Value = serde_json::from_slice(&parcel.body).unwrap();
+            assert_eq!(message["data"]["events"].as_array().unwrap().len(), parcel.events.len());
+        }
+        let fuller = |parcel: &Parcel| parcel.body.len() + serde_json::to_vec(&disclosures[0]).unwrap().len() + 1 > BYTES_MAX;
+        assert!(parcels[0].events.len() == EVENTS_MAX || fuller(&parcels[0]), "no smaller than need be");
+        let carried: Vec<u64> = parcels.iter().flat_map(|parcel| parcel.events.iter().map(|offset| offset.0)).collect();
+        assert_eq!(carried, (0..130).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_message_id_is_the_events_and_nothing_else() {
+        let webhook = opened("https://example.org/", SECRET).unwrap();
+        let id = |offsets: &[u64], received| {
+            let disclosures: Vec<Disclosure> =
+                offsets.iter().map(|offset| Disclosure::for_test(Offset(*offset), 1, Timestamp(received))).collect();
+            let parcel = webhook.encode(&disclosures.iter().collect::<Vec<_>>()).remove(0);
+            let Via::Http(HttpCall { signing: Some(Signing::StandardWebhooks { message_id, .. }), .. }) = parcel.via else {
+                panic!("not a signed call")
+            };
+            message_id
+        };
+        assert_eq!(id(&[1, 2], 0), id(&[1, 2], 9_000_000));
+        assert_ne!(id(&[1, 2], 0), id(&[1], 0));
+        assert_ne!(id(&[1, 2], 0), id(&[2, 1], 0));
+        assert!(!id(&[1], 0).contains('.'), "the specification forbids it");
     }
 }

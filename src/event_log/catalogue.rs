@@ -121,3 +121,64 @@ impl Catalogue {
         Ok(expired.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use crate::{
+        clock::Timestamp,
+        event::{Offset, RetentionClass},
+        event_log::{
+            Appended, EventLog, LogOptions,
+            trial::{START, TrialDisk, append, read_all, record_at, small},
+        },
+    };
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn open(disk: &TrialDisk, now: Timestamp) -> EventLog {
+        EventLog::open(Arc::new(disk.clone()), small(), now).unwrap()
+    }
+
+    #[test]
+    fn each_family_is_dropped_by_its_own_retention_and_only_in_whole_log_segments() {
+        let disk = TrialDisk::default();
+        let log = open(&disk, START);
+        for number in 0..40 {
+            let received = START.plus(HOUR * u32::try_from(number).unwrap());
+            append(&log, vec![record_at(number, RetentionClass::ALL[(number % 2) as usize], 500, received)]).unwrap();
+        }
+        let LogOptions { short_retention, long_retention, .. } = LogOptions::default();
+        let before = disk.file_names();
+        assert_eq!(log.drop_expired(START.plus(short_retention)).unwrap(), 0, "not a moment early");
+        let dropped = log.drop_expired(START.plus(short_retention).plus(24 * HOUR)).unwrap();
+        let names = disk.file_names();
+        assert!(dropped > 0);
+        assert_eq!(names.len(), before.len() - dropped);
+        let left: Vec<u64> = read_all(&log).unwrap().into_iter().map(|(offset, ..)| offset.0).collect();
+        assert!((0..40).filter(|offset| offset % 2 == 1 || *offset >= 24).all(|offset| left.contains(&offset)), "{left:?}");
+        assert!(!left.contains(&0));
+        assert_eq!(log.first_offset(), Offset(0), "the long family still begins there");
+        log.drop_expired(START.plus(long_retention).plus(1000 * HOUR)).unwrap();
+        assert_eq!(disk.file_names().len(), 2, "the newest of each family stays");
+    }
+
+    #[test]
+    fn offsets_go_on_after_everything_has_been_dropped() {
+        let disk = TrialDisk::default();
+        let log = open(&disk, START);
+        for number in 0..10 {
+            append(&log, vec![record_at(number, RetentionClass::Long, 100, START)]).unwrap();
+        }
+        drop(log);
+        let later = START.plus(10_000 * HOUR);
+        let log = open(&disk, later);
+        assert!(log.drop_expired(later).unwrap() > 0);
+        assert!(read_all(&log).unwrap().is_empty());
+        assert_eq!(log.first_offset(), Offset(10));
+        drop(log);
+        let log = open(&disk, later);
+        assert_eq!(append(&log, vec![record_at(77, RetentionClass::Short, 0, later)]).unwrap(), [Appended::Stored(Offset(10))]);
+    }
+}

@@ -15,7 +15,7 @@ use super::{
 use crate::event::{Offset, RetentionClass};
 
 /// After the disk was found full, calls are refused at once for this long; then one finds out whether there is space.
-const FULL_PAUSE: Duration = Duration::from_millis(500);
+const FULL_PAUSE: Duration = Duration::from_millis(250);
 /// Between two attempts at a repair: at first, and at most.
 const REPAIR_PAUSE_MIN: Duration = Duration::from_millis(50);
 const REPAIR_PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -205,5 +205,103 @@ fn family(families: &mut [Family; 2], class: RetentionClass) -> &mut Family {
     match class {
         RetentionClass::Short => short,
         RetentionClass::Long => long,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use tokio::task::JoinSet;
+
+    use crate::{
+        event::{Offset, RetentionClass},
+        event_log::{
+            AppendError, Appended, EventLog, LogOptions, LogState,
+            trial::{START, TrialDisk, append, read_all, record},
+        },
+    };
+
+    fn open(disk: &TrialDisk, options: LogOptions) -> Arc<EventLog> {
+        Arc::new(EventLog::open(Arc::new(disk.clone()), options, START).unwrap())
+    }
+
+    #[tokio::test]
+    async fn callers_at_once_share_commits_and_each_gets_its_own_answer() {
+        let log = open(&TrialDisk::default(), LogOptions::default());
+        let mut calls = JoinSet::new();
+        for caller in 0..64 {
+            let log = Arc::clone(&log);
+            calls.spawn(async move {
+                let mut offsets = Vec::new();
+                for turn in 0..20 {
+                    let class = RetentionClass::ALL[usize::from(turn % 2 == 0)];
+                    let outcome = log.append(vec![record(caller * 100 + turn, class, 50)]).await.unwrap();
+                    let [Appended::Stored(offset)] = outcome[..] else { panic!("a new record is stored") };
+                    offsets.push((offset.0, caller * 100 + turn));
+                }
+                offsets
+            });
+        }
+        let answers: Vec<_> = calls.join_all().await.into_iter().flatten().collect();
+        let found = read_all(&log).unwrap();
+        assert_eq!(found.len(), 64 * 20);
+        assert!(answers.iter().all(|(offset, number)| found[*offset as usize].1 == crate::event_log::trial::id(*number)));
+        let stats = log.stats();
+        assert_eq!(stats.records, 64 * 20);
+        assert!(stats.commits < stats.records / 4, "{stats:?}");
+        assert!(stats.syncs <= 2 * stats.commits && stats.syncs >= stats.commits, "{stats:?}");
+    }
+
+    #[test]
+    fn duplicates_in_a_call_and_across_calls_are_told_and_cost_no_sync() {
+        let log = open(&TrialDisk::default(), LogOptions::default());
+        let one = || record(1, RetentionClass::Short, 5);
+        let outcome = append(&log, vec![one(), record(2, RetentionClass::Long, 5), one()]).unwrap();
+        assert_eq!(outcome, [Appended::Stored(Offset(0)), Appended::Stored(Offset(1)), Appended::Duplicate]);
+        let before = log.stats();
+        assert_eq!(append(&log, vec![one()]).unwrap(), [Appended::Duplicate]);
+        assert_eq!((log.stats().commits, log.stats().syncs), (before.commits, before.syncs));
+        assert!(append(&log, Vec::new()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn only_the_families_written_are_synced_and_the_head_follows() {
+        let log = open(&TrialDisk::default(), LogOptions::default());
+        let head = log.durable_head();
+        append(&log, vec![record(1, RetentionClass::Short, 5)]).unwrap();
+        assert_eq!(log.stats().syncs, 1);
+        append(&log, vec![record(2, RetentionClass::Short, 5), record(3, RetentionClass::Long, 5)]).unwrap();
+        assert_eq!(log.stats().syncs, 3);
+        assert_eq!(*head.borrow(), Offset(3));
+        assert!(head.has_changed().unwrap());
+    }
+
+    #[test]
+    fn a_log_segment_is_sealed_when_it_is_old_though_nothing_comes() {
+        let disk = TrialDisk::default();
+        let log = open(&disk, LogOptions { roll_age: Duration::from_millis(30), ..LogOptions::default() });
+        append(&log, vec![record(1, RetentionClass::Short, 5)]).unwrap();
+        assert_eq!(disk.file_names().len(), 2);
+        let began = std::time::Instant::now();
+        while disk.file_names().len() < 3 {
+            assert!(began.elapsed() < Duration::from_secs(20));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(disk.file_names().len(), 3, "an empty one is not sealed again and again");
+        append(&log, vec![record(2, RetentionClass::Short, 5)]).unwrap();
+        assert_eq!(read_all(&log).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_closed_log_takes_nothing_and_stays_readable() {
+        let log = open(&TrialDisk::default(), LogOptions::default());
+        append(&log, vec![record(1, RetentionClass::Short, 5)]).unwrap();
+        log.close();
+        log.close();
+        assert_eq!(log.stats().state, LogState::Closed);
+        assert_eq!(append(&log, vec![record(2, RetentionClass::Short, 5)]), Err(AppendError::Closed));
+        assert_eq!(read_all(&log).unwrap().len(), 1);
     }
 }

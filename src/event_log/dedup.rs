@@ -1,4 +1,4 @@
-//! Recognises an event id that is in the log already: exact, in memory, for one to two days.
+//! Recognises an event id that is in the log already: exact, in memory, for at least a day after it was first seen.
 
 use std::{
     collections::HashSet,
@@ -8,7 +8,7 @@ use std::{
 
 use crate::{clock::Timestamp, event::EventId};
 
-/// How long a generation takes in ids. An id is known for one to two of these.
+/// How long a generation takes in ids. An id is known until the generation after its own ends.
 const GENERATION_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How many ids a generation takes in: what a table of 2^20 slots holds before it doubles (about 18 MB each).
 const GENERATION_IDS_MAX: usize = 917_504;
@@ -120,13 +120,13 @@ mod tests {
     const START: Timestamp = Timestamp(1_800_000_000_000);
 
     #[test]
-    fn an_id_is_known_for_at_least_a_day_and_at_most_two() {
+    fn an_id_is_known_for_a_day_and_then_until_the_next_generation_ends() {
         let mut dedup = Dedup::new(START);
         assert!(dedup.insert(id(1), START.plus(23 * HOUR)));
         assert!(!dedup.insert(id(1), START.plus(23 * HOUR)));
         assert!(!dedup.insert(id(1), START.plus(47 * HOUR)), "a day later it is in the previous generation");
-        assert!(dedup.insert(id(2), START.plus(48 * HOUR)));
-        assert!(dedup.insert(id(1), START.plus(48 * HOUR)), "two generations later it is forgotten");
+        assert!(!dedup.insert(id(1), START.plus(70 * HOUR)));
+        assert!(dedup.insert(id(1), START.plus(71 * HOUR)), "two generations later it is forgotten");
         assert_eq!(dedup.take_overflow(), 0);
     }
 

@@ -69,7 +69,7 @@ impl LogError {
     }
 }
 
-/// Why records were not taken. Nothing of the call is in the log then.
+/// Why records were not taken. None of the call's can be read then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
     /// The disk is full.

@@ -13,7 +13,7 @@ use super::{
     error::is_full,
     files::LogFile,
     frame::{self, FrameSource, Next},
-    log_segment::{self, Contents, Damage, FRAMES_START, LogSegment, LogSegmentName, MARK_STEP_BYTES, Mark},
+    log_segment::{self, Contents, FRAMES_START, LogSegment, LogSegmentName, MARK_STEP_BYTES, Mark},
     options::LogOptions,
 };
 use crate::{
@@ -222,36 +222,30 @@ impl Family {
     /// After a failure that left the file in doubt: opens it anew, cuts it off behind the last acknowledged frame, reads everything back
     /// from the disk, seals it, and starts another. On an error the same can be tried again.
     pub(super) fn repair(&mut self, next: Offset) -> io::Result<()> {
-        if let Some(active) = &self.active {
-            let name = active.segment.name().to_string();
+        if let Some(active) = &mut self.active {
+            let name = active.segment.name();
+            let file = self.catalogue.files.open(&name.to_string())?;
+            file.set_len(active.end)?;
             if active.end == FRAMES_START {
-                // Nothing in it was ever acknowledged, not even its header must be trusted.
-                match self.catalogue.files.remove(&name) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => self.catalogue.discard(&active.segment),
-                }
-                self.active = None;
-            } else {
-                let file = self.catalogue.files.open(&name)?;
-                file.set_len(active.end)?;
+                // Nothing was ever acknowledged from it, so it can go on. It must not be removed instead: until that were durable, a
+                // power cut could bring it back beside its successor, with frames of the failed commit.
+                file.write_at(0, &log_segment::encode_header(name, clock::now()))?;
                 file.sync_data()?;
-                file.forget_cached()?;
-                let contents = active.segment.contents();
-                match verify(&file, &contents)? {
-                    None => {
-                        write_seal(&*file, &contents)?;
-                        active.segment.seal();
-                    }
-                    Some(position) => {
-                        let damage = Damage { position, bytes: contents.end - position };
-                        tracing::error!(file = name, position, bytes = damage.bytes, "acknowledged records did not survive a failed sync");
-                        self.catalogue.counters.corruptions.add(1);
-                        active.segment.damage_is_news();
-                        active.segment.seal_damaged(damage);
-                    }
-                }
-                self.active = None;
+                (active.file, active.allocated) = (file, FRAMES_START);
+                return Ok(());
             }
+            file.sync_data()?;
+            file.forget_cached()?;
+            let contents = active.segment.contents();
+            if let Some(position) = verify(&file, &contents)? {
+                // Sealed all the same: its marks let readers go on behind the damage.
+                self.catalogue.counters.corruptions.add(1);
+                active.segment.damage_is_news();
+                tracing::error!(file = %name, position, "acknowledged records did not survive a failed sync");
+            }
+            write_seal(&*file, &contents)?;
+            active.segment.seal();
+            self.active = None;
         }
         match self.ensure_active(next) {
             Ok(_) => Ok(()),

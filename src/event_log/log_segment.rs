@@ -296,13 +296,6 @@ impl LogSegment {
         self.lock().sealed = true;
     }
 
-    /// Notes that what follows a position cannot be read, and that nothing will be added.
-    pub(super) fn seal_damaged(&self, damage: Damage) {
-        let mut inner = self.lock();
-        inner.sealed = true;
-        inner.damage = Some(damage);
-    }
-
     /// Whether nothing will be added and every record was received before this moment.
     pub(super) fn is_older_than(&self, moment: Timestamp) -> bool {
         let inner = self.lock();

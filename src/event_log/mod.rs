@@ -17,6 +17,7 @@
 //! | which log segments there are, the durable head, retention | `catalogue` |
 //! | after a crash | `recovery` |
 //! | reading | `reader` |
+//! | power cuts, full disks, failing syncs | `trial` (tests) |
 
 mod catalogue;
 mod commit;
@@ -32,6 +33,8 @@ mod pending;
 mod reader;
 mod recovery;
 mod stats;
+#[cfg(test)]
+mod trial;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -115,7 +118,8 @@ impl EventLog {
     /// Appends records: all of them, or none. Returns one outcome per record, in order, after they are durable.
     ///
     /// # Errors
-    /// See [`AppendError`]. Nothing of the call is in the log then, and the same records can be appended again.
+    /// See [`AppendError`]. Nothing of the call can be read then, and the same records can be appended again. (If the program ends before
+    /// a failed sync is repaired, records refused with `SyncFailed` may be found by the next start: sent again, they are duplicates.)
     pub async fn append(&self, records: Vec<Record>) -> Result<Vec<Appended>, AppendError> {
         if records.is_empty() {
             return Ok(Vec::new());

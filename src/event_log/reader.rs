@@ -13,7 +13,7 @@ use super::{
     catalogue::Catalogue,
     error::LogError,
     frame::{FrameSource, Next},
-    log_segment::{Damage, Extent, LogSegment},
+    log_segment::{Extent, LogSegment},
 };
 use crate::event::{Offset, RetentionClass};
 
@@ -218,5 +218,122 @@ impl Current {
             tracing::error!(file, position, bytes, "durable records are unreadable and were stepped over");
         }
         LogError::Corrupt { file, position, from: self.after_seen, to }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        clock::Timestamp,
+        event_log::{
+            EventLog, LogOptions,
+            trial::{START, TrialDisk, append, record, record_at, small},
+        },
+    };
+
+    fn log_of(numbers: impl IntoIterator<Item = u64>) -> (TrialDisk, EventLog) {
+        let disk = TrialDisk::default();
+        let log = EventLog::open(Arc::new(disk.clone()), small(), START).unwrap();
+        for number in numbers {
+            append(&log, vec![record(number, class_of(number), 200)]).unwrap();
+        }
+        (disk, log)
+    }
+
+    fn class_of(number: u64) -> RetentionClass {
+        RetentionClass::ALL[usize::from(number.is_multiple_of(3))]
+    }
+
+    fn offsets(records: &[LogRecord]) -> Vec<u64> {
+        records.iter().map(|record| record.offset.0).collect()
+    }
+
+    #[test]
+    fn both_families_are_merged_from_any_offset_also_after_a_restart() {
+        let (disk, log) = log_of(0..80);
+        for from in [0, 1, 2, 3, 37, 79] {
+            let records = log.reader(Offset(from)).read(1000, usize::MAX).unwrap();
+            assert_eq!(offsets(&records), (from..80).collect::<Vec<_>>());
+            assert!(records.iter().all(|read| read.bytes.as_slice() == record(read.offset.0, class_of(read.offset.0), 200).bytes()));
+        }
+        drop(log);
+        let log = EventLog::open(Arc::new(disk), small(), START).unwrap();
+        let mut reader = log.reader(Offset(41));
+        assert_eq!(offsets(&reader.read(1000, usize::MAX).unwrap()), (41..80).collect::<Vec<_>>());
+        assert_eq!(reader.position(), Offset(80));
+    }
+
+    #[test]
+    fn a_reader_takes_what_it_asked_for_and_at_least_one() {
+        let (_disk, log) = log_of(0..20);
+        let mut reader = log.reader(Offset(0));
+        assert_eq!(offsets(&reader.read(3, usize::MAX).unwrap()), [0, 1, 2]);
+        assert_eq!(reader.position(), Offset(3));
+        assert_eq!(offsets(&reader.read(100, 256 * 2 + 255).unwrap()), [3, 4]);
+        assert_eq!(offsets(&reader.read(100, 1).unwrap()), [5]);
+        assert!(reader.read(0, usize::MAX).unwrap().is_empty());
+        assert_eq!(reader.position(), Offset(6));
+    }
+
+    #[test]
+    fn a_reader_at_the_head_sees_what_comes() {
+        let (_disk, log) = log_of(0..1);
+        let mut reader = log.reader(Offset(0));
+        for number in 1..60 {
+            let read = reader.read(100, usize::MAX).unwrap();
+            assert_eq!(offsets(&read), [number - 1]);
+            assert!(reader.read(100, usize::MAX).unwrap().is_empty());
+            assert_eq!(reader.position(), Offset(number));
+            append(&log, vec![record(number, class_of(number), 200)]).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_reader_ahead_of_the_log_waits_for_its_offset() {
+        let (_disk, log) = log_of(0..2);
+        let mut reader = log.reader(Offset(5));
+        assert!(reader.read(100, usize::MAX).unwrap().is_empty());
+        assert_eq!(reader.position(), Offset(5));
+        for number in 2..8 {
+            append(&log, vec![record(number, class_of(number), 200)]).unwrap();
+        }
+        assert_eq!(offsets(&reader.read(100, usize::MAX).unwrap()), [5, 6, 7]);
+    }
+
+    #[test]
+    fn log_segments_dropped_under_a_reader_are_passed_over() {
+        let disk = TrialDisk::default();
+        let log = EventLog::open(Arc::new(disk), small(), START).unwrap();
+        for number in 0..60 {
+            let received = Timestamp(START.0 + i64::try_from(number).unwrap() * 1000);
+            append(&log, vec![record_at(number, RetentionClass::Short, 200, received)]).unwrap();
+        }
+        let mut reader = log.reader(Offset(0));
+        assert_eq!(offsets(&reader.read(2, usize::MAX).unwrap()), [0, 1]);
+        let mut idle = log.reader(Offset(0));
+        let now = START.plus(LogOptions::default().short_retention).plus(std::time::Duration::from_secs(40));
+        assert!(log.drop_expired(now).unwrap() > 1);
+        let first = log.first_offset();
+        assert!(first > Offset(20) && first <= Offset(40), "{first:?}");
+        assert_eq!(idle.read(1, usize::MAX).unwrap()[0].offset, first);
+        // One record had been read ahead already.
+        let rest = offsets(&reader.read(100, usize::MAX).unwrap());
+        assert!(rest.starts_with(&[first.0]) || rest.starts_with(&[2, first.0]), "{rest:?}");
+        assert!(rest.ends_with(&[59]));
+    }
+
+    #[test]
+    fn nothing_above_the_durable_head_is_returned() {
+        let (disk, log) = log_of(0..2);
+        disk.fail(|faults| {
+            faults.failing_syncs = 1;
+            faults.failing_syncs_write = true;
+        });
+        let mut reader = log.reader(Offset(0));
+        assert!(append(&log, vec![record(2, RetentionClass::Short, 10)]).is_err());
+        assert_eq!(offsets(&reader.read(100, usize::MAX).unwrap()), [0, 1]);
     }
 }

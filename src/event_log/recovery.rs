@@ -113,6 +113,10 @@ impl Recovery<'_> {
 
     fn recover_file(&mut self, name: LogSegmentName, last: bool) -> Result<Found, LogError> {
         let file = self.open(name)?;
+        if last {
+            // If the program ended after a failed sync, the cache may show what the disk does not hold and no later sync will write.
+            file.forget_cached().map_err(LogError::io("reread", name))?;
+        }
         let size = file.size().map_err(LogError::io("measure", name))?;
         let header = read(&*file, 0, HEADER_BYTES).map_err(LogError::io("read", name))?;
         self.next = self.next.max(name.first);
@@ -129,6 +133,10 @@ impl Recovery<'_> {
             }
         }
         if let Some(contents) = read_seal(&*file).map_err(LogError::io("read", name))? {
+            if last {
+                // The program may have ended between writing the seal and syncing it.
+                file.sync_data().map_err(LogError::io("sync", name))?;
+            }
             self.next = self.next.max(contents.last.map_or(name.first, Offset::next));
             return Ok(Found::Sealed(Arc::new(LogSegment::sealed(name, contents, None))));
         }
@@ -249,4 +257,123 @@ fn read_rest(file: &dyn LogFile, position: u64, size: u64) -> io::Result<Vec<u8>
 /// How many bytes there are up to the last that is not zero.
 fn used(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::event_log::{
+        Appended, EventLog, LogOptions,
+        trial::{START, TrialDisk, append, read_all, record, record_at, small},
+    };
+
+    const SHORT: RetentionClass = RetentionClass::Short;
+
+    fn open(disk: &TrialDisk) -> Result<EventLog, LogError> {
+        EventLog::open(Arc::new(disk.clone()), small(), START)
+    }
+
+    fn log_of(disk: &TrialDisk, numbers: std::ops::Range<u64>) {
+        let log = open(disk).unwrap();
+        for number in numbers {
+            append(&log, vec![record(number, SHORT, 100)]).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_log_closed_in_order_is_sealed_and_goes_on_in_a_new_log_segment() {
+        let disk = TrialDisk::default();
+        log_of(&disk, 0..5);
+        let name = &disk.file_names()[1];
+        let contents = disk.contents(name);
+        assert_eq!(contents.len() as u64, FRAMES_START + 5 * 172 + 16 + 64, "header, frames, one mark, seal: no zeros");
+        let log = open(&disk).unwrap();
+        assert_eq!(log.stats().torn_bytes, 0);
+        assert_eq!(append(&log, vec![record(9, SHORT, 100)]).unwrap(), [Appended::Stored(Offset(5))]);
+        assert_eq!(disk.contents(name), contents, "what was sealed is not touched");
+        assert_eq!(read_all(&log).unwrap().len(), 6);
+    }
+
+    #[test]
+    fn many_restarts_without_records_leave_no_files() {
+        let disk = TrialDisk::default();
+        for _ in 0..5 {
+            drop(open(&disk).unwrap());
+        }
+        assert_eq!(disk.file_names().len(), 2);
+    }
+
+    #[test]
+    fn event_ids_are_known_after_a_restart_unless_they_are_too_old() {
+        let disk = TrialDisk::default();
+        let now = START.plus(Duration::from_secs(100 * 3600));
+        let log = open(&disk).unwrap();
+        append(&log, vec![record_at(1, SHORT, 0, START), record_at(2, RetentionClass::Long, 0, now)]).unwrap();
+        drop(log);
+        let log = EventLog::open(Arc::new(disk), LogOptions::default(), now).unwrap();
+        let again = append(&log, vec![record_at(1, SHORT, 0, now), record_at(2, SHORT, 0, now), record_at(2, SHORT, 0, now)]).unwrap();
+        assert_eq!(again, [Appended::Stored(Offset(2)), Appended::Duplicate, Appended::Duplicate]);
+        assert_eq!((log.stats().records, log.stats().duplicates, log.stats().dedup_ids), (1, 2, 2));
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_and_left_alone() {
+        let disk = TrialDisk::default();
+        log_of(&disk, 0..3);
+        let name = disk.file_names()[1].clone();
+        let mut contents = disk.contents(&name);
+        contents[8] = 2;
+        let crc = crc32c::crc32c(&contents[..60]);
+        contents[60..64].copy_from_slice(&crc.to_le_bytes());
+        disk.put(&name, &contents);
+        assert!(matches!(open(&disk), Err(LogError::Newer { file, found: 2, known: 1 }) if file == name));
+        assert_eq!(disk.contents(&name), contents);
+    }
+
+    #[test]
+    fn an_unfinished_file_is_removed_and_a_damaged_header_is_damage() {
+        let disk = TrialDisk::default();
+        log_of(&disk, 0..3);
+        disk.put("short-00000000000000000003.0.log", &[0; 64]);
+        disk.put("long-00000000000000000003.0.log", b"FHLOG");
+        let log = open(&disk).unwrap();
+        assert_eq!(log.stats().corruptions, 0);
+        assert_eq!(read_all(&log).unwrap().len(), 3);
+        drop(log);
+        let name = disk.file_names().into_iter().find(|name| name.starts_with("short-")).unwrap();
+        disk.damage(&name, 3, &[0xff]);
+        let log = open(&disk).unwrap();
+        assert_eq!(log.stats().corruptions, 1);
+        assert!(matches!(read_all(&log), Err(LogError::Corrupt { position: 0, from: Offset(0), .. })));
+        assert!(disk.file_names().contains(&name), "it is kept for a person to look at");
+        let Appended::Stored(next) = append(&log, vec![record(50, SHORT, 0)]).unwrap()[0] else { panic!("its id is not known") };
+        assert!(next >= Offset(3));
+    }
+
+    #[test]
+    fn of_two_generations_the_higher_whole_one_counts() {
+        for whole in [true, false] {
+            let disk = TrialDisk::default();
+            log_of(&disk, 0..3);
+            let old = disk.file_names()[1].clone();
+            let name = LogSegmentName { generation: 1, ..LogSegmentName::parse(&old).unwrap() };
+            // The rewritten file has the second record only, under the same offset.
+            let mut contents = Contents::EMPTY;
+            (contents.end, contents.records, contents.last) = (FRAMES_START + 172, 1, Some(Offset(1)));
+            contents.mark(Offset(1), FRAMES_START);
+            let mut bytes = log_segment::encode_header(name, START).to_vec();
+            frame::encode(&mut bytes, Offset(1), record(1, SHORT, 100).bytes(), true);
+            if whole {
+                bytes.extend(contents.encode_seal());
+            }
+            disk.put(&name.to_string(), &bytes);
+            let log = open(&disk).unwrap();
+            let offsets: Vec<u64> = read_all(&log).unwrap().into_iter().map(|(offset, ..)| offset.0).collect();
+            assert_eq!(offsets, if whole { vec![1] } else { vec![0, 1, 2] });
+            assert_eq!(disk.file_names().contains(&old), !whole);
+            assert_eq!(disk.file_names().contains(&name.to_string()), whole);
+        }
+    }
 }

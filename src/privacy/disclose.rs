@@ -137,7 +137,7 @@ impl Disclosure {
             properties: BTreeMap::new(),
             visitor_id: format!("{lane:016x}"),
             session_id: None,
-            device: DeviceClass::Desktop,
+            device: DeviceClass::UNKNOWN,
             country: Country::UNKNOWN,
             language: None,
             screen: None,

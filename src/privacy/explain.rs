@@ -56,7 +56,7 @@ pub struct FieldExplanation {
     /// What was said: the field, and how long it was.
     pub said: String,
     /// What leaves in its place: the disclosure's fields and values. Empty: nothing does.
-    pub leaves: Vec<(&'static str, Value)>,
+    pub leaves: Vec<(String, Value)>,
     /// The rule.
     pub rule: &'static str,
 }
@@ -245,16 +245,23 @@ fn said(shape: &Shape, arrival: &Arrival<'_>, properties: usize) -> Vec<(&'stati
 
 fn fields(said: &[(&'static str, String)], received: &Value, consented: bool) -> Vec<FieldExplanation> {
     let said_there = |field: &str| said.iter().any(|(there, _)| *there == field);
-    said.iter()
-        .filter(|(field, _)| *field != "accept-language" || !said_there("language"))
-        .filter_map(|(field, length)| {
-            let rule = RULES.iter().find(|rule| rule.field == *field)?;
-            let leaves = rule.becomes.iter().filter_map(|name| received.get(name).map(|value| (*name, value.clone()))).collect();
-            let said =
-                if ARRIVAL_FIELDS.contains(field) && length == "present" { (*field).to_owned() } else { format!("{field}, {length}") };
-            Some(FieldExplanation { said, leaves, rule: if consented { rule.with } else { rule.without } })
-        })
-        .collect()
+    let value_of = |name: &&'static str| received.get(*name).map(|value| ((*name).to_owned(), value.clone()));
+    let mut fields = Vec::new();
+    for (field, length) in said.iter().filter(|(field, _)| *field != "accept-language" || !said_there("language")) {
+        let Some(rule) = RULES.iter().find(|rule| rule.field == *field) else { continue };
+        let leaves = rule.becomes.iter().filter_map(value_of).collect();
+        let said = if ARRIVAL_FIELDS.contains(field) && length == "present" { (*field).to_owned() } else { format!("{field}, {length}") };
+        fields.push(FieldExplanation { said, leaves, rule: if consented { rule.with } else { rule.without } });
+    }
+    let explained: Vec<String> = fields.iter().flat_map(|field| field.leaves.iter().map(|(name, _)| name.clone())).collect();
+    let all = received.as_object().into_iter().flatten();
+    let made_here = all.filter(|(name, _)| !explained.contains(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
+    fields.push(FieldExplanation {
+        said: String::from("(made here)"),
+        leaves: made_here,
+        rule: "added by us: the site, ids under this destination's key, the moment, the choice as it stands",
+    });
+    fields
 }
 
 #[cfg(test)]

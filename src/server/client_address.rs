@@ -39,7 +39,7 @@ impl Peer {
 }
 
 /// A number that stands for a client's address prefix (an IPv4 address, an IPv6 /64) in this process only.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RateKey(u64);
 
 impl RateKey {

@@ -61,7 +61,7 @@ fn is_same_origin(origin: &str, authority: &str, secure: bool) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::fixture::site, *};
+    use super::{super::tests::fixture::site, *};
 
     #[test]
     fn origins_are_compared_exactly() {

@@ -12,8 +12,6 @@ pub mod client_address;
 mod connection;
 mod cors;
 pub mod development_certificate;
-#[cfg(test)]
-mod fixture;
 mod limits;
 mod listener;
 mod metrics;
@@ -25,6 +23,8 @@ mod router;
 mod routes;
 mod snippet;
 mod stream;
+#[cfg(test)]
+mod tests;
 pub mod tls;
 mod watch;
 

@@ -29,7 +29,29 @@ use crate::{
 /// Pages at paths that no route has (the demonstration's shop): path and site in, a page out.
 pub type Pages = Arc<dyn Fn(&str, &Site) -> Option<Reply> + Send + Sync>;
 
-const FOREIGN_ORIGIN: &str = "Pages of this origin may not send to this site.\n";
+/// What follows from a request's head.
+enum Decision {
+    /// The answer.
+    Answer(Response<ReplyBody>),
+    /// Its body is wanted.
+    Receive(Admitted),
+}
+
+impl From<Response<ReplyBody>> for Decision {
+    fn from(response: Response<ReplyBody>) -> Self {
+        Self::Answer(response)
+    }
+}
+
+/// A request that may send a body: of a known site and route, not of a foreign page, within the rate.
+struct Admitted {
+    site: Arc<Site>,
+    client: Client,
+    secure: bool,
+    origin: Origin,
+    protocol: &'static dyn Protocol,
+    action: &'static Action,
+}
 
 /// Answers the requests of the public listeners.
 pub(super) struct Router {
@@ -59,7 +81,10 @@ impl Router {
     pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<ReplyBody> {
         let logged = tracing::enabled!(tracing::Level::DEBUG).then(|| (Instant::now(), method_name(request.method())));
         let mut route = "none";
-        let response = self.dispatch(request, peer, &mut route).await;
+        let response = match self.decide(&request, &peer, &mut route) {
+            Decision::Answer(response) => response,
+            Decision::Receive(admitted) => self.receive(request, admitted).await,
+        };
         let status = response.status();
         self.metrics.answered(status);
         if let Some((begun, method)) = logged {
@@ -69,38 +94,37 @@ impl Router {
         response
     }
 
-    async fn dispatch(&self, request: Request<Incoming>, peer: Peer, route: &mut &'static str) -> Response<ReplyBody> {
-        let uri = request.uri();
+    /// All that can be said from a request's head.
+    fn decide(&self, request: &Request<Incoming>, peer: &Peer, route: &mut &'static str) -> Decision {
+        let (uri, headers) = (request.uri(), request.headers());
         if uri.path().len() + uri.query().map_or(0, str::len) > URI_BYTES {
-            return sentence(StatusCode::URI_TOO_LONG, "The address is longer than 8 KiB.\n");
+            return sentence(StatusCode::URI_TOO_LONG, "The address is longer than 8 KiB.\n").into();
         }
-        if request.headers().len() > HEADER_FIELDS {
-            return sentence(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "There are more than 100 header fields.\n");
+        if headers.len() > HEADER_FIELDS {
+            return sentence(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "There are more than 100 header fields.\n").into();
         }
-        let Some(authority) = authority(&request) else {
-            return sentence(StatusCode::BAD_REQUEST, "The request does not name its host.\n");
+        let Some(authority) = authority(request) else {
+            return sentence(StatusCode::BAD_REQUEST, "The request does not name its host.\n").into();
         };
         let host = host(authority);
-        let (site, endpoint) = {
-            let documents = self.pipeline.documents.load();
-            match documents.site_of(&host, uri.path()) {
-                Some((site, below)) => (Some(Arc::clone(site)), self.routes.find(site, below)),
-                None => (documents.by_host.get(host.as_ref()).and_then(|sites| sites.first()).map(Arc::clone), None),
-            }
-        };
-        let Some(site) = site else {
-            return sentence(StatusCode::NOT_FOUND, "No site is served under this host name.\n");
+        let documents = self.pipeline.documents.load();
+        let (site, endpoint) = match documents.site_of(&host, uri.path()) {
+            Some((site, below)) => (site, self.routes.find(site, below)),
+            None => match documents.by_host.get(host.as_ref()).and_then(|sites| sites.first()) {
+                Some(site) => (site, None),
+                None => return sentence(StatusCode::NOT_FOUND, "No site is served under this host name.\n").into(),
+            },
         };
         let Some(endpoint) = endpoint else {
-            return self.page(request.method(), uri.path(), &site, route);
+            return self.page(request.method(), uri.path(), site, route).into();
         };
         *route = endpoint.template;
 
-        let client = self.addresses.believe(&peer, request.headers());
+        let client = self.addresses.believe(peer, headers);
         // A proxy that does not say how it was reached is taken to be reached by https, except on this very machine: a cookie that goes
         // without `Secure` is worse than one that a browser does not take.
         let secure = client.secure || !is_loopback(&host);
-        let origin = Origin::of(request.headers(), &site, authority, secure);
+        let origin = Origin::of(headers, site, authority, secure);
         let mut response = match endpoint.target(request.method()) {
             _ if request.method() == Method::OPTIONS => {
                 let mut response = endpoint.bare(StatusCode::NO_CONTENT, "");
@@ -108,60 +132,56 @@ impl Router {
                 response
             }
             None => endpoint.bare(StatusCode::METHOD_NOT_ALLOWED, "This address does not take this method.\n"),
-            Some(Target::Snippet) => self.snippets.serve(&site, request.headers()),
-            Some(Target::OptOut) => self.opt_out.serve(request.headers()),
-            Some(Target::Protocol(protocol, action)) => {
-                let mut response = if origin == Origin::Foreign {
-                    self.turn_away(&site, Refusal::ForeignOrigin, Reply::text(StatusCode::FORBIDDEN, FOREIGN_ORIGIN))
-                } else {
-                    self.receive(request, &site, client, secure, protocol, action).await
-                };
-                response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-                response
+            Some(Target::Snippet) => self.snippets.serve(site, headers),
+            Some(Target::OptOut) => self.opt_out.serve(headers),
+            Some(Target::Protocol(..)) if origin == Origin::Foreign => {
+                let reply = Reply::text(StatusCode::FORBIDDEN, "Pages of this origin may not send to this site.\n");
+                self.turn_away(site, Refusal::ForeignOrigin, reply)
             }
+            Some(Target::Protocol(protocol, action)) => match self.limiter.quota(client.key, site.number).take(1) {
+                Err(wait) => self.turn_away(site, Refusal::OverQuota, over_quota(wait)),
+                Ok(()) => {
+                    let site = Arc::clone(site);
+                    return Decision::Receive(Admitted { site, client, secure, origin, protocol, action });
+                }
+            },
         };
         origin.tell(response.headers_mut());
-        response
+        Decision::Answer(response)
     }
 
-    /// Takes a request's body in and hands it to the line.
-    async fn receive(
-        &self,
-        request: Request<Incoming>,
-        site: &Site,
-        client: Client,
-        secure: bool,
-        protocol: &'static dyn Protocol,
-        action: &Action,
-    ) -> Response<ReplyBody> {
-        let quota = self.limiter.quota(client.key, site.number);
-        if let Err(wait) = quota.take(1) {
-            return self.turn_away(site, Refusal::OverQuota, over_quota(wait));
-        }
+    /// Takes an admitted request's body in and hands it to the line.
+    async fn receive(&self, request: Request<Incoming>, admitted: Admitted) -> Response<ReplyBody> {
+        let Admitted { site, client, secure, origin, protocol, action } = admitted;
         let (head, body) = request.into_parts();
-        let body = match collect(body).await.and_then(|body| decompress(body, &head.headers)) {
-            Ok(body) => body,
+        let mut response = match collect(body).await.and_then(|body| decompress(body, &head.headers)) {
             // The client went away: nothing came in that could be counted.
-            Err(BodyError::Cut) => return respond(BodyError::Cut.reply()),
-            Err(unusable) => return self.turn_away(site, Refusal::Undecodable, unusable.reply()),
-        };
-        let inbound = Inbound::new(head.headers, body, client.address, secure, clock::now());
-        match action {
-            Action::Serve(serve) => respond(serve(site, &inbound)),
-            Action::Collect => {
-                // The first event has been taken above.
-                let charge = |events: usize| {
-                    let more = u32::try_from(events.saturating_sub(1)).unwrap_or(u32::MAX);
-                    quota.take(more).map_err(|RetryAfter(wait)| wait)
-                };
-                let Ingested { reply, cookies } = self.pipeline.ingest(site, protocol, inbound, charge).await;
-                let mut response = respond(reply);
-                for cookie in cookies {
-                    cookie.append_to(response.headers_mut());
+            Err(BodyError::Cut) => respond(BodyError::Cut.reply()),
+            Err(unusable) => self.turn_away(&site, Refusal::Undecodable, unusable.reply()),
+            Ok(body) => {
+                let inbound = Inbound::new(head.headers, body, client.address, secure, clock::now());
+                match action {
+                    Action::Serve(serve) => respond(serve(&site, &inbound)),
+                    Action::Collect => {
+                        let quota = self.limiter.quota(client.key, site.number);
+                        // The first event was taken at admission.
+                        let charge = |events: usize| {
+                            let more = u32::try_from(events.saturating_sub(1)).unwrap_or(u32::MAX);
+                            quota.take(more).map_err(|RetryAfter(wait)| wait)
+                        };
+                        let Ingested { reply, cookies } = self.pipeline.ingest(&site, protocol, inbound, charge).await;
+                        let mut response = respond(reply);
+                        for cookie in cookies {
+                            cookie.append_to(response.headers_mut());
+                        }
+                        response
+                    }
                 }
-                response
             }
-        }
+        };
+        response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        origin.tell(response.headers_mut());
+        response
     }
 
     /// Refuses a request, and counts that.

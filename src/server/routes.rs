@@ -95,7 +95,7 @@ impl Endpoint {
 mod tests {
     use std::collections::HashSet;
 
-    use super::{super::fixture::site, *};
+    use super::{super::tests::fixture::site, *};
     use crate::protocol::PROTOCOLS;
 
     #[test]

@@ -103,7 +103,7 @@ fn matches_tag(tags: &HeaderValue, ours: &HeaderValue) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::fixture::site, *};
+    use super::{super::tests::fixture::site, *};
 
     fn asked(tags: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(header::IF_NONE_MATCH, HeaderValue::from_static(tags))])

@@ -54,7 +54,11 @@ impl HttpCarrier {
         Self::with_timeouts(additional_roots, CONNECT_TIMEOUT, TOTAL_TIMEOUT)
     }
 
-    fn with_timeouts(additional_roots: Option<&Path>, connect: Duration, total: Duration) -> Result<Self, HttpCarrierError> {
+    pub(in crate::delivery) fn with_timeouts(
+        additional_roots: Option<&Path>,
+        connect: Duration,
+        total: Duration,
+    ) -> Result<Self, HttpCarrierError> {
         let roots = additional_roots.map_or_else(|| Ok(Vec::new()), read_roots)?;
         let client = match builder(connect, total).tls_certs_merge(roots).build() {
             Ok(client) => client,
@@ -163,4 +167,146 @@ fn standard_webhooks_signature(key: &Secret, message_id: &str, seconds: &str, bo
     mac.update(b".");
     mac.update(body);
     format!("v1,{}", BASE64.encode(mac.finalize().into_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead as _, BufReader},
+        process::{Command, Stdio},
+    };
+
+    use super::*;
+    use crate::{
+        clock,
+        delivery::http_double::{HttpDouble, Reply},
+        supervise::Supervisor,
+    };
+
+    const SECRET: &str = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+    fn call(url: String, keys: &[&str]) -> HttpCall {
+        let keys = keys.iter().map(|key| Secret::new(BASE64.decode(key).unwrap())).collect();
+        let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        HttpCall { url, headers, signing: Some(Signing::StandardWebhooks { message_id: "msg_1".to_owned(), keys }) }
+    }
+
+    async fn answer_to(reply: Reply) -> Answer {
+        let supervisor = Supervisor::new();
+        let receiver = HttpDouble::start(&supervisor, move |_, _| reply).await;
+        let carrier = HttpCarrier::with_timeouts(None, Duration::from_millis(500), Duration::from_millis(500)).unwrap();
+        let answer = carrier.post(&call(receiver.url(), &[SECRET]), Bytes::from_static(b"{}"), clock::now()).await;
+        assert_eq!(receiver.taken().len(), 1, "one attempt is one request");
+        answer
+    }
+
+    #[tokio::test]
+    async fn every_fault_has_its_name() {
+        let failures = [
+            (Reply::Cut, Failure::Connect),
+            (Reply::CutInBody, Failure::Connect),
+            (Reply::Garbage, Failure::Garbage),
+            (Reply::Stall, Failure::Timeout),
+        ];
+        for (reply, expected) in failures {
+            match answer_to(reply).await {
+                Answer::Failed(failure) => assert_eq!(failure, expected, "{reply:?}"),
+                other => panic!("{reply:?}: {other:?}"),
+            }
+        }
+        let carrier = HttpCarrier::with_timeouts(None, Duration::from_secs(2), Duration::from_secs(2)).unwrap();
+        // Bound and dropped: nothing listens there.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let answer = carrier.post(&call(format!("http://{free}/"), &[SECRET]), Bytes::new(), clock::now()).await;
+        assert!(matches!(answer, Answer::Failed(Failure::Connect)), "{answer:?}");
+        let supervisor = Supervisor::new();
+        let plain = HttpDouble::start(&supervisor, |_, _| Reply::Status(204)).await;
+        let answer = carrier.post(&call(plain.url().replace("http:", "https:"), &[SECRET]), Bytes::new(), clock::now()).await;
+        assert!(matches!(answer, Answer::Failed(Failure::Tls | Failure::Connect | Failure::Timeout)), "{answer:?}");
+    }
+
+    #[tokio::test]
+    async fn answers_are_told_as_they_are_and_redirects_are_not_followed() {
+        let Answer::Http { status, retry_after, body } = answer_to(Reply::Status(200)).await else { panic!("no answer") };
+        assert_eq!((status, retry_after, &body[..]), (200, None, &b"ok"[..]));
+        let Answer::Http { status, retry_after, .. } = answer_to(Reply::RetryAfter(429, 7)).await else { panic!("no answer") };
+        assert_eq!((status, retry_after), (429, Some(Duration::from_secs(7))));
+        let Answer::Http { status, .. } = answer_to(Reply::Redirect).await else { panic!("no answer") };
+        assert_eq!(status, 302);
+    }
+
+    #[tokio::test]
+    async fn a_receiver_learns_nothing_but_the_call() {
+        let supervisor = Supervisor::new();
+        let receiver = HttpDouble::start(&supervisor, |_, _| Reply::Status(204)).await;
+        let carrier = HttpCarrier::new(None).unwrap();
+        carrier.post(&call(receiver.url(), &[SECRET, SECRET]), Bytes::from_static(b"{}"), Timestamp(1_614_265_330_000)).await;
+        let taken = receiver.taken().remove(0);
+        let mut names: Vec<&str> = taken.headers.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        let expected =
+            ["accept", "content-length", "content-type", "host", "user-agent", "webhook-id", "webhook-signature", "webhook-timestamp"];
+        assert_eq!(names, expected);
+        assert_eq!((taken.headers["user-agent"].as_str(), taken.headers["webhook-timestamp"].as_str()), (USER_AGENT, "1614265330"));
+        assert_eq!(taken.headers["webhook-signature"].split(' ').count(), 2, "one per key");
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = Timestamp(784_111_777_000);
+        assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:50:37 GMT", now), Some(Duration::from_secs(60)));
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:00:00 GMT", now), Some(Duration::ZERO), "in the past");
+        for text in ["", "soon", "-1", "1.5"] {
+            assert_eq!(retry_after(text, now), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_signature_is_that_of_the_specifications_libraries() {
+        let key = Secret::new(BASE64.decode(SECRET).unwrap());
+        let signature = standard_webhooks_signature(&key, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", br#"{"test": 2432232314}"#);
+        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn additional_roots_must_be_certificates() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("roots.pem");
+        assert!(matches!(HttpCarrier::new(Some(&path)), Err(HttpCarrierError::RootsUnreadable(io::ErrorKind::NotFound))));
+        std::fs::write(&path, "no certificates").unwrap();
+        assert!(matches!(HttpCarrier::new(Some(&path)), Err(HttpCarrierError::RootsMalformed)));
+    }
+
+    #[tokio::test]
+    #[ignore = "needs node and npm: run by tests/run"]
+    async fn the_standard_webhooks_library_verifies_what_is_sent() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/receivers/standard-webhooks");
+        assert!(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--prefix", directory]).status().unwrap().success());
+        let mut receiver = Command::new("node")
+            .args([&format!("{directory}/receiver.mjs"), &format!("whsec_{SECRET}")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut port = String::new();
+        BufReader::new(receiver.stdout.take().unwrap()).read_line(&mut port).unwrap();
+        let url = format!("http://127.0.0.1:{}/", port.trim());
+        let body = Bytes::from_static(r#"{"type":"events.batch","timestamp":"","data":{"events":[{"page":"/käse"}]}}"#.as_bytes());
+        let other = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+        let carrier = HttpCarrier::new(None).unwrap();
+        let now = clock::now();
+        let attempts = [
+            ("our key", vec![SECRET], now, 204),
+            ("the receiver still has the previous key", vec![other, SECRET], now, 204),
+            ("another key", vec![other], now, 400),
+            ("an old message played again", vec![SECRET], now.minus(Duration::from_secs(3600)), 400),
+        ];
+        for (what, keys, at, expected) in attempts {
+            let Answer::Http { status, .. } = carrier.post(&call(url.clone(), &keys), body.clone(), at).await else { panic!("{what}") };
+            assert_eq!(status, expected, "{what}");
+        }
+        drop(receiver.stdin.take());
+        receiver.wait().unwrap();
+    }
 }
