@@ -72,7 +72,7 @@ struct Rule {
 /// What came with the connection rather than in the body.
 const ARRIVAL_FIELDS: [&str; 4] = ["client address", "user agent", "accept-language", "cookies"];
 
-const RULES: [Rule; 18] = [
+const RULES: [Rule; 22] = [
     Rule {
         field: "client address",
         becomes: &["country"],
@@ -125,6 +125,15 @@ const RULES: [Rule; 18] = [
         becomes: &["transaction_id"],
         without: "dropped without consent",
         with: "replaced by an id under this destination's key",
+    },
+    Rule { field: "tax", becomes: &["tax"], without: "dropped without consent", with: "kept" },
+    Rule { field: "shipping", becomes: &["shipping"], without: "dropped without consent", with: "kept" },
+    Rule { field: "coupon", becomes: &["coupon"], without: "dropped without consent", with: "kept where it names nobody" },
+    Rule {
+        field: "items",
+        becomes: &["items"],
+        without: "dropped without consent",
+        with: "what the catalogue says of each product, where it names nobody",
     },
     Rule {
         field: "user id",
