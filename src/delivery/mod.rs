@@ -286,3 +286,135 @@ fn open(document: &documents::Destination) -> Result<Box<dyn Destination>, Strin
 fn jitter_seed() -> u64 {
     getrandom::u64().unwrap_or_else(|_| clock::now().0.unsigned_abs())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::{
+        delivery::carrier::{file::FileCarrier, http::HttpCarrier},
+        documents::Basis,
+        event::{DestinationNumber, RetentionClass},
+        event_log::{DiskFiles, LogOptions},
+        metrics::Exposition,
+        privacy::{
+            keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
+            purge_set::PurgeSet,
+            record::Record,
+            transform::Transform,
+        },
+        state::StateDb,
+    };
+
+    fn parts(directory: &Path) -> Parts {
+        let state = Arc::new(StateDb::open(&directory.join("state.db")).unwrap());
+        let keys = Arc::new(KeysDb::open(&directory.join("keys.db")).unwrap());
+        let purge_set = Arc::new(PurgeSet::open(Arc::clone(&state)).unwrap());
+        let discloser = Discloser::new(
+            Arc::new(PersistentKeys::new(Arc::clone(&state))),
+            Arc::new(EpochKeys::new(Arc::clone(&keys))),
+            Arc::new(PersonKeys::new(keys)),
+            purge_set,
+        );
+        let options = LogOptions { preallocate_bytes: 1 << 16, ..LogOptions::default() };
+        let log = EventLog::open(Arc::new(DiskFiles::open(&directory.join("log")).unwrap()), options, clock::now()).unwrap();
+        let supervisor = Supervisor::new();
+        let carriers = Carriers::new(HttpCarrier::new(None).unwrap(), FileCarrier::new(directory.to_owned(), supervisor.clone()));
+        Parts {
+            log: Arc::new(log),
+            discloser: Arc::new(discloser),
+            ledger: Ledger::new(state),
+            carriers: Arc::new(carriers),
+            feed: Feed::default(),
+            supervisor,
+        }
+    }
+
+    fn documents(destinations: &[(u32, &'static str, String, bool)]) -> Arc<Documents> {
+        let destination = |(number, kind, settings, paused): &(u32, &'static str, String, bool)| {
+            Arc::new(documents::Destination {
+                number: DestinationNumber(*number),
+                name: format!("{kind} {number}"),
+                kind,
+                sites: Vec::new(),
+                basis: Basis::ExemptMeasurement,
+                transform: Transform::Strict,
+                paused: *paused,
+                settings: settings.parse().unwrap(),
+            })
+        };
+        Arc::new(Documents { destinations: destinations.iter().map(destination).collect(), ..Documents::default() })
+    }
+
+    fn states(delivery: &Delivery) -> Vec<(String, CourierState)> {
+        delivery.status(clock::now()).into_iter().map(|status| (status.name, status.courier)).collect()
+    }
+
+    fn running(delivery: &Delivery, number: u32) -> *const Courier {
+        let posts = delivery.posts.load();
+        let post = posts.iter().find(|post| post.document.number == DestinationNumber(number)).unwrap();
+        Arc::as_ptr(&post.courier.as_ref().ok().unwrap().courier)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_reload_replaces_what_changed_and_leaves_the_rest_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let parts = parts(directory.path());
+        let file = |name: &str| format!("directory = {name:?}");
+        let before = documents(&[(1, "file", file("a"), false), (2, "file", file("b"), false), (3, "file", file("c"), false)]);
+        let delivery = Delivery::start(parts.clone(), before).await;
+        let (kept, replaced) = (running(&delivery, 1), running(&delivery, 2));
+        delivery.reload(documents(&[(1, "file", file("a"), false), (2, "file", file("b"), true), (4, "file", file("d"), false)])).await;
+        assert_eq!(running(&delivery, 1), kept);
+        assert_ne!(running(&delivery, 2), replaced);
+        let expected = [("file 1", CourierState::Running), ("file 2", CourierState::Paused), ("file 4", CourierState::Running)];
+        assert_eq!(states(&delivery), expected.map(|(name, state)| (name.to_owned(), state)));
+        assert!(parts.supervisor.shut_down(Duration::from_secs(10)).await, "every task ends");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_destination_without_its_secret_waits_where_it_is_and_starts_when_it_is_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let parts = parts(directory.path());
+        let secret = directory.path().join("secret");
+        let webhook = format!("url = \"http://127.0.0.1:9/\"\nsecret = \"file:{}\"", secret.display());
+        let both = documents(&[(1, "webhook", webhook, true), (2, "file", "directory = \"b\"".to_owned(), false)]);
+        let delivery = Delivery::start(parts.clone(), Arc::clone(&both)).await;
+        let status = delivery.status(clock::now());
+        assert_eq!((status[0].courier, status[1].courier), (CourierState::Stopped, CourierState::Running));
+        let problem = status[0].problem.as_ref().unwrap();
+        assert!(problem.starts_with("settings.secret: the file") && problem.ends_with("cannot be read: entity not found"), "{problem}");
+        parts.log.append(vec![Record::for_test([1; 16], RetentionClass::Short, clock::now(), b"")]).await.unwrap();
+        std::fs::write(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        delivery.reload(both).await;
+        let status = delivery.status(clock::now()).remove(0);
+        assert_eq!((status.courier, status.problem), (CourierState::Paused, None));
+        assert_eq!(status.lag, 1, "its place in the log is that of its document, not of its secret");
+        let mut text = Exposition::default();
+        status::expose(&delivery.status(clock::now()), &mut text);
+        let text = text.into_text();
+        assert!(text.contains("firsthand_delivery_lag_records{destination=\"webhook 1\"} 1\n"), "{text}");
+        assert!(text.contains("firsthand_delivery_courier{destination=\"webhook 1\",state=\"paused\"} 1\n"), "{text}");
+        assert!(parts.supervisor.shut_down(Duration::from_secs(10)).await, "every task ends");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_courier_that_broke_is_seen_and_started_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let parts = parts(directory.path());
+        let one = documents(&[(1, "file", "directory = \"a\"".to_owned(), false)]);
+        let delivery = Delivery::start(parts.clone(), Arc::clone(&one)).await;
+        let broken = running(&delivery, 1);
+        // As a part's end by a panic does.
+        let posts = delivery.posts.load_full();
+        let post = posts[0].courier.as_ref().ok().unwrap();
+        post.courier.stop.cancel();
+        post.ended.cancelled().await;
+        assert_eq!(states(&delivery)[0].1, CourierState::Stopped);
+        delivery.reload(one).await;
+        assert_ne!(running(&delivery, 1), broken);
+        assert_eq!(states(&delivery)[0].1, CourierState::Running);
+        assert!(parts.supervisor.shut_down(Duration::from_secs(10)).await, "every task ends");
+    }
+}

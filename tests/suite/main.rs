@@ -17,6 +17,7 @@ mod command_line;
 mod consent_table;
 mod durability;
 mod faults;
+mod faulty_files;
 mod golden;
 mod non_interference;
 
