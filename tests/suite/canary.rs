@@ -140,8 +140,12 @@ fn beacon(marks: &mut Marks, number: usize, cookie: Option<&str>) -> Request {
     let referring_host = if stand == Stand::Granted { String::from("search") } else { word(marks, "referring host") };
     let referrer = format!("https://{referring_host}.example/{}?q={}", word(marks, "referring path"), word(marks, "referring query"));
     // Above what any amount may be.
-    let value = 491_700_000.25 + (index * VARIANTS + variant) as f64;
-    marks.whole("value", &value.to_string());
+    let value = 491_700_000.25 + (index * VARIANTS + variant) as f64 * 10_000.0;
+    for more in 0..5 {
+        marks.whole("amount", &(value + 1000.0 * f64::from(more)).to_string());
+    }
+    // With consent, what a catalogue says of a product may leave, if it names nobody.
+    let label = |marks: &mut Marks, slot: &str| if stand == Stand::Granted { email(marks, slot) } else { word(marks, slot) };
     let event = json!({
         "k": word(marks, "event name"),
         "i": event_id,
@@ -152,6 +156,19 @@ fn beacon(marks: &mut Marks, number: usize, cookie: Option<&str>) -> Request {
         "v": value,
         "m": "EUR",
         "x": word(marks, "order id"),
+        "tx": value + 1000.0,
+        "sh": value + 2000.0,
+        "cp": label(marks, "coupon"),
+        "y": [{
+            "id": label(marks, "product id"),
+            "name": label(marks, "product name"),
+            "brand": label(marks, "product brand"),
+            "category": label(marks, "product category"),
+            "variant": label(marks, "product variant"),
+            "price": value + 3000.0,
+            "quantity": value + 4000.0,
+            (word(marks, "unknown field of a product")): word(marks, "unknown value of a product"),
+        }],
         "a": email(marks, "user id"),
         "l": format!("fr-{}", word(marks, "language")),
         "w": 1440,

@@ -48,7 +48,9 @@ const ALWAYS: [&str; 13] = [
     "visitor_id",
 ];
 const MEASUREMENT: [&str; 1] = ["session_id"];
-const CONSENTED: [&str; 6] = ["campaign", "currency", "referrer_host", "session_id", "transaction_id", "value"];
+const CONSENTED: [&str; 10] = [
+    "campaign", "coupon", "currency", "items", "referrer_host", "session_id", "shipping", "tax", "transaction_id", "value",
+];
 
 /// One thing that a sender says and a destination may not see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,11 +76,13 @@ enum Difference {
     Campaign,
     Money,
     OrderId,
+    Coupon,
+    Products,
     TimeInTheSameStep,
 }
 
 impl Difference {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 23] = [
         Self::AddressInTheSameCountry,
         Self::AddressInTheSameNetwork,
         Self::UserAgentOfTheSameClass,
@@ -99,6 +103,8 @@ impl Difference {
         Self::Campaign,
         Self::Money,
         Self::OrderId,
+        Self::Coupon,
+        Self::Products,
         Self::TimeInTheSameStep,
     ];
 
@@ -213,7 +219,11 @@ impl Said {
             "a": word(Difference::UserId),
             "v": digits(Difference::Money) % 1000,
             "m": (["EUR", "USD"][way(Difference::Money)]),
+            "tx": digits(Difference::Money) % 100,
+            "sh": digits(Difference::Money) % 10,
             "x": letters(Difference::OrderId),
+            "cp": (["SPRING", "AUTUMN"][way(Difference::Coupon)]),
+            "y": [{ "id": "bowl", "name": (["Bowl", "Jug"][way(Difference::Products)]), "price": 3 + way(Difference::Products), "of": word(Difference::Products) }],
             "l": format!("{}-{}", self.language, ["CH", "LU"][way(Difference::LanguageRegion)]),
             "w": self.screen + i64::try_from(way(Difference::WidthInTheSameClass)).unwrap(),
             "d": properties,
@@ -438,7 +448,7 @@ fn almost_a_beacon() -> impl Strategy<Value = Vec<u8>> {
         any::<String>().prop_map(|text| json!(format!("https://www.shop.example/{text}"))),
         Just(Value::Null),
     ];
-    let keys = select(vec!["k", "i", "t", "p", "r", "n", "v", "m", "x", "a", "l", "w", "d", "h", "zz"]);
+    let keys = select(vec!["k", "i", "t", "p", "r", "n", "v", "m", "x", "tx", "sh", "cp", "y", "a", "l", "w", "d", "h", "zz"]);
     let event = prop::collection::btree_map(keys, leaf.clone(), 0..8).prop_map(|event| json!(event));
     let outer = prop::collection::btree_map(select(vec!["s", "g", "gx", "o"]), leaf, 0..3);
     (outer, prop::collection::vec(event, 0..4)).prop_map(|(outer, events)| {
