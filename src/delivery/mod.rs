@@ -15,6 +15,7 @@ pub mod consumer;
 mod courier;
 #[cfg(test)]
 mod faults;
+mod group;
 #[cfg(test)]
 mod http_double;
 mod lane;
