@@ -23,8 +23,6 @@ mod router;
 mod routes;
 mod snippet;
 mod stream;
-#[cfg(test)]
-mod tests;
 pub mod tls;
 mod watch;
 
@@ -162,3 +160,6 @@ impl Server {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,12 +9,14 @@ import { bytesOf, counts, DESTINATIONS, eventsOf, ledger, refusals, settled } fr
 const SITE = process.env.FIRSTHAND_SITE;
 const TLS_SITE = process.env.FIRSTHAND_TLS_SITE;
 const ADMIN = process.env.FIRSTHAND_ADMIN;
-const PARIS = "192.0.2.41";
+/** Each visitor comes from an address of its own in Paris: without a cookie, address and browser are what a visitor is told by for a day. */
+const PARIS = "192.0.2.";
 const CAMPAIGN = "?utm_source=newsletter&utm_campaign=autumn&recipient=jane.doe@example.org";
 /** What a person brings along that no destination may ever receive; the tests add what they see. */
-const marks = new Set([PARIS, "jane.doe", "recipient"]);
+const marks = new Set(["jane.doe", "recipient"]);
 
 let chromium, visitor;
+let house = 10;
 before(async () => {
   chromium = await startChromium();
 });
@@ -24,15 +26,19 @@ afterEach(async () => {
   visitor = undefined;
 });
 
-/** A new visitor, with an empty profile, from Paris. Notes every request and every script error of all pages. */
-async function arrive(address) {
+/** A new visitor, with an empty profile. Notes every request and every script error of all pages. */
+async function arrive(address, from = `${PARIS}${(house += 1)}`) {
+  await visitor?.close();
   visitor = await chromium.browser.createBrowserContext();
   const page = await visitor.newPage();
   page.asked = [];
   page.errors = [];
   page.on("request", (request) => page.asked.push(request.url()));
   page.on("pageerror", (error) => page.errors.push(String(error)));
-  await page.evaluateOnNewDocument((from) => { if (window === window.top) window.simulated = { address: from, doNotTrack: false }; }, PARIS);
+  page.from = from;
+  marks.add(from);
+  await page.setViewport({ width: 1440, height: 900 });
+  await page.evaluateOnNewDocument((from) => { if (window === window.top) window.simulated = { address: from, doNotTrack: false }; }, from);
   await page.goto(address);
   marks.add(await page.evaluate(() => navigator.userAgent));
   return page;
@@ -87,6 +93,9 @@ test("before the choice, measurement gets the visit and customers does not; a no
   assert.deepEqual(await storage(page), { ...NO_STORAGE, local: ["shop-basket", "shop-choice"] }, "the shop's own, nothing of ours");
   assert.deepEqual(await cookies(), []);
   assert.deepEqual(page.errors, []);
+
+  // Without a cookie nobody can tell this browser from another one of its kind at its address: the no holds for the day.
+  await adds(counts, { measurement: 0, customers: 0 }, () => arrive(`${SITE}/shop`, page.from));
 });
 
 test("a yes sends the held copy to customers alone; then both receive; the cookie is the server's", async () => {
@@ -142,11 +151,18 @@ test("an opt-out outlasts a yes, on the server", async () => {
   const [cookie, ...others] = await cookies();
   assert.deepEqual(others, []);
   assert.equal(cookie.httpOnly, true);
-  await adds(counts, { measurement: 1, customers: 0 }, async () => {
+  await adds(counts, { measurement: 0, customers: 0 }, async () => {
     // The answer takes the cookie away; a page that opens before it would still carry it.
     await Promise.all([page.waitForResponse((reply) => reply.request().method() === "POST"), page.click("#opt-in")]);
     await page.goto(`${SITE}/shop`);
   });
+  assert.deepEqual(await cookies(), [], "taking it back grants nothing, and the no holds for the rest of the day");
+  await adds(counts, { measurement: 1, customers: 2 }, async () => {
+    await page.click("#accept");
+    await page.click("[data-favourite=jug]");
+  });
+  const favourite = eventsOf("customers").at(-1);
+  assert.deepEqual([favourite.name, favourite.properties], ["favourite_chosen", { colour: "blue" }]);
 });
 
 test("a browser that says Do Not Track is refused at the door", async () => {
@@ -166,7 +182,6 @@ test("over TLS the cookie is Secure and bound to the host by its name", async ()
 
 test("the demonstration shows it: what came in, what each destination received, what waits", async () => {
   const page = await arrive(`${SITE}/`);
-  await page.setViewport({ width: 1440, height: 900 });
   await page.waitForFunction(() => document.getElementById("memory").textContent.startsWith("1 copy"));
   assert.match(await page.$eval("#story", (story) => story.textContent), /has not chosen/);
   const frame = (start) => page.frames().find((each) => each.url().startsWith(start));
@@ -179,7 +194,7 @@ test("the demonstration shows it: what came in, what each destination received, 
   assert.deepEqual(await newest(2), ["received", "withheld"]);
   await picture(page, "1-not-chosen");
 
-  await page.select("#visit-as", "203.0.113.98");
+  await page.select("#visit-as", "203.0.113.");
   await live.waitForFunction(() => document.querySelector(".row:first-child")?.textContent.includes("BR"));
   await frame(`${SITE}/shop`).click("#accept");
   await live.waitForFunction(() => document.querySelector(".row:first-child .held") !== null);
@@ -196,7 +211,7 @@ test("the demonstration shows it: what came in, what each destination received, 
   await frame(`${SITE}/shop`).click("#refuse");
   assert.deepEqual(await newest(1), ["went nowhere"]);
   await picture(page, "4-refused");
-  await page.setViewport({ width: 390, height: 844, isMobile: true, deviceScaleFactor: 2 });
+  await page.setViewport({ width: 390, height: 844 });
   await picture(page, "5-phone");
 
   await page.click("#simulate summary");

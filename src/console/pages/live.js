@@ -24,7 +24,7 @@ const STATES = {
   rejected: "refused by the receiver",
   expired: "too old for the receiver",
   withheld: "withheld",
-  purged: "purged: the person withdrew",
+  purged: "purged: the visitor said no today, or withdrew",
 };
 const COURIERS = { waiting: "waiting to try again", breaker_open: "not reachable; trying now and then", paused: "paused" };
 const LOG = { open: "the log takes events", full: "the disk is full: nothing is taken", failed: "the log failed a sync: nothing is acknowledged" };
@@ -59,14 +59,25 @@ function knowDestination(name, about) {
   destinations.set(name, about ?? before ?? { name, basis: "", purposes: [], transform: "", ledger: {} });
   if (!heads.has(name)) {
     const head = make("div");
+    head.dataset.name = name;
     heads.set(name, head);
-    byId("heads").append(head);
     board.style.setProperty("--columns", heads.size);
     board.classList.toggle("stacked", heads.size > COLUMNS_MAX);
     for (const row of rows.values()) if (row.cells) addCell(row, name);
   }
+  if (about?.basis !== before?.basis || !before) sortColumns();
   if (about || !before) showHead(name);
   for (const row of rows.values()) showPending(row.cells?.get(name));
+}
+
+/** Those that may have an event before the choice come first, then those that need a yes; by name among themselves. */
+function sortColumns() {
+  const place = (name) => `${{ exempt_measurement: 1, consent: 2 }[destinations.get(name).basis] ?? 3} ${name}`;
+  const names = [...heads.keys()].sort((one, other) => place(one).localeCompare(place(other)));
+  for (const name of names) {
+    byId("heads").append(heads.get(name));
+    for (const row of rows.values()) if (row.cells) row.element.append(row.cells.get(name).element);
+  }
 }
 
 /** What a cell says until the destination's end of the record is known. */
@@ -117,7 +128,7 @@ function rowOf(offset) {
     row.cells = new Map();
     rows.set(offset, row);
     row.came.append(about(`#${offset}`, "", undefined));
-    for (const name of heads.keys()) addCell(row, name);
+    for (const head of byId("heads").querySelectorAll("[data-name]")) addCell(row, head.dataset.name);
   }
   return row;
 }
@@ -192,50 +203,62 @@ function settled(item) {
   const row = rowOf(item.offset);
   const cell = row.cells.get(item.destination);
   const { basis } = destinations.get(item.destination);
-  const got = item.received !== null && item.received !== undefined;
   const kind = item.state === "withheld" || item.state === "purged" ? "withheld" : item.state.startsWith("accepted") ? "received" : "failed";
   cell.element.className = `cell ${basis} ${kind}`;
   cell.element.replaceChildren(make("p", "to", item.destination), verdict(STATES[item.state] ?? words(item.state)));
   if (item.rule) cell.element.append(make("p", "why", WITHHELD[item.rule] ?? words(item.rule)));
-  if (got) {
-    cell.fields = flat(item.received);
-    cell.element.append(make("dl", "fields"));
-    showFields(row);
+  if (item.received) {
+    cell.received = item.received;
+    showReceived(row);
   }
 }
 
-/** A nested value as lines: where it is (`page`), its name (`path`), its text. */
-function flat(value, outer = "", into = []) {
-  for (const [key, inner] of Object.entries(value)) {
-    const name = words(key);
-    if (inner !== null && typeof inner === "object" && !Array.isArray(inner)) flat(inner, `${outer}${name} `, into);
-    else into.push({ outer, name, text: Array.isArray(inner) ? inner.map((one) => (typeof one === "object" ? JSON.stringify(one) : one)).join(", ") : String(inner) });
+/** The lines by which a received event is told at a glance, in the order in which a person asks; the whole of it is one click away. */
+const GLANCE = [
+  ...["name", "page", "visitor_id", "session_id", "campaign", "referrer_host", "value", "transaction_id", "properties"],
+  ...["country", "device", "language", "screen"],
+];
+
+function glance(received) {
+  const lines = [];
+  for (const key of GLANCE) {
+    const value = received[key];
+    if (value === undefined || value === null) continue;
+    lines.push({ key, text: inWords(key, value, received) });
   }
-  return into;
+  return lines;
+}
+
+function inWords(key, value, received) {
+  if (key === "value") return `${value} ${received.currency ?? ""}`;
+  if (key === "page") return value.path;
+  if (key === "campaign") return [value.source, value.medium, value.name, value.term, value.content, value.id].filter(Boolean).join(" / ");
+  if (key === "device") return [`${value.browser} ${value.major ?? ""}`.trim(), value.system, value.form].filter(Boolean).join(", ");
+  if (typeof value !== "object") return String(value);
+  return Object.entries(value).map(([name, inner]) => `${words(name)} ${inner}`).join(", ");
 }
 
 /** Where two destinations received the same record, what only one of them got stands out. */
-function showFields(row) {
-  const shown = [...row.cells.values()].filter((cell) => cell.fields);
+function showReceived(row) {
+  const shown = [...row.cells.values()].filter((cell) => cell.received);
   for (const cell of shown) {
     const others = shown.filter((other) => other !== cell);
-    const list = cell.element.querySelector(".fields");
-    list.replaceChildren();
-    for (const { outer, name, text } of cell.fields) {
-      const only = others.length > 0 && !others.some((other) => other.fields.some((field) => field.outer === outer && field.name === name));
+    const list = make("dl", "fields");
+    for (const { key, text } of glance(cell.received)) {
+      const only = others.length > 0 && others.every((other) => other.received[key] === undefined);
       const value = make("dd", only ? "only" : "");
       value.title = text;
       value.append(make("span", "value", text));
-      if (isVisitor(name) && seenBefore(cell, text)) value.append(make("span", "again", "again"));
-      const title = make("dt");
-      title.title = outer + name;
-      title.append(make("span", "outer", outer), name);
-      list.append(title, value);
+      if (key === "visitor_id" && seenBefore(cell, text)) value.append(make("span", "again", "again"));
+      list.append(make("dt", "", words(key)), value);
     }
+    const exact = make("details", "whole");
+    exact.append(make("summary", "", "all of it"), make("pre", "", JSON.stringify(cell.received, undefined, 1)));
+    cell.element.querySelector(".fields")?.remove();
+    cell.element.querySelector(".whole")?.remove();
+    cell.element.append(list, exact);
   }
 }
-
-const isVisitor = (name) => /^visitor( id)?$/.test(name);
 
 /** Whether a destination got this visitor id with an earlier record: what tells a lasting id from one that is new each time. */
 function seenBefore(cell, id) {

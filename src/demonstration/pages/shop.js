@@ -5,9 +5,9 @@
 const CONSENT_SECONDS = 180 * 24 * 60 * 60; // asked again after half a year
 const site = document.documentElement.dataset;
 const PRODUCTS = {
-  bowl: { name: "Wide bowl", price: 24, text: "Thrown in red clay, glazed inside. Holds soup for one, salad for two, keys for all." },
-  cup: { name: "Morning cup", price: 14, text: "Stoneware with a handle that fits three fingers. Keeps warm as long as a newspaper." },
-  jug: { name: "Water jug", price: 38, text: "A litre and a quarter, and a lip that does not drip." },
+  bowl: { name: "Wide bowl", price: 24, colour: "clay", text: "Thrown in red clay, glazed inside. Holds soup for one, salad for two, keys for all." },
+  cup: { name: "Morning cup", price: 14, colour: "sage", text: "Stoneware with a handle that fits three fingers. Keeps warm as long as a newspaper." },
+  jug: { name: "Water jug", price: 38, colour: "blue", text: "A litre and a quarter, and a lip that does not drip." },
 };
 
 const stored = (name, otherwise) => JSON.parse(localStorage.getItem(name) ?? "null") ?? otherwise;
@@ -157,8 +157,17 @@ function showBasket() {
 
 function addToBasket(name) {
   store("shop-basket", [...stored("shop-basket", []), name].filter((one) => one in PRODUCTS).slice(-20));
-  snippet("event", "add_to_cart", { value: PRODUCTS[name].price, currency: "EUR", item: name });
+  // The site's policy allows quantity and colour; what else a page may say of an event is dropped on arrival, as this item is.
+  snippet("event", "add_to_cart", { value: PRODUCTS[name].price, currency: "EUR", quantity: 1, colour: PRODUCTS[name].colour, item: name });
   showBasket();
+}
+
+/** An event of the shop's own, which its policy names. */
+function chooseFavourite(heart) {
+  const chosen = heart.getAttribute("aria-pressed") !== "true";
+  heart.setAttribute("aria-pressed", chosen);
+  heart.textContent = chosen ? "♥" : "♡";
+  if (chosen) snippet("event", "favourite_chosen", { colour: PRODUCTS[heart.dataset.favourite].colour });
 }
 
 function buy() {
@@ -183,6 +192,8 @@ document.addEventListener("DOMContentLoaded", () => {
   document.addEventListener("click", (event) => {
     const name = event.target.closest("[data-add]")?.dataset.add;
     if (name) return addToBasket(name);
+    const heart = event.target.closest("[data-favourite]");
+    if (heart) return chooseFavourite(heart);
     const link = event.target.closest("main a[href^='/shop']");
     if (link && byId("shelf") && !event.metaKey && !event.ctrlKey && !event.shiftKey) {
       event.preventDefault();

@@ -10,6 +10,16 @@ const globalName = document.body.dataset.global;
 /** What the shop's script puts on its beacons (shop.js reads it): only this demonstration believes a forwarded address from loopback. */
 window.simulated = { address: "", doNotTrack: false };
 
+/** A fresh address in the chosen place: without a cookie, address and browser are what a visitor is told by for a day. */
+function moveTo(place) {
+  window.simulated.address = place && place + (2 + Math.floor(Math.random() * 250));
+  for (const option of byId("visit-as").options) {
+    const [city] = option.textContent.split(",");
+    option.textContent = option.value && option.value === place ? `${city}, ${window.simulated.address}` : city;
+  }
+}
+moveTo(byId("visit-as").value);
+
 const STORIES = {
   loading: "One moment…",
   blocked: "The shop's script did not load or was blocked, so nothing was sent: the shop itself works all the same.",
@@ -53,7 +63,7 @@ function go(path) {
 }
 
 byId("visit-as").addEventListener("change", (event) => {
-  window.simulated.address = event.target.value;
+  moveTo(event.target.value);
   shop.contentWindow.location.reload();
 });
 byId("do-not-track").addEventListener("change", (event) => {
@@ -66,6 +76,8 @@ byId("newsletter").addEventListener("click", () => {
 });
 byId("start-over").addEventListener("click", () => {
   fold();
+  byId("visit-as").value ||= byId("visit-as").options[0].value; // whoever objected from the real address stays the same person today
+  moveTo(byId("visit-as").value);
   localStorage.removeItem("shop-choice");
   go("/start-over");
 });
