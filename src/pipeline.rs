@@ -105,7 +105,7 @@ impl Pipeline {
             self.refuse(site, refusal, events.len().max(1));
             for event in &events {
                 outcome.refused.push(refusal);
-                self.show(site, protocol, Some(event).map(Shape::of), state, Err(refusal), now);
+                self.show(site, protocol, Some(Shape::of(event, arrival)), state, Err(refusal), now);
             }
             if events.is_empty() {
                 self.show(site, protocol, Some(Shape::default()), state, Err(refusal), now);
@@ -124,7 +124,7 @@ impl Pipeline {
         let mut records = Vec::with_capacity(events.len());
         let mut shapes = Vec::new();
         for event in events {
-            let shape = self.feed.watched().then(|| Shape::of(&event));
+            let shape = self.feed.watched().then(|| Shape::of(&event, arrival));
             match self.cleanse(event, state, &visitor, device, arrival, site, &site_key, protocol) {
                 Ok(record) => {
                     records.push(record?);

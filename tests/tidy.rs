@@ -353,11 +353,6 @@ fn code(text: &str) -> String {
     code.lines().map(without_comment).collect::<Vec<_>>().join("\n")
 }
 
-/// A module's tests that fill files of their own: `src/<module>/tests/`.
-fn is_test(file: &Path) -> bool {
-    below_src(file).split('/').nth(1) == Some("tests")
-}
-
 fn without_comment(line: &str) -> &str {
     // `://` is an address in a string, not a comment.
     let comment = line.match_indices("//").find(|(at, _)| !line[..*at].ends_with(':'));

@@ -106,6 +106,9 @@ impl Committer {
     fn succeed(&mut self, first: Offset, duplicates: u64) {
         let counters = &self.catalogue.counters;
         let records = self.next.0 - first.0;
+        counters.duplicates.add(duplicates);
+        counters.dedup_overflow.add(self.dedup.take_overflow());
+        counters.dedup_ids.set(self.dedup.len() as u64);
         if records > 0 {
             for family in self.families.iter_mut().filter(|family| family.has_staged()) {
                 counters.bytes.add(family.publish());
@@ -119,10 +122,7 @@ impl Committer {
             // A caller that has gone away needs no answer.
             let _ = call.reply.send(Ok(call.outcome));
         }
-        counters.duplicates.add(duplicates);
-        counters.dedup_overflow.add(self.dedup.take_overflow());
-        counters.dedup_ids.set(self.dedup.len() as u64);
-        if std::mem::take(&mut self.full) {
+        if records > 0 && std::mem::take(&mut self.full) {
             tracing::info!("the disk has space again: events are taken");
         }
     }

@@ -162,4 +162,29 @@ mod tests {
         files.remove("a.log").unwrap();
         assert!(files.open("a.log").is_err());
     }
+
+    #[test]
+    fn a_log_on_a_real_disk_is_there_after_a_restart() {
+        use crate::{
+            event::{Offset, RetentionClass},
+            event_log::{
+                Appended, EventLog, LogOptions,
+                trial::{START, append, read_all, record},
+            },
+        };
+        let parent = tempfile::tempdir().unwrap();
+        let open = || EventLog::open(Arc::new(DiskFiles::open(parent.path()).unwrap()), LogOptions::default(), START).unwrap();
+        let numbers = 0..50;
+        for turn in 0..2 {
+            let log = open();
+            for number in numbers.clone() {
+                let outcome = append(&log, vec![record(number, RetentionClass::ALL[(number % 2) as usize], 400)]).unwrap();
+                assert_eq!(outcome, [if turn == 0 { Appended::Stored(Offset(number)) } else { Appended::Duplicate }]);
+            }
+            let active = std::fs::metadata(parent.path().join("short-00000000000000000000.0.log")).unwrap().len();
+            assert_eq!(active > 1 << 20, turn == 0, "preallocated while it is active, cut off when it is sealed");
+        }
+        let found = read_all(&open()).unwrap();
+        assert!(found.iter().map(|(offset, ..)| offset.0).eq(numbers));
+    }
 }

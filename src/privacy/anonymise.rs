@@ -4,10 +4,11 @@
 use std::{io, time::Duration};
 
 use super::{
-    clean::{CampaignField, CleanBody, CleanEvent, Granted, Page, Property},
+    clean::{CampaignField, CleanBody, CleanEvent, Granted, Item, Page, Property},
     enrich::Enriched,
     keys::persistent::SiteKey,
-    raw::{PropertyValue, RawEvent},
+    personal::Personal,
+    raw::{PropertyValue, RawEvent, RawItem, Text},
     record::Header,
     scrub::{page, words},
     transform::Transform,
@@ -24,6 +25,8 @@ use crate::{
 
 /// Without consent, times are rounded to this (PRIVACY.md §4.4).
 const TIME_STEP: Duration = Duration::from_secs(5 * 60);
+/// Products in one event; the rest are dropped. GA4 takes as many.
+const ITEMS_MAX: usize = 200;
 /// Properties in one event; the rest are dropped.
 const PROPERTIES_MAX: usize = 25;
 /// Numbers beyond this are somebody's own.
@@ -58,7 +61,11 @@ pub fn anonymise(
             client_event_id: client_id.and_then(words::word).map(Into::into),
             campaign: address.as_ref().map(|address| campaign(address.query)).unwrap_or_default(),
             referrer_host: referrer_host(&raw, site),
-            value: raw.value.as_ref().map(|value| *value.expose()).filter(|value| value.abs() <= NUMBER_MAX),
+            value: amount(raw.value.as_ref()),
+            tax: amount(raw.tax.as_ref()),
+            shipping: amount(raw.shipping.as_ref()),
+            coupon: raw.coupon.as_ref().and_then(|coupon| words::label(coupon.expose())),
+            items: raw.items.iter().take(ITEMS_MAX).map(item).collect(),
             currency: raw.currency.as_ref().and_then(|code| words::currency(code.expose())),
             transaction: raw.transaction.as_ref().and_then(|id| bounded(id.expose())),
         })),
@@ -151,6 +158,23 @@ pub(super) fn allowed(value: &PropertyValue<'_>, kind: PropertyKind) -> Option<P
         }
         (PropertyKind::Word, PropertyValue::Text(text)) => words::word(text).map(|word| Property::Word(word.into_owned())),
         _ => None,
+    }
+}
+
+fn amount(said: Option<&Personal<f64>>) -> Option<f64> {
+    said.map(|amount| *amount.expose()).filter(|amount| amount.is_finite() && amount.abs() <= NUMBER_MAX)
+}
+
+fn item(raw: &RawItem<'_>) -> Item {
+    let label = |text: &Option<Text<'_>>| text.as_ref().and_then(|text| words::label(text.expose()));
+    Item {
+        id: label(&raw.id),
+        name: label(&raw.name),
+        brand: label(&raw.brand),
+        category: label(&raw.category),
+        variant: label(&raw.variant),
+        price: amount(raw.price.as_ref()),
+        quantity: amount(raw.quantity.as_ref()),
     }
 }
 

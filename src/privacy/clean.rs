@@ -61,6 +61,40 @@ pub(in crate::privacy) struct Granted {
     pub(in crate::privacy) currency: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::privacy) transaction: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::privacy) tax: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::privacy) shipping: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::privacy) coupon: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::privacy) items: Vec<Item>,
+}
+
+/// One product of an event: what a shop's catalogue says of it, never what a customer does.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Item {
+    /// The shop's id of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its brand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brand: Option<String>,
+    /// Its category.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// Its size, colour or the like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// The price of one, in the event's currency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<f64>,
+    /// How many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantity: Option<f64>,
 }
 
 /// Which page: one of the site's own hosts, and a path template.

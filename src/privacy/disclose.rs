@@ -11,7 +11,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    clean::{CampaignField, CleanEvent, OpenError, Opened, Page, Property},
+    clean::{CampaignField, CleanEvent, Item, OpenError, Opened, Page, Property},
     enrich::{ScreenClass, device::DeviceClass, language::Language, place::Country},
     keys::{
         epoch::EpochKeys,
@@ -59,6 +59,14 @@ pub struct Disclosure {
     currency: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     transaction_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tax: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shipping: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coupon: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    items: Vec<Item>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     properties: BTreeMap<String, Property>,
     visitor_id: String,
@@ -277,6 +285,10 @@ impl Discloser {
             value: granted.and_then(|granted| granted.value),
             currency: granted.and_then(|granted| granted.currency.clone()),
             transaction_id: granted.and_then(|granted| transaction_id(&key, granted.transaction.as_deref())),
+            tax: granted.and_then(|granted| granted.tax),
+            shipping: granted.and_then(|granted| granted.shipping),
+            coupon: granted.and_then(|granted| granted.coupon.clone()),
+            items: granted.map(|granted| granted.items.clone()).unwrap_or_default(),
             properties: properties(&body.properties, site),
             visitor_id: format!("{:016x}", ids.visitor),
             session_id: ids.session.map(|session| format!("{session:016x}")),

@@ -69,10 +69,7 @@ struct Rule {
     with: &'static str,
 }
 
-/// What came with the connection rather than in the body.
-const ARRIVAL_FIELDS: [&str; 4] = ["client address", "user agent", "accept-language", "cookies"];
-
-const RULES: [Rule; 18] = [
+const RULES: [Rule; 22] = [
     Rule {
         field: "client address",
         becomes: &["country"],
@@ -92,10 +89,10 @@ const RULES: [Rule; 18] = [
         with: "the primary language only, where the body says none",
     },
     Rule {
-        field: "cookies",
-        becomes: &["visitor_id", "session_id"],
-        without: "none is read or set without consent; the ids that leave are made for this destination and live a day at most",
-        with: "our own cookie's id under this destination's key; no other cookie is read",
+        field: "visitor cookie",
+        becomes: &[],
+        without: "not used here: the ids that leave are made for this destination and live a day at most",
+        with: "its id under this destination's key is the visitor id; no other cookie is read",
     },
     Rule {
         field: "name",
@@ -125,6 +122,15 @@ const RULES: [Rule; 18] = [
         becomes: &["transaction_id"],
         without: "dropped without consent",
         with: "replaced by an id under this destination's key",
+    },
+    Rule { field: "tax", becomes: &["tax"], without: "dropped without consent", with: "kept" },
+    Rule { field: "shipping", becomes: &["shipping"], without: "dropped without consent", with: "kept" },
+    Rule { field: "coupon", becomes: &["coupon"], without: "dropped without consent", with: "kept where it names nobody" },
+    Rule {
+        field: "items",
+        becomes: &["items"],
+        without: "dropped without consent",
+        with: "what the catalogue says of each product, where it names nobody",
     },
     Rule {
         field: "user id",
@@ -177,7 +183,7 @@ pub fn explain(
     discloser: &Discloser,
 ) -> Result<Explanation, ExplainError> {
     let state = consent::decide(arrival);
-    let shape = Shape::of(&event);
+    let shape = Shape::of(&event, arrival);
     let addressed = documents.destinations.iter().filter(|destination| destination.sites.contains(&site.number));
     let refused = |refusal: super::refusal::Refusal, shape| Explanation {
         visitor: state.describe(),
@@ -190,7 +196,7 @@ pub fn explain(
         Err(refusal) => return Ok(refused(refusal, shape)),
     };
     let visitor = Visitor::imagined(matches!(state, ConsentState::Granted(_)) && permitted.ceiling.needs_consent())?;
-    let said = said(&shape, arrival, permitted.event.properties.len());
+    let said = said(&shape, permitted.event.properties.len());
     let enriched = enrich::enrich(permitted, arrival, DeviceClass::of_arrival(arrival), places);
     let site_key = keys.site(site.number)?;
     let clean = anonymise(enriched, &visitor, site, &site_key, protocol, arrival.received)?;
@@ -225,33 +231,22 @@ fn basis(destination: &Destination) -> String {
 }
 
 /// Every field that came in, with its length in words.
-fn said(shape: &Shape, arrival: &Arrival<'_>, properties: usize) -> Vec<(&'static str, String)> {
-    let length = |text: &Option<super::raw::Text<'_>>| text.as_ref().map(|text| text.expose().chars().count());
-    let mut said = vec![("client address", String::from("present"))];
-    let headers = [
-        ("user agent", length(&arrival.user_agent)),
-        ("accept-language", length(&arrival.accept_language)),
-        ("cookies", length(&arrival.visitor_cookie).or(Some(0))),
-    ];
-    let lengths = headers.into_iter().filter_map(|(field, length)| length.map(|length| (field, length)));
-    for (field, length) in lengths.chain(shape.fields.iter().copied()) {
-        said.push((field, if length == 0 { String::from("present") } else { format!("{length} characters") }));
-    }
-    if properties > 0 {
-        said.push(("properties", format!("{properties} of them")));
-    }
-    said
+fn said(shape: &Shape, properties: usize) -> Vec<(&'static str, String)> {
+    let in_words = |(field, length): &(&'static str, usize)| match length {
+        0 => (*field, (*field).to_owned()),
+        length => (*field, format!("{field}, {length} characters")),
+    };
+    let listed = (properties > 0).then(|| ("properties", format!("properties, {properties}")));
+    shape.fields.iter().map(in_words).chain(listed).collect()
 }
 
 fn fields(said: &[(&'static str, String)], received: &Value, consented: bool) -> Vec<FieldExplanation> {
-    let said_there = |field: &str| said.iter().any(|(there, _)| *there == field);
     let value_of = |name: &&'static str| received.get(*name).map(|value| ((*name).to_owned(), value.clone()));
     let mut fields = Vec::new();
-    for (field, length) in said.iter().filter(|(field, _)| *field != "accept-language" || !said_there("language")) {
+    for (field, said) in said {
         let Some(rule) = RULES.iter().find(|rule| rule.field == *field) else { continue };
         let leaves = rule.becomes.iter().filter_map(value_of).collect();
-        let said = if ARRIVAL_FIELDS.contains(field) && length == "present" { (*field).to_owned() } else { format!("{field}, {length}") };
-        fields.push(FieldExplanation { said, leaves, rule: if consented { rule.with } else { rule.without } });
+        fields.push(FieldExplanation { said: said.clone(), leaves, rule: if consented { rule.with } else { rule.without } });
     }
     let explained: Vec<String> = fields.iter().flat_map(|field| field.leaves.iter().map(|(name, _)| name.clone())).collect();
     let all = received.as_object().into_iter().flatten();
@@ -267,16 +262,52 @@ fn fields(said: &[(&'static str, String)], received: &Value, consented: bool) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        clock::Timestamp,
+        privacy::{personal::Personal, raw::ClientAddress},
+    };
 
     #[test]
     fn every_known_field_has_a_rule() {
+        let text = |text: &'static str| Some(Personal::new(text.into()));
+        let number = || Some(Personal::new(1.0));
         let event = RawEvent {
-            name: Some(super::super::personal::Personal::new("page_view".into())),
-            page_url: Some(super::super::personal::Personal::new("https://x.example/".into())),
+            name: text("page_view"),
+            client_id: text("1"),
+            time: Some(Timestamp(0)),
+            page_url: text("https://x.example/"),
+            page_title: text("x"),
+            referrer: text("https://y.example/"),
+            value: number(),
+            currency: text("EUR"),
+            transaction: text("1"),
+            tax: number(),
+            shipping: number(),
+            coupon: text("x"),
+            items: vec![crate::privacy::raw::RawItem::default()],
+            user_id: text("1"),
+            language: None,
+            screen_width: Some(Personal::new(1)),
+            properties: Vec::new(),
+            unknown_fields: 0,
             held: true,
-            ..RawEvent::default()
         };
-        for (field, _) in Shape::of(&event).fields {
+        let address = Personal::new(ClientAddress::new([192, 0, 2, 1].into()));
+        let arrival = Arrival {
+            address: &address,
+            user_agent: text("x"),
+            accept_language: text("fr"),
+            visitor_cookie: text("x"),
+            opted_out: false,
+            global_privacy_control: false,
+            do_not_track: false,
+            secure: true,
+            signal: consent::ConsentSignal::Absent,
+            received: Timestamp(0),
+        };
+        let shape = Shape::of(&event, &arrival);
+        assert!(shape.fields.len() >= 20);
+        for (field, _) in shape.fields {
             assert!(RULES.iter().any(|rule| rule.field == field), "{field}");
         }
     }

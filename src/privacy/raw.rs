@@ -30,6 +30,14 @@ pub struct RawEvent<'a> {
     pub currency: Option<Text<'a>>,
     /// The shop's order id.
     pub transaction: Option<Text<'a>>,
+    /// Tax within `value`.
+    pub tax: Option<Personal<f64>>,
+    /// Shipping within `value`.
+    pub shipping: Option<Personal<f64>>,
+    /// A coupon of the whole order.
+    pub coupon: Option<Text<'a>>,
+    /// The products that the event is about.
+    pub items: Vec<RawItem<'a>>,
     /// The id under which the site knows the person, as claimed by the browser.
     pub user_id: Option<Text<'a>>,
     /// The browser's language, as said in the body.
@@ -42,6 +50,25 @@ pub struct RawEvent<'a> {
     pub unknown_fields: usize,
     /// A copy that the page held in memory until the visitor chose (DESIGN §5.1): for consent-basis destinations only.
     pub held: bool,
+}
+
+/// One product of an event.
+#[derive(Default)]
+pub struct RawItem<'a> {
+    /// The shop's id of it.
+    pub id: Option<Text<'a>>,
+    /// Its name.
+    pub name: Option<Text<'a>>,
+    /// Its brand.
+    pub brand: Option<Text<'a>>,
+    /// Its category.
+    pub category: Option<Text<'a>>,
+    /// Its size, colour or the like.
+    pub variant: Option<Text<'a>>,
+    /// The price of one, in the event's currency.
+    pub price: Option<Personal<f64>>,
+    /// How many.
+    pub quantity: Option<Personal<f64>>,
 }
 
 /// A flat property's value.

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::raw::{RawEvent, Text};
+use super::raw::{Arrival, RawEvent, Text};
 
 /// Names and lengths, never values.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -15,12 +15,16 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The shape of an event.
+    /// The shape of an event and of what came with its request.
     #[must_use]
-    pub fn of(event: &RawEvent<'_>) -> Self {
+    pub fn of(event: &RawEvent<'_>, arrival: &Arrival<'_>) -> Self {
         let length = |text: &Option<Text<'_>>| text.as_ref().map(|text| text.expose().chars().count());
         let number = |there: bool| there.then_some(0);
         let known = [
+            ("client address", Some(0)),
+            ("user agent", length(&arrival.user_agent)),
+            ("accept-language", length(&arrival.accept_language).filter(|_| event.language.is_none())),
+            ("visitor cookie", length(&arrival.visitor_cookie)),
             ("name", length(&event.name)),
             ("event id", length(&event.client_id)),
             ("time", number(event.time.is_some())),
@@ -30,6 +34,10 @@ impl Shape {
             ("value", number(event.value.is_some())),
             ("currency", length(&event.currency)),
             ("order id", length(&event.transaction)),
+            ("tax", number(event.tax.is_some())),
+            ("shipping", number(event.shipping.is_some())),
+            ("coupon", length(&event.coupon)),
+            ("items", number(!event.items.is_empty())),
             ("user id", length(&event.user_id)),
             ("language", length(&event.language)),
             ("screen width", number(event.screen_width.is_some())),

@@ -11,6 +11,7 @@
 //! | `e` | list of events, at most 50; an objection has none |
 //!
 //! and each event: `k` kind (name), `i` its id, `t` when (ms), `p` page URL, `r` referrer, `n` title, `v` value, `m` currency, `x` order id,
+//! `tx` tax, `sh` shipping, `cp` coupon, `y` list of products (at most 200, each `id`, `name`, `brand`, `category`, `variant`, `price`, `quantity`),
 //! `a` user id, `l` language, `w` width, `d` flat map of properties, `h` 1 for a copy that the page held until the choice.
 
 use std::{borrow::Cow, fmt, time::Duration};
@@ -29,7 +30,7 @@ use crate::{
     privacy::{
         consent::ConsentSignal,
         personal::Personal,
-        raw::{PropertyValue, RawEvent, Text},
+        raw::{PropertyValue, RawEvent, RawItem, Text},
     },
 };
 
@@ -37,6 +38,8 @@ use crate::{
 const EVENTS_MAX: usize = 50;
 /// An event is at most this old by its sender's clock; older ones get the time of receipt (DESIGN §4).
 const AGE_MAX: Duration = Duration::from_secs(72 * 60 * 60);
+/// Products looked at in one event.
+const ITEMS_MAX: usize = 200;
 /// Properties looked at in one event.
 const PROPERTIES_MAX: usize = 64;
 
@@ -147,6 +150,12 @@ struct Event<'a> {
     m: Option<Cow<'a, str>>,
     #[serde(borrow)]
     x: Option<Cow<'a, str>>,
+    tx: Option<f64>,
+    sh: Option<f64>,
+    #[serde(borrow)]
+    cp: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    y: Vec<Product<'a>>,
     #[serde(borrow)]
     a: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -171,6 +180,10 @@ impl<'a> Event<'a> {
             value: self.v.map(Personal::new),
             currency: sealed(self.m),
             transaction: sealed(self.x),
+            tax: self.tx.map(Personal::new),
+            shipping: self.sh.map(Personal::new),
+            coupon: sealed(self.cp),
+            items: self.y.into_iter().take(ITEMS_MAX).map(Product::into_raw).collect(),
             user_id: sealed(self.a),
             language: sealed(self.l),
             // Widths beyond any screen saturate into the widest class.
@@ -178,6 +191,36 @@ impl<'a> Event<'a> {
             properties: self.d.kept,
             unknown_fields: self.d.left_out,
             held: self.h == 1,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Product<'a> {
+    #[serde(borrow)]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    name: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    brand: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    category: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    variant: Option<Cow<'a, str>>,
+    price: Option<f64>,
+    quantity: Option<f64>,
+}
+
+impl<'a> Product<'a> {
+    fn into_raw(self) -> RawItem<'a> {
+        RawItem {
+            id: self.id.map(Personal::new),
+            name: self.name.map(Personal::new),
+            brand: self.brand.map(Personal::new),
+            category: self.category.map(Personal::new),
+            variant: self.variant.map(Personal::new),
+            price: self.price.map(Personal::new),
+            quantity: self.quantity.map(Personal::new),
         }
     }
 }

@@ -43,7 +43,7 @@ pub(super) const KEEP_ALIVE_IDLE_CROWDED: Duration = Duration::from_secs(5);
 pub(super) const CROWDED: usize = 75;
 
 /// After an answer that ends its connection (413, a broken request), how long what the client still sends is thrown away, so that the
-/// answer reaches it.
+/// answer reaches it (HTTP/2: before the answer).
 pub(super) const LINGER: Duration = Duration::from_secs(2);
 
 /// The same, in bytes: a client that sends 10 MB by mistake still learns why that was refused.

@@ -10,9 +10,10 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use flate2::read::GzDecoder;
 use http::{HeaderMap, HeaderName, StatusCode, header};
+use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame};
 
-use super::limits::{BODY_BYTES, INFLATED_BYTES, INFLATED_RATIO, REQUEST_BODY};
+use super::limits::{BODY_BYTES, INFLATED_BYTES, INFLATED_RATIO, LINGER, LINGER_BYTES, REQUEST_BODY};
 use crate::protocol::Reply;
 
 /// Small bodies may grow to this size whatever their ratio: a short text of one letter shrinks a lot, and harms nobody.
@@ -56,7 +57,7 @@ impl BodyError {
 }
 
 /// Reads a body to its end. One that its head says is too large is refused before a byte of it is read.
-pub(super) async fn collect<B>(mut body: B) -> Result<Bytes, BodyError>
+pub(super) async fn collect<B>(body: &mut B) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -65,11 +66,30 @@ where
     }
     let mut collected = Collected::default();
     // Nearly every body came with its head, in one packet: the clock is started only for one that did not.
-    if let Some(result) = poll_fn(|cx| Poll::Ready(collected.advance(Pin::new(&mut body), cx))).await {
+    if let Some(result) = poll_fn(|cx| Poll::Ready(collected.advance(Pin::new(body), cx))).await {
         return result;
     }
-    let rest = pin!(poll_fn(|cx| collected.advance(Pin::new(&mut body), cx).map_or(Poll::Pending, Poll::Ready)));
+    let rest = pin!(poll_fn(|cx| collected.advance(Pin::new(body), cx).map_or(Poll::Pending, Poll::Ready)));
     tokio::time::timeout(REQUEST_BODY, rest).await.unwrap_or(Err(BodyError::TooSlow))
+}
+
+/// Throws away what still comes of a refused body, within bounds. For HTTP/2: an answer that comes before a body's end is followed by a
+/// reset of the stream, and some clients (curl before 8) then drop the answer too. HTTP/1.1 has [`super::stream`] for this.
+pub(super) async fn discard<B>(body: &mut B)
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut left = LINGER_BYTES;
+    let thrown_away = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // Whether all came, or time is up: the answer goes out.
+    let _ = tokio::time::timeout(LINGER, thrown_away).await;
 }
 
 /// What has come of a body so far: nothing, one piece (taken as it is), or several (copied together).
@@ -182,17 +202,31 @@ mod tests {
     #[tokio::test]
     async fn pieces_are_joined_and_bounded() {
         static LARGE: [u8; BODY_BYTES] = [b'x'; BODY_BYTES];
-        assert_eq!(collect(Pieces(vec![], false)).await, Ok(Bytes::new()));
-        assert_eq!(collect(Pieces(vec![b"one"], false)).await, Ok(Bytes::from("one")));
-        assert_eq!(collect(Pieces(vec![b"", b"one", b"two", b"", b"three"], false)).await, Ok(Bytes::from("onetwothree")));
-        assert_eq!(collect(Pieces(vec![&LARGE], false)).await.map(|body| body.len()), Ok(BODY_BYTES));
-        assert_eq!(collect(Pieces(vec![&LARGE, b"x"], false)).await, Err(BodyError::TooLarge));
-        assert_eq!(collect(Pieces(vec![b"x", &LARGE], true)).await, Err(BodyError::TooLarge));
+        assert_eq!(collect(&mut Pieces(vec![], false)).await, Ok(Bytes::new()));
+        assert_eq!(collect(&mut Pieces(vec![b"one"], false)).await, Ok(Bytes::from("one")));
+        assert_eq!(collect(&mut Pieces(vec![b"", b"one", b"two", b"", b"three"], false)).await, Ok(Bytes::from("onetwothree")));
+        assert_eq!(collect(&mut Pieces(vec![&LARGE], false)).await.map(|body| body.len()), Ok(BODY_BYTES));
+        assert_eq!(collect(&mut Pieces(vec![&LARGE, b"x"], false)).await, Err(BodyError::TooLarge));
+        assert_eq!(collect(&mut Pieces(vec![b"x", &LARGE], true)).await, Err(BodyError::TooLarge));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_hangs_ends_in_time() {
-        assert_eq!(collect(Pieces(vec![b"half"], true)).await, Err(BodyError::TooSlow));
+        assert_eq!(collect(&mut Pieces(vec![b"half"], true)).await, Err(BodyError::TooSlow));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_body_is_thrown_away_within_bounds() {
+        static PIECE: [u8; 1024 * 1024] = [b'x'; 1024 * 1024];
+        let mut finite = Pieces(vec![&PIECE; 4], false);
+        discard(&mut finite).await;
+        assert!(finite.0.is_empty());
+        let mut huge = Pieces(vec![&PIECE; 100], false);
+        discard(&mut huge).await;
+        assert_eq!(100 - huge.0.len(), LINGER_BYTES / PIECE.len());
+        let begun = tokio::time::Instant::now();
+        discard(&mut Pieces(vec![b"half"], true)).await;
+        assert_eq!(begun.elapsed().as_secs(), LINGER.as_secs());
     }
 
     #[test]

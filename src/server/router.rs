@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Instant};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     opt_out::OptOutPage,
     rate_limit::{RateLimiter, RetryAfter},
     reply::{ReplyBody, respond},
-    request_body::{BodyError, collect, decompress},
+    request_body::{BodyError, collect, decompress, discard},
     routes::{Routes, Target},
     snippet::Snippets,
 };
@@ -153,8 +153,12 @@ impl Router {
     /// Takes an admitted request's body in and hands it to the line.
     async fn receive(&self, request: Request<Incoming>, admitted: Admitted) -> Response<ReplyBody> {
         let Admitted { site, client, secure, origin, protocol, action } = admitted;
-        let (head, body) = request.into_parts();
-        let mut response = match collect(body).await.and_then(|body| decompress(body, &head.headers)) {
+        let (head, mut body) = request.into_parts();
+        let collected = collect(&mut body).await;
+        if collected == Err(BodyError::TooLarge) && head.version == Version::HTTP_2 {
+            discard(&mut body).await;
+        }
+        let mut response = match collected.and_then(|body| decompress(body, &head.headers)) {
             // The client went away: nothing came in that could be counted.
             Err(BodyError::Cut) => respond(BodyError::Cut.reply()),
             Err(unusable) => self.turn_away(&site, Refusal::Undecodable, unusable.reply()),

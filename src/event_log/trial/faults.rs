@@ -154,11 +154,60 @@ fn a_failed_sync_is_not_acknowledged_and_leaves_nothing_behind() {
             assert_eq!(log.stats().sync_errors, 1);
             assert_eq!(ids(&log), [id(1), id(2)], "a refused record is not readable");
             let again = append(&log, records(3)).unwrap();
-            assert!(again.iter().all(|outcome| offset_of(*outcome) > offset_of(first[1])));
+            let refused = again.len() as u64;
+            assert_eq!(offset_of(again[0]).0, offset_of(first[1]).0 + 1 + refused, "a refused record's offset is not given again");
             let all: Vec<u64> = (1..3 + again.len() as u64).collect();
             expect_exactly(log, &disk, &all);
         }
     }
+}
+
+/// A visitor consents between an attempt and its retry: the same event goes to the other family.
+#[test]
+fn a_refused_record_does_not_come_back_in_one_family_after_it_was_stored_in_the_other() {
+    for earlier in [0, 2] {
+        let disk = TrialDisk::default();
+        let log = open(&disk);
+        append(&log, both(1).into_iter().take(earlier).collect()).unwrap();
+        disk.fail(|faults| {
+            faults.failing_syncs = 1;
+            faults.failing_syncs_write = true;
+        });
+        assert_eq!(append(&log, vec![record(3, SHORT, 300)]), Err(AppendError::SyncFailed));
+        append_again(&log, || vec![record(3, LONG, 300)]);
+        expect_exactly(log, &disk, &[1, 2, 3][2 - earlier..]);
+    }
+    let disk = TrialDisk::default();
+    let log = open(&disk);
+    append(&log, both(1)).unwrap();
+    // Room for the first family's frame and a part of the second's.
+    disk.fail(|faults| {
+        faults.copies_on_write = true;
+        faults.free_bytes = Some(500);
+    });
+    assert_eq!(append(&log, both(3)), Err(AppendError::Full));
+    disk.fail(|faults| faults.free_bytes = None);
+    append_again(&log, || vec![record(3, LONG, 300)]);
+    expect_exactly(log, &disk, &[1, 2, 3]);
+}
+
+#[test]
+fn a_repair_reads_what_was_acknowledged_from_the_disk_and_tells_what_is_gone() {
+    let disk = TrialDisk::default();
+    let log = open(&disk);
+    append(&log, vec![record(1, SHORT, 100)]).unwrap();
+    append(&log, vec![record(2, SHORT, 100)]).unwrap();
+    disk.damage_unseen(&short_names(&disk)[0], 64 + 172 + 40, &[0xff]);
+    disk.fail(|faults| faults.failing_syncs = 1);
+    assert_eq!(append(&log, vec![record(3, SHORT, 100)]), Err(AppendError::SyncFailed));
+    wait_for(&log, LogState::Accepting);
+    assert_eq!(log.stats().corruptions, 1);
+    append(&log, vec![record(3, SHORT, 100)]).unwrap();
+    let mut reader = log.reader(Offset(0));
+    assert_eq!(reader.read(10, 10_000).unwrap().len(), 1);
+    assert!(matches!(reader.read(10, 10_000), Err(LogError::Corrupt { from: Offset(1), to: Offset(2), .. })));
+    assert_eq!(reader.read(10, 10_000).unwrap().len(), 1, "the log goes on");
+    assert_eq!(log.stats().corruptions, 1, "counted once");
 }
 
 #[test]

@@ -253,6 +253,13 @@ impl TrialDisk {
         }
     }
 
+    /// Overwrites bytes that rest, unseen until the cached copy is forgotten.
+    pub(super) fn damage_unseen(&self, name: &str, position: usize, bytes: &[u8]) {
+        let mut state = self.lock();
+        let inode = state.inode(name).unwrap();
+        state.inodes[inode].durable[position..position + bytes.len()].copy_from_slice(bytes);
+    }
+
     /// A file's bytes as programs see them.
     pub(super) fn contents(&self, name: &str) -> Vec<u8> {
         let state = self.lock();

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use tokio::task::JoinSet;
@@ -15,14 +16,18 @@ use crate::{
     privacy::record::Record,
 };
 
+/// How many disks are tried, unless the environment asks for more.
 const LINEAGES: u64 = 250;
+const LINEAGES_VARIABLE: &str = "FIRSTHAND_POWER_CUT_LINEAGES";
 const CUTS_PER_LINEAGE: usize = 4;
 const ROUNDS_PER_LIFE: usize = 10;
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn every_acknowledged_record_survives_every_power_cut() {
     let mut tally = Tally::default();
-    for seed in 0..LINEAGES {
+    let lineages = std::env::var(LINEAGES_VARIABLE).ok().and_then(|asked| asked.parse().ok()).unwrap_or(LINEAGES).max(LINEAGES);
+    for seed in 0..lineages {
         if let Err(loss) = Lineage::new(seed, TrialDisk::default()).live(&mut tally) {
             panic!("seed {seed}: {loss}");
         }
@@ -175,8 +180,13 @@ impl Lineage {
                 return Ok(());
             }
             if refused {
-                // Either the power is gone, or the repair is quick.
+                // Either the power is gone, or the repair is quick, once there is space for it.
+                self.disk.fail(|faults| faults.free_bytes = None);
+                let began = Instant::now();
                 while self.disk.faults().calls_left != Some(0) && log.stats().state != LogState::Accepting {
+                    if began.elapsed() > PATIENCE {
+                        return Err(format!("still {:?}", log.stats().state));
+                    }
                     std::thread::yield_now();
                 }
             }

@@ -3,11 +3,17 @@
 
 use std::borrow::Cow;
 
-use super::{detect::class_of, page};
+use super::{
+    detect::{Class, class_of},
+    page,
+};
 use crate::documents::site::Policy;
 
 /// No word is longer, in bytes.
 const WORD_BYTES_MAX: usize = 64;
+
+/// No label is longer, in characters (GA4 takes 100).
+const LABEL_CHARS_MAX: usize = 100;
 
 /// Names that every site may use: `page_view`, GA4's recommended events, and a few of our own snippet's.
 const EVENT_NAMES: [&str; 36] = [
@@ -68,6 +74,16 @@ pub(in crate::privacy) fn word(said: &str) -> Option<Cow<'_, str>> {
     (plain && short && class_of(&decoded).is_none()).then_some(decoded)
 }
 
+/// A label from a shop's catalogue as it may be kept with consent: letters of any script, digits and a little punctuation, and
+/// nothing that looks like an e-mail address, a network address, an encoding or a token.
+pub(in crate::privacy) fn label(said: &str) -> Option<String> {
+    let plain = said.chars().all(|letter| letter.is_alphanumeric() || " _.-,'’&/()+:%\"".contains(letter));
+    let short = !said.is_empty() && said.chars().count() <= LABEL_CHARS_MAX;
+    // Article numbers are long numbers; a catalogue's numbers name goods.
+    let harmless = matches!(class_of(said), None | Some(Class::Number));
+    (plain && short && harmless).then(|| said.to_owned())
+}
+
 /// A host name as it may be kept: lower case, no address, nothing that a detector knows.
 pub(in crate::privacy) fn host(said: &str) -> Option<String> {
     let host = said.trim_end_matches('.').to_ascii_lowercase();
@@ -99,6 +115,16 @@ mod tests {
             assert_eq!(word(said), None, "{said}");
         }
         assert_eq!(word(&"a b ".repeat(17)), None);
+    }
+
+    #[test]
+    fn labels_name_goods_and_nobody() {
+        for said in ["Bücherregal 80 × 200".replace('×', "x").as_str(), "SKU-12345678", "Men's shoes, 42 (blue)", "茶碗"] {
+            assert_eq!(label(said).as_deref(), Some(said));
+        }
+        for said in ["jane@example.org", "host 192.0.2.1", "d41d8cd98f00b204e9800998ecf8427e", "a=b", "", "<b>"] {
+            assert_eq!(label(said), None, "{said}");
+        }
     }
 
     #[test]
