@@ -156,6 +156,8 @@ impl App {
         if let Some(managed) = &config.managed {
             apply(&store, read_documents(&managed.from)?, "managed by file")?;
         }
+        // Read first, so that a change that comes in between is taken up in the next round.
+        let revision = store.revision()?;
         let documents = Arc::new(store.compiled()?);
 
         let log_directory = config.data_dir.join("log");
@@ -194,7 +196,7 @@ impl App {
         let framed_by: Vec<String> = if demonstration { page_origins(&addresses) } else { Vec::new() };
         let console = Arc::new(Console::new(feed, report.sources(), supervisor.clone(), &framed_by));
         supervisor.spawn("admin listener", admin_listener.run(supervisor.clone(), move |request, _| answer(Arc::clone(&console), request)));
-        Housekeeping { pipeline: Arc::clone(&pipeline), delivery, store, state: Arc::clone(&state), epochs, persons, purge_set }
+        Housekeeping { pipeline: Arc::clone(&pipeline), delivery, store, state: Arc::clone(&state), epochs, persons, purge_set, revision }
             .start(&supervisor);
         server.run(&supervisor, Arc::clone(&pipeline));
         Ok(Self { supervisor, pipeline, state, addresses, admin, certificate_authority, _lock: lock })

@@ -39,6 +39,8 @@ pub struct Housekeeping {
     pub persons: Arc<PersonKeys>,
     /// Objections that die with their events.
     pub purge_set: Arc<PurgeSet>,
+    /// The store's revision, read before the documents in force were: whatever was changed since is noticed.
+    pub revision: i64,
 }
 
 impl Housekeeping {
@@ -53,7 +55,7 @@ impl Housekeeping {
 
     async fn short_rounds(self: Arc<Self>, supervisor: &Supervisor) {
         let stop = supervisor.stop_signal();
-        let mut revision = None;
+        let mut revision = self.revision;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -71,11 +73,11 @@ impl Housekeeping {
                 tracing::warn!(%error, "counters could not be flushed; the next round brings them");
             }
             match now_in_force {
-                Ok(number) if revision.is_some_and(|before| before != number) => {
-                    revision = Some(number);
+                Ok(number) if number != revision => {
+                    revision = number;
                     self.take_up_documents(supervisor).await;
                 }
-                Ok(number) => revision = Some(number),
+                Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "changed documents could not be looked for"),
             }
         }

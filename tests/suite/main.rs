@@ -1,4 +1,31 @@
-//! The suites that go through the crate's public face.
-#![allow(missing_docs)]
+//! The integration tests (DESIGN §10): the line through the library with files as input, and the real binary as a whole.
+//!
+//! | module | says |
+//! |---|---|
+//! | `golden` | request bytes → what may rest of them, and the answer |
+//! | `non_interference` | what differs only where nobody may look gives the same disclosures |
+//! | `canary` | nothing that is marked as personal is in any byte that rests or leaves |
+//! | `durability` | what was acknowledged survives `kill -9`; an answer follows its sync |
+//! | `faults` | broken receivers, a full disk, hostile clients, a stop under load |
+//! | `consent_table` | who gets what for which choice, and the cookie |
+//! | `command_line` | the commands and their messages |
+//!
+//! A test that needs what a machine has not says so in a line that begins with `left out:` and passes.
 
+mod canary;
+mod command_line;
+mod consent_table;
+mod durability;
+mod faults;
 mod faulty_files;
+mod golden;
+mod non_interference;
+
+mod http_client;
+mod installation;
+mod left_out;
+mod line;
+mod memory_files;
+mod receiver;
+mod scanner;
+mod system_calls;

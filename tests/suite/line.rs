@@ -1,0 +1,250 @@
+//! The line through the library: raw request text in; clean events, records and disclosures out. Its time is the caller's, its keys are
+//! its own and rest in memory, and it has as many event logs as are asked for, so that the same event can be appended more than once.
+
+use std::{net::IpAddr, path::Path, sync::Arc};
+
+use bytes::Bytes;
+use firsthand::{
+    clock::Timestamp,
+    documents::{
+        Documents, Site,
+        parse::DocumentFile,
+        store::{Author, DocumentStore},
+    },
+    event::Offset,
+    event_log::{Appended, EventLog, LogOptions, LogRecord},
+    privacy::{
+        anonymise::anonymise,
+        clean::CleanEvent,
+        consent::{self, ConsentState},
+        disclose::{Disclosed, Discloser},
+        enrich::{self, device::DeviceClass, place::PlaceDatabase},
+        keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
+        purge_set::PurgeSet,
+        record::{Header, Record},
+        refusal::Refusal,
+        visitor::{SetCookie, Visitors},
+    },
+    protocol::{DecodeError, PROTOCOLS, Protocol, inbound::Inbound},
+    server::{Peer, client_address::ClientAddresses},
+    state::{IN_MEMORY, StateDb},
+    supervise::Supervisor,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use crate::memory_files::MemoryFiles;
+
+/// The networks of the proxies that these tests believe.
+const PROXIES: &str = "10.0.0.0/8";
+/// The proxy that hands every request on.
+const PROXY: &str = "10.0.0.1:40000";
+
+/// Everything that a beacon passes through but the pipeline's own order, which `golden` compares with this one.
+pub(crate) struct Line {
+    pub(crate) documents: Documents,
+    pub(crate) logs: Vec<EventLog>,
+    pub(crate) runtime: Runtime,
+    visitors: Visitors,
+    persistent: Arc<PersistentKeys>,
+    places: PlaceDatabase,
+    discloser: Discloser,
+    addresses: ClientAddresses,
+}
+
+/// What became of one request.
+pub(crate) struct Received {
+    pub(crate) state: ConsentState,
+    pub(crate) events: Vec<Became>,
+    pub(crate) unreadable: Vec<(usize, DecodeError)>,
+    /// `Set-Cookie` values, as they go out.
+    pub(crate) cookies: Vec<String>,
+}
+
+/// What became of one readable event.
+pub(crate) enum Became {
+    Clean(Box<Clean>),
+    Refused(Refusal),
+}
+
+/// A clean event: what it says of itself without a key, what rests in its body, and the bytes that rest.
+pub(crate) struct Clean {
+    pub(crate) header: Header,
+    pub(crate) body: Value,
+    pub(crate) record: Record,
+}
+
+impl Line {
+    pub(crate) fn new(documents: &str, logs: usize) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let in_memory = Path::new(IN_MEMORY);
+        let state = Arc::new(StateDb::open(in_memory).unwrap());
+        let keys = Arc::new(KeysDb::open(in_memory).unwrap());
+        let persistent = Arc::new(PersistentKeys::new(Arc::clone(&state)));
+        let persons = Arc::new(PersonKeys::new(Arc::clone(&keys)));
+        let purge_set = Arc::new(PurgeSet::open(Arc::clone(&state)).unwrap());
+        let epochs = Arc::new(EpochKeys::new(keys));
+        let log = |_| {
+            EventLog::open(Arc::new(MemoryFiles::default()), LogOptions::default(), Timestamp(0)).unwrap()
+        };
+        Self {
+            documents: compiled(documents, state),
+            logs: (0..logs).map(log).collect(),
+            runtime,
+            visitors: Visitors::new(Supervisor::new(), Arc::clone(&persistent), Arc::clone(&persons), Arc::clone(&purge_set)),
+            persistent: Arc::clone(&persistent),
+            places: places(),
+            discloser: Discloser::new(persistent, epochs, persons, purge_set),
+            addresses: addresses(),
+        }
+    }
+
+    /// Takes a request through decode, consent, enrich and anonymise.
+    pub(crate) fn receive(&self, request: &RawRequest, received: Timestamp) -> Received {
+        self.runtime.block_on(self.take_in(request, received))
+    }
+
+    async fn take_in(&self, request: &RawRequest, received: Timestamp) -> Received {
+        let (site, protocol) = route(&self.documents, request);
+        let inbound = request.inbound(&self.addresses, received);
+        let decoded = protocol.decode(&inbound, received);
+        let arrival = inbound.arrival(&site.cookies, decoded.signal);
+        let (state, device) = (consent::decide(&arrival), DeviceClass::of_arrival(&arrival));
+        let mut taken = Received { state, events: Vec::new(), unreadable: decoded.bad, cookies: Vec::new() };
+        if let ConsentState::Objected(refusal) = state {
+            let cookies = self.visitors.object(&arrival, &device, site, received).await.unwrap();
+            taken.cookies.extend(cookies.into_iter().map(cookie_text));
+            taken.events.extend(decoded.events.iter().map(|_| Became::Refused(refusal)));
+            return taken;
+        }
+        if decoded.events.is_empty() {
+            return taken;
+        }
+        let (visitor, cookie) = self.visitors.identify(&arrival, state, &device, site, received).await.unwrap();
+        taken.cookies.extend(cookie.map(cookie_text));
+        let site_key = self.persistent.site(site.number).unwrap();
+        for event in decoded.events {
+            taken.events.push(match consent::permit(event, state, site) {
+                Err(refusal) => Became::Refused(refusal),
+                Ok(permitted) => {
+                    let enriched = enrich::enrich(permitted, &arrival, device, &self.places);
+                    let clean: CleanEvent = anonymise(enriched, &visitor, site, &site_key, protocol.name(), received).unwrap();
+                    let (header, body) = (clean.header().clone(), serde_json::to_value(&clean).unwrap());
+                    Became::Clean(Box::new(Clean { header, body, record: clean.into_record(&visitor).unwrap() }))
+                }
+            });
+        }
+        taken
+    }
+
+    /// Appends the clean events to one of the logs. Returns where the first of them is.
+    pub(crate) fn append(&self, log: usize, received: Received) -> Option<Offset> {
+        let records: Vec<Record> = received
+            .events
+            .into_iter()
+            .filter_map(|became| match became {
+                Became::Clean(clean) => Some(clean.record),
+                Became::Refused(_) => None,
+            })
+            .collect();
+        let appended = self.runtime.block_on(self.logs[log].append(records)).unwrap();
+        appended.into_iter().find_map(|end| match end {
+            Appended::Stored(offset) => Some(offset),
+            Appended::Duplicate => None,
+        })
+    }
+
+    /// What each destination may see of a record, as the text that leaves, or the reason for nothing.
+    pub(crate) fn disclosures(&self, record: &LogRecord, now: Timestamp) -> Vec<(String, String)> {
+        let disclosed = self.documents.destinations.iter().map(|destination| {
+            let text = match self.discloser.disclose(record, &self.documents, destination, now).unwrap() {
+                Disclosed::Disclosure(disclosure) => serde_json::to_string(&*disclosure).unwrap(),
+                Disclosed::NotAddressed => String::from("not addressed"),
+                Disclosed::Withheld(rule) => format!("withheld: {}", rule.name()),
+                Disclosed::Purged => String::from("purged"),
+            };
+            (destination.name.clone(), text)
+        });
+        disclosed.collect()
+    }
+
+    /// The records of a log from an offset on.
+    pub(crate) fn records(&self, log: usize, from: Offset) -> Vec<LogRecord> {
+        self.logs[log].reader(from).read(usize::MAX, usize::MAX).unwrap()
+    }
+}
+
+/// Documents as the program compiles them, with the store of `state`.
+pub(crate) fn compiled(documents: &str, state: Arc<StateDb>) -> Documents {
+    let store = DocumentStore::new(state);
+    let author = Author { name: "test", reason: "test", at: Timestamp(0) };
+    store.apply(DocumentFile::parse(documents).unwrap().into_documents(), false, false, &author).unwrap();
+    store.compiled().unwrap()
+}
+
+/// The demonstration's places: four countries of documentation addresses.
+pub(crate) fn places() -> PlaceDatabase {
+    PlaceDatabase::from_bytes(firsthand::demonstration::PLACE_DATABASE.to_vec()).unwrap()
+}
+
+pub(crate) fn addresses() -> ClientAddresses {
+    ClientAddresses::new(&[PROXIES.parse().unwrap()], None)
+}
+
+/// The site that a request is for, and the protocol whose route it takes.
+pub(crate) fn route<'d>(documents: &'d Documents, request: &RawRequest) -> (&'d Arc<Site>, &'static dyn Protocol) {
+    let host = request.headers.get(header::HOST).unwrap().to_str().unwrap();
+    let (site, below) = documents.site_of(host, &request.path).expect("the request is for a site of the documents");
+    let takes = |protocol: &&&dyn Protocol| protocol.routes().iter().any(|route| route.path == below && route.method == request.method.as_str());
+    (site, *PROTOCOLS.iter().find(takes).expect("a protocol takes the request"))
+}
+
+fn cookie_text(cookie: SetCookie) -> String {
+    let mut headers = HeaderMap::new();
+    cookie.append_to(&mut headers);
+    headers[header::SET_COOKIE].to_str().unwrap().to_owned()
+}
+
+/// A request as it stands in a file: request line, headers, an empty line, the body.
+pub(crate) struct RawRequest {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl RawRequest {
+    pub(crate) fn parse(text: &str) -> Self {
+        let (head, body) = text.split_once("\n\n").expect("an empty line ends the head");
+        let mut lines = head.lines();
+        let mut start = lines.next().unwrap_or_default().split(' ');
+        let (method, path) = (start.next().unwrap_or_default(), start.next().expect("a request line names a path"));
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            let (name, value) = line.split_once(':').expect("a header has a colon");
+            headers.append(HeaderName::try_from(name).unwrap(), HeaderValue::from_str(value.trim()).unwrap());
+        }
+        Self { method: method.to_owned(), path: path.to_owned(), headers, body: body.trim_end().as_bytes().to_vec() }
+    }
+
+    /// The same with another header.
+    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.append(name, HeaderValue::from_str(value).unwrap());
+        self
+    }
+
+    /// As the server takes it in: from the proxy, by a browser that used https.
+    pub(crate) fn inbound(&self, addresses: &ClientAddresses, received: Timestamp) -> Inbound {
+        let client = addresses.believe(&Peer::new(PROXY.parse().unwrap(), false), &self.headers);
+        Inbound::new(self.headers.clone(), Bytes::copy_from_slice(&self.body), client.address, true, received)
+    }
+
+    /// A beacon with a body, from an address.
+    pub(crate) fn beacon(address: IpAddr, body: String) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("www.shop.example"));
+        headers.insert("x-forwarded-for", HeaderValue::from_str(&address.to_string()).unwrap());
+        Self { method: String::from("POST"), path: String::from("/keso/e"), headers, body: body.into_bytes() }
+    }
+}
