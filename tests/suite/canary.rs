@@ -200,8 +200,22 @@ fn beacon(marks: &mut Marks, number: usize, cookie: Option<&str>) -> Request {
         .with("Accept-Language", &format!("fr-{};q=0.7, {}", word(marks, "header language"), word(marks, "second header language")))
         .with("Content-Type", &format!("text/plain; x={}", word(marks, "content type")));
     for name in [
-        "Accept", "Authorization", "From", "If-None-Match", "Proxy-Authorization", "Range", "Referer", "Sec-CH-UA", "Sec-CH-UA-Model",
-        "Traceparent", "User-Agent-Extra", "X-Api-Key", "X-Client-IP", "X-Real-IP", "X-User", "True-Client-IP",
+        "Accept",
+        "Authorization",
+        "From",
+        "If-None-Match",
+        "Proxy-Authorization",
+        "Range",
+        "Referer",
+        "Sec-CH-UA",
+        "Sec-CH-UA-Model",
+        "Traceparent",
+        "User-Agent-Extra",
+        "X-Api-Key",
+        "X-Client-IP",
+        "X-Real-IP",
+        "X-User",
+        "True-Client-IP",
     ] {
         request = request.with(name, &word(marks, name));
     }

@@ -1,10 +1,6 @@
 //! The commands as a person uses them: what they print, what they leave, and that a message names file, key, reason and fix.
 
-use std::{
-    fs,
-    process::Output,
-    time::Duration,
-};
+use std::{fs, process::Output, time::Duration};
 
 use crate::{
     http_client::Request,
@@ -39,13 +35,19 @@ fn assert_holds(text: &str, parts: &[&str]) {
 fn from_nothing_to_a_first_event() {
     let machine = Installation::empty();
     let said = out(&machine.run(&["init", "https://www.shop.example", ".", "--time-zone", "Europe/Berlin"]));
-    assert_holds(&said, &["firsthand.toml", "sites/site.toml", "<script src=\"/", "fpw.consent([\"analytics\"])", "firsthand run --config"]);
+    assert_holds(
+        &said,
+        &["firsthand.toml", "sites/site.toml", "<script src=\"/", "fpw.consent([\"analytics\"])", "firsthand run --config"],
+    );
     let again = failure(&machine.run(&["init", "https://www.shop.example"]));
     assert_holds(&again, &["firsthand.toml: is there already", "fix: "]);
     assert_holds(&failure(&machine.run(&["init", "www.shop.example/page", "other"])), &["is no origin", "fix: firsthand init https://"]);
 
     let checked = out(&machine.run(&["check"]));
-    assert_holds(&checked, &["firsthand.toml: is right", "sites: is right", "every country is ZZ", "www.shop.example", "exempt_measurement, strict"]);
+    assert_holds(
+        &checked,
+        &["firsthand.toml: is right", "sites: is right", "every country is ZZ", "www.shop.example", "exempt_measurement, strict"],
+    );
     assert!(!machine.data().exists(), "check writes nothing");
 
     let server = machine.start_as(machine.command(&["run", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]));
@@ -76,7 +78,11 @@ fn documents_are_applied_shown_and_exported() {
     machine.write("changed.toml", &more.replace("\"strict\"", "\"measurement\""));
     let changed = out(&machine.run(&["apply", "changed.toml"]));
     assert_holds(&changed, &["destination \"warehouse\": changed", "- transform = \"strict\"", "+ transform = \"measurement\""]);
-    assert_eq!(machine.number("state.db", "SELECT count(*) FROM document_versions WHERE name = 'warehouse'"), 2, "each change is a version");
+    assert_eq!(
+        machine.number("state.db", "SELECT count(*) FROM document_versions WHERE name = 'warehouse'"),
+        2,
+        "each change is a version"
+    );
 
     machine.write("site.toml", SITE);
     let pruned = out(&machine.run(&["apply", "site.toml", "--prune"]));
@@ -90,12 +96,21 @@ fn wrong_documents_are_refused_with_their_reasons_and_change_nothing() {
     let machine = Installation::new(SITE);
     let file = |name: &str| file_destination(name, "exempt_measurement", "strict");
     let cases: [(String, &[&str]); 9] = [
-        (file("a").replace("\"file\"", "\"flie\""), &["destination \"a\": type: there is no destination type \"flie\"", "did you mean \"file\"?"]),
+        (
+            file("a").replace("\"file\"", "\"flie\""),
+            &["destination \"a\": type: there is no destination type \"flie\"", "did you mean \"file\"?"],
+        ),
         (file("a").replace("\"shop\"", "\"shpo\""), &["sites: there is no site \"shpo\"", "did you mean \"shop\"?"]),
         (file("a").replace("directory", "dirctory"), &["settings.dirctory: is not a key", "did you mean \"directory\"?"]),
-        (file("a").replace("\"strict\"", "\"consented-analytics\""), &["transform: \"consented-analytics\" shows what only a consent can allow"]),
+        (
+            file("a").replace("\"strict\"", "\"consented-analytics\""),
+            &["transform: \"consented-analytics\" shows what only a consent can allow"],
+        ),
         (file("a").replace("basis", "bsais"), &["documents.toml: ", "line 6", "unknown field `bsais`"]),
-        (file_destination("a", "consent", "strict").replace("[\"analytics\"]", "[]"), &["purposes: the basis \"consent\" names at least one"]),
+        (
+            file_destination("a", "consent", "strict").replace("[\"analytics\"]", "[]"),
+            &["purposes: the basis \"consent\" names at least one"],
+        ),
         (SITE.replace("/keso", "/tracker"), &["site \"shop\": prefix: filter lists match \"track\"", "fix: prefix = \"/"]),
         (SITE.replace("https://www.shop.example", "www.shop.example"), &["is no origin", "origins = [\"https://www.shop.example\"]"]),
         (SITE.replace("Europe/Paris", "Europe/Pari"), &["time_zone: there is no time zone \"Europe/Pari\""]),
@@ -116,7 +131,10 @@ fn wrong_documents_are_refused_with_their_reasons_and_change_nothing() {
 fn a_wrong_configuration_names_file_key_reason_and_fix() {
     let cases: [(&str, &[&str]); 7] = [
         ("[lisen]\nhttp = \"127.0.0.1:0\"", &["firsthand.toml: ", "line 1", "`lisen`", "fix: did you mean \"listen\"?"]),
-        ("[listen]\nadmin = \"0.0.0.0:8081\"", &["listen.admin: the admin listener has no access control yet", "fix: admin = \"127.0.0.1:8081\""]),
+        (
+            "[listen]\nadmin = \"0.0.0.0:8081\"",
+            &["listen.admin: the admin listener has no access control yet", "fix: admin = \"127.0.0.1:8081\""],
+        ),
         ("[listen]\nhttps = \"127.0.0.1:0\"", &["tls: listen.https needs a certificate", "fix: [tls]"]),
         ("data_dir = 7", &["line 1", "data_dir", "string"]),
         ("[proxies]\ntrusted = [\"10.0.0.0/99\"]", &["line 2", "trusted"]),
@@ -177,11 +195,23 @@ fn explain_says_what_leaves_and_never_what_does_not() {
         machine.write("beacon.http", beacon);
         machine.run(&[&["explain", "beacon.http", "--address", "203.0.113.98"], more].concat())
     };
-    let consents = [("\"CONSENT\"", "\"s\":1", "visitor: unknown"), ("\"CONSENT\"", "\"g\":[\"analytics\"]", "visitor: granted: analytics")];
+    let consents =
+        [("\"CONSENT\"", "\"s\":1", "visitor: unknown"), ("\"CONSENT\"", "\"g\":[\"analytics\"]", "visitor: granted: analytics")];
     for (place, consent, visitor) in consents {
         let beacon = BEACON.replace(place, consent);
         let said = out(&explain(&beacon, &[]));
-        assert_holds(&said, &[visitor, "to \"measurement\"", "to \"customers\"", "/account/{email}/orders", "\"pro\"", "client address", "rounded down to 5 minutes"]);
+        assert_holds(
+            &said,
+            &[
+                visitor,
+                "to \"measurement\"",
+                "to \"customers\"",
+                "/account/{email}/orders",
+                "\"pro\"",
+                "client address",
+                "rounded down to 5 minutes",
+            ],
+        );
         let granted = visitor.contains("granted");
         assert_eq!(said.contains("search.example") && said.contains("newsletter"), granted, "{said}");
         assert_eq!(said.contains("it needs a consent that this visitor has not given"), !granted);
@@ -210,9 +240,13 @@ fn explain_says_what_leaves_and_never_what_does_not() {
 fn help_says_what_there_is() {
     let machine = Installation::empty();
     let help = out(&machine.run(&["--help"]));
-    assert_holds(&help, &["Server-side first-party tracking proxy", "Without a command", "Usage: firsthand [OPTIONS] [COMMAND]", "--data-dir", "--config"]);
+    assert_holds(
+        &help,
+        &["Server-side first-party tracking proxy", "Without a command", "Usage: firsthand [OPTIONS] [COMMAND]", "--data-dir", "--config"],
+    );
     for command in ["run", "init", "check", "apply", "export", "explain"] {
-        let line = help.lines().find(|line| line.trim_start().starts_with(command)).unwrap_or_else(|| panic!("{command} is not in the help"));
+        let line =
+            help.lines().find(|line| line.trim_start().starts_with(command)).unwrap_or_else(|| panic!("{command} is not in the help"));
         assert!(line.trim().len() > command.len() + 10, "{command} is not described: {line}");
         let own = out(&machine.run(&[command, "--help"]));
         assert_holds(&own, &["Usage: firsthand", command]);

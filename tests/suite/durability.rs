@@ -129,7 +129,9 @@ fn survive(kills: u32) -> usize {
         sent.extend(sender.sent.iter().copied());
     }
     assert!(acknowledged.len() > kills as usize, "the senders hardly got to send: {}", acknowledged.len());
-    eventually("every event at its destination", PATIENCE, || server.admin_page("/overview.json").text().matches("\"lag\":0,").count() == 2);
+    eventually("every event at its destination", PATIENCE, || {
+        server.admin_page("/overview.json").text().matches("\"lag\":0,").count() == 2
+    });
     assert!(server.stop().success());
     compare(&installation, &acknowledged, &sent);
     acknowledged.len()

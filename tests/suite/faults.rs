@@ -236,7 +236,12 @@ fn hostile_clients_get_a_clear_answer_and_harm_nobody() {
         assert!(!answer.text().contains("jane"), "{name}: the input is said back");
         still_well();
     }
-    for noise in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"\0\0\0\0\r\n\r\n", b"GET\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nnoise"] {
+    for noise in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"\0\0\0\0\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nnoise",
+    ] {
         let mut connection = Connection::open(server.http()).unwrap();
         // Whatever the answer is, or none: the others go on.
         let _ = connection.write(noise);

@@ -9,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
 use rusqlite::{Connection as Database, OpenFlags};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -89,7 +89,8 @@ impl Installation {
 
     /// The same over TLS too, with this certificate and key (PEM).
     pub(crate) fn with_tls(documents: &str, certificate: &str, key: &str) -> Self {
-        let machine = MACHINE.replace("[places]", "https = \"127.0.0.1:0\"\n\n[tls]\ncertificate = \"leaf.pem\"\nkey = \"key.pem\"\n\n[places]");
+        let machine =
+            MACHINE.replace("[places]", "https = \"127.0.0.1:0\"\n\n[tls]\ncertificate = \"leaf.pem\"\nkey = \"key.pem\"\n\n[places]");
         let made = Self::bare(&machine);
         made.write("leaf.pem", certificate);
         made.write("key.pem", key);
@@ -177,11 +178,15 @@ impl Installation {
     /// What a `file` destination has got so far: one value per whole line, oldest first.
     pub(crate) fn outbox(&self, name: &str) -> Vec<Value> {
         let directory = self.data().join("outbox").join(name);
-        let mut files: Vec<PathBuf> = fs::read_dir(&directory).map(|found| found.flatten().map(|entry| entry.path()).collect()).unwrap_or_default();
+        let mut files: Vec<PathBuf> =
+            fs::read_dir(&directory).map(|found| found.flatten().map(|entry| entry.path()).collect()).unwrap_or_default();
         // `events-<time>.ndjson` sorts before the one being written, `events.ndjson`.
         files.sort();
         let text: String = files.iter().map(|file| fs::read_to_string(file).unwrap_or_default()).collect();
-        text.split_inclusive('\n').filter(|line| line.ends_with('\n')).map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+        text.split_inclusive('\n')
+            .filter(|line| line.ends_with('\n'))
+            .map(|line| serde_json::from_str(line).expect("a line is JSON"))
+            .collect()
     }
 
     /// How many events ended how at a destination: (state, rule, count), from the ledger's counts.

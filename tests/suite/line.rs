@@ -85,9 +85,7 @@ impl Line {
         let persons = Arc::new(PersonKeys::new(Arc::clone(&keys)));
         let purge_set = Arc::new(PurgeSet::open(Arc::clone(&state)).unwrap());
         let epochs = Arc::new(EpochKeys::new(keys));
-        let log = |_| {
-            EventLog::open(Arc::new(MemoryFiles::default()), LogOptions::default(), Timestamp(0)).unwrap()
-        };
+        let log = |_| EventLog::open(Arc::new(MemoryFiles::default()), LogOptions::default(), Timestamp(0)).unwrap();
         Self {
             documents: compiled(documents, state),
             logs: (0..logs).map(log).collect(),
@@ -196,7 +194,8 @@ pub(crate) fn addresses() -> ClientAddresses {
 pub(crate) fn route<'d>(documents: &'d Documents, request: &RawRequest) -> (&'d Arc<Site>, &'static dyn Protocol) {
     let host = request.headers.get(header::HOST).unwrap().to_str().unwrap();
     let (site, below) = documents.site_of(host, &request.path).expect("the request is for a site of the documents");
-    let takes = |protocol: &&&dyn Protocol| protocol.routes().iter().any(|route| route.path == below && route.method == request.method.as_str());
+    let takes =
+        |protocol: &&&dyn Protocol| protocol.routes().iter().any(|route| route.path == below && route.method == request.method.as_str());
     (site, *PROTOCOLS.iter().find(takes).expect("a protocol takes the request"))
 }
 

@@ -33,7 +33,18 @@ const IDS: [&str; 3] = ["event_id", "visitor_id", "session_id"];
 
 /// What a disclosure may have, whoever gets it.
 const ALWAYS: [&str; 13] = [
-    "consent", "country", "device", "event_id", "language", "name", "page", "policy_version", "properties", "screen", "site", "time",
+    "consent",
+    "country",
+    "device",
+    "event_id",
+    "language",
+    "name",
+    "page",
+    "policy_version",
+    "properties",
+    "screen",
+    "site",
+    "time",
     "visitor_id",
 ];
 const MEASUREMENT: [&str; 1] = ["session_id"];
@@ -114,14 +125,15 @@ struct Said {
 }
 
 fn said() -> impl Strategy<Value = Said> {
-    let properties = (proptest::option::of(select(vec!["pro", "basic"])), proptest::option::of(0..1_000i32), proptest::option::of(any::<bool>()))
-        .prop_map(|(plan, number, gift)| {
-            let mut listed = BTreeMap::new();
-            listed.extend(plan.map(|plan| ("plan", json!(plan))));
-            listed.extend(number.map(|number| ("number", json!(number))));
-            listed.extend(gift.map(|gift| ("gift", json!(gift))));
-            listed
-        });
+    let properties =
+        (proptest::option::of(select(vec!["pro", "basic"])), proptest::option::of(0..1_000i32), proptest::option::of(any::<bool>()))
+            .prop_map(|(plan, number, gift)| {
+                let mut listed = BTreeMap::new();
+                listed.extend(plan.map(|plan| ("plan", json!(plan))));
+                listed.extend(number.map(|number| ("number", json!(number))));
+                listed.extend(gift.map(|gift| ("gift", json!(gift))));
+                listed
+            });
     let words = ("[a-zA-Z0-9äß ._-]{1,24}", "[a-zA-Z0-9äß ._-]{1,24}").prop_filter("two ways", |(one, other)| one != other);
     (
         select(Difference::ALL.to_vec()),
@@ -405,7 +417,9 @@ fn decoding_never_panics() {
         let inbound = request.inbound(&addresses, RECEIVED);
         for protocol in PROTOCOLS {
             let decoded = protocol.decode(&inbound, RECEIVED);
-            prop_assert!(decoded.events.len() <= 50 && decoded.bad.iter().all(|(_, error)| error.byte.is_none_or(|byte| byte <= request.body.len())));
+            prop_assert!(
+                decoded.events.len() <= 50 && decoded.bad.iter().all(|(_, error)| error.byte.is_none_or(|byte| byte <= request.body.len()))
+            );
         }
         // And the stages after it.
         line.receive(&request, RECEIVED);

@@ -152,7 +152,6 @@ fn disguises_of_text(text: &str) -> Vec<(&'static str, Vec<u8>)> {
     all
 }
 
-
 /// The characters of base64 that depend on the text alone when so many bytes stand before it.
 fn base64(text: &str, shift: usize, url_safe: bool) -> String {
     let mut bytes = vec![0; shift];
