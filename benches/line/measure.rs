@@ -12,11 +12,13 @@ const SPREAD_MAX: f64 = 0.25;
 pub const CONNECTIONS: usize = 64;
 
 /// One server under load: the product, or a yardstick.
-pub struct Side {
+pub struct Side<'a> {
     /// The server's process id.
     pub process: u32,
     /// What the load generator is to send; its requests and round are set for each round.
     pub orders: Orders,
+    /// Waits for work that a round leaves behind and that is part of its cost.
+    pub settle: Option<&'a dyn Fn() -> Result<(), Failure>>,
 }
 
 /// How much is measured.
@@ -100,7 +102,7 @@ impl Rounds {
     }
 
     /// Measures both sides in turn, after a warm-up of each.
-    pub fn compare(&mut self, yardstick: &Side, measured: &Side, effort: Effort) -> Result<Comparison, Failure> {
+    pub fn compare(&mut self, yardstick: &Side<'_>, measured: &Side<'_>, effort: Effort) -> Result<Comparison, Failure> {
         self.round(yardstick, effort.warm_up)?;
         self.round(measured, effort.warm_up)?;
         let mut comparison = Comparison { yardstick: Vec::new(), measured: Vec::new() };
@@ -112,7 +114,7 @@ impl Rounds {
     }
 
     /// Runs one round in a load generator of its own.
-    pub fn round(&mut self, side: &Side, requests: u64) -> Result<Round, Failure> {
+    pub fn round(&mut self, side: &Side<'_>, requests: u64) -> Result<Round, Failure> {
         self.0 += 1;
         let orders = Orders { requests, round: self.0, ..side.orders.clone() };
         let mut generator = Process::role("load")?;
@@ -121,6 +123,9 @@ impl Rounds {
         let before = processor_time(side.process)?;
         generator.say("go")?;
         let tally: Tally = serde_json::from_str(&generator.hear()?)?;
+        if let Some(settle) = side.settle {
+            settle()?;
+        }
         let used = processor_time(side.process)?.saturating_sub(before);
         if tally.accepted != requests {
             let (accepted, other, status) = (tally.accepted, tally.other, tally.other_status);

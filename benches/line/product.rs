@@ -17,6 +17,9 @@ pub const PATH: &str = "/keso/e";
 /// How long the product may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long the couriers may take to end a round's events.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// What is attached to the log.
 pub enum Destinations {
     /// One that needs no consent; its courier rests.
@@ -73,23 +76,22 @@ impl Product {
         self.process.id()
     }
 
-    /// Reads its counters; fails when it has ended.
-    pub fn counters(&mut self) -> Result<Counters, Failure> {
-        self.process.check_running()?;
-        let text = self.get("/metrics")?;
-        let sum = |name: &str| -> Result<u64, Failure> {
-            let samples: Vec<u64> = text
-                .lines()
-                .filter_map(|line| line.strip_prefix(name))
-                .filter(|rest| rest.starts_with([' ', '{']))
-                .filter_map(|rest| rest.rsplit(' ').next()?.parse().ok())
-                .collect();
-            if samples.is_empty() {
-                return Err(format!("the product's metrics have no {name}").into());
+    /// Reads its counters.
+    pub fn counters(&self) -> Result<Counters, Failure> {
+        let metrics = self.get("/metrics")?;
+        Ok(Counters { appended: sum(&metrics, "firsthand_log_appended_total")?, syncs: sum(&metrics, "firsthand_log_syncs_total")? })
+    }
+
+    /// Waits until every event has ended at every destination.
+    pub fn wait_until_delivered(&self) -> Result<(), Failure> {
+        let started = Instant::now();
+        while sum(&self.get("/metrics")?, "firsthand_delivery_lag_records")? > 0 {
+            if started.elapsed() > DELIVERY_TIMEOUT {
+                return Err("the couriers do not catch up".into());
             }
-            Ok(samples.iter().sum())
-        };
-        Ok(Counters { appended: sum("firsthand_log_appended_total")?, syncs: sum("firsthand_log_syncs_total")? })
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
     }
 
     fn get(&self, path: &str) -> Result<String, Failure> {
@@ -103,6 +105,20 @@ impl Product {
         }
         Ok(answer)
     }
+}
+
+/// The sum of a metric's samples.
+fn sum(metrics: &str, name: &str) -> Result<u64, Failure> {
+    let samples: Vec<u64> = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix(name))
+        .filter(|rest| rest.starts_with([' ', '{']))
+        .filter_map(|rest| rest.rsplit(' ').next()?.parse().ok())
+        .collect();
+    if samples.is_empty() {
+        return Err(format!("the product's metrics have no {name}").into());
+    }
+    Ok(samples.iter().sum())
 }
 
 /// An address on which nobody listens at the moment.
@@ -146,7 +162,10 @@ from = "documents.toml"
         Destinations::ExemptPaused => destination("exempt", "exempt_measurement", true, FILE),
         Destinations::ConsentPaused => destination("consented", "consent", true, FILE),
         Destinations::Demonstration { sink } => {
-            let webhook = format!("type = \"webhook\"\nsettings = {{ url = \"http://{sink}/\" }}");
+            let secret = directory.join("secret");
+            std::fs::write(&secret, "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")?;
+            let secret = format!("file:{}", secret.display());
+            let webhook = format!("type = \"webhook\"\nsettings = {{ url = \"http://{sink}/\", secret = \"{secret}\" }}");
             destination("exempt", "exempt_measurement", false, FILE) + &destination("consented", "consent", false, &webhook)
         }
     };

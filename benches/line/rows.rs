@@ -1,6 +1,9 @@
 //! The rows of the bench: what is measured beside what, how much of it, and what is judged.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     Failure, bare,
@@ -20,6 +23,8 @@ pub const AIM: f64 = 1.6;
 const GATED: Effort = Effort { pairs: 5, requests: 60_000, warm_up: 20_000 };
 /// The rows that are only shown.
 const SHOWN: Effort = Effort { pairs: 3, requests: 40_000, warm_up: 10_000 };
+/// The row that waits for its deliveries.
+const DELIVERED: Effort = Effort { pairs: 3, requests: 20_000, warm_up: 5_000 };
 /// `--quick`.
 const QUICK: Effort = Effort { pairs: 5, requests: 25_000, warm_up: 10_000 };
 /// Persons of the granted rows.
@@ -48,46 +53,105 @@ pub fn self_check() -> Result<bool, Failure> {
 
 /// Measures the product. Returns whether the gated row holds.
 pub fn run(quick: bool, record: bool) -> Result<bool, Failure> {
-    let mut rounds = Rounds::new();
-    let mut report = Report::new();
     let directory = tempfile::tempdir()?;
     let files = tls::make(directory.path(), request::HOST)?;
-    let plain = Yardstick::start(None)?;
-
-    let mut product = Product::start(&directory.path().join("paused"), &files, &Destinations::ExemptPaused)?;
-    let side = Side { process: product.id(), orders: orders(product.plain, None) };
-    let effort = if quick { QUICK } else { GATED };
-    let (row, verdict) = gated(&mut rounds, &plain.side(), &side, &mut product, effort)?;
-    report.add(row);
-
-    if !quick {
-        let tls = Yardstick::start(Some(files.clone()))?;
-        let side = Side { process: product.id(), orders: orders(product.tls, Some(files.certificate.clone())) };
-        report.add(measured("unknown visitors, TLS", &mut rounds, &tls.side(), &side, &mut product, GATED)?);
-        drop((tls, product));
-
-        let mut product = Product::start(&directory.path().join("granted"), &files, &Destinations::ConsentPaused)?;
-        let cookies = directory.path().join("cookies");
-        let granted = Orders { granted: true, ..orders(product.plain, None) };
-        let harvest = Side { process: product.id(), orders: Orders { harvest: Some(cookies.clone()), ..granted.clone() } };
-        rounds.round(&harvest, PERSONS)?;
-        let known = Side { process: product.id(), orders: Orders { cookies: Some(cookies), ..granted } };
-        report.add(measured("granted, 10,000 known persons", &mut rounds, &plain.side(), &known, &mut product, SHOWN)?);
-        let some_new = Side { process: product.id(), orders: Orders { first_seen_every: Some(100), ..known.orders } };
-        report.add(measured("granted, 1 % first seen", &mut rounds, &plain.side(), &some_new, &mut product, SHOWN)?);
-        drop(product);
-
-        let sink = Yardstick::start(None)?;
-        let mut product = Product::start(&directory.path().join("delivered"), &files, &Destinations::Demonstration { sink: sink.address })?;
-        let side = Side { process: product.id(), orders: orders(product.plain, None) };
-        report.add(measured("unknown, both demonstration destinations", &mut rounds, &plain.side(), &side, &mut product, SHOWN)?);
-    }
+    let run = Run { directory: directory.path(), plain: Yardstick::start(None)?, files, rounds: Rounds::new() };
+    let mut report = Report::new();
+    let verdict = run.all_rows(&mut report, quick)?;
     report.print();
     println!("{verdict}");
     if record {
         println!("recorded in {}", report.record(&verdict)?.display());
     }
     Ok(verdict.is_good())
+}
+
+/// What the rows of a run share.
+struct Run<'a> {
+    directory: &'a Path,
+    plain: Yardstick,
+    files: bare::Certificate,
+    rounds: Rounds,
+}
+
+impl Run<'_> {
+    fn all_rows(mut self, report: &mut Report, quick: bool) -> Result<Verdict, Failure> {
+        let paused = self.product("paused", &Destinations::ExemptPaused)?;
+        let (row, verdict) = self.gated(&paused, if quick { QUICK } else { GATED })?;
+        report.add(row);
+        if !quick {
+            report.add(self.over_tls(&paused)?);
+            drop(paused);
+            self.granted(report)?;
+            report.add(self.delivered()?);
+        }
+        Ok(verdict)
+    }
+
+    /// Unknown visitors, plain, beside the bare server: the row that is judged.
+    fn gated(&mut self, product: &Product, effort: Effort) -> Result<(Row, Verdict), Failure> {
+        let name = "unknown visitors, plain";
+        let side = Side { process: product.id(), orders: orders(product.plain, None), settle: None };
+        let mut row = measured(name, &mut self.rounds, &self.plain.side(), &side, product, effort)?;
+        if row.comparison.is_too_noisy() {
+            println!("the yardstick varied by more than 25 %: measuring the gated row once more");
+            row = measured(name, &mut self.rounds, &self.plain.side(), &side, product, effort)?;
+        }
+        let ratio = row.comparison.ratio().median;
+        let verdict = match (row.comparison.is_too_noisy(), ratio < GATE) {
+            (true, _) => Verdict::TooNoisy(ratio),
+            (false, true) => Verdict::Good(ratio),
+            (false, false) => Verdict::TooDear(ratio),
+        };
+        Ok((row, verdict))
+    }
+
+    /// The same over TLS, beside the bare server over TLS.
+    fn over_tls(&mut self, product: &Product) -> Result<Row, Failure> {
+        let yardstick = Yardstick::start(Some(self.files.clone()))?;
+        let certificate = Some(self.files.certificate.clone());
+        let side = Side { process: product.id(), orders: orders(product.tls, certificate), settle: None };
+        measured("unknown visitors, TLS", &mut self.rounds, &yardstick.side(), &side, product, GATED)
+    }
+
+    /// Visitors who consented: known ones, and some that are seen for the first time.
+    fn granted(&mut self, report: &mut Report) -> Result<(), Failure> {
+        let product = self.product("granted", &Destinations::ConsentPaused)?;
+        let known = self.known_persons(&product)?;
+        let some_new = Orders { first_seen_every: Some(100), ..known.clone() };
+        for (name, orders) in [("granted, 10,000 known persons", known), ("granted, 1 % first seen", some_new)] {
+            let side = Side { process: product.id(), orders, settle: None };
+            report.add(measured(name, &mut self.rounds, &self.plain.side(), &side, &product, SHOWN)?);
+        }
+        Ok(())
+    }
+
+    /// Known persons with a file and a webhook at work; a round's cost is counted until both have everything.
+    fn delivered(&mut self) -> Result<Row, Failure> {
+        let sink = Yardstick::start(None)?;
+        let product = self.product("delivered", &Destinations::Demonstration { sink: sink.address })?;
+        let orders = self.known_persons(&product)?;
+        let settle = || product.wait_until_delivered();
+        let side = Side { process: product.id(), orders, settle: Some(&settle) };
+        measured("granted, both demonstration destinations at work", &mut self.rounds, &self.plain.side(), &side, &product, DELIVERED)
+    }
+
+    /// Has 10,000 visitors consent, and returns what to send as one of them.
+    fn known_persons(&mut self, product: &Product) -> Result<Orders, Failure> {
+        let cookies = self.directory.join(format!("cookies-{}", product.id()));
+        let granted = Orders { granted: true, ..orders(product.plain, None) };
+        let harvest = Orders { harvest: Some(cookies.clone()), ..granted.clone() };
+        self.rounds.round(&Side { process: product.id(), orders: harvest, settle: None }, PERSONS)?;
+        let got = std::fs::read_to_string(&cookies)?.lines().count() as u64;
+        if got != PERSONS {
+            return Err(format!("of {PERSONS} persons who consented {got} got a cookie").into());
+        }
+        Ok(Orders { cookies: Some(cookies), ..granted })
+    }
+
+    fn product(&self, name: &str, destinations: &Destinations) -> Result<Product, Failure> {
+        Product::start(&self.directory.join(name), &self.files, destinations)
+    }
 }
 
 /// What the gate says.
@@ -118,29 +182,13 @@ impl std::fmt::Display for Verdict {
     }
 }
 
-fn gated(rounds: &mut Rounds, yardstick: &Side, side: &Side, product: &mut Product, effort: Effort) -> Result<(Row, Verdict), Failure> {
-    let name = "unknown visitors, plain";
-    let mut row = measured(name, rounds, yardstick, side, product, effort)?;
-    if row.comparison.is_too_noisy() {
-        println!("the yardstick varied by more than 25 %: measuring the gated row once more");
-        row = measured(name, rounds, yardstick, side, product, effort)?;
-    }
-    let ratio = row.comparison.ratio().median;
-    let verdict = match (row.comparison.is_too_noisy(), ratio < GATE) {
-        (true, _) => Verdict::TooNoisy(ratio),
-        (false, true) => Verdict::Good(ratio),
-        (false, false) => Verdict::TooDear(ratio),
-    };
-    Ok((row, verdict))
-}
-
 /// Measures the product beside a yardstick and checks that its own count of durable events is the load generator's.
 fn measured(
     name: &'static str,
     rounds: &mut Rounds,
-    yardstick: &Side,
-    side: &Side,
-    product: &mut Product,
+    yardstick: &Side<'_>,
+    side: &Side<'_>,
+    product: &Product,
     effort: Effort,
 ) -> Result<Row, Failure> {
     println!("measuring: {name}");
@@ -187,8 +235,8 @@ impl Yardstick {
         Ok(Self { process, address: SocketAddr::from(([127, 0, 0, 1], port)), certificate })
     }
 
-    fn side(&self) -> Side {
-        Side { process: self.process.id(), orders: orders(self.address, self.certificate.clone()) }
+    fn side(&self) -> Side<'_> {
+        Side { process: self.process.id(), orders: orders(self.address, self.certificate.clone()), settle: None }
     }
 }
 

@@ -9,13 +9,14 @@ use super::{
     backoff::Backoff,
     breaker::{Opened, Pass},
     courier::{Courier, DiscloseError},
+    group::{Group, Judged, Pending, grouped},
     ledger::{LedgerState, Status},
     offsets::OffsetSet,
-    settle::{Answered, Exception, Report},
+    settle::{Exception, Report},
 };
 use crate::{
     clock::{self, Timestamp},
-    destination::{Answer, GroupBy, Parcel, Verdict},
+    destination::{Answer, Parcel, Verdict},
     event::Offset,
     privacy::disclose::{Disclosed, Disclosure, Withheld},
 };
@@ -33,22 +34,6 @@ pub(super) const NOT_IN_LOG: &str = "not_in_log";
 pub(super) const CORRUPT: &str = "corrupt";
 /// The rule of an event of which its destination made no parcel.
 const NO_PARCEL: &str = "no_parcel";
-
-/// An event on its way.
-pub(super) struct Pending {
-    pub(super) disclosure: Box<Disclosure>,
-    /// When the disclosure was made.
-    pub(super) disclosed: Timestamp,
-}
-
-/// Events that travel together as far as they fit, in order.
-struct Group {
-    events: Vec<Pending>,
-    /// Attempts made so far.
-    attempts: u32,
-    /// Failures in a row: what the backoff counts.
-    failures: u32,
-}
 
 /// The program stops; what is left stays open and is done again after the next start.
 struct Stopped;
@@ -85,44 +70,34 @@ impl Lane {
     }
 
     /// Makes one attempt with the first parcel of a group. What is left of the group goes back to the front.
-    async fn attempt(&mut self, group: Group, groups: &mut VecDeque<Group>) -> Result<(), Stopped> {
+    async fn attempt(&mut self, mut group: Group, groups: &mut VecDeque<Group>) -> Result<(), Stopped> {
         let courier = Arc::clone(&self.courier);
-        let pass = self.turn(&courier, group.failures).await?;
-        let (attempts, failures) = (group.attempts, group.failures);
-        let mut events = self.still_wanted(group.events).await?;
-        if events.is_empty() {
+        let pass = self.turn(&courier, group.failures()).await?;
+        group.events = self.still_wanted(group.events).await?;
+        if group.events.is_empty() {
             return Ok(());
         }
-        let references: Vec<&Disclosure> = events.iter().map(|event| &*event.disclosure).collect();
+        let references: Vec<&Disclosure> = group.events.iter().map(|event| &*event.disclosure).collect();
         let parcel = courier.service.encode(&references).into_iter().next();
         let Some(parcel) = parcel.filter(|parcel| !parcel.events.is_empty()) else {
             tracing::error!(destination = courier.name, "the destination made no parcel of its events: this is a fault of the program");
-            let offsets = events.iter().map(|event| event.disclosure.offset()).collect();
+            let offsets = group.events.iter().map(|event| event.disclosure.offset()).collect();
             return self.report(Report::Ended(vec![Exception { offsets, state: LedgerState::Rejected, rule: NO_PARCEL }])).await;
         };
-        let rest: Vec<Pending> = events.extract_if(.., |event| !parcel.events.contains(&event.disclosure.offset())).collect();
-        if !rest.is_empty() {
-            groups.push_front(Group { events: rest, attempts: 0, failures: 0 });
+        if let Some(rest) = group.split_off_what_is_not_in(&parcel) {
+            groups.push_front(rest);
         }
         let answer = self.send(&courier, &parcel).await?;
         let verdicts = courier.service.judge(&parcel, &answer);
-        tell(&courier, pass, &verdicts);
         let status = Status::of(&answer);
-        courier.gauges.answered(status);
-        let judged = judged(events, &parcel, verdicts);
-        let attempts = attempts.saturating_add(1);
-        // Front to back: bisected halves, what is to be tried again, the rest of the group.
-        if !judged.retry.is_empty() {
-            groups.push_front(Group { events: judged.retry, attempts, failures: failures.saturating_add(1) });
-        }
-        if let Some((first, second)) = judged.halves {
-            groups.push_front(Group { events: second, attempts, failures: 0 });
-            groups.push_front(Group { events: first, attempts, failures: 0 });
-        }
-        if judged.ended.is_empty() {
+        let failed = tell(&courier, pass, &verdicts);
+        courier.gauges.answered(status, failed);
+        let Judged { ended, again, attempt } = group.judged(&parcel, verdicts, courier.gauges.tally());
+        again.into_iter().rev().for_each(|group| groups.push_front(group));
+        if ended.is_empty() {
             return Ok(());
         }
-        self.report(Report::Answered { status, attempt: attempts, events: judged.ended }).await
+        self.report(Report::Answered { status, attempt, events: ended }).await
     }
 
     /// Waits for the backoff of this lane, then for the breaker of the courier.
@@ -216,28 +191,8 @@ impl Lane {
     }
 }
 
-/// Puts events that may share a parcel into groups, keeping the order of each subject.
-fn grouped(batch: impl Iterator<Item = Pending>, group_by: GroupBy) -> VecDeque<Group> {
-    let mut groups: VecDeque<Group> = VecDeque::new();
-    for event in batch {
-        let place = match group_by {
-            GroupBy::None => groups.front_mut(),
-            GroupBy::Event => None,
-            GroupBy::Visitor => {
-                let lane = event.disclosure.lane();
-                groups.iter_mut().find(|group| group.events.first().is_some_and(|first| first.disclosure.lane() == lane))
-            }
-        };
-        match place {
-            Some(group) => group.events.push(event),
-            None => groups.push_back(Group { events: vec![event], attempts: 0, failures: 0 }),
-        }
-    }
-    groups
-}
-
-/// Tells the breaker how an attempt went, and people when someone must act.
-fn tell(courier: &Courier, pass: Pass<'_>, verdicts: &[Verdict]) {
+/// Tells the breaker how an attempt went, and people when someone must act. Returns whether something has to be tried again.
+fn tell(courier: &Courier, pass: Pass<'_>, verdicts: &[Verdict]) -> bool {
     let refusing = verdicts.iter().find_map(|verdict| match verdict {
         Verdict::EndpointRefuses { reason } => Some(*reason),
         _ => None,
@@ -254,46 +209,5 @@ fn tell(courier: &Courier, pass: Pass<'_>, verdicts: &[Verdict]) {
     } else if pass.answered() {
         tracing::info!(destination = courier.name, "the destination takes events again");
     }
-}
-
-/// What an answer makes of the events of a parcel.
-#[derive(Default)]
-struct Judged {
-    ended: Vec<Answered>,
-    retry: Vec<Pending>,
-    halves: Option<(Vec<Pending>, Vec<Pending>)>,
-}
-
-fn judged(mut events: Vec<Pending>, parcel: &Parcel, verdicts: Vec<Verdict>) -> Judged {
-    let all_rejected = !verdicts.is_empty() && verdicts.iter().all(|verdict| matches!(verdict, Verdict::Rejected { .. }));
-    if all_rejected && events.len() > 1 {
-        let second = events.split_off(events.len() / 2);
-        return Judged { halves: Some((events, second)), ..Judged::default() };
-    }
-    let mut judged = Judged::default();
-    let mut verdicts = parcel.events.iter().zip(verdicts).collect::<Vec<_>>();
-    for event in events {
-        let offset = event.disclosure.offset();
-        let verdict = verdicts.iter().position(|(of, _)| **of == offset).map(|at| verdicts.swap_remove(at).1);
-        let end = match verdict {
-            Some(Verdict::Accepted { proven: true }) => LedgerState::Accepted,
-            Some(Verdict::Accepted { proven: false }) => LedgerState::AcceptedUnproven,
-            Some(Verdict::DroppedByReceiver) => LedgerState::DroppedByReceiver,
-            Some(Verdict::Rejected { reason }) => {
-                judged.ended.push(rejected(event, reason));
-                continue;
-            }
-            // An event without a verdict has not been answered.
-            Some(Verdict::Retry { .. } | Verdict::EndpointRefuses { .. }) | None => {
-                judged.retry.push(event);
-                continue;
-            }
-        };
-        judged.ended.push(Answered { disclosure: event.disclosure, state: end, reason: None });
-    }
-    judged
-}
-
-fn rejected(event: Pending, reason: &'static str) -> Answered {
-    Answered { disclosure: event.disclosure, state: LedgerState::Rejected, reason: Some(reason) }
+    refusing.is_some() || longest.is_some()
 }

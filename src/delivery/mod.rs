@@ -5,7 +5,7 @@
 //! log → read →┤  …   ├→ settle: ledger and consumer state in one transaction, then shown
 //!             └ lane ┘
 //! ```
-//! One courier per destination ([`courier`], [`lane`], [`settle`]); they share nothing but the carriers. Sending is at least once until
+//! One courier per destination (`courier.rs`, `lane.rs`, `settle.rs`); they share nothing but the carriers. Sending is at least once until
 //! an event has its one end in the [`ledger`].
 
 pub mod backoff;
@@ -15,6 +15,7 @@ pub mod consumer;
 mod courier;
 #[cfg(test)]
 mod faults;
+mod group;
 #[cfg(test)]
 mod http_double;
 mod lane;

@@ -30,8 +30,8 @@ pub(super) struct Gauges {
     pub(super) in_flight: Gauge,
     /// Lanes that wait before they try again.
     pub(super) backing_off: Gauge,
-    /// Attempts made since the program started.
-    pub(super) attempts: Counter,
+    attempts: Counter,
+    failed: Counter,
     low_water: AtomicU64,
     head: AtomicU64,
     open: Gauge,
@@ -46,6 +46,7 @@ impl Gauges {
             in_flight: Gauge::default(),
             backing_off: Gauge::default(),
             attempts: Counter::default(),
+            failed: Counter::default(),
             low_water: AtomicU64::new(0),
             head: AtomicU64::new(0),
             open: Gauge::default(),
@@ -66,9 +67,15 @@ impl Gauges {
         self.ended[state as usize].fetch_add(events, Ordering::Relaxed);
     }
 
-    pub(super) fn answered(&self, status: Status) {
+    /// An attempt came to this end, and has to be made again or not.
+    pub(super) fn answered(&self, status: Status, failed: bool) {
         self.attempts.add(1);
+        self.failed.add(u64::from(failed));
         *self.last_status.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        Tally { attempts: self.attempts.value(), failed: self.failed.value() }
     }
 
     /// What is written down, put together with what only others know.
@@ -90,6 +97,7 @@ impl Gauges {
             open: self.open.value(),
             in_flight: self.in_flight.value(),
             attempts: self.attempts.value(),
+            failed: self.failed.value(),
             ended: LedgerState::ALL.map(|state| (state.name(), self.ended[state as usize].load(Ordering::Relaxed))).into(),
             last_status: last_status.map(|status| status.to_string()),
             oldest_open_ms: (oldest != NONE_OPEN).then(|| u64::try_from(now.since(Timestamp(oldest)).as_millis()).unwrap_or(u64::MAX)),
@@ -107,6 +115,15 @@ impl Gauges {
             Phase::Closed => CourierState::Running,
         }
     }
+}
+
+/// How the attempts of all lanes of a courier have gone so far.
+#[derive(Clone, Copy)]
+pub(super) struct Tally {
+    /// Attempts that came to an end.
+    pub(super) attempts: u64,
+    /// Those of them that had to be made again.
+    pub(super) failed: u64,
 }
 
 /// What a courier does.
@@ -159,6 +176,8 @@ pub struct DestinationStatus {
     pub in_flight: u64,
     /// Attempts since the program started.
     pub attempts: u64,
+    /// Those of them that had to be made again.
+    pub failed: u64,
     /// How many events ended how, over all that is kept.
     pub ended: BTreeMap<&'static str, u64>,
     /// What came back last: `204`, `timeout`.
@@ -185,9 +204,14 @@ pub fn expose(statuses: &[DestinationStatus], text: &mut Exposition) {
             text.sample(name, "gauge", help, &[("destination", &status.name)], figure(status));
         }
     }
-    for status in statuses {
-        let help = "Attempts since the program started.";
-        text.sample("firsthand_delivery_attempts_total", "counter", help, &[("destination", &status.name)], status.attempts);
+    let counters: [(&'static str, &str, Figure); 2] = [
+        ("firsthand_delivery_attempts_total", "Attempts since the program started.", |status| status.attempts),
+        ("firsthand_delivery_attempts_failed_total", "Attempts that had to be made again.", |status| status.failed),
+    ];
+    for (name, help, figure) in counters {
+        for status in statuses {
+            text.sample(name, "counter", help, &[("destination", &status.name)], figure(status));
+        }
     }
     for status in statuses {
         for (state, events) in &status.ended {

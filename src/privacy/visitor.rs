@@ -23,6 +23,7 @@ use super::{
     raw::Arrival,
     record::Subject,
     sessions::Sessions,
+    transform::Transform,
 };
 use crate::{
     clock::Timestamp,
@@ -159,15 +160,18 @@ impl Visitors {
         now: Timestamp,
     ) -> Result<(Visitor, Option<SetCookie>), Unidentified> {
         let lasting = match state {
-            ConsentState::Granted(purposes) => {
-                site.ceilings.of_granted(purposes, true).is_some_and(super::transform::Transform::needs_consent)
-            }
+            ConsentState::Granted(purposes) => site.ceilings.of_granted(purposes, true).is_some_and(Transform::needs_consent),
             ConsentState::Unknown | ConsentState::Objected(_) => false,
         };
         if !lasting {
             let (epoch, token) = self.visit_keys.token(site, arrival.address.expose(), device, now)?;
             let subject = Subject::Token(token);
-            let session = self.sessions.of(site.number, subject, now)?;
+            let ceiling = match state {
+                ConsentState::Granted(purposes) => site.ceilings.of_granted(purposes, false),
+                ConsentState::Unknown | ConsentState::Objected(_) => site.ceilings.unknown,
+            };
+            // `strict` has no sessions, so nobody's are followed for it.
+            let session = if ceiling >= Some(Transform::Measurement) { self.sessions.of(site.number, subject, now)? } else { None };
             return Ok((Visitor { epoch, subject, session, cookie_id: None, person: None }, None));
         }
         let (cookie_id, person, cookie) = match self.known_person(arrival, site, now).await? {

@@ -104,6 +104,11 @@ impl Inbound {
         let mut opted_out = false;
         for line in self.headers.get_all(header::COOKIE) {
             let Ok(line) = line.to_str() else { continue };
+            // A site's own cookies are many and none of our business: where our names are not, nothing is parsed.
+            let names_us = |name: &str| memchr::memmem::find(line.as_bytes(), name.as_bytes()).is_some();
+            if !names_us(visitor_name) && !names_us(opt_out_name) {
+                continue;
+            }
             for cookie in cookie::Cookie::split_parse(line).flatten() {
                 if cookie.name() == visitor_name {
                     seen += 1;

@@ -65,21 +65,33 @@ pub enum Form {
     Other,
 }
 
-/// Marks in the order in which they decide: a browser built on another one names that one too.
+/// What stands before a slash, in the order in which it decides: a browser built on another one names that one too.
 const BROWSERS: [(&str, Browser); 13] = [
-    ("EdgA/", Browser::Edge),
-    ("EdgiOS/", Browser::Edge),
-    ("Edg/", Browser::Edge),
-    ("OPR/", Browser::Opera),
-    ("OPX/", Browser::Opera),
-    ("SamsungBrowser/", Browser::SamsungInternet),
-    ("FxiOS/", Browser::Firefox),
-    ("Firefox/", Browser::Firefox),
-    ("CriOS/", Browser::Chrome),
-    ("HeadlessChrome/", Browser::Chrome),
-    ("Chrome/", Browser::Chrome),
-    ("Chromium/", Browser::Chrome),
-    ("Version/", Browser::Safari),
+    ("EdgA", Browser::Edge),
+    ("EdgiOS", Browser::Edge),
+    ("Edg", Browser::Edge),
+    ("OPR", Browser::Opera),
+    ("OPX", Browser::Opera),
+    ("SamsungBrowser", Browser::SamsungInternet),
+    ("FxiOS", Browser::Firefox),
+    ("Firefox", Browser::Firefox),
+    ("CriOS", Browser::Chrome),
+    ("HeadlessChrome", Browser::Chrome),
+    ("Chrome", Browser::Chrome),
+    ("Chromium", Browser::Chrome),
+    ("Version", Browser::Safari),
+];
+
+/// Words that name a system, in the order in which they decide, and whether they name the device's form, too.
+const SYSTEMS: [(&str, System, Form); 8] = [
+    ("Windows", System::Windows, Form::Desktop),
+    ("iPhone", System::Ios, Form::Mobile),
+    ("iPod", System::Ios, Form::Mobile),
+    ("iPad", System::Ios, Form::Tablet),
+    ("Android", System::Android, Form::Tablet),
+    ("CrOS", System::ChromeOs, Form::Desktop),
+    ("Macintosh", System::Macos, Form::Desktop),
+    ("Linux", System::Linux, Form::Desktop),
 ];
 
 impl DeviceClass {
@@ -98,15 +110,30 @@ impl DeviceClass {
         if !agent.starts_with("Mozilla/5.0 (") {
             return Self::UNKNOWN;
         }
-        let (system, form) = system_and_form(agent);
-        let known = BROWSERS.iter().find_map(|(mark, browser)| {
-            if *browser == Browser::Safari && !agent.contains(" Safari/") {
-                return None;
+        let (mut browser, mut system) = (None, None);
+        let (mut mobile, mut safari) = (false, false);
+        for word in agent.split([' ', ';', '(', ')']) {
+            match word.split_once('/') {
+                Some((name, version)) => {
+                    safari |= name == "Safari";
+                    mobile |= name == "Mobile";
+                    better(&mut browser, BROWSERS.iter().position(|(known, _)| *known == name).map(|rank| (rank, major(version))));
+                }
+                None => {
+                    mobile |= word == "Mobile";
+                    better(&mut system, SYSTEMS.iter().position(|(known, ..)| *known == word).map(|rank| (rank, 0)));
+                }
             }
-            let at = agent.find(mark)? + mark.len();
-            Some((*browser, major(&agent[at..])))
+        }
+        let (browser, major) = browser.map_or((Browser::Other, 0), |(rank, major)| match BROWSERS[rank].1 {
+            // Others have a version, too; only Safari's own name says that it is one.
+            Browser::Safari if !safari => (Browser::Other, 0),
+            browser => (browser, major),
         });
-        let (browser, major) = known.unwrap_or((Browser::Other, 0));
+        let (system, form) = system.map_or((System::Other, Form::Other), |(rank, _)| match SYSTEMS[rank] {
+            (_, System::Android, _) if mobile => (System::Android, Form::Mobile),
+            (_, system, form) => (system, form),
+        });
         Self { browser, major, system, form }
     }
 
@@ -122,24 +149,10 @@ fn major(version: &str) -> u16 {
     version[..digits].parse().ok().filter(|major| *major <= MAJOR_MAX).unwrap_or(0)
 }
 
-fn system_and_form(agent: &str) -> (System, Form) {
-    let has = |mark| agent.contains(mark);
-    if has("Windows NT") {
-        (System::Windows, Form::Desktop)
-    } else if has("iPhone") || has("iPod") {
-        (System::Ios, Form::Mobile)
-    } else if has("iPad") {
-        (System::Ios, Form::Tablet)
-    } else if has("Android") {
-        (System::Android, if has("Mobile") { Form::Mobile } else { Form::Tablet })
-    } else if has("CrOS") {
-        (System::ChromeOs, Form::Desktop)
-    } else if has("Macintosh") {
-        (System::Macos, Form::Desktop)
-    } else if has("Linux") {
-        (System::Linux, Form::Desktop)
-    } else {
-        (System::Other, Form::Other)
+/// Keeps what decides earlier.
+fn better(known: &mut Option<(usize, u16)>, found: Option<(usize, u16)>) {
+    if let Some(found) = found.filter(|found| known.is_none_or(|known| found.0 < known.0)) {
+        *known = Some(found);
     }
 }
 

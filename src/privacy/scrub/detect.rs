@@ -104,8 +104,8 @@ fn looks_random(run: &str) -> bool {
     if length < TOKEN_CHARS_MIN {
         return false;
     }
-    let has_digit = run.bytes().any(|byte| byte.is_ascii_digit());
-    if has_digit && run.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    let (has_digit, has_letter) = (run.bytes().any(|byte| byte.is_ascii_digit()), run.bytes().any(|byte| byte.is_ascii_alphabetic()));
+    if has_digit && has_letter && run.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return true;
     }
     let mut changes = 0;
