@@ -7,16 +7,20 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::Command,
+    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
+use firsthand::{clock, event::Offset, privacy::record::HEADER_BYTES};
 use flate2::{Compression, write::GzEncoder};
 use serde_json::json;
 
 use crate::{
+    faulty_files::FaultyFiles,
     http_client::{Connection, Request},
     installation::{Installation, Running, SITE, destination, eventually, file_destination},
     left_out::left_out,
+    line::{RawRequest, addresses, pipeline, route},
     receiver::{Behaviour, Receiver},
 };
 
@@ -189,6 +193,52 @@ fn fill(filler: &PathBuf) {
         let bytes = vec![1; size];
         while file.write_all(&bytes).is_ok() {}
     }
+}
+
+/// Through the pipeline on a log whose files fail on demand: on any machine, and for what no real disk does when asked.
+#[test]
+fn a_failing_log_turns_events_away_with_a_time_to_come_back_and_loses_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let (files, switches) = FaultyFiles::open(directory.path()).unwrap();
+    let documents = [SITE.to_owned(), file_destination("file", "exempt_measurement", "strict")];
+    let pipeline = pipeline(&documents.concat(), files, clock::now());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let documents = pipeline.documents.load_full();
+    let mut acknowledged = Vec::new();
+    let mut send = |number: usize| {
+        let body = json!({ "e": [{ "k": "page_view", "d": { "number": number } }] });
+        let request = RawRequest::beacon([192, 0, 2, 7].into(), body.to_string());
+        let (site, protocol) = route(&documents, &request);
+        let reply = runtime.block_on(pipeline.ingest(site, protocol, request.inbound(&addresses(), clock::now()), |_| Ok(()))).reply;
+        if reply.status == 204 {
+            acknowledged.push(number);
+        } else {
+            let after = reply.headers.iter().find(|(name, _)| name == "retry-after").map(|(_, after)| after.parse::<u32>().unwrap());
+            assert_eq!(reply.status, 503);
+            assert!(after.is_some_and(|after| (1..=60).contains(&after)));
+        }
+        reply.status == 204
+    };
+    assert!(send(0));
+    let mut number = 1;
+    let mut fail = |begin: &dyn Fn(), end: &dyn Fn()| {
+        begin();
+        assert!(!send(number) && !send(number + 1), "nothing is acknowledged that is not durable");
+        end();
+        number += 2;
+        eventually("the log takes events again", PATIENCE, || {
+            number += 1;
+            send(number - 1)
+        });
+    };
+    fail(&|| switches.full.store(true, Ordering::SeqCst), &|| switches.full.store(false, Ordering::SeqCst));
+    fail(&|| switches.failing_syncs.store(u32::MAX, Ordering::SeqCst), &|| switches.failing_syncs.store(0, Ordering::SeqCst));
+    pipeline.log.close();
+    let records = pipeline.log.reader(Offset(0)).read(usize::MAX, usize::MAX).unwrap();
+    let bodies =
+        records.iter().map(|record| serde_json::from_slice::<serde_json::Value>(&record.bytes.as_slice()[HEADER_BYTES..]).unwrap());
+    let kept: Vec<usize> = bodies.map(|body| body["properties"][0][1].as_f64().unwrap() as usize).collect();
+    assert_eq!(kept, acknowledged, "what was acknowledged, once, and nothing else");
 }
 
 #[test]

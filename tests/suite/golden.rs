@@ -10,28 +10,16 @@ use std::{
     sync::Arc,
 };
 
-use arc_swap::ArcSwap;
 use firsthand::{
     clock::Timestamp,
-    console::feed::Feed,
-    counters::Counters,
     event::Offset,
-    event_log::{EventLog, LogOptions},
-    pipeline::Pipeline,
-    privacy::{
-        keys::{database::KeysDb, persistent::PersistentKeys, person::PersonKeys},
-        purge_set::PurgeSet,
-        record::{HEADER_BYTES, Header, Subject, header_of},
-        visitor::Visitors,
-    },
+    privacy::record::{HEADER_BYTES, Header, Subject, header_of},
     protocol::Reply,
-    state::{IN_MEMORY, StateDb},
-    supervise::Supervisor,
 };
 use serde_json::{Map, Value, json};
 
 use crate::{
-    line::{Became, Line, RawRequest, Received, addresses, compiled, places, route},
+    line::{Became, Line, RawRequest, Received, addresses, pipeline, route},
     memory_files::MemoryFiles,
 };
 
@@ -191,20 +179,7 @@ fn redacted(body: &Value) -> Value {
 /// Takes the same request through the pipeline, and compares what rests then.
 fn compare_with_pipeline(request: &RawRequest, expected: &Received) -> (Reply, Vec<String>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let in_memory = Path::new(IN_MEMORY);
-    let state = Arc::new(StateDb::open(in_memory).unwrap());
-    let persistent = Arc::new(PersistentKeys::new(Arc::clone(&state)));
-    let persons = Arc::new(PersonKeys::new(Arc::new(KeysDb::open(in_memory).unwrap())));
-    let purge_set = Arc::new(PurgeSet::open(Arc::clone(&state)).unwrap());
-    let pipeline = Pipeline {
-        documents: ArcSwap::from_pointee(compiled(DOCUMENTS, state)),
-        visitors: Visitors::new(Supervisor::new(), Arc::clone(&persistent), persons, purge_set),
-        persistent,
-        places: ArcSwap::from_pointee(places()),
-        log: Arc::new(EventLog::open(Arc::new(MemoryFiles::default()), LogOptions::default(), RECEIVED).unwrap()),
-        counters: Counters::default(),
-        feed: Feed::default(),
-    };
+    let pipeline = pipeline(DOCUMENTS, Arc::new(MemoryFiles::default()), RECEIVED);
     let documents = pipeline.documents.load_full();
     let (site, protocol) = route(&documents, request);
     let inbound = request.inbound(&addresses(), RECEIVED);

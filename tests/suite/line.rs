@@ -3,16 +3,20 @@
 
 use std::{net::IpAddr, path::Path, sync::Arc};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use firsthand::{
     clock::Timestamp,
+    console::feed::Feed,
+    counters::Counters,
     documents::{
         Documents, Site,
         parse::DocumentFile,
         store::{Author, DocumentStore},
     },
     event::Offset,
-    event_log::{Appended, EventLog, LogOptions, LogRecord},
+    event_log::{Appended, EventLog, LogFiles, LogOptions, LogRecord},
+    pipeline::Pipeline,
     privacy::{
         anonymise::anonymise,
         clean::CleanEvent,
@@ -173,8 +177,26 @@ impl Line {
     }
 }
 
+/// The pipeline itself, with keys in memory and a log in these files.
+pub(crate) fn pipeline(documents: &str, files: Arc<dyn LogFiles>, now: Timestamp) -> Pipeline {
+    let in_memory = Path::new(IN_MEMORY);
+    let state = Arc::new(StateDb::open(in_memory).unwrap());
+    let persistent = Arc::new(PersistentKeys::new(Arc::clone(&state)));
+    let persons = Arc::new(PersonKeys::new(Arc::new(KeysDb::open(in_memory).unwrap())));
+    let purge_set = Arc::new(PurgeSet::open(Arc::clone(&state)).unwrap());
+    Pipeline {
+        documents: ArcSwap::from_pointee(compiled(documents, state)),
+        visitors: Visitors::new(Supervisor::new(), Arc::clone(&persistent), persons, purge_set),
+        persistent,
+        places: ArcSwap::from_pointee(places()),
+        log: Arc::new(EventLog::open(files, LogOptions::default(), now).unwrap()),
+        counters: Counters::default(),
+        feed: Feed::default(),
+    }
+}
+
 /// Documents as the program compiles them, with the store of `state`.
-pub(crate) fn compiled(documents: &str, state: Arc<StateDb>) -> Documents {
+fn compiled(documents: &str, state: Arc<StateDb>) -> Documents {
     let store = DocumentStore::new(state);
     let author = Author { name: "test", reason: "test", at: Timestamp(0) };
     store.apply(DocumentFile::parse(documents).unwrap().into_documents(), false, false, &author).unwrap();
@@ -182,7 +204,7 @@ pub(crate) fn compiled(documents: &str, state: Arc<StateDb>) -> Documents {
 }
 
 /// The demonstration's places: four countries of documentation addresses.
-pub(crate) fn places() -> PlaceDatabase {
+fn places() -> PlaceDatabase {
     PlaceDatabase::from_bytes(firsthand::demonstration::PLACE_DATABASE.to_vec()).unwrap()
 }
 

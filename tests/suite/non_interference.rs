@@ -48,9 +48,8 @@ const ALWAYS: [&str; 13] = [
     "visitor_id",
 ];
 const MEASUREMENT: [&str; 1] = ["session_id"];
-const CONSENTED: [&str; 10] = [
-    "campaign", "coupon", "currency", "items", "referrer_host", "session_id", "shipping", "tax", "transaction_id", "value",
-];
+const CONSENTED: [&str; 10] =
+    ["campaign", "coupon", "currency", "items", "referrer_host", "session_id", "shipping", "tax", "transaction_id", "value"];
 
 /// One thing that a sender says and a destination may not see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
