@@ -5,7 +5,7 @@
 //! the data directory.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::Write as _,
     net::{IpAddr, SocketAddr},
@@ -463,13 +463,17 @@ fn contains(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
+/// One line for each slot, place and disguise, with how often and the first one.
 fn report(hits: &[(String, Hit)]) {
-    let mut lines: BTreeSet<String> = BTreeSet::new();
+    let mut leaks: BTreeMap<(&str, &str, &str), Vec<&Hit>> = BTreeMap::new();
     for (place, hit) in hits {
-        lines.insert(format!("{place}: {} as {}, byte {}: {:?}", hit.mark.slot, hit.disguise, hit.at, hit.mark.what));
+        leaks.entry((&hit.mark.slot, place, hit.disguise)).or_default().push(hit);
     }
-    let shown: Vec<_> = lines.iter().take(40).map(String::as_str).collect();
-    assert!(lines.is_empty(), "{} leaks:\n{}", lines.len(), shown.join("\n"));
+    let line = |((slot, place, disguise), hits): (&(&str, &str, &str), &Vec<&Hit>)| {
+        format!("{slot}: {} times in {place} as {disguise}, first {:?} at byte {}", hits.len(), hits[0].mark.what, hits[0].at)
+    };
+    let lines: Vec<String> = leaks.iter().map(line).collect();
+    assert!(lines.is_empty(), "{} leaks:\n{}", hits.len(), lines.join("\n"));
 }
 
 /// Reads the live view until the server ends it.
