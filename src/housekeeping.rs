@@ -6,7 +6,10 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     clock::{self, Timestamp},
     delivery::Delivery,
-    documents::{Documents, store::DocumentStore},
+    documents::{
+        Documents,
+        store::{DocumentStore, DocumentStoreError},
+    },
     event_log::LogError,
     pipeline::Pipeline,
     privacy::{
@@ -74,8 +77,10 @@ impl Housekeeping {
             }
             match now_in_force {
                 Ok(number) if number != revision => {
-                    revision = number;
-                    self.take_up_documents(supervisor).await;
+                    // A database that is busy now is asked again; documents that are wrong stay wrong until they change again.
+                    if self.take_up_documents(supervisor).await {
+                        revision = number;
+                    }
                 }
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "changed documents could not be looked for"),
@@ -83,8 +88,8 @@ impl Housekeeping {
         }
     }
 
-    /// Couriers first: what is appended under new documents has its place in every ledger.
-    async fn take_up_documents(&self, supervisor: &Supervisor) {
+    /// Couriers first: what is appended under new documents has its place in every ledger. Returns whether that revision is dealt with.
+    async fn take_up_documents(&self, supervisor: &Supervisor) -> bool {
         let store = self.store.clone();
         match supervisor.blocking(move || store.compiled()).await {
             Ok(documents) => {
@@ -92,8 +97,16 @@ impl Housekeeping {
                 self.delivery.reload(Arc::clone(&documents)).await;
                 self.pipeline.documents.store(documents);
                 tracing::info!("changed documents are in force");
+                true
             }
-            Err(error) => tracing::error!(%error, "changed documents cannot be used; the old ones stay in force"),
+            Err(DocumentStoreError::Store(error)) => {
+                tracing::warn!(%error, "changed documents cannot be read now; the next round tries again");
+                false
+            }
+            Err(error) => {
+                tracing::error!(%error, "changed documents cannot be used; the old ones stay in force");
+                true
+            }
         }
     }
 

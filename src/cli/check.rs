@@ -20,6 +20,12 @@ pub(super) fn check(place: &Place, out: &mut dyn Write) -> Result<(), CommandErr
         .config_file()
         .ok_or_else(|| format!("{DEFAULT_FILE}: there is none here\n  fix: `firsthand init` writes one, `--config FILE` names another"))?;
     let Some(config) = place.config()? else { return Ok(()) };
+    if let Some(database) = &config.places.database {
+        PlaceDatabase::open(database).map_err(|error| format!("{}: places.database: {error}", database.display()))?;
+    }
+    if let Some(tls) = &config.tls {
+        Tls::open(CertificateFiles { certificate: tls.certificate.clone(), key: tls.key.clone() })?;
+    }
     writeln!(out, "{}: is right", file.display())?;
     let address = |address: Option<std::net::SocketAddr>| address.map_or_else(|| String::from("off"), |address| address.to_string());
     writeln!(out, "  http        {}", address(config.listen.http))?;
@@ -30,13 +36,9 @@ pub(super) fn check(place: &Place, out: &mut dyn Write) -> Result<(), CommandErr
     writeln!(out, "  proxies     {}", if trusted.is_empty() { String::from("none is trusted") } else { trusted.join(", ") })?;
     match &config.places.database {
         None => writeln!(out, "  places      no database: every country is ZZ")?,
-        Some(database) => {
-            PlaceDatabase::open(database).map_err(|error| format!("{}: places.database: {error}", database.display()))?;
-            writeln!(out, "  places      {}", database.display())?;
-        }
+        Some(database) => writeln!(out, "  places      {}", database.display())?,
     }
     if let Some(tls) = &config.tls {
-        Tls::open(CertificateFiles { certificate: tls.certificate.clone(), key: tls.key.clone() })?;
         writeln!(out, "  certificate {}", tls.certificate.display())?;
     }
     match &config.managed {

@@ -18,7 +18,7 @@ use crate::{
     privacy::{
         disclose::Discloser,
         enrich::place::PlaceDatabase,
-        explain::{DestinationExplanation, Explanation, explain as explain_event},
+        explain::{DestinationExplanation, Explainer, Explanation, explain as explain_event},
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
         personal::Personal,
         purge_set::PurgeSet,
@@ -97,10 +97,11 @@ fn explanations(
         let place = error.byte.map_or_else(String::new, |byte| format!(" at byte {byte} of the body"));
         return Err(format!("the beacon cannot be read: event {index}: {}{place}", error.reason).into());
     }
+    let with = Explainer { site, documents, places, keys: &keys, discloser: &discloser, protocol: protocol.name() };
     let mut explanations = Vec::new();
     for event in decoded.events {
         let arrival = inbound.arrival(&site.cookies, decoded.signal);
-        explanations.push(explain_event(event, &arrival, protocol.name(), site, documents, places, &keys, &discloser)?);
+        explanations.push(explain_event(event, &arrival, &with)?);
     }
     Ok(explanations)
 }

@@ -77,7 +77,7 @@ impl DocumentStore {
     /// # Errors
     /// When the documents that would be in force then are wrong together.
     pub fn apply(&self, wanted: Vec<Document>, prune: bool, dry_run: bool, author: &Author<'_>) -> Result<Vec<Change>, DocumentStoreError> {
-        let outcome = self.state.with(|connection| {
+        self.state.with(|connection| {
             let mut transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
             let mut texts = texts_in_force(&transaction)?;
             let changes = differences(&texts, &wanted, prune);
@@ -95,8 +95,7 @@ impl DocumentStore {
                 transaction.commit()?;
             }
             Ok(checked.map(|_| changes))
-        })?;
-        outcome
+        })?
     }
 
     /// Every document in force.
@@ -125,9 +124,9 @@ impl DocumentStore {
 
     fn read(&self) -> Result<Vec<Numbered>, DocumentStoreError> {
         self.state.with(|connection| {
-            let mut transaction = connection.transaction()?;
+            let transaction = connection.transaction()?;
             let texts = texts_in_force(&transaction)?;
-            numbered(&mut transaction, &texts)
+            numbered(&transaction, &texts)
         })?
     }
 }

@@ -182,6 +182,7 @@ fn parse(body: &[u8]) -> Result<CleanBody, CorruptRecord> {
 }
 
 /// A record read back.
+#[expect(clippy::large_enum_variant, reason = "it lives for one match; a box would cost more than the move")]
 pub(in crate::privacy) enum Opened {
     /// The event.
     Event(CleanEvent),

@@ -168,20 +168,28 @@ pub enum ExplainError {
     Json(#[from] serde_json::Error),
 }
 
+/// What an explanation is made with.
+pub struct Explainer<'e> {
+    /// The site that the event is sent to.
+    pub site: &'e Site,
+    /// Its destinations, among others.
+    pub documents: &'e Documents,
+    /// Where its country is looked up.
+    pub places: &'e PlaceDatabase,
+    /// Keys that are thrown away afterwards.
+    pub keys: &'e PersistentKeys,
+    /// Makes the disclosures, with the same keys.
+    pub discloser: &'e Discloser,
+    /// The protocol that the event came in by.
+    pub protocol: &'static str,
+}
+
 /// Takes one event through the line for every destination of its site.
 ///
 /// # Errors
 /// When keys cannot be had.
-pub fn explain(
-    event: RawEvent<'_>,
-    arrival: &Arrival<'_>,
-    protocol: &'static str,
-    site: &Site,
-    documents: &Documents,
-    places: &PlaceDatabase,
-    keys: &PersistentKeys,
-    discloser: &Discloser,
-) -> Result<Explanation, ExplainError> {
+pub fn explain(event: RawEvent<'_>, arrival: &Arrival<'_>, with: &Explainer<'_>) -> Result<Explanation, ExplainError> {
+    let Explainer { site, documents, places, keys, discloser, protocol } = *with;
     let state = consent::decide(arrival);
     let shape = Shape::of(&event, arrival);
     let addressed = documents.destinations.iter().filter(|destination| destination.sites.contains(&site.number));
