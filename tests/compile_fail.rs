@@ -52,10 +52,11 @@ fn copy_with_hostile_modules(group: &Path) -> (PathBuf, Found) {
     if copy.exists() {
         fs::remove_dir_all(&copy).expect("the copy of an earlier run can be removed");
     }
-    // Everything that `src/` embeds lies beside it; the manifest's tests and benches are not copied.
+    // With what it embeds from beside it.
     for part in ["src", "js-snippet/dist"] {
         copy_tree(&root().join(part), &copy.join(part));
     }
+    fs::copy(root().join("firsthand.example.toml"), copy.join("firsthand.example.toml")).expect("the example is there");
     let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("the manifest is there");
     // Cargo takes packages of one name for the same package, wherever they lie below a workspace: each copy has its own.
     let manifest = without_targets(&manifest).replacen("name = \"firsthand\"", &format!("name = \"firsthand-{name}\""), 1);
