@@ -3,6 +3,7 @@
 //! A protocol is a pure decoder: bytes in, sealed values out; it does no I/O, keeps nothing, and is bounded. Adding one is a file here,
 //! a row in [`PROTOCOLS`], and golden files; see CONTRIBUTING.md.
 
+pub mod ga4;
 pub mod inbound;
 pub mod native;
 
@@ -30,7 +31,7 @@ pub trait Protocol: Send + Sync {
 }
 
 /// Every protocol there is.
-pub const PROTOCOLS: &[&dyn Protocol] = &[&native::Native];
+pub const PROTOCOLS: &[&dyn Protocol] = &[&native::Native, &ga4::Ga4];
 
 /// One route of a protocol, below the site's prefix.
 pub struct Route {
