@@ -17,7 +17,7 @@ mod items;
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashSet, btree_map::Entry},
 };
 
 use http::{Method, StatusCode};
@@ -222,9 +222,9 @@ fn take<'a>(event: &mut RawEvent<'a>, items: &mut BTreeMap<u16, RawItem<'static>
         _ if OF_THE_PROTOCOL.contains(&name) => true,
         _ => {
             if let Some(number) = items::number(name) {
-                if !items.contains_key(&number) {
+                if let Entry::Vacant(place) = items.entry(number) {
                     let (item, unknown) = items::item(&decoded(value));
-                    items.insert(number, item);
+                    place.insert(item);
                     event.unknown_fields += unknown;
                 }
                 return true;
