@@ -361,4 +361,13 @@ mod tests {
         let envelope = Envelope::of(&Disclosure::for_test(Offset(1), 1, Timestamp(0)).saying(&everything));
         assert!(serde_json::to_vec(&envelope).unwrap().len() + b",\"events\":[]}".len() < ENVELOPE_BYTES);
     }
+
+    #[test]
+    #[ignore = "needs node and npm: run by tests/run"]
+    fn another_mapping_of_the_same_events_says_the_same() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/receivers/ga4-oracle");
+        let run = |program: &str, arguments: &[&str]| std::process::Command::new(program).args(arguments).status().unwrap().success();
+        assert!(run("npm", &["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", directory]));
+        assert!(run("node", &[&format!("{directory}/compare.mjs")]));
+    }
 }
