@@ -66,10 +66,15 @@ impl Pipeline {
         inbound: Inbound,
         charge: impl FnOnce(usize) -> Result<(), Duration>,
     ) -> Ingested {
-        let Decoded { events, bad, signal, hints } = protocol.decode(&inbound, inbound.received());
+        let Decoded { events, bad, signal, hints, key } = protocol.decode(&inbound, inbound.received());
         let mut cookies = Vec::new();
         let mut outcome = Outcome { bad, ..Outcome::default() };
         self.refuse(site, Refusal::Undecodable, outcome.bad.len());
+        if key.is_some_and(|key| !key.is_of(site, protocol.name())) {
+            self.refuse(site, Refusal::UnknownKey, events.len());
+            outcome.refused.resize(events.len(), Refusal::UnknownKey);
+            return Ingested { reply: protocol.reply(&hints, &outcome), cookies };
+        }
         match charge(hints.events) {
             Err(wait) => {
                 self.refuse(site, Refusal::OverQuota, hints.events);

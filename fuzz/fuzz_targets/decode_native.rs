@@ -19,7 +19,7 @@ const EVENTS_MAX: usize = 50;
 fuzz_target!(|body: &[u8]| {
     let protocol = PROTOCOLS.iter().find(|protocol| protocol.name() == "native").expect("the protocol is in the table");
     let address = Personal::new(ClientAddress::new(Ipv4Addr::LOCALHOST.into()));
-    let inbound = Inbound::new(HeaderMap::new(), Bytes::copy_from_slice(body), address, true, NOW);
+    let inbound = Inbound::new(http::Uri::from_static("/e"), HeaderMap::new(), Bytes::copy_from_slice(body), address, true, NOW);
     let decoded = protocol.decode(&inbound, NOW);
     assert!(decoded.events.len() <= EVENTS_MAX && decoded.bad.len() <= EVENTS_MAX);
     assert!(decoded.hints.events == 0 || decoded.events.len() + decoded.bad.len() == decoded.hints.events);

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use clap::Args;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use super::{CommandError, Place};
 use crate::{
@@ -60,9 +60,9 @@ pub(super) fn explain(place: &Place, arguments: &ExplainArguments, out: &mut dyn
         Some(file) => PlaceDatabase::open(&file).map_err(|error| format!("{}: {error}", file.display()))?,
         None => PlaceDatabase::from_bytes(crate::demonstration::PLACE_DATABASE.to_vec())?,
     };
-    let (headers, body) = take_apart(&read(arguments)?)?;
+    let (uri, headers, body) = take_apart(&read(arguments)?)?;
     let address = Personal::new(ClientAddress::new(arguments.address));
-    let inbound = Inbound::new(headers, body, address, true, clock::now());
+    let inbound = Inbound::new(uri, headers, body, address, true, clock::now());
     let explanations = explanations(&inbound, *protocol, site, &documents, &places)?;
     if arguments.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&explanations)?)?;
@@ -137,21 +137,24 @@ fn read(arguments: &ExplainArguments) -> Result<Vec<u8>, CommandError> {
 }
 
 /// A whole request begins with a method; anything else is a body.
-fn take_apart(beacon: &[u8]) -> Result<(HeaderMap, Bytes), CommandError> {
+fn take_apart(beacon: &[u8]) -> Result<(Uri, HeaderMap, Bytes), CommandError> {
     if !beacon.starts_with(b"POST ") && !beacon.starts_with(b"GET ") {
-        return Ok((HeaderMap::new(), Bytes::copy_from_slice(beacon.trim_ascii())));
+        return Ok((Uri::default(), HeaderMap::new(), Bytes::copy_from_slice(beacon.trim_ascii())));
     }
     let text = String::from_utf8_lossy(beacon).replace("\r\n", "\n");
     let (head, body) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let mut lines = head.lines();
+    let target = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
+    let uri = Uri::try_from(target).map_err(|_| "the request's first line names no address")?;
     let mut headers = HeaderMap::new();
-    for line in head.lines().skip(1) {
+    for line in lines {
         let header = line
             .split_once(':')
             .and_then(|(name, value)| Some((HeaderName::try_from(name.trim()).ok()?, HeaderValue::try_from(value.trim()).ok()?)));
         let (name, value) = header.ok_or("a line of the request's head is no header")?;
         headers.append(name, value);
     }
-    Ok((headers, Bytes::copy_from_slice(body.trim().as_bytes())))
+    Ok((uri, headers, Bytes::copy_from_slice(body.trim().as_bytes())))
 }
 
 fn print(index: usize, explanation: &Explanation, out: &mut dyn Write) -> std::io::Result<()> {

@@ -4,6 +4,7 @@
 //! [`Disclosure`]s. Adding one is a file here, a row in [`DESTINATIONS`], and golden files; see CONTRIBUTING.md.
 
 pub mod file;
+pub mod ga4;
 pub mod settings;
 pub mod webhook;
 
@@ -38,7 +39,7 @@ pub struct DestinationType {
 }
 
 /// Every destination there is.
-pub const DESTINATIONS: &[DestinationType] = &[file::TYPE, webhook::TYPE];
+pub const DESTINATIONS: &[DestinationType] = &[file::TYPE, ga4::TYPE, webhook::TYPE];
 
 impl DestinationType {
     /// The row of that name.
@@ -269,7 +270,8 @@ mod tests {
 
     fn disclosure(said: &Value) -> Disclosure {
         let number = |key: &str| said[key].as_u64().unwrap();
-        Disclosure::for_test(Offset(number("offset")), number("lane"), Timestamp(number("received") as i64))
+        let plain = Disclosure::for_test(Offset(number("offset")), number("lane"), Timestamp(number("received") as i64));
+        if said["fields"].is_null() { plain } else { plain.saying(&said["fields"]) }
     }
 
     fn shown(parcel: &Parcel) -> Value {

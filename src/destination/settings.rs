@@ -3,6 +3,8 @@
 
 use std::ops::RangeInclusive;
 
+use http::Uri;
+
 use super::SettingsError;
 
 /// A `settings` table, all of whose keys are known.
@@ -63,6 +65,32 @@ impl<'t> Settings<'t> {
                 .ok_or_else(|| error(key, &format!("must be a whole number from {} to {}", bounds.start(), bounds.end()), None)),
         }
     }
+}
+
+/// Checks an address that events are to be sent to: https with a host and without a user name, or plain http on this very machine.
+///
+/// # Errors
+/// When it is no such address.
+pub fn check_url(key: &str, url: &str) -> Result<(), SettingsError> {
+    let wrong = |reason: &str, fix: &str| Err(error(key, reason, Some(fix.to_owned())));
+    let Ok(uri) = url.parse::<Uri>() else { return wrong("is no URL", "write it as https://host/path") };
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return wrong("names no host", "write it as https://host/path");
+    };
+    if authority.as_str().contains('@') {
+        return wrong("holds a user name", "leave it out: secrets are given by reference, in settings of their own");
+    }
+    match scheme {
+        "https" => Ok(()),
+        "http" if is_loopback(authority.host()) => Ok(()),
+        "http" => wrong("would send events unencrypted", "use https; plain http is for loopback addresses only"),
+        _ => wrong("is not an https URL", "write it as https://host/path"),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || address.parse::<core::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// What is wrong with a key.

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
-use http::{HeaderValue, Uri, header};
+use http::{HeaderValue, header};
 use sha2::{Digest as _, Sha256};
 
 use super::{
     Answer, BatchLimits, Destination, DestinationType, GroupBy, HttpCall, Parcel, SettingsError, Signing, Verdict, Via,
-    settings::{Settings, error},
+    settings::{Settings, check_url, error},
 };
 use crate::{
     config::secret::{self, Secret},
@@ -43,34 +43,12 @@ struct Webhook {
 fn open(table: &toml::Table) -> Result<Box<dyn Destination>, SettingsError> {
     let settings = Settings::read(table, &["url", "secret", "secret_previous"])?;
     let url = settings.text("url", "https://hooks.example.org/firsthand")?;
-    check_url(url)?;
+    check_url("url", url)?;
     let mut keys = vec![key("secret", settings.text("secret", "file:/run/secrets/webhook")?)?];
     if let Some(reference) = settings.optional_text("secret_previous")? {
         keys.push(key("secret_previous", reference)?);
     }
     Ok(Box::new(Webhook { url: url.to_owned(), keys }))
-}
-
-fn check_url(url: &str) -> Result<(), SettingsError> {
-    let wrong = |reason: &str, fix: &str| Err(error("url", reason, Some(fix.to_owned())));
-    let Ok(uri) = url.parse::<Uri>() else { return wrong("is no URL", "write it as https://host/path") };
-    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return wrong("names no host", "write it as https://host/path");
-    };
-    if authority.as_str().contains('@') {
-        return wrong("holds a user name", "a webhook is authenticated by its signature; leave the name out");
-    }
-    match scheme {
-        "https" => Ok(()),
-        "http" if is_loopback(authority.host()) => Ok(()),
-        "http" => wrong("would send events unencrypted", "use https; plain http is for loopback addresses only"),
-        _ => wrong("is not an https URL", "write it as https://host/path"),
-    }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost") || address.parse::<core::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn key(setting: &str, reference: &str) -> Result<Secret, SettingsError> {
@@ -200,7 +178,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("secret");
         std::fs::write(&file, secret).unwrap();
-        check_url(url)?;
+        check_url("url", url)?;
         Ok(Webhook { url: url.to_owned(), keys: vec![key("secret", &format!("file:{}", file.display()))?] })
     }
 
@@ -209,7 +187,7 @@ mod tests {
         for good in
             ["https://hooks.example.org/x?y=1", "http://127.0.0.1:9000/", "http://[::1]/x", "http://localhost:1/", "https://10.0.0.7/"]
         {
-            assert_eq!(check_url(good), Ok(()), "{good}");
+            assert_eq!(check_url("url", good), Ok(()), "{good}");
         }
         let refused = [
             ("http://hooks.example.org/", "would send events unencrypted"),
@@ -220,7 +198,7 @@ mod tests {
             ("not a url", "is no URL"),
         ];
         for (url, reason) in refused {
-            let error = check_url(url).unwrap_err();
+            let error = check_url("url", url).unwrap_err();
             assert_eq!((error.key.as_str(), error.reason.as_str()), ("url", reason), "{url}");
             assert!(!error.to_string().contains("jane"), "a value is not repeated");
         }

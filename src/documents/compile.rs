@@ -16,7 +16,10 @@ use crate::{
     destination::DESTINATIONS,
     event::{DestinationNumber, PolicyVersion, Purposes, SiteNumber},
     privacy::transform::Transform,
-    protocol::inbound::{CookieName, CookieNames},
+    protocol::{
+        PROTOCOLS,
+        inbound::{CookieName, CookieNames},
+    },
 };
 
 /// A document with the number or version that the store gave it.
@@ -279,6 +282,15 @@ fn compile_site(
             fault(errors, of, key, "letters and digits only, at most 24", "");
         }
     }
+    for (protocol, keys) in &document.keys {
+        let known: Vec<_> = PROTOCOLS.iter().map(|protocol| protocol.name()).collect();
+        if !known.contains(&protocol.as_str()) {
+            fault(errors, of, "keys", format!("there is no protocol \"{protocol}\""), suggestion(protocol, &known));
+        }
+        if keys.iter().any(|key| key.is_empty() || key.len() > 128 || !key.bytes().all(|byte| byte.is_ascii_graphic())) {
+            fault(errors, of, "keys", "a key is 1 to 128 visible ASCII characters", "keys = { ga4 = [\"G-ABC123\"] }");
+        }
+    }
     let time_zone = TimeZone::get(&document.time_zone).map_err(|_| {
         fault(errors, of, "time_zone", format!("there is no time zone \"{}\"", document.time_zone), "time_zone = \"Europe/Paris\"");
     });
@@ -300,6 +312,7 @@ fn compile_site(
         time_zone,
         cookies: CookieNames { visitor: CookieName::new(&document.cookie), opt_out: CookieName::new(&format!("{}o", document.cookie)) },
         policy,
+        keys: document.keys.clone(),
         ceilings,
     })
 }

@@ -23,7 +23,7 @@
 //! settings = { directory = "outbox/warehouse" }
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +85,9 @@ pub struct SiteDocument {
     pub time_zone: String,
     /// Which policy.
     pub policy: String,
+    /// What vendors' libraries call this site, by protocol: `keys = { ga4 = ["G-ABC123"] }`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// Where clean events go.

@@ -38,6 +38,8 @@ pub struct Site {
     pub cookies: CookieNames,
     /// What may be kept and seen of its events.
     pub policy: Arc<Policy>,
+    /// What vendors' libraries call this site, by protocol: measurement ids, write keys.
+    pub keys: BTreeMap<String, BTreeSet<String>>,
     /// The most that any destination may get, per state of the visitor.
     pub ceilings: Ceilings,
 }

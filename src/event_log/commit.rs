@@ -14,6 +14,11 @@ use super::{
 };
 use crate::event::{Offset, RetentionClass};
 
+/// From this many calls in one commit on, the next is expected to be as full, and waits for it.
+const CROWD: usize = 4;
+/// So long: about one sync of a quick disk. Under load it makes commits several times as full, so that each event costs less of a
+/// sync and of a wake-up; a lonely event never waits.
+const LINGER: Duration = Duration::from_micros(150);
 /// After the disk was found full, calls are refused at once for this long; then one finds out whether there is space.
 const FULL_PAUSE: Duration = Duration::from_millis(250);
 /// Between two attempts at a repair: at first, and at most.
@@ -55,7 +60,13 @@ impl Committer {
         loop {
             let roll_due = self.families.iter().filter_map(Family::roll_due).min();
             match self.pending.take(&mut self.batch, roll_due) {
-                Taken::Batch => self.commit(),
+                Taken::Batch => {
+                    let crowded = self.batch.len() >= CROWD;
+                    self.commit();
+                    if crowded {
+                        std::thread::sleep(LINGER);
+                    }
+                }
                 Taken::Timeout => self.roll(),
                 Taken::Closed => break,
             }

@@ -99,30 +99,53 @@ pub struct Item {
 
 /// Which page: one of the site's own hosts, and a path template.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::privacy) struct Page {
+pub struct Page {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::privacy) host: Option<String>,
     pub(in crate::privacy) path: String,
 }
 
+impl Page {
+    /// The site's own host that it is on, where it is on one.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
+    /// The path's template, with its leading slash.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
 /// An allow-listed property's value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub(in crate::privacy) enum Property {
+pub enum Property {
+    /// True or false.
     Flag(bool),
+    /// A finite number.
     Number(f64),
+    /// A word that names nobody.
     Word(String),
 }
 
 /// The campaign parameters that may be kept with consent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(in crate::privacy) enum CampaignField {
+pub enum CampaignField {
+    /// `utm_source`.
     Source,
+    /// `utm_medium`.
     Medium,
+    /// `utm_campaign`.
     Name,
+    /// `utm_term`.
     Term,
+    /// `utm_content`.
     Content,
+    /// `utm_id`.
     Id,
 }
 

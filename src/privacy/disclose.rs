@@ -125,6 +125,120 @@ impl Disclosure {
         &self.time
     }
 
+    /// The event's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The page, where there is one.
+    #[must_use]
+    pub const fn page(&self) -> Option<&Page> {
+        self.page.as_ref()
+    }
+
+    /// The campaign that led to the page.
+    #[must_use]
+    pub const fn campaign(&self) -> &BTreeMap<CampaignField, String> {
+        &self.campaign
+    }
+
+    /// The referring site's host.
+    #[must_use]
+    pub fn referrer_host(&self) -> Option<&str> {
+        self.referrer_host.as_deref()
+    }
+
+    /// Amount of money, in [`Self::currency`].
+    #[must_use]
+    pub const fn value(&self) -> Option<f64> {
+        self.value
+    }
+
+    /// ISO 4217 code.
+    #[must_use]
+    pub fn currency(&self) -> Option<&str> {
+        self.currency.as_deref()
+    }
+
+    /// The order's id, under this destination's key.
+    #[must_use]
+    pub fn transaction_id(&self) -> Option<&str> {
+        self.transaction_id.as_deref()
+    }
+
+    /// Tax within the value.
+    #[must_use]
+    pub const fn tax(&self) -> Option<f64> {
+        self.tax
+    }
+
+    /// Shipping within the value.
+    #[must_use]
+    pub const fn shipping(&self) -> Option<f64> {
+        self.shipping
+    }
+
+    /// A coupon of the whole order.
+    #[must_use]
+    pub fn coupon(&self) -> Option<&str> {
+        self.coupon.as_deref()
+    }
+
+    /// The products that the event is about.
+    #[must_use]
+    pub fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// The site's own properties.
+    #[must_use]
+    pub const fn properties(&self) -> &BTreeMap<String, Property> {
+        &self.properties
+    }
+
+    /// The visitor's id for this destination: 64 bits, as 16 hexadecimal digits.
+    #[must_use]
+    pub fn visitor_id(&self) -> &str {
+        &self.visitor_id
+    }
+
+    /// The session's id for this destination: 64 bits, as 16 hexadecimal digits.
+    #[must_use]
+    pub fn session_id(&self) -> Option<&str> {
+        self.session_id.as_deref()
+    }
+
+    /// What is known of the device.
+    #[must_use]
+    pub const fn device(&self) -> &DeviceClass {
+        &self.device
+    }
+
+    /// The country.
+    #[must_use]
+    pub const fn country(&self) -> Country {
+        self.country
+    }
+
+    /// The language.
+    #[must_use]
+    pub const fn language(&self) -> Option<Language> {
+        self.language
+    }
+
+    /// The width class of the screen.
+    #[must_use]
+    pub const fn screen(&self) -> Option<ScreenClass> {
+        self.screen
+    }
+
+    /// What the person had consented to.
+    #[must_use]
+    pub const fn purposes(&self) -> Purposes {
+        self.consent.purposes
+    }
+
     /// A disclosure made of its parts, for tests of what comes after.
     #[cfg(test)]
     pub(crate) fn for_test(offset: Offset, lane: u64, received: Timestamp) -> Self {
@@ -156,6 +270,40 @@ impl Disclosure {
             consent: Consent { state: "unknown", purposes: Purposes::NONE },
             policy_version: PolicyVersion(1),
         }
+    }
+
+    /// The same with these fields, in the form in which a disclosure serialises, instead of its own.
+    #[cfg(test)]
+    pub(crate) fn saying(mut self, fields: &serde_json::Value) -> Self {
+        fn put<T: serde::de::DeserializeOwned>(place: &mut T, said: &serde_json::Value) {
+            *place = serde_json::from_value(said.clone()).expect("a field of a disclosure");
+        }
+        for (name, said) in fields.as_object().expect("fields of a disclosure") {
+            match name.as_str() {
+                "name" => put(&mut self.name, said),
+                "time" => put(&mut self.time, said),
+                "page" => put(&mut self.page, said),
+                "campaign" => put(&mut self.campaign, said),
+                "referrer_host" => put(&mut self.referrer_host, said),
+                "value" => put(&mut self.value, said),
+                "currency" => put(&mut self.currency, said),
+                "transaction_id" => put(&mut self.transaction_id, said),
+                "tax" => put(&mut self.tax, said),
+                "shipping" => put(&mut self.shipping, said),
+                "coupon" => put(&mut self.coupon, said),
+                "items" => put(&mut self.items, said),
+                "properties" => put(&mut self.properties, said),
+                "visitor_id" => put(&mut self.visitor_id, said),
+                "session_id" => put(&mut self.session_id, said),
+                "device" => put(&mut self.device, said),
+                "country" => put(&mut self.country, said),
+                "language" => put(&mut self.language, said),
+                "screen" => put(&mut self.screen, said),
+                "purposes" => put(&mut self.consent.purposes, said),
+                other => panic!("a test may not set {other}"),
+            }
+        }
+        self
     }
 }
 

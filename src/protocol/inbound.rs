@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::{HeaderMap, Uri, header};
 
 use crate::{
     clock::Timestamp,
@@ -17,6 +17,7 @@ use crate::{
 
 /// One request with its body, decompressed and within bounds.
 pub struct Inbound {
+    uri: Uri,
     headers: HeaderMap,
     body: Bytes,
     address: Personal<ClientAddress>,
@@ -54,10 +55,17 @@ impl CookieName {
 }
 
 impl Inbound {
-    /// Takes a request. `address` is what `server/client_address.rs` believes; `secure` is false only for a loopback host without TLS.
+    /// Takes a request. `uri` is as the client sent it, prefix included; `address` is what `server/client_address.rs` believes; `secure` is false only for a loopback host without TLS.
     #[must_use]
-    pub const fn new(headers: HeaderMap, body: Bytes, address: Personal<ClientAddress>, secure: bool, received: Timestamp) -> Self {
-        Self { headers, body, address, secure, received }
+    pub const fn new(
+        uri: Uri,
+        headers: HeaderMap,
+        body: Bytes,
+        address: Personal<ClientAddress>,
+        secure: bool,
+        received: Timestamp,
+    ) -> Self {
+        Self { uri, headers, body, address, secure, received }
     }
 
     /// When it came in.
@@ -86,6 +94,21 @@ impl Inbound {
 
     pub(in crate::protocol) fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// The query, as it came; without its question mark.
+    pub(in crate::protocol) fn query(&self) -> Option<&str> {
+        self.uri.query()
+    }
+
+    /// The path, prefix included.
+    pub(in crate::protocol) fn path(&self) -> &str {
+        self.uri.path()
+    }
+
+    /// The `Authorization` header.
+    pub(in crate::protocol) fn authorization(&self) -> Option<&str> {
+        self.header(header::AUTHORIZATION.as_str())
     }
 
     fn header(&self, name: &str) -> Option<&str> {

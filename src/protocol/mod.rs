@@ -3,6 +3,7 @@
 //! A protocol is a pure decoder: bytes in, sealed values out; it does no I/O, keeps nothing, and is bounded. Adding one is a file here,
 //! a row in [`PROTOCOLS`], and golden files; see CONTRIBUTING.md.
 
+pub mod ga4;
 pub mod inbound;
 pub mod native;
 
@@ -30,13 +31,13 @@ pub trait Protocol: Send + Sync {
 }
 
 /// Every protocol there is.
-pub const PROTOCOLS: &[&dyn Protocol] = &[&native::Native];
+pub const PROTOCOLS: &[&dyn Protocol] = &[&native::Native, &ga4::Ga4];
 
 /// One route of a protocol, below the site's prefix.
 pub struct Route {
     /// The method; `OPTIONS` is answered for every route by the server.
     pub method: Method,
-    /// The path after the prefix, with its leading slash.
+    /// The path after the prefix, with its leading slash; a segment `*` stands for any one segment.
     pub path: &'static str,
     /// What it does.
     pub action: Action,
@@ -59,8 +60,28 @@ pub struct Decoded<'a> {
     pub bad: Vec<(usize, DecodeError)>,
     /// What the body says of the visitor's choice; for the whole request.
     pub signal: ConsentSignal,
+    /// The vendor's key (measurement id, write key) that the request names its site by; `None` for a protocol that has none.
+    pub key: Option<VendorKey>,
     /// What `reply` needs to know of the request; never personal.
     pub hints: ReplyHints,
+}
+
+/// What a vendor's library calls the site: a measurement id, a write key. An alias that the site's document lists; the sender chose
+/// the text, so it can be compared and not looked at.
+pub struct VendorKey(String);
+
+impl VendorKey {
+    /// The key that a request named; an empty one if it named none where the protocol wants one.
+    #[must_use]
+    pub fn new(said: &str) -> Self {
+        Self(said.to_owned())
+    }
+
+    /// Whether it is one of the site's keys for that protocol.
+    #[must_use]
+    pub fn is_of(&self, site: &Site, protocol: &str) -> bool {
+        site.keys.get(protocol).is_some_and(|keys| keys.contains(&self.0))
+    }
 }
 
 /// What `reply` needs to know of the request: parsed, never personal.

@@ -388,7 +388,14 @@ mod tests {
 
     fn inbound(body: &str) -> Inbound {
         let address = Personal::new(ClientAddress::new([192, 0, 2, 1].into()));
-        Inbound::new(http::HeaderMap::new(), Bytes::copy_from_slice(body.as_bytes()), address, true, Timestamp(1_000_000))
+        Inbound::new(
+            http::Uri::from_static("/e"),
+            http::HeaderMap::new(),
+            Bytes::copy_from_slice(body.as_bytes()),
+            address,
+            true,
+            Timestamp(1_000_000),
+        )
     }
 
     fn read(body: &str) -> (usize, Vec<(usize, DecodeError)>, ConsentSignal) {

@@ -163,7 +163,7 @@ impl Router {
             Err(BodyError::Cut) => respond(BodyError::Cut.reply()),
             Err(unusable) => self.turn_away(&site, Refusal::Undecodable, unusable.reply()),
             Ok(body) => {
-                let inbound = Inbound::new(head.headers, body, client.address, secure, clock::now());
+                let inbound = Inbound::new(head.uri, head.headers, body, client.address, secure, clock::now());
                 match action {
                     Action::Serve(serve) => respond(serve(&site, &inbound)),
                     Action::Collect => {

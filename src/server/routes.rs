@@ -62,7 +62,23 @@ impl Routes {
         if let Ok(index) = self.by_path.binary_search_by_key(&below, |(path, _)| path) {
             return Some(&self.by_path[index].1);
         }
+        if let Some((_, endpoint)) = self.by_path.iter().find(|(path, _)| path.contains('*') && fits(path, below)) {
+            return Some(endpoint);
+        }
         below.strip_prefix('/').filter(|name| *name == site.script).map(|_| &self.snippet)
+    }
+}
+
+/// Whether a path fits a route's, in which a segment `*` stands for any one segment.
+fn fits(route: &str, path: &str) -> bool {
+    let (mut wanted, mut said) = (route.split('/'), path.split('/'));
+    loop {
+        match (wanted.next(), said.next()) {
+            (None, None) => return true,
+            (Some("*"), Some(segment)) if !segment.is_empty() => {}
+            (Some(one), Some(other)) if one == other => {}
+            _ => return false,
+        }
     }
 }
 
@@ -108,6 +124,14 @@ mod tests {
             }
         }
         assert!(seen.contains(&("/e", Method::POST)) && seen.contains(&("/o", Method::GET)));
+    }
+
+    #[test]
+    fn a_star_is_one_segment() {
+        assert!(fits("/v1/projects/*/settings", "/v1/projects/abc/settings"));
+        for other in ["/v1/projects//settings", "/v1/projects/a/b/settings", "/v1/projects/a/settings/", "/v1/projects/a"] {
+            assert!(!fits("/v1/projects/*/settings", other), "{other}");
+        }
     }
 
     #[test]

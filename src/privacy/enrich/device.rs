@@ -65,34 +65,32 @@ pub enum Form {
     Other,
 }
 
-/// What stands before a slash, in the order in which it decides: a browser built on another one names that one too.
-const BROWSERS: [(&str, Browser); 13] = [
-    ("EdgA", Browser::Edge),
-    ("EdgiOS", Browser::Edge),
-    ("Edg", Browser::Edge),
-    ("OPR", Browser::Opera),
-    ("OPX", Browser::Opera),
-    ("SamsungBrowser", Browser::SamsungInternet),
-    ("FxiOS", Browser::Firefox),
-    ("Firefox", Browser::Firefox),
-    ("CriOS", Browser::Chrome),
-    ("HeadlessChrome", Browser::Chrome),
-    ("Chrome", Browser::Chrome),
-    ("Chromium", Browser::Chrome),
-    ("Version", Browser::Safari),
-];
+/// What stands before a slash. The lowest rank decides: a browser built on another one names that one too.
+fn browser_named(name: &str) -> Option<(u8, Browser)> {
+    Some(match name {
+        "EdgA" | "EdgiOS" | "Edg" => (0, Browser::Edge),
+        "OPR" | "OPX" => (1, Browser::Opera),
+        "SamsungBrowser" => (2, Browser::SamsungInternet),
+        "FxiOS" | "Firefox" => (3, Browser::Firefox),
+        "CriOS" | "HeadlessChrome" | "Chrome" | "Chromium" => (4, Browser::Chrome),
+        "Version" => (5, Browser::Safari),
+        _ => return None,
+    })
+}
 
-/// Words that name a system, in the order in which they decide, and whether they name the device's form, too.
-const SYSTEMS: [(&str, System, Form); 8] = [
-    ("Windows", System::Windows, Form::Desktop),
-    ("iPhone", System::Ios, Form::Mobile),
-    ("iPod", System::Ios, Form::Mobile),
-    ("iPad", System::Ios, Form::Tablet),
-    ("Android", System::Android, Form::Tablet),
-    ("CrOS", System::ChromeOs, Form::Desktop),
-    ("Macintosh", System::Macos, Form::Desktop),
-    ("Linux", System::Linux, Form::Desktop),
-];
+/// A word that names a system, and whether it names the device's form, too. The lowest rank decides: Android names Linux.
+fn system_named(word: &str) -> Option<(u8, (System, Form))> {
+    Some(match word {
+        "Windows" => (0, (System::Windows, Form::Desktop)),
+        "iPhone" | "iPod" => (1, (System::Ios, Form::Mobile)),
+        "iPad" => (2, (System::Ios, Form::Tablet)),
+        "Android" => (3, (System::Android, Form::Tablet)),
+        "CrOS" => (4, (System::ChromeOs, Form::Desktop)),
+        "Macintosh" => (5, (System::Macos, Form::Desktop)),
+        "Linux" => (6, (System::Linux, Form::Desktop)),
+        _ => return None,
+    })
+}
 
 impl DeviceClass {
     /// Nothing is known.
@@ -110,30 +108,33 @@ impl DeviceClass {
         if !agent.starts_with("Mozilla/5.0 (") {
             return Self::UNKNOWN;
         }
-        let (mut browser, mut system) = (None, None);
+        let mut browser: Option<(u8, (Browser, u16))> = None;
+        let mut system: Option<(u8, (System, Form))> = None;
         let (mut mobile, mut safari) = (false, false);
         for word in agent.split([' ', ';', '(', ')']) {
             match word.split_once('/') {
                 Some((name, version)) => {
                     safari |= name == "Safari";
                     mobile |= name == "Mobile";
-                    better(&mut browser, BROWSERS.iter().position(|(known, _)| *known == name).map(|rank| (rank, major(version))));
+                    better(&mut browser, browser_named(name).map(|(rank, browser)| (rank, (browser, major(version)))));
                 }
                 None => {
                     mobile |= word == "Mobile";
-                    better(&mut system, SYSTEMS.iter().position(|(known, ..)| *known == word).map(|rank| (rank, 0)));
+                    better(&mut system, system_named(word));
                 }
             }
         }
-        let (browser, major) = browser.map_or((Browser::Other, 0), |(rank, major)| match BROWSERS[rank].1 {
+        let (browser, major) = match browser {
             // Others have a version, too; only Safari's own name says that it is one.
-            Browser::Safari if !safari => (Browser::Other, 0),
-            browser => (browser, major),
-        });
-        let (system, form) = system.map_or((System::Other, Form::Other), |(rank, _)| match SYSTEMS[rank] {
-            (_, System::Android, _) if mobile => (System::Android, Form::Mobile),
-            (_, system, form) => (system, form),
-        });
+            Some((_, (Browser::Safari, _))) if !safari => (Browser::Other, 0),
+            Some((_, named)) => named,
+            None => (Browser::Other, 0),
+        };
+        let (system, form) = match system {
+            Some((_, (System::Android, _))) if mobile => (System::Android, Form::Mobile),
+            Some((_, named)) => named,
+            None => (System::Other, Form::Other),
+        };
         Self { browser, major, system, form }
     }
 
@@ -149,9 +150,11 @@ fn major(version: &str) -> u16 {
     version[..digits].parse().ok().filter(|major| *major <= MAJOR_MAX).unwrap_or(0)
 }
 
-/// Keeps what decides earlier.
-fn better(known: &mut Option<(usize, u16)>, found: Option<(usize, u16)>) {
-    if let Some(found) = found.filter(|found| known.is_none_or(|known| found.0 < known.0)) {
+/// Keeps what has the lower rank.
+fn better<T>(known: &mut Option<(u8, T)>, found: Option<(u8, T)>) {
+    if let Some(found) = found
+        && known.as_ref().is_none_or(|known| found.0 < known.0)
+    {
         *known = Some(found);
     }
 }

@@ -47,7 +47,7 @@ impl Class {
 /// What a piece of decoded text looks like, if it looks like anything.
 #[must_use]
 pub(in crate::privacy) fn class_of(text: &str) -> Option<Class> {
-    if text.is_empty() {
+    if is_plain(text) {
         return None;
     }
     if text.contains(['@', '\u{ff20}']) {
@@ -71,6 +71,15 @@ pub(in crate::privacy) fn class_of(text: &str) -> Option<Class> {
         return Some(Class::Token);
     }
     (digits > DIGITS_MAX).then_some(Class::Number)
+}
+
+/// Small letters, dashes and underscores in runs of a word's length: what most segments of most paths are, and nothing looks like.
+fn is_plain(text: &str) -> bool {
+    let mut run = 0;
+    text.bytes().all(|byte| {
+        run = if byte.is_ascii_lowercase() { run + 1 } else { 0 };
+        run <= LETTERS_MAX && (byte.is_ascii_lowercase() || byte == b'-' || byte == b'_')
+    })
 }
 
 /// Whether a valid percent-encoding is left.

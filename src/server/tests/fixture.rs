@@ -56,6 +56,7 @@ pub(in crate::server) fn site(origin: &str) -> Site {
         time_zone: TimeZone::UTC,
         cookies: CookieNames { visitor: CookieName::new("v"), opt_out: CookieName::new("o") },
         policy: Arc::new(policy),
+        keys: BTreeMap::new(),
         ceilings: Ceilings::default(),
     }
 }

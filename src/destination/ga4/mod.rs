@@ -1,0 +1,373 @@
+//! Destination `ga4`: the Measurement Protocol of Google Analytics 4, one request per visitor. What the vendor would otherwise take from
+//! elsewhere is said in so many words: no to advertising unless the person said yes to it, the country from our own place database, the
+//! device from our own list; and the visitor's id is one that no tag of the vendor's ever used. An address is never sent.
+//!
+//! The vendor answers 2xx to whatever arrives, readable or not: nothing that it says proves an event. It takes events of the last 72 hours,
+//! and moves older ones into them without a word: those expire here.
+
+mod words;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, header};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+
+use super::{
+    Answer, BatchLimits, Destination, DestinationType, GroupBy, HttpCall, Parcel, SettingsError, Verdict, Via,
+    settings::{Settings, check_url, error},
+};
+use crate::{
+    config::secret::{self, Secret},
+    event::{Offset, Purposes},
+    privacy::{
+        disclose::Disclosure,
+        enrich::{
+            device::{Browser, DeviceClass, Form, System},
+            place::Country,
+        },
+    },
+};
+
+/// The row of the table of destinations.
+pub const TYPE: DestinationType = DestinationType { name: NAME, vendor_reuses_data: true, open };
+
+const NAME: &str = "ga4";
+/// The vendor's bound of one request.
+const EVENTS_MAX: usize = 25;
+/// The vendor wants less than 130 kB, and does not say how much a kB is to it.
+const BYTES_MAX: usize = 129_000;
+/// What of `BYTES_MAX` may be used by what stands around the events: ids, consent, country, device.
+const ENVELOPE_BYTES: usize = 1_000;
+/// The vendor moves the time of older events.
+const OLDEST: Duration = Duration::from_secs(72 * 60 * 60);
+/// Real secrets have 22 characters.
+const SECRET_BYTES_MAX: usize = 128;
+const MEASUREMENT_ID_BYTES_MAX: usize = 20;
+const ENDPOINT_EU: &str = "https://region1.google-analytics.com/mp/collect";
+const ENDPOINT_GLOBAL: &str = "https://www.google-analytics.com/mp/collect";
+
+struct Ga4 {
+    endpoint: String,
+    measurement_id: String,
+    api_secret: Secret,
+}
+
+fn open(table: &toml::Table) -> Result<Box<dyn Destination>, SettingsError> {
+    let settings = Settings::read(table, &["measurement_id", "api_secret", "endpoint"])?;
+    let measurement_id = settings.text("measurement_id", "G-ABC123DEF4")?;
+    let code = measurement_id.strip_prefix("G-").unwrap_or_default();
+    if code.is_empty() || measurement_id.len() > MEASUREMENT_ID_BYTES_MAX || !code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        let fix = "it is \"G-\" and letters and digits, in Analytics under Admin, Data streams";
+        return Err(error("measurement_id", "is no measurement id", Some(fix.to_owned())));
+    }
+    let endpoint = match settings.optional_text("endpoint")?.unwrap_or("eu") {
+        "eu" => ENDPOINT_EU,
+        "global" => ENDPOINT_GLOBAL,
+        url if url.contains(['?', '#']) => return Err(error("endpoint", "has a query", Some("end it with the path".to_owned()))),
+        url if !url.contains(':') => {
+            return Err(error("endpoint", "is none that is known", Some("\"eu\", \"global\" or an https URL".to_owned())));
+        }
+        url => {
+            check_url("endpoint", url)?;
+            url
+        }
+    };
+    Ok(Box::new(Ga4 {
+        endpoint: endpoint.to_owned(),
+        measurement_id: measurement_id.to_owned(),
+        api_secret: api_secret(settings.text("api_secret", "file:/run/secrets/ga4")?)?,
+    }))
+}
+
+fn api_secret(reference: &str) -> Result<Secret, SettingsError> {
+    let secret = secret::resolve(reference).map_err(|wrong| error("api_secret", &wrong.to_string(), None))?;
+    let visible = secret.bytes().iter().all(u8::is_ascii_graphic);
+    if visible && secret.bytes().len() <= SECRET_BYTES_MAX {
+        return Ok(secret);
+    }
+    let fix = "make one in Analytics under Admin, Data streams, Measurement Protocol API secrets";
+    Err(error("api_secret", "the secret it refers to is not 1 to 128 visible ASCII characters", Some(fix.to_owned())))
+}
+
+impl Destination for Ga4 {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn limits(&self) -> BatchLimits {
+        BatchLimits { events: EVENTS_MAX, bytes: BYTES_MAX, oldest: OLDEST, group_by: GroupBy::Visitor }
+    }
+
+    fn encode(&self, batch: &[&Disclosure]) -> Vec<Parcel> {
+        let mut requests: Vec<Request> = Vec::new();
+        for disclosure in batch {
+            let envelope = Envelope::of(disclosure);
+            let words::Said { event, unsaid } = words::event(disclosure, BYTES_MAX - ENVELOPE_BYTES);
+            let open = requests.last_mut().filter(|open| open.envelope == envelope && open.takes(event.len()));
+            match open {
+                Some(open) => open.add(disclosure.offset(), &event, unsaid),
+                None => {
+                    let mut request = Request { envelope, events: Vec::new(), offsets: Vec::new(), unsaid: 0 };
+                    request.add(disclosure.offset(), &event, unsaid);
+                    requests.push(request);
+                }
+            }
+        }
+        requests.into_iter().map(|request| self.parcel(request)).collect()
+    }
+
+    fn judge(&self, parcel: &Parcel, answer: &Answer) -> Vec<Verdict> {
+        vec![verdict(answer); parcel.events.len()]
+    }
+}
+
+impl Ga4 {
+    fn parcel(&self, request: Request) -> Parcel {
+        // The protocol knows no other place for its secret than the address; nothing that prints one may print this one.
+        let secret = self.api_secret.bytes().iter().map(|byte| char::from(*byte)).collect::<String>();
+        let secret = utf8_percent_encode(&secret, NON_ALPHANUMERIC);
+        let url = format!("{}?measurement_id={}&api_secret={secret}", self.endpoint, self.measurement_id);
+        let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        let Request { envelope, events, offsets, unsaid } = request;
+        let mut body = serde_json::to_vec(&envelope).expect("an envelope is made of texts");
+        body.pop();
+        body.extend_from_slice(b",\"events\":[");
+        body.extend_from_slice(&events);
+        body.extend_from_slice(b"]}");
+        Parcel { via: Via::Http(HttpCall { url, headers, signing: None }), body: Bytes::from(body), events: offsets, unsaid }
+    }
+}
+
+/// One request on the way to being a parcel.
+struct Request {
+    envelope: Envelope,
+    events: Vec<u8>,
+    offsets: Vec<Offset>,
+    unsaid: usize,
+}
+
+impl Request {
+    fn takes(&self, event_bytes: usize) -> bool {
+        self.offsets.len() < EVENTS_MAX && ENVELOPE_BYTES + self.events.len() + 1 + event_bytes <= BYTES_MAX
+    }
+
+    fn add(&mut self, offset: Offset, event: &[u8], unsaid: usize) {
+        if !self.offsets.is_empty() {
+            self.events.push(b',');
+        }
+        self.events.extend_from_slice(event);
+        self.offsets.push(offset);
+        self.unsaid += unsaid;
+    }
+}
+
+/// What a request says of all its events.
+#[derive(PartialEq, Serialize)]
+struct Envelope {
+    client_id: String,
+    consent: Consent,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_location: Option<UserLocation>,
+    #[serde(skip_serializing_if = "Device::says_nothing")]
+    device: Device,
+}
+
+/// Left out, the vendor would take what its own tags heard of the same client.
+#[derive(PartialEq, Serialize)]
+struct Consent {
+    ad_user_data: &'static str,
+    ad_personalization: &'static str,
+}
+
+#[derive(PartialEq, Serialize)]
+struct UserLocation {
+    country_id: String,
+}
+
+#[derive(Default, PartialEq, Serialize)]
+struct Device {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    category: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operating_system: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    browser: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    browser_version: Option<String>,
+}
+
+impl Envelope {
+    fn of(disclosure: &Disclosure) -> Self {
+        let advertising = if disclosure.purposes().cover(Purposes::ADS) { "GRANTED" } else { "DENIED" };
+        let country = Some(disclosure.country()).filter(|country| *country != Country::UNKNOWN);
+        Self {
+            client_id: words::client_id(disclosure.visitor_id()).expect("a visitor's id is 16 hexadecimal digits"),
+            consent: Consent { ad_user_data: advertising, ad_personalization: advertising },
+            user_location: country.map(|country| UserLocation { country_id: country.code().to_owned() }),
+            device: Device::of(disclosure.device(), disclosure.language().map(|language| language.code().to_owned())),
+        }
+    }
+}
+
+impl Device {
+    fn of(class: &DeviceClass, language: Option<String>) -> Self {
+        let browser = match class.browser {
+            Browser::Chrome => Some("Chrome"),
+            Browser::Edge => Some("Edge"),
+            Browser::Firefox => Some("Firefox"),
+            Browser::Opera => Some("Opera"),
+            Browser::Safari => Some("Safari"),
+            Browser::SamsungInternet => Some("Samsung Internet"),
+            Browser::Other => None,
+        };
+        Self {
+            category: match class.form {
+                Form::Desktop => Some("desktop"),
+                Form::Mobile => Some("mobile"),
+                Form::Tablet => Some("tablet"),
+                Form::Other => None,
+            },
+            language,
+            operating_system: match class.system {
+                System::Android => Some("Android"),
+                System::ChromeOs => Some("Chrome OS"),
+                System::Ios => Some("iOS"),
+                System::Linux => Some("Linux"),
+                System::Macos => Some("Macintosh"),
+                System::Windows => Some("Windows"),
+                System::Other => None,
+            },
+            browser,
+            browser_version: browser.filter(|_| class.major > 0).map(|_| class.major.to_string()),
+        }
+    }
+
+    fn says_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// 2xx is all that is ever heard in good times. The vendor asks not to send a refused request again; what the network or the vendor's own
+/// machines got wrong is tried again.
+fn verdict(answer: &Answer) -> Verdict {
+    let (status, after) = match answer {
+        Answer::Http { status, retry_after, .. } => (*status, *retry_after),
+        Answer::Failed(_) | Answer::Written => return Verdict::Retry { after: None },
+    };
+    match status {
+        200..=299 => Verdict::Accepted { proven: false },
+        300..=399 => Verdict::EndpointRefuses { reason: "it redirects, and redirects are not followed: check the endpoint" },
+        401 | 403 | 407 => Verdict::EndpointRefuses { reason: "it does not accept us: check the measurement id and the secret" },
+        404 | 405 | 410 => Verdict::EndpointRefuses { reason: "nothing takes events at this endpoint" },
+        408 | 425 | 429 => Verdict::Retry { after },
+        400..=499 => Verdict::Rejected { reason: "the receiver refuses the request" },
+        _ => Verdict::Retry { after },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::clock::Timestamp;
+
+    const SECRET: &str = "a+b/c=d e";
+
+    fn opened(settings: &str, secret: &str) -> Result<Box<dyn Destination>, SettingsError> {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("secret");
+        std::fs::write(&file, secret).unwrap();
+        open(&format!("api_secret = \"file:{}\"\n{settings}", file.display()).parse().unwrap())
+    }
+
+    fn url(settings: &str) -> String {
+        let destination = opened(settings, "s3cret_-x").unwrap_or_else(|error| panic!("{settings}: {error}"));
+        let parcel = destination.encode(&[&Disclosure::for_test(Offset(1), 1, Timestamp(0))]).remove(0);
+        let Via::Http(call) = parcel.via else { panic!("not a call") };
+        call.url
+    }
+
+    #[test]
+    fn the_endpoint_is_in_the_eu_unless_said_otherwise() {
+        let with = |rest: &str| url(&format!("measurement_id = \"G-ABC123\"\n{rest}"));
+        let query = "?measurement_id=G-ABC123&api_secret=s3cret%5F%2Dx";
+        assert_eq!(with(""), format!("https://region1.google-analytics.com/mp/collect{query}"));
+        assert_eq!(with("endpoint = \"eu\""), format!("https://region1.google-analytics.com/mp/collect{query}"));
+        assert_eq!(with("endpoint = \"global\""), format!("https://www.google-analytics.com/mp/collect{query}"));
+        assert_eq!(with("endpoint = \"http://127.0.0.1:9/mp\""), format!("http://127.0.0.1:9/mp{query}"));
+    }
+
+    #[test]
+    fn settings_that_would_lead_nowhere_are_refused_and_not_repeated() {
+        let refused = [
+            ("measurement_id = \"UA-1-1\"", "x", "measurement_id"),
+            ("measurement_id = \"G-\"", "x", "measurement_id"),
+            ("measurement_id = \"G-A&B\"", "x", "measurement_id"),
+            ("", "x", "measurement_id"),
+            ("measurement_id = \"G-A\"", SECRET, "api_secret"),
+            ("measurement_id = \"G-A\"\nendpoint = \"us\"", "x", "endpoint"),
+            ("measurement_id = \"G-A\"\nendpoint = \"http://example.org/\"", "x", "endpoint"),
+            ("measurement_id = \"G-A\"\nendpoint = \"https://example.org/?api_secret=x\"", "x", "endpoint"),
+            ("measurement_id = \"G-A\"\nendpiont = \"eu\"", "x", "endpiont"),
+        ];
+        for (settings, secret, key) in refused {
+            let error = opened(settings, secret).err().unwrap_or_else(|| panic!("{settings}: taken"));
+            assert_eq!(error.key, key, "{settings}");
+            assert!(!error.to_string().contains(SECRET) && !error.to_string().contains("api_secret=x"));
+        }
+        let literal = open(&"measurement_id = \"G-A\"\napi_secret = \"hidden\"".parse().unwrap()).err().unwrap().to_string();
+        assert!(literal.contains("by reference") && !literal.contains("hidden"), "{literal}");
+    }
+
+    #[test]
+    fn a_request_is_one_visitors_and_within_its_bounds() {
+        let destination = opened("measurement_id = \"G-A\"", "x").unwrap();
+        let item = json!({ "id": "i".repeat(100), "name": "n".repeat(100), "brand": "b".repeat(100) });
+        let disclosures: Vec<Disclosure> = (0..90)
+            .map(|offset| {
+                let items = if offset < 5 { vec![item.clone(); 200] } else { Vec::new() };
+                let disclosure = Disclosure::for_test(Offset(offset), offset / 60, Timestamp(0));
+                // In the middle, the same visitor takes consent to advertising back.
+                let purposes = if offset < 50 { json!(["analytics", "ads"]) } else { json!(["analytics"]) };
+                disclosure.saying(&json!({ "items": items, "purposes": purposes }))
+            })
+            .collect();
+        let parcels = destination.encode(&disclosures.iter().collect::<Vec<_>>());
+        let mut carried = Vec::new();
+        for parcel in &parcels {
+            assert!(parcel.body.len() <= BYTES_MAX && parcel.events.len() <= EVENTS_MAX);
+            let body: Value = serde_json::from_slice(&parcel.body).unwrap();
+            assert_eq!(body["events"].as_array().unwrap().len(), parcel.events.len());
+            for offset in &parcel.events {
+                let visitor = if offset.0 < 60 { "1.1" } else { "1.2" };
+                let advertising = if offset.0 < 50 { "GRANTED" } else { "DENIED" };
+                assert_eq!((&body["client_id"], &body["consent"]["ad_user_data"]), (&json!(visitor), &json!(advertising)));
+                carried.push(offset.0);
+            }
+        }
+        assert_eq!(carried, (0..90).collect::<Vec<_>>());
+        assert!(parcels.iter().any(|parcel| parcel.events.len() == EVENTS_MAX));
+    }
+
+    #[test]
+    fn around_the_events_there_is_always_room() {
+        let everything = json!({ "visitor_id": "ffffffffffffffff", "country": "FR", "language": "fr", "device":
+            { "browser": "samsung_internet", "major": 399, "system": "chrome_os", "form": "desktop" } });
+        let envelope = Envelope::of(&Disclosure::for_test(Offset(1), 1, Timestamp(0)).saying(&everything));
+        assert!(serde_json::to_vec(&envelope).unwrap().len() + b",\"events\":[]}".len() < ENVELOPE_BYTES);
+    }
+
+    #[test]
+    #[ignore = "needs node and npm: run by tests/run"]
+    fn another_mapping_of_the_same_events_says_the_same() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/receivers/ga4-oracle");
+        let run = |program: &str, arguments: &[&str]| std::process::Command::new(program).args(arguments).status().unwrap().success();
+        assert!(run("npm", &["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", directory]));
+        assert!(run("node", &[&format!("{directory}/compare.mjs")]));
+    }
+}
