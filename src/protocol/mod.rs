@@ -5,6 +5,7 @@
 
 pub mod inbound;
 pub mod native;
+pub mod segment;
 
 use std::{borrow::Cow, time::Duration};
 
@@ -30,7 +31,7 @@ pub trait Protocol: Send + Sync {
 }
 
 /// Every protocol there is.
-pub const PROTOCOLS: &[&dyn Protocol] = &[&native::Native];
+pub const PROTOCOLS: &[&dyn Protocol] = &[&native::Native, &segment::Segment];
 
 /// One route of a protocol, below the site's prefix.
 pub struct Route {
