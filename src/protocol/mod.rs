@@ -6,6 +6,7 @@
 pub mod ga4;
 pub mod inbound;
 pub mod native;
+pub mod segment;
 
 use std::{borrow::Cow, time::Duration};
 
@@ -31,7 +32,7 @@ pub trait Protocol: Send + Sync {
 }
 
 /// Every protocol there is.
-pub const PROTOCOLS: &[&dyn Protocol] = &[&native::Native, &ga4::Ga4];
+pub const PROTOCOLS: &[&dyn Protocol] = &[&native::Native, &ga4::Ga4, &segment::Segment];
 
 /// One route of a protocol, below the site's prefix.
 pub struct Route {

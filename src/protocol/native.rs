@@ -363,12 +363,12 @@ impl<'de> Deserialize<'de> for FlatValue<'de> {
 }
 
 /// Where a part of the body begins in it.
-fn place(part: &str, body: &[u8]) -> Option<usize> {
+pub(super) fn place(part: &str, body: &[u8]) -> Option<usize> {
     (part.as_ptr() as usize).checked_sub(body.as_ptr() as usize).filter(|at| *at <= body.len())
 }
 
 /// The parser's error as a constant and a place. Its own words could quote the input, and are dropped.
-fn describe(error: &serde_json::Error, text: &[u8], base: usize) -> DecodeError {
+pub(super) fn describe(error: &serde_json::Error, text: &[u8], base: usize) -> DecodeError {
     let reason = match error.classify() {
         serde_json::error::Category::Eof => "the JSON ends too early",
         serde_json::error::Category::Syntax | serde_json::error::Category::Io => "not JSON",

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use crate::documents::Site;
 
 /// What a page may send beside what every form may: vendors' libraries set these.
-const ALLOWED_REQUEST_HEADERS: &str = "content-type, content-encoding";
+const ALLOWED_REQUEST_HEADERS: &str = "content-type, content-encoding, authorization, x-retry-count";
 /// How long a browser may remember a preflight's answer, in seconds: two hours, the most that Chromium does.
 const PREFLIGHT_SECONDS: &str = "7200";
 

@@ -258,7 +258,8 @@ impl RawRequest {
     /// As the server takes it in: from the proxy, by a browser that used https.
     pub(crate) fn inbound(&self, addresses: &ClientAddresses, received: Timestamp) -> Inbound {
         let client = addresses.believe(&Peer::new(PROXY.parse().unwrap(), false), &self.headers);
-        Inbound::new(self.headers.clone(), Bytes::copy_from_slice(&self.body), client.address, true, received)
+        let uri = self.path.parse().expect("a request line names an address");
+        Inbound::new(uri, self.headers.clone(), Bytes::copy_from_slice(&self.body), client.address, true, received)
     }
 
     /// A beacon with a body, from an address.

@@ -1,0 +1,238 @@
+//! One call of Segment's API (`track`, `page`, …) as an event in canonical words.
+
+use std::{borrow::Cow, time::Duration};
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::value::RawValue;
+
+use super::{
+    loose::{Fields, flat},
+    names::{self, Subject},
+};
+use crate::{
+    clock::Timestamp,
+    privacy::{
+        personal::Personal,
+        raw::{PropertyValue, RawEvent, RawItem},
+    },
+};
+
+/// An event is at most this old by its sender's clock; older ones, of `import` too, get the time of receipt (DESIGN §4).
+const AGE_MAX: Duration = Duration::from_secs(72 * 60 * 60);
+/// Products looked at in one event.
+const ITEMS_MAX: usize = 200;
+/// Segment's names of a campaign's parts, and their names in a page's address.
+const CAMPAIGN_FIELDS: [(&str, &str); 6] = [
+    ("source", "utm_source"),
+    ("medium", "utm_medium"),
+    ("name", "utm_campaign"),
+    ("term", "utm_term"),
+    ("content", "utm_content"),
+    ("id", "utm_id"),
+];
+
+/// What a call says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// Something happened; `event` says what.
+    Track,
+    /// A page was looked at.
+    Page,
+    /// A screen of an app was looked at.
+    Screen,
+    /// Who the visitor is, and what they are like.
+    Identify,
+    /// Which company the visitor belongs to.
+    Group,
+    /// Two ids are the same person.
+    Alias,
+}
+
+impl Call {
+    /// The call of that name, or of the first letter that the browser's library shortens it to.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "track" | "t" => Self::Track,
+            "page" | "p" => Self::Page,
+            "screen" | "s" => Self::Screen,
+            "identify" | "i" => Self::Identify,
+            "group" | "g" => Self::Group,
+            "alias" | "a" => Self::Alias,
+            _ => return None,
+        })
+    }
+}
+
+/// The event that a call is. `context` is what the call says of its circumstances, `batch` what its batch says for all calls in it,
+/// `sent` the sender's clock when it sent.
+///
+/// # Errors
+/// A track call without a name of what happened, in our words.
+pub(super) fn event<'a>(
+    call: Call,
+    mut fields: Fields<'a>,
+    mut context: Fields<'a>,
+    mut batch: Fields<'a>,
+    sent: Option<i64>,
+    now: Timestamp,
+) -> Result<RawEvent<'a>, &'static str> {
+    let mut properties = fields.object("properties");
+    let mut subject = Subject::Order;
+    let name = match call {
+        Call::Track => {
+            let (name, described) = fields.words("event").map(|said| names::canonical(&said)).unwrap_or((String::new(), subject));
+            if name.is_empty() {
+                return Err("a track call needs an event");
+            }
+            subject = described;
+            Cow::Owned(name)
+        }
+        Call::Page => Cow::Borrowed("page_view"),
+        Call::Screen => Cow::Borrowed("screen_view"),
+        Call::Identify => Cow::Borrowed("identify"),
+        Call::Group => Cow::Borrowed("group"),
+        Call::Alias => Cow::Borrowed("alias"),
+    };
+    // A page call repeats the page in its properties; any other call's `url` is something else (a product's).
+    let mut of_page = |name: &str| if call == Call::Page { properties.words(name) } else { None };
+    let (said_url, said_title, said_referrer) = (of_page("url"), of_page("title"), of_page("referrer"));
+    let mut page = either(&mut context, &mut batch, "page").and_then(Fields::of).unwrap_or_default();
+    let campaign = either(&mut context, &mut batch, "campaign").and_then(Fields::of).unwrap_or_default();
+    let mut screen = either(&mut context, &mut batch, "screen").and_then(Fields::of).unwrap_or_default();
+    let language = either(&mut context, &mut batch, "locale").and_then(flat);
+
+    let items = match subject {
+        Subject::Product => vec![item(&mut properties)],
+        Subject::Order => {
+            properties.list("products").into_iter().take(ITEMS_MAX).filter_map(Fields::of).map(|mut one| item(&mut one)).collect()
+        }
+    };
+    let value = ["revenue", "total", "value"].into_iter().find_map(|name| properties.amount(name));
+    let (currency, transaction) = (properties.text("currency"), properties.text("order_id"));
+    let (tax, shipping) = (properties.amount("tax"), properties.amount("shipping"));
+    // A single product's coupon is not the order's.
+    let coupon = if subject == Subject::Order { properties.text("coupon") } else { None };
+    let happened = ["originalTimestamp", "timestamp"].into_iter().find_map(|name| instant(fields.take(name)?));
+    // What `identify` and `group` tell of a person is not an event's to carry.
+    let traits = fields.object("traits").left();
+    let (properties, not_flat) = properties.into_properties();
+    Ok(RawEvent {
+        name: Some(Personal::new(name)),
+        client_id: fields.text("messageId"),
+        time: happened.and_then(|happened| corrected(happened, sent, now)),
+        page_url: page.words("url").or(said_url).map(|url| Personal::new(with_campaign(url, campaign))),
+        page_title: page.words("title").or(said_title).map(Personal::new),
+        referrer: page.words("referrer").or(said_referrer).map(Personal::new),
+        value,
+        currency,
+        transaction,
+        tax,
+        shipping,
+        coupon,
+        items,
+        user_id: fields.text("userId"),
+        language: language.and_then(|said| match said {
+            PropertyValue::Text(language) => Some(Personal::new(language)),
+            _ => None,
+        }),
+        // Widths beyond any screen saturate into the widest class.
+        screen_width: screen.number("width").filter(|width| *width > 0.0).map(|width| Personal::new(width as u32)),
+        properties,
+        unknown_fields: not_flat + traits,
+        held: false,
+    })
+}
+
+/// The call's own word, else its batch's.
+fn either<'a>(context: &mut Fields<'a>, batch: &mut Fields<'a>, name: &str) -> Option<&'a RawValue> {
+    context.take(name).or_else(|| batch.take(name))
+}
+
+fn item<'a>(said: &mut Fields<'a>) -> RawItem<'a> {
+    RawItem {
+        id: ["product_id", "sku", "id"].into_iter().find_map(|name| said.text(name)),
+        name: said.text("name"),
+        brand: said.text("brand"),
+        category: said.text("category"),
+        variant: said.text("variant"),
+        price: said.amount("price"),
+        quantity: said.amount("quantity"),
+    }
+}
+
+/// A page's address with the campaign that the library said apart from it, where the address itself names none.
+fn with_campaign<'a>(url: Cow<'a, str>, mut campaign: Fields<'a>) -> Cow<'a, str> {
+    let (address, fragment) = url.split_once('#').map_or((url.as_ref(), None), |(address, fragment)| (address, Some(fragment)));
+    let query = address.split_once('?').map_or("", |(_, query)| query);
+    if query.split('&').any(|pair| pair.starts_with("utm_")) {
+        return url;
+    }
+    let mut whole = address.to_owned();
+    for (segments, ours) in CAMPAIGN_FIELDS {
+        if let Some(said) = campaign.words(segments) {
+            whole.push(if whole.contains('?') { '&' } else { '?' });
+            whole.push_str(ours);
+            whole.push('=');
+            whole.extend(utf8_percent_encode(&said, NON_ALPHANUMERIC));
+        }
+    }
+    if whole.len() == address.len() {
+        return url;
+    }
+    if let Some(fragment) = fragment {
+        whole.push('#');
+        whole.push_str(fragment);
+    }
+    Cow::Owned(whole)
+}
+
+/// A moment in milliseconds since 1970: RFC 3339 text, as all libraries send it.
+pub(super) fn instant(value: &RawValue) -> Option<i64> {
+    match flat(value)? {
+        PropertyValue::Text(text) => text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond),
+        _ => None,
+    }
+}
+
+/// The moment by our clock: as long before the receipt as it was before the sending, by the sender's.
+fn corrected(happened: i64, sent: Option<i64>, now: Timestamp) -> Option<Timestamp> {
+    let age = sent.unwrap_or(now.0).checked_sub(happened)?;
+    let age = Duration::from_millis(u64::try_from(age).ok()?);
+    (age <= AGE_MAX).then(|| now.minus(age))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(json: &str) -> Fields<'_> {
+        serde_json::from_str(json).expect("an object")
+    }
+
+    #[test]
+    fn a_campaign_said_apart_stands_in_the_address() {
+        let campaign = r#"{"source":"news letter","name":"a&b","other":"x"}"#;
+        let cases = [
+            ("https://a.example/x#y", campaign, "https://a.example/x?utm_source=news%20letter&utm_campaign=a%26b#y"),
+            ("https://a.example/?q=1", campaign, "https://a.example/?q=1&utm_source=news%20letter&utm_campaign=a%26b"),
+            ("https://a.example/?utm_source=ours", campaign, "https://a.example/?utm_source=ours"),
+            ("https://a.example/#y", "{}", "https://a.example/#y"),
+        ];
+        for (url, campaign, expected) in cases {
+            assert_eq!(with_campaign(Cow::Borrowed(url), fields(campaign)), expected);
+        }
+    }
+
+    #[test]
+    fn the_senders_clock_is_taken_out() {
+        let now = Timestamp(10_000_000_000);
+        let at = |text: &str| instant(&RawValue::from_string(format!("\"{text}\"")).expect("JSON"));
+        assert_eq!(at("1970-01-01T00:00:04.500Z"), Some(4_500));
+        assert_eq!((at("yesterday"), at("")), (None, None));
+        assert_eq!(corrected(4_000, Some(5_000), now), Some(Timestamp(9_999_999_000)), "a clock of 1970");
+        assert_eq!(corrected(9_999_999_000, None, now), Some(Timestamp(9_999_999_000)));
+        assert_eq!(corrected(6_000, Some(5_000), now), None, "after it was sent");
+        assert_eq!(corrected(0, Some(73 * 3_600_000), now), None, "too old");
+        assert_eq!(corrected(i64::MIN, Some(i64::MAX), now), None);
+    }
+}

@@ -1,0 +1,208 @@
+//! `segment`: what analytics.js and other libraries of Segment's dialect send, pointed at us by `cdnURL` (`https://<host><prefix>`).
+//!
+//! | route below the prefix | what |
+//! |---|---|
+//! | `POST /v1/{identify,track,page,screen,group,alias}`, `/v1/{i,t,p,s,g,a}` | one call; the browser's library sends the letter |
+//! | `POST /v1/{batch,import}`, `/v1/b` | `batch`: a list of calls, each with its `type`; at most 250 |
+//! | `POST /v1/m` | the library's measurements of itself: answered and dropped |
+//! | `GET /v1/projects/<write key>/settings` | see [`settings`] |
+//!
+//! The body is JSON, as `application/json` or `text/plain`. The write key is `writeKey` in the body, else the user name of
+//! `Authorization: Basic`. What becomes of a call:
+//!
+//! | Segment's | ours |
+//! |---|---|
+//! | `track` | the event of [`names`]' table, else the sender's own name in small letters and underscores |
+//! | `page`, `screen` | `page_view`, `screen_view` |
+//! | `identify`, `group`, `alias` | events of these names, kept as `custom` unless the policy lists them; `userId` is taken as claimed, traits, `groupId` and `previousId` are dropped |
+//! | `messageId` | the client's event id, for recognising a retry |
+//! | `timestamp`, `sentAt` | the time, with the sender's clock taken out |
+//! | `context.page.{url,referrer,title}`, `.locale`, `.screen.width`, `.campaign` | page, referrer, language, screen, campaign |
+//! | `context.consent` | see [`choice`]; of several calls in a body, the strictest choice holds for all |
+//! | `properties.{revenue,total,value}`, `currency`, `order_id`, `tax`, `shipping`, `coupon`, `products` | money, order and items |
+//! | `properties`, the rest | properties, where they are flat |
+//! | `anonymousId`, `context.ip`, everything else | not taken: Segment's browser id is not ours |
+
+mod calls;
+mod choice;
+mod loose;
+mod names;
+mod settings;
+
+use std::{borrow::Cow, time::Duration};
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use http::{Method, StatusCode, header};
+use serde_json::value::RawValue;
+
+use self::{calls::Call, loose::Fields};
+use super::{
+    Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route, VendorKey,
+    native::{describe, place},
+};
+use crate::{clock::Timestamp, documents::Site, privacy::consent::ConsentSignal};
+
+/// The protocol's name in documents: `keys = { segment = ["…"] }`.
+const NAME: &str = "segment";
+/// Calls in one body: the largest batch that a library of Segment's sends by default; the browser's sends 10.
+const EVENTS_MAX: usize = 250;
+
+/// The protocol of Segment's libraries.
+pub struct Segment;
+
+impl Protocol for Segment {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn routes(&self) -> &'static [Route] {
+        const fn collect(path: &'static str) -> Route {
+            Route { method: Method::POST, path, action: Action::Collect }
+        }
+        const ROUTES: &[Route] = &[
+            collect("/v1/identify"),
+            collect("/v1/track"),
+            collect("/v1/page"),
+            collect("/v1/screen"),
+            collect("/v1/group"),
+            collect("/v1/alias"),
+            collect("/v1/batch"),
+            collect("/v1/import"),
+            collect("/v1/i"),
+            collect("/v1/t"),
+            collect("/v1/p"),
+            collect("/v1/s"),
+            collect("/v1/g"),
+            collect("/v1/a"),
+            collect("/v1/b"),
+            Route { method: Method::POST, path: "/v1/m", action: Action::Serve(drop_measurements) },
+            Route { method: Method::GET, path: "/v1/projects/*/settings", action: Action::Serve(settings::serve) },
+        ];
+        ROUTES
+    }
+
+    fn decode<'a>(&self, request: &'a Inbound, now: Timestamp) -> Decoded<'a> {
+        let bytes = request.body();
+        let mut body: Fields<'a> = match serde_json::from_slice(bytes) {
+            Ok(body) => body,
+            Err(error) => return unreadable(describe(&error, bytes, 0)),
+        };
+        let key = write_key(&mut body, request.authorization());
+        let sent = body.take("sentAt").and_then(calls::instant);
+        let mut reading = Reading { sent, now, for_all: None, choice: None, decoded: Decoded { key: Some(key), ..Decoded::default() } };
+        if let Some(call) = Call::named(request.path().rsplit('/').next().unwrap_or_default()) {
+            reading.decoded.hints.events = 1;
+            reading.take(0, body, Some(call), Some(0));
+            return reading.finish();
+        }
+        let Some(said) = body.take("batch").and_then(loose::list) else {
+            return unreadable(DecodeError { reason: "a batch needs a list of calls (batch)", byte: None });
+        };
+        if said.len() > EVENTS_MAX {
+            return unreadable(DecodeError { reason: "more than 250 calls", byte: None });
+        }
+        reading.decoded.hints.events = said.len();
+        reading.for_all = body.take("context");
+        for (index, raw) in said.into_iter().enumerate() {
+            let byte = place(raw.get(), bytes);
+            match Fields::of(raw) {
+                Some(mut fields) => {
+                    let call = fields.words("type").and_then(|name| Call::named(&name));
+                    reading.take(index, fields, call, byte);
+                }
+                None => reading.decoded.bad.push((index, DecodeError { reason: "a call is an object", byte })),
+            }
+        }
+        reading.finish()
+    }
+
+    fn reply(&self, hints: &ReplyHints, outcome: &Outcome) -> Reply {
+        let later = |status, after: Duration| {
+            let mut reply = Reply::status(status);
+            reply.headers.push((header::RETRY_AFTER, Cow::Owned(after.as_secs().max(1).to_string())));
+            reply
+        };
+        if let Some(after) = outcome.unavailable {
+            return later(StatusCode::SERVICE_UNAVAILABLE, after);
+        }
+        if let Some(after) = outcome.over_quota {
+            return later(StatusCode::TOO_MANY_REQUESTS, after);
+        }
+        match outcome.bad.first() {
+            Some((_, error)) if outcome.bad.len() >= hints.events => {
+                let place = error.byte.map_or_else(String::new, |byte| format!(" at byte {byte}"));
+                Reply::text(StatusCode::BAD_REQUEST, format!("{}{place}\n", error.reason))
+            }
+            // What was refused is refused for good, and what could not be read will not be readable later: sending it again is no use.
+            _ => success(),
+        }
+    }
+}
+
+/// One request while it is read.
+struct Reading<'a> {
+    /// The sender's clock when it sent.
+    sent: Option<i64>,
+    now: Timestamp,
+    /// A batch's context, which holds for all calls that do not say otherwise.
+    for_all: Option<&'a RawValue>,
+    choice: Option<ConsentSignal>,
+    decoded: Decoded<'a>,
+}
+
+impl<'a> Reading<'a> {
+    /// Takes one call: its event, or why there is none, and its share of the visitor's choice.
+    fn take(&mut self, index: usize, mut fields: Fields<'a>, call: Option<Call>, byte: Option<usize>) {
+        let mut context = fields.object("context");
+        let mut batch = self.for_all.and_then(Fields::of).unwrap_or_default();
+        let said = choice::signal(context.take("consent").or_else(|| batch.take("consent")));
+        self.choice = Some(self.choice.map_or(said, |before| choice::stricter(before, said)));
+        let event = call
+            .ok_or("the call has no type, or one that is not Segment's")
+            .and_then(|call| calls::event(call, fields, context, batch, self.sent, self.now));
+        match event {
+            Ok(event) => self.decoded.events.push(event),
+            Err(reason) => self.decoded.bad.push((index, DecodeError { reason, byte })),
+        }
+    }
+
+    fn finish(self) -> Decoded<'a> {
+        Decoded { signal: self.choice.unwrap_or_default(), ..self.decoded }
+    }
+}
+
+/// The key in the body, else the one in the header; an empty one where there is none, which is no site's.
+fn write_key(body: &mut Fields<'_>, authorization: Option<&str>) -> VendorKey {
+    if let Some(said) = body.words("writeKey") {
+        return VendorKey::new(&said);
+    }
+    VendorKey::new(authorization.and_then(user_name).as_deref().unwrap_or_default())
+}
+
+/// The user name of a `Basic` authorization (RFC 7617).
+fn user_name(authorization: &str) -> Option<String> {
+    let (scheme, credentials) = authorization.split_once(' ')?;
+    let pair = BASE64_STANDARD.decode(credentials.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    let pair = String::from_utf8(pair).ok()?;
+    Some(pair.split_once(':').map_or(pair.as_str(), |(name, _)| name).to_owned())
+}
+
+fn unreadable(error: DecodeError) -> Decoded<'static> {
+    // There is no event that a consent signal could let through.
+    Decoded { bad: vec![(0, error)], ..Decoded::default() }
+}
+
+fn drop_measurements(_: &Site, _: &Inbound) -> Reply {
+    success()
+}
+
+fn success() -> Reply {
+    Reply {
+        status: StatusCode::OK,
+        headers: vec![(header::CONTENT_TYPE, Cow::Borrowed("application/json"))],
+        body: Cow::Borrowed(br#"{"success":true}"#),
+    }
+}
+
+#[cfg(test)]
+mod tests;
