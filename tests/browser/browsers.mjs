@@ -57,8 +57,8 @@ async function firefox(proxy, { blocker, strict, objects }) {
     "privacy.trackingprotection.enabled": !!strict,
     "privacy.trackingprotection.emailtracking.enabled": !!strict,
     "privacy.trackingprotection.socialtracking.enabled": !!strict,
-    // The lists come by the network, which is not there: the tracker is put on one, and the shops with it, which must not matter on their own pages.
-    ...(strict && { "urlclassifier.trackingTable.testEntries": listed, }),
+    // Its lists come by the network, which is not there: the protection is the real one, with a list of one tracker.
+    ...(strict && { "urlclassifier.trackingTable.testEntries": TRACKER }),
     "privacy.query_stripping.enabled": !!strict,
     "privacy.globalprivacycontrol.enabled": !!objects,
     "privacy.globalprivacycontrol.functionality.enabled": true,

@@ -13,7 +13,7 @@ const ADMIN = process.env.FIRSTHAND_ADMIN;
 const PARIS = "192.0.2.";
 const CAMPAIGN = "?utm_source=newsletter&utm_campaign=autumn&recipient=jane.doe@example.org";
 /** What a person brings along that no destination may ever receive; the tests add what they see. */
-const marks = new Set(["jane.doe", "recipient"]);
+const marks = new Set(["jane.doe", "recipient", "Kiln Lane"]);
 
 let chromium, visitor;
 let house = 10;
