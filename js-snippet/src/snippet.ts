@@ -1,7 +1,8 @@
 // The page-view snippet: it sends what happened on a page to the site's own host, and obeys the visitor's choice before anything leaves.
 //
-// It reads no cookie and writes nothing to the browser: all that it remembers rests in this page's memory and ends with the page. The
-// choice itself is the site's to remember (its consent banner does); the visitor's id is an HttpOnly cookie that only the server sees.
+// It reads no cookie, and without consent to it writes nothing to the browser: what it remembers rests in this page's memory and ends with
+// the page. The choice itself is the site's to remember (its consent banner does); the visitor's id is an HttpOnly cookie that only the
+// server sees.
 //
 // Before the choice, a site with an exempt measurement gets each event at once, as "not chosen yet", and a copy under a second random id
 // stays here. A yes sends the copies on; a no forgets them. Nothing in here may ever throw into the page.
@@ -9,13 +10,43 @@
 /** What a visitor may agree to. */
 export type Purpose = "analytics" | "profile" | "ads";
 
-/** Flat properties of an event. `value`, `currency`, `transaction_id` and `user_id` are known by name; others need the site's policy. */
-export type Properties = Record<string, string | number | boolean | null | undefined>;
+/** A product in an event, by GA4's names. */
+export interface Item {
+  item_id?: string | number;
+  item_name?: string;
+  item_brand?: string;
+  item_category?: string;
+  item_variant?: string;
+  price?: number;
+  quantity?: number;
+}
+
+/**
+ * What there is to say of an event, by GA4's names. `value`, `currency`, `transaction_id`, `tax`, `shipping`, `coupon`, `items` and `user_id` are known;
+ * others are flat, and need the site's policy.
+ */
+export interface Properties {
+  value?: number;
+  currency?: string;
+  transaction_id?: string | number;
+  tax?: number;
+  shipping?: number;
+  coupon?: string;
+  items?: Item[];
+  [own: string]: string | number | boolean | null | undefined | Item[];
+}
+
+/** What else was agreed to. */
+export interface ConsentOptions {
+  /** Events that could not be sent may wait in this browser's storage for another page: at most 50, at most 24 hours. Cleared by the next answer without it. */
+  storage?: boolean;
+}
 
 /** A call made before the snippet has loaded: `(window.fpw = window.fpw || []).push(["consent", ["analytics"]])`. */
 export type Call =
-  | ["consent", Purpose[], number?]
+  | ["consent", Purpose[], number?, ConsentOptions?]
   | ["event", string, Properties?]
+  | ["identify", (string | number | null)?, string?, number?]
   | ["page"]
   | ["optOut"]
   | ["optIn"];
@@ -23,9 +54,14 @@ export type Call =
 /** The functions on the page, under the site's own global name (`fpw` unless the site chose another). */
 export interface Firsthand {
   /** The visitor's choice: these purposes, or `[]` for a no. `secondsLeft`: until the consent itself ends. */
-  consent(purposes: Purpose[], secondsLeft?: number): void;
+  consent(purposes: Purpose[], secondsLeft?: number, options?: ConsentOptions): void;
   /** Something of the site's own happened. Names: GA4's recommended ones where one exists. */
   event(name: string, properties?: Properties): void;
+  /**
+   * The site's own id of the visitor, for later events of this page; without one, no id any more. It is no more than a claim, unless the
+   * site's backend has signed it: then with its signature and the moment when that ends, in seconds since 1970.
+   */
+  identify(userId?: string | number | null, signature?: string, expires?: number): void;
   /** A page view. Called by itself at load and when the history moves to another path. */
   page(): void;
   /** An objection for this site from now on, whatever is agreed to elsewhere. The server remembers it. */
@@ -51,7 +87,13 @@ interface WireEvent {
   v?: number; // amount of money
   m?: string; // its currency
   x?: string; // order id
+  tx?: number; // tax
+  sh?: number; // shipping
+  cp?: string; // coupon
+  y?: Record<string, string | number>[]; // products
   a?: string; // the site's own id of the visitor, as the page claims it
+  as?: string; // the backend's signature of that id
+  ae?: number; // when the signature ends, s
   d?: Record<string, string | number | boolean>; // the other properties
   h?: 1; // a copy that was held until the choice
 }
@@ -64,9 +106,33 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
   const page = window as unknown as Record<string, unknown>;
   const browser = navigator as Navigator & { globalPrivacyControl?: boolean };
 
-  /** A page that nobody answers on must not fill up: copies and waiting events are few, and copies grow old. */
-  const EVENTS_MAX = 20;
+  /** A page that nobody answers on must not fill up: copies are few, and grow old. */
+  const HELD_MAX = 20;
   const HELD_MS_MAX = 30 * 60 * 1000;
+  /** Events that wait for an answer or another try: what the server takes in one message, and no older than a day. */
+  const WAITING_MAX = 50;
+  const WAITING_MS_MAX = 24 * 60 * 60 * 1000;
+  /** The first pause after a failed send, doubled each time; then only a success, the network's return or the page's end tries again. */
+  const PAUSE_MS = 2000;
+  const TRIES_MAX = 6;
+  /** Browsers send at most 64 KiB after the page has gone. */
+  const KEEPALIVE_CHARS_MAX = 20_000; // up to three bytes each
+  const ITEMS_MAX = 200;
+  /** A glimpse is no visit. */
+  const ENGAGED_MS_MIN = 1000;
+  const FILE = /\.(pdf|docx?|xlsx?|pptx?|txt|rtf|csv|exe|msi|dmg|pkg|7z|rar|g?z|zip|avi|mov|mp[34]|mpe?g|wmv|wma|midi?|wav|epub)$/i;
+
+  /** GA4's name of a property or of a product's → ours. In capitals: a number. */
+  const KNOWN: Record<string, string> = { value: "V", currency: "m", transaction_id: "x", tax: "TX", shipping: "SH", coupon: "cp", user_id: "a" };
+  const KNOWN_OF_ITEM: Record<string, string> = {
+    item_id: "id",
+    item_name: "name",
+    item_brand: "brand",
+    item_category: "category",
+    item_variant: "variant",
+    price: "PRICE",
+    quantity: "QUANTITY",
+  };
 
   /** A browser that objects by itself cannot be talked round by the page. */
   const browserObjects = browser.globalPrivacyControl === true || browser.doNotTrack === "1";
@@ -74,15 +140,25 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
   let objected = browserObjects;
   let choice: Purpose[] | undefined; // undefined: not chosen yet; empty: no
   let choiceEnds = Infinity;
+  let storing = false;
   /** The last no that was said, while it holds: sent again if a granted beacon was still under way, which might have arrived after it. */
   let no: object | undefined;
+  let noFailed = false;
   let held: WireEvent[] = [];
   /** Granted events that wait for the first granted answer, so that the server sets one cookie and not two. */
   let waiting: WireEvent[] = [];
   let cookie: "none" | "asked" | "set" = "none";
+  /** Events that could not be sent, and whether a yes stood behind them. */
+  let failed: [WireEvent, boolean][] = [];
+  let tries = 0;
+  let timer = 0;
+  let user: Pick<WireEvent, "a" | "as" | "ae"> = {};
   let referrer = document.referrer;
   let path = location.pathname + location.search;
   let href = location.href;
+  let title = document.title;
+  let visibleSince = -1;
+  let engagedMs = 0;
 
   const randomId = (): string =>
     btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))))
@@ -90,35 +166,107 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
       .replace(/\//g, "_")
       .slice(0, 22);
 
-  /** The data travels in the body alone: blockers rewrite query strings, and servers write them to their logs. */
-  const post = (message: object): Promise<boolean> => {
+  /**
+   * The data travels in the body alone: blockers rewrite query strings, and servers write them to their logs. Answers with 0 for taken, less
+   * for never to be taken, else the pause before another try, ms.
+   */
+  const post = (message: object): Promise<number> => {
     const body = JSON.stringify({ s: Date.now(), ...message });
+    const pause = PAUSE_MS * 2 ** tries;
+    const keepalive = body.length < KEEPALIVE_CHARS_MAX;
     try {
-      const options: RequestInit = { method: "POST", body, keepalive: true, credentials: "same-origin", headers: { "content-type": "text/plain" } };
+      const options: RequestInit = { method: "POST", body, keepalive, credentials: "same-origin", headers: { "content-type": "text/plain" } };
       return fetch(config.e, options).then(
-        (reply) => reply.ok,
-        () => false,
+        ({ ok, status, headers }) => {
+          if (ok) return 0;
+          return status === 429 || status > 499 ? Math.max(pause, Number(headers.get("retry-after")) * 1000 || 0) : -1;
+        },
+        () => pause,
       );
     } catch {
-      return Promise.resolve(!!browser.sendBeacon?.(config.e, body));
+      return Promise.resolve(browser.sendBeacon?.(config.e, body) ? 0 : pause);
     }
   };
 
-  const sendGranted = (events: WireEvent[]): void => {
-    const message: Record<string, unknown> = { g: choice, e: events };
-    if (choiceEnds < Infinity) message.gx = Math.max(0, Math.round((choiceEnds - Date.now()) / 1000));
-    cookie = cookie === "set" ? cookie : "asked";
-    void post(message).then((ok) => {
-      if (no) return void post(no);
-      if (cookie === "asked") cookie = ok ? "set" : "none";
+  /** Changes the events that wait in storage, where that was agreed to. Another tab may have left some too. */
+  const stored = (change: (events: WireEvent[]) => WireEvent[]): WireEvent[] => {
+    if (!storing) return [];
+    const key = config.g + "-q";
+    let events: WireEvent[] = [];
+    try {
+      events = JSON.parse(localStorage.getItem(key) ?? "[]").filter((event: WireEvent) => event?.t > Date.now() - WAITING_MS_MAX);
+      events = change(events).slice(0, WAITING_MAX);
+      if (events.length) localStorage.setItem(key, JSON.stringify(events));
+      else localStorage.removeItem(key);
+    } catch {}
+    return events;
+  };
+
+  const emptyStorage = (): void => {
+    storing = false;
+    try {
+      localStorage.removeItem(config.g + "-q");
+    } catch {}
+  };
+
+  const without = (events: WireEvent[], others: WireEvent[]): WireEvent[] =>
+    events.filter((event) => !others.some((other) => other.i === event.i));
+
+  const send = (events: WireEvent[], yes: boolean): void => {
+    // Who the page says the visitor is goes with a yes alone.
+    const message: Record<string, unknown> = { e: yes ? events : events.map((event) => ({ ...event, a: undefined, as: undefined, ae: undefined })) };
+    if (yes) {
+      message.g = choice;
+      if (choiceEnds < Infinity) message.gx = Math.max(0, Math.round((choiceEnds - Date.now()) / 1000));
+      if (cookie !== "set") cookie = "asked";
+    }
+    void post(message).then((pause) => {
+      if (no) return yes && say(no);
+      if (yes && cookie === "asked") cookie = pause ? "none" : "set";
+      if (pause > 0) {
+        failed = [...failed, ...events.map((event): [WireEvent, boolean] => [event, yes])].slice(0, WAITING_MAX);
+        if (yes) stored((others) => [...without(others, events), ...events]);
+        later(pause);
+      } else {
+        if (storing) stored((others) => without(others, events));
+        if (!pause) {
+          tries = 0;
+          if (!timer) again();
+        }
+      }
       flush();
     });
+  };
+
+  /** Sends, unless the server asked for a pause or did not answer: then it goes with the others. */
+  const offer = (events: WireEvent[], yes: boolean): void => {
+    if (!timer) return send(events, yes);
+    failed = [...failed, ...events.map((event): [WireEvent, boolean] => [event, yes])].slice(0, WAITING_MAX);
+    if (yes) stored((others) => [...without(others, events), ...events]);
+  };
+
+  const later = (pause: number): void => {
+    if (timer || tries >= TRIES_MAX) return;
+    tries += 1;
+    timer = setTimeout(again, pause * (1 + Math.random() / 4)); // not all visitors at once
+  };
+
+  const again = (): void => {
+    clearTimeout(timer);
+    timer = 0;
+    if (no) return void (noFailed && say(no));
+    const events = failed.filter(([event]) => event.t > Date.now() - WAITING_MS_MAX);
+    failed = [];
+    for (const yes of [true, false]) {
+      const some = events.filter(([, behind]) => behind === yes).map(([event]) => event);
+      if (some.length && (!yes || granted())) send(some, yes);
+    }
   };
 
   const flush = (): void => {
     const events = waiting;
     waiting = [];
-    if (events.length) sendGranted(events);
+    if (events.length) offer(events, true);
   };
 
   /** A yes, and still in force. */
@@ -126,16 +274,28 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
     if (Date.now() >= choiceEnds) {
       choice = undefined;
       choiceEnds = Infinity;
+      if (storing) emptyStorage();
     }
     return !!choice?.length;
+  };
+
+  const say = (message: object): void => {
+    noFailed = false;
+    void post(message).then((pause) => {
+      if (message !== no || pause < 1) return;
+      noFailed = true;
+      later(pause);
+    });
   };
 
   const object = (message: object): void => {
     held = [];
     waiting = [];
+    failed = [];
     cookie = "none";
     no = message;
-    void post(message);
+    emptyStorage();
+    say(message);
   };
 
   const dropOld = (): void => {
@@ -146,20 +306,31 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
   const record = (event: WireEvent): void => {
     if (objected) return;
     if (granted()) {
-      if (cookie !== "asked") sendGranted([event]);
-      else if (waiting.length < EVENTS_MAX) waiting.push(event);
+      if (cookie !== "asked") offer([event], true);
+      else if (waiting.length < WAITING_MAX) waiting.push(event);
     } else if (!choice) {
-      if (config.u) void post({ e: [event] });
+      if (config.u) offer([event], false);
       // The first ones stay: they carry the campaign that brought the visitor here.
       dropOld();
-      if (held.length < EVENTS_MAX) {
+      if (held.length < HELD_MAX) {
         held.push({ ...event, i: config.u ? randomId() : event.i, h: 1 });
         setTimeout(dropOld, HELD_MS_MAX + 1);
       }
     }
   };
 
-  const happened = (kind: string, properties?: Properties): void => {
+  /** Puts what is known by name where it belongs, and the rest that JSON can say flatly into the other one; nothing is sent as something else. */
+  const sort = (said: object, known: Record<string, string>, into: Record<string, unknown>, others: Record<string, unknown>): void => {
+    for (const [name, value] of Object.entries(said)) {
+      if (typeof value !== "string" && typeof value !== "boolean" && !Number.isFinite(value)) continue;
+      const key = known[name] as unknown;
+      if (typeof key !== "string") others[name] = value;
+      else if (key >= "a") into[key] = String(value);
+      else if (Number.isFinite(+value)) into[key.toLowerCase()] = +value;
+    }
+  };
+
+  const happened = (kind: string, properties?: Properties, place?: Partial<WireEvent>): void => {
     const event: WireEvent = {
       k: String(kind),
       i: randomId(),
@@ -169,39 +340,60 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
       n: document.title,
       l: browser.language,
       w: innerWidth,
+      ...user,
+      ...place,
     };
-    const others: Record<string, string | number | boolean> = {};
-    for (const [name, value] of Object.entries(properties ?? {})) {
-      // Only what JSON can say flatly; the rest is left out rather than sent as something else.
-      if (typeof value !== "string" && typeof value !== "boolean" && !Number.isFinite(value)) continue;
-      if (name === "value") event.v = Number(value) || 0;
-      else if (name === "currency") event.m = String(value);
-      else if (name === "transaction_id") event.x = String(value);
-      else if (name === "user_id") event.a = String(value);
-      else others[name] = value as string | number | boolean;
-    }
+    const others = {};
+    sort(properties ?? {}, KNOWN, event as unknown as Record<string, unknown>, others);
+    if (event.a !== user.a) delete event.as, delete event.ae; // the signature is of the other id
     if (Object.keys(others).length) event.d = others;
+    const items = properties?.items;
+    if (Array.isArray(items)) {
+      event.y = items.slice(0, ITEMS_MAX).map((item) => {
+        const product = {};
+        sort(item ?? {}, KNOWN_OF_ITEM, product, {});
+        return product;
+      });
+    }
     record(event);
   };
 
   const calls: Omit<Firsthand, "held" | "push"> = {
-    consent(purposes, secondsLeft) {
+    consent(purposes, secondsLeft, options) {
       // What cannot be read counts as no.
       choice = Array.isArray(purposes) ? purposes.filter((purpose) => typeof purpose === "string") : [];
       choiceEnds = Number.isFinite(secondsLeft) ? Date.now() + secondsLeft! * 1000 : Infinity;
       if (objected) return;
       if (granted()) {
+        if (no) clearTimeout(timer), (timer = tries = 0); // what failed was the no
         no = undefined;
+        const before = storing;
+        storing = options?.storage === true;
+        if (!storing) emptyStorage();
+        else if (!before) {
+          const mine = failed.map(([event]) => event);
+          const earlier = without(stored((others) => others), mine);
+          failed = [...failed, ...earlier.map((event): [WireEvent, boolean] => [event, true])].slice(0, WAITING_MAX);
+        }
         dropOld();
         const copies = held;
         held = [];
-        if (copies.length) sendGranted(copies);
+        if (copies.length) offer(copies, true);
+        if (!timer) again();
       } else if (choice && !no) {
         object({ g: [] });
       }
     },
-    event: happened,
-    page: () => happened("page_view"),
+    event: (name, properties) => happened(name, properties),
+    identify(userId, signature, expires) {
+      user = userId == null || userId === "" ? {} : { a: String(userId) };
+      if (user.a && signature) user.as = String(signature);
+      if (user.as && Number.isFinite(expires)) user.ae = expires!;
+    },
+    page() {
+      title = document.title;
+      happened("page_view");
+    },
     optOut() {
       objected = true;
       choice = undefined;
@@ -214,23 +406,58 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
     },
   };
 
-  /** Runs one call by name; a call that is no call of ours, or that fails, is the page's mistake and ends here. */
-  const run = (name: string, parameters: unknown[]): void => {
-    try {
-      (calls as unknown as Record<string, (...all: unknown[]) => void>)[name]?.(...parameters);
-    } catch {}
+  /** Nothing of ours may end in the page's error handler: a mistake in a call is the page's, and ends here. */
+  const safely =
+    <Parameters extends unknown[]>(act: (...parameters: Parameters) => void) =>
+    (...parameters: Parameters): void => {
+      try {
+        act(...parameters);
+      } catch {}
+    };
+  const on = (target: EventTarget, names: string, act: (event: any) => void): void =>
+    names.split(" ").forEach((name) => target.addEventListener(name, safely(act), true));
+  const run = safely((name: string, parameters: unknown[]) =>
+    (calls as unknown as Record<string, (...all: unknown[]) => void>)[name]?.(...parameters),
+  );
+
+  const look = (): void => {
+    visibleSince = document.visibilityState === "visible" ? performance.now() : -1;
   };
 
-  const moved = (): void => {
+  /** The page, or one of its routes, is left: how long it was in sight. */
+  const leave = (): void => {
+    if (visibleSince >= 0) engagedMs += performance.now() - visibleSince;
+    visibleSince = -1;
+    if (engagedMs < ENGAGED_MS_MIN) return;
+    const engagement_ms = Math.round(engagedMs);
+    engagedMs = 0;
+    happened("user_engagement", { engagement_ms }, { p: href, n: title });
+  };
+
+  const moved = safely((): void => {
     const now = location.pathname + location.search;
     if (now === path) return;
+    leave();
+    engagedMs = 0;
+    look();
     path = now;
     referrer = href;
     href = location.href;
-    run("page", []);
+    calls.page();
+  });
+
+  const clicked = (event: MouseEvent): void => {
+    if (event.button > 1) return;
+    const link = (event.composedPath()[0] as Element).closest?.("a[href],area[href]") as HTMLAnchorElement | null;
+    if (!link || !/^https?:$/.test(link.protocol)) return;
+    const extension = FILE.exec(link.pathname)?.[1];
+    // Of a link its host alone: the rest may name someone.
+    const link_domain = link.hostname;
+    if (extension || link.hasAttribute("download")) happened("file_download", { link_domain, file_extension: extension?.toLowerCase() });
+    else if (link_domain !== location.hostname) happened("click", { link_domain, outbound: true });
   };
 
-  try {
+  const start = safely((): void => {
     const early = page[config.g] as { held?: unknown } | undefined;
     if (early?.held) return; // the script is on the page twice: the first one counts
     const stub = Array.isArray(early) ? (early as [string, ...unknown[]][]) : [];
@@ -242,18 +469,53 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
     page[config.g] = api;
 
     if (browserObjects) object({ g: [] });
-    // A choice that the site already knows comes before the page view that it is about; what happened on the page comes after it.
-    const isChoice = ([name]: [string, ...unknown[]]) => name !== "event" && name !== "page";
-    stub.filter(isChoice).forEach(([name, ...parameters]) => run(name, parameters));
+    // A choice that the site already knows, and who is visiting, come before the page view that they are about; what happened on the page comes after it.
+    const isEvent = ([name]: [string, ...unknown[]]) => name === "event" || name === "page";
+    stub.filter((call) => !isEvent(call)).forEach(([name, ...parameters]) => run(name, parameters));
+    look();
     run("page", []);
-    stub.filter((call) => !isChoice(call)).forEach(([name, ...parameters]) => run(name, parameters));
+    stub.filter(isEvent).forEach(([name, ...parameters]) => run(name, parameters));
 
     const pushState = history.pushState;
     history.pushState = function (...parameters) {
       pushState.apply(this, parameters);
       setTimeout(moved); // a router sets the title after it has pushed
     };
-    addEventListener("popstate", () => setTimeout(moved));
-    addEventListener("pagehide", flush); // what still waits for the first answer would be lost with the page
-  } catch {}
+    on(window, "popstate", () => setTimeout(moved));
+    on(document, "click auxclick", clicked);
+    on(window, "online", () => {
+      tries = 0;
+      again();
+    });
+    on(document, "visibilitychange", () => {
+      if (document.visibilityState === "visible") return look();
+      leave();
+      flush();
+    });
+    on(window, "pagehide", ({ persisted }: PageTransitionEvent) => {
+      leave();
+      flush(); // what still waits for the first answer would be lost with the page
+      if (failed.length && !storing) again();
+      if (!persisted) return;
+      // The page may come back hours later, when the visitor has chosen otherwise on another one: the site says the choice again then.
+      clearTimeout(timer);
+      timer = tries = 0;
+      failed = [];
+      if (choice?.length) choice = undefined;
+      choiceEnds = Infinity;
+      storing = false;
+    });
+    on(window, "pageshow", ({ persisted }: PageTransitionEvent) => {
+      if (!persisted) return;
+      engagedMs = 0;
+      look();
+      referrer = href = location.href;
+      path = location.pathname + location.search;
+      calls.page();
+    });
+  });
+
+  // A page that the browser opens in advance is no visit until someone looks at it.
+  if ((document as Document & { prerendering?: boolean }).prerendering) on(document, "prerenderingchange", start);
+  else start();
 })();

@@ -8,6 +8,13 @@ import puppeteer from "puppeteer-core";
 const script = readFileSync(new URL("../dist/snippet.js", import.meta.url), "utf8");
 const executablePath = process.env.CHROMIUM ?? ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
 
+/** A page's links. None but the last leaves the page. */
+const LINKS = `<script>addEventListener("click", (event) => { if (event.target.closest("#leaving") === null) event.preventDefault(); }); addEventListener("auxclick", (event) => event.preventDefault());</script>
+<p><a id="same" href="/page/two">here</a> <a id="mail" href="mailto:jane@other.example">mail</a> <button id="button">none</button>
+<a id="out" href="https://other.example/jane?doe">out</a> <a href="https://other.example/jane"><b id="inside-out">out</b></a>
+<a id="file" href="https://other.example/jane/Doe.PDF?x">file</a> <a id="download" href="/jane" download>file</a>
+<a id="leaving" href="{{another host}}">leave</a>`;
+
 /** Starts the site. `messages`: every collector request, in order. `answer`: what the collector does with the next ones. */
 export async function startSite() {
   const messages = [];
@@ -19,7 +26,7 @@ export async function startSite() {
       for await (const piece of request) body += piece;
       const message = { method: request.method, url: request.url, headers: request.headers, body: JSON.parse(body) };
       messages.push(message);
-      site.answer(message, (status) => response.writeHead(status).end());
+      site.answer(message, (status, headers) => response.writeHead(status, headers).end());
     } else if (url.pathname.startsWith("/q/core.")) {
       const config = { e: "/q/e", u: url.pathname.includes("exempt"), g: "fpw" };
       response.writeHead(200, { "content-type": "text/javascript" }).end(script.replace("__FIRSTHAND_CONFIG__", JSON.stringify(config)));
@@ -27,7 +34,7 @@ export async function startSite() {
       const name = url.searchParams.has("consent-only") ? "consent" : "exempt";
       const stub = url.searchParams.get("stub") ?? "";
       response.writeHead(200, { "content-type": "text/html" });
-      response.end(`<!doctype html><title>A page</title><script>${stub}</script><script src="/q/core.${name}.js"></script>`);
+      response.end(`<!doctype html><title>A page</title><script>${stub}</script><script src="/q/core.${name}.js"></script>${url.pathname === "/page/links" ? LINKS.replace("{{another host}}", site.url.replace("127.0.0.1", "localhost") + "/page") : ""}`);
     } else {
       response.writeHead(404).end();
     }

@@ -1,48 +1,8 @@
 // The snippet in a real Chromium, against a collector that counts: what leaves the page in each state of the visitor's choice.
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
+import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { startBrowser, startSite } from "./capture.mjs";
-
-/** Long enough for a message that would be sent to arrive, where the test says that none may. */
-const QUIET_MS = 250;
-
-let site, chromium, visit;
-before(async () => {
-  site = await startSite();
-  chromium = await startBrowser();
-});
-after(async () => {
-  await chromium?.stop();
-  await site?.stop();
-});
-afterEach(async () => {
-  await visit?.close();
-  visit = undefined;
-  site.messages.length = 0;
-  site.answer = (_message, reply) => reply(204);
-});
-
-/** Opens a page as a new visitor. `prepare` runs in the page before any of its scripts. */
-async function open(path, prepare) {
-  visit = await chromium.browser.createBrowserContext();
-  const page = await visit.newPage();
-  page.errors = [];
-  page.on("pageerror", (error) => page.errors.push(String(error)));
-  await page.evaluateOnNewDocument(() => addEventListener("unhandledrejection", (event) => { throw event.reason; }));
-  if (prepare) await page.evaluateOnNewDocument(prepare);
-  await page.goto(site.url + path);
-  return page;
-}
-
-async function received(count) {
-  for (let waited = 0; site.messages.length < count && waited < 3000; waited += 20) await pause(20);
-  await pause(QUIET_MS);
-  assert.equal(site.messages.length, count, JSON.stringify(site.messages.map((message) => message.body)));
-  return site.messages.map((message) => message.body);
-}
-
-const held = (page) => page.evaluate(() => fpw.held());
+import { held, open, QUIET_MS, received, site } from "./visit.mjs";
 
 test("before the choice: the event goes at once as not chosen, and a copy stays", async () => {
   const page = await open("/page");
@@ -64,7 +24,7 @@ test("before the choice: the event goes at once as not chosen, and a copy stays"
 
 test("a yes sends the copies in one message, under other ids, with their own times; later events carry the yes", async () => {
   const page = await open("/page");
-  await page.evaluate(() => fpw.event("sign_up", { plan: "small", value: 12.5, currency: "EUR", transaction_id: "T1", user_id: "u7", nested: {}, odd: NaN }));
+  await page.evaluate(() => fpw.event("sign_up", { plan: "small", value: 12.5, currency: "EUR", transaction_id: "T1", nested: {}, odd: NaN }));
   const before = await received(2);
   await page.evaluate(() => fpw.consent(["analytics", "ads"], 3600));
   const granted = (await received(3))[2];
@@ -78,8 +38,8 @@ test("a yes sends the copies in one message, under other ids, with their own tim
     assert.equal(h, 1);
     assert.deepEqual(rest, first, "the same event but for its id and its mark");
   }
-  const { d, v, m, x, a } = granted.e[1];
-  assert.deepEqual({ d, v, m, x, a }, { d: { plan: "small" }, v: 12.5, m: "EUR", x: "T1", a: "u7" });
+  const { d, v, m, x } = granted.e[1];
+  assert.deepEqual({ d, v, m, x }, { d: { plan: "small" }, v: 12.5, m: "EUR", x: "T1" });
   assert.equal(await held(page), 0);
   await page.evaluate(() => fpw.page());
   const later = (await received(4))[3];
@@ -212,16 +172,20 @@ test("a single-page move is a page view that came from the page before; an ancho
   assert.equal((await received(3))[2].e[0].p, `${site.url}/page`);
 });
 
-test("it reads no cookie and touches no storage", async () => {
+test("without consent to storage it reads no cookie and no storage and writes none; it may only empty its own place there", async () => {
   const page = await open("/page", () => {
     window.touched = [];
-    for (const name of ["localStorage", "sessionStorage", "indexedDB", "caches"]) {
+    for (const name of ["sessionStorage", "indexedDB", "caches"]) {
       Object.defineProperty(window, name, { get: () => { touched.push(name); throw new Error(name); } });
     }
+    for (const name of ["getItem", "setItem", "key", "clear"]) Storage.prototype[name] = () => { touched.push(name); throw new Error(name); };
     const note = () => { touched.push("cookie"); return ""; };
     Object.defineProperty(Document.prototype, "cookie", { get: note, set: note });
   });
-  await page.evaluate(() => { fpw.consent(["analytics"]); fpw.event("own"); fpw.consent([]); fpw.optOut(); fpw.optIn(); });
+  site.answer = (_message, reply) => reply(503);
+  await page.evaluate(() => { fpw.consent(["analytics"]); fpw.event("own"); });
+  await pause(QUIET_MS);
+  await page.evaluate(() => { fpw.consent([]); fpw.optOut(); fpw.optIn(); });
   await pause(QUIET_MS);
   assert.deepEqual(await page.evaluate(() => touched), []);
 });

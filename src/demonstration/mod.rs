@@ -17,6 +17,8 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const STAGE: &str = include_str!("pages/stage.html");
 const SHOP: &str = include_str!("pages/shop.html");
 const BASKET: &str = include_str!("pages/basket.html");
+const CHECKOUT: &str = include_str!("pages/checkout.html");
+const THANK_YOU: &str = include_str!("pages/thank-you.html");
 
 /// What the pages need to know of the running program.
 pub struct PageValues {
@@ -35,6 +37,8 @@ pub fn page(path: &str, values: &PageValues) -> Option<Reply> {
         "/" => html(STAGE, values),
         "/shop" | "/shop/bowl" | "/shop/cup" | "/shop/jug" => html(SHOP, values),
         "/basket" => html(BASKET, values),
+        "/checkout" => html(CHECKOUT, values),
+        "/thank-you" => html(THANK_YOU, values),
         "/start-over" => start_over(),
         "/stage.css" => file(CSS, include_str!("pages/stage.css")),
         "/stage.js" => file(JAVASCRIPT, include_str!("pages/stage.js")),
@@ -105,7 +109,7 @@ mod tests {
 
     #[test]
     fn pages_are_filled_in_and_have_nothing_inline() {
-        for path in ["/", "/shop", "/shop/jug", "/basket"] {
+        for path in ["/", "/shop", "/shop/jug", "/basket", "/checkout", "/thank-you"] {
             let text = text(path);
             assert!(!text.contains("{{") && !text.contains("style=") && !text.contains("<style") && !text.contains(" onclick"), "{path}");
             for script in text.split("<script").skip(1) {
@@ -119,7 +123,7 @@ mod tests {
 
     #[test]
     fn every_file_that_a_page_asks_for_is_there() {
-        for path in ["/", "/shop", "/basket"] {
+        for path in ["/", "/shop", "/basket", "/checkout", "/thank-you"] {
             for part in text(path).split(['"', ' ']).filter(|part| part.starts_with('/') && part.contains('.') && *part != "/keso/core.js")
             {
                 assert!(page(part, &values()).is_some(), "{path} asks for {part}");

@@ -13,7 +13,7 @@ const ADMIN = process.env.FIRSTHAND_ADMIN;
 const PARIS = "192.0.2.";
 const CAMPAIGN = "?utm_source=newsletter&utm_campaign=autumn&recipient=jane.doe@example.org";
 /** What a person brings along that no destination may ever receive; the tests add what they see. */
-const marks = new Set(["jane.doe", "recipient"]);
+const marks = new Set(["jane.doe", "recipient", "Kiln Lane"]);
 
 let chromium, visitor;
 let house = 10;
@@ -38,10 +38,18 @@ async function arrive(address, from = `${PARIS}${(house += 1)}`) {
   page.from = from;
   marks.add(from);
   await page.setViewport({ width: 1440, height: 900 });
+  // Time stands still, so that how long a page was in sight, which is sent when it is left, does not depend on this machine.
+  await page.evaluateOnNewDocument(() => { performance.now = () => 0; });
   await page.evaluateOnNewDocument((from) => { if (window === window.top) window.simulated = { address: from, doNotTrack: false }; }, from);
   await page.goto(address);
   marks.add(await page.evaluate(() => navigator.userAgent));
   return page;
+}
+
+/** From the basket to the thanks. */
+async function order(page) {
+  await Promise.all([page.waitForNavigation(), page.click("#to-checkout")]);
+  await Promise.all([page.waitForNavigation(), page.click("#buy")]);
 }
 
 const held = (page) => page.evaluate(() => window[document.documentElement.dataset.global].held());
@@ -88,9 +96,9 @@ test("before the choice, measurement gets the visit and customers does not; a no
     await page.click("[data-add=cup]");
     await page.click("[data-product=jug] a");
     await page.goto(`${SITE}/basket`);
-    await page.click("#buy");
+    assert.deepEqual(await storage(page), { ...NO_STORAGE, local: ["shop-basket", "shop-choice"] }, "the shop's own, nothing of ours");
+    await order(page);
   });
-  assert.deepEqual(await storage(page), { ...NO_STORAGE, local: ["shop-basket", "shop-choice"] }, "the shop's own, nothing of ours");
   assert.deepEqual(await cookies(), []);
   assert.deepEqual(page.errors, []);
 
@@ -121,16 +129,21 @@ test("a yes sends the held copy to customers alone; then both receive; the cooki
     await page.click("[data-add=bowl]");
     await page.goto(`${SITE}/basket`);
   });
-  await adds(counts, { measurement: 1, customers: 1 }, () => page.click("#buy"));
-  const [order, same] = [eventsOf("customers").at(-1), eventsOf("measurement").at(-1)];
-  assert.equal(order.name, "purchase");
-  assert.deepEqual([order.value, order.currency], [24, "EUR"]);
-  assert.equal(order.visitor_id, first.visitor_id, "with consent, one lasting id");
+  // Two more pages, what each of them is about, and once only.
+  await adds(counts, { measurement: 4, customers: 4 }, () => order(page));
+  const [bought, same] = [eventsOf("customers").at(-1), eventsOf("measurement").at(-1)];
+  assert.equal(bought.name, "purchase");
+  assert.deepEqual([bought.value, bought.currency, bought.tax, bought.shipping], [24, "EUR", 4, 4.9]);
+  assert.deepEqual(bought.items.map(({ name, price, quantity }) => [name, price, quantity]), [["Wide bowl", 24, 1]]);
+  assert.deepEqual([same.items, same.tax], [undefined, undefined]);
+  assert.equal(bought.visitor_id, first.visitor_id, "with consent, one lasting id");
   assert.deepEqual([same.name, same.value, same.session_id], ["purchase", undefined, undefined]);
-  assert.notEqual(same.event_id, order.event_id, "two destinations cannot join");
+  assert.notEqual(same.event_id, bought.event_id, "two destinations cannot join");
   const [one, two] = eventsOf("measurement").slice(-2);
   assert.notEqual(one.visitor_id, two.visitor_id, "strict: an id per event");
   assert.deepEqual(await cookies(), [cookie], "set once, never extended");
+  await adds(counts, { measurement: 1, customers: 1 }, () => page.reload());
+  assert.equal(eventsOf("customers").at(-1).name, "page_view", "loaded again is not bought again");
 
   await adds(refusals, { objected_refused: 1 }, async () => {
     await page.click("#change-mind");
@@ -207,12 +220,34 @@ test("the demonstration shows it: what came in, what each destination received, 
   assert.ok(!(await live.$eval("#events", (events) => events.textContent)).includes("jane.doe"));
   await picture(page, "3-busy");
 
+  const newestName = (name) => live.waitForFunction((name) => document.querySelector(".row:first-child .fields dd")?.title === name, {}, name);
+  await frame(`${SITE}/shop`).click("[data-product=jug] h2 a");
+  await newestName("view_item");
+  await picture(page, "5-product");
+  await frame(`${SITE}/shop`).click("#detail-add");
+  await newestName("add_to_cart");
+  await frame(`${SITE}/shop`).evaluate(() => location.assign("/basket"));
+  await live.waitForFunction(() => document.querySelector(".row:first-child dd.only, .row:first-child .fields")?.textContent.includes("/basket"));
+  await picture(page, "6-basket");
+  await frame(`${SITE}/basket`).click("#to-checkout");
+  await newestName("begin_checkout");
+  await picture(page, "7-checkout");
+  await frame(`${SITE}/checkout`).click("#buy");
+  await newestName("purchase");
+  assert.ok((await live.$eval(".row:first-child", (row) => row.textContent)).includes("1 × Water jug"));
+  await picture(page, "8-thanks");
+  await page.setViewport({ width: 390, height: 844 });
+  await picture(page, "9-thanks-phone");
+  await page.setViewport({ width: 1440, height: 900 });
+  await frame(`${SITE}/thank-you`).evaluate(() => location.assign("/shop"));
+  await newestName("page_view");
+
   await frame(`${SITE}/shop`).click("#change-mind");
   await frame(`${SITE}/shop`).click("#refuse");
   assert.deepEqual(await newest(1), ["went nowhere"]);
-  await picture(page, "4-refused");
+  await picture(page, "10-refused");
   await page.setViewport({ width: 390, height: 844 });
-  await picture(page, "5-phone");
+  await picture(page, "11-phone");
 
   await page.click("#simulate summary");
   await page.click("#start-over");

@@ -215,7 +215,7 @@ function settled(item) {
 
 /** The lines by which a received event is told at a glance, in the order in which a person asks; the whole of it is one click away. */
 const GLANCE = [
-  ...["name", "page", "visitor_id", "session_id", "campaign", "referrer_host", "value", "transaction_id", "properties"],
+  ...["name", "page", "visitor_id", "session_id", "campaign", "referrer_host", "value", "items", "tax", "shipping", "coupon", "transaction_id", "properties"],
   ...["country", "device", "language", "screen"],
 ];
 
@@ -223,7 +223,7 @@ function glance(received) {
   const lines = [];
   for (const key of GLANCE) {
     const value = received[key];
-    if (value === undefined || value === null) continue;
+    if (value === undefined || value === null || value.length === 0) continue;
     lines.push({ key, text: inWords(key, value, received) });
   }
   return lines;
@@ -231,6 +231,7 @@ function glance(received) {
 
 function inWords(key, value, received) {
   if (key === "value") return `${value} ${received.currency ?? ""}`;
+  if (key === "items") return value.map((item) => `${item.quantity ?? 1} × ${item.name ?? item.id ?? "a product"}`).join(", ");
   if (key === "page") return value.path;
   if (key === "campaign") return [value.source, value.medium, value.name, value.term, value.content, value.id].filter(Boolean).join(" / ");
   if (key === "device") return [`${value.browser} ${value.major ?? ""}`.trim(), value.system, value.form].filter(Boolean).join(", ");

@@ -51,10 +51,13 @@ function choose(purposes) {
   showChoice();
 }
 
-{
+function repeatChoice() {
   const choice = rememberedChoice();
   if (choice?.purposes) snippet("consent", choice.purposes, Math.round((choice.ends - Date.now()) / 1000));
 }
+repeatChoice();
+// A page that comes back from the back/forward cache may be older than the choice.
+window.addEventListener("pageshow", (event) => { if (event.persisted) { repeatChoice(); showChoice(); showBasket(); } });
 
 function button(text, id, onClick) {
   const element = document.createElement("button");
@@ -134,31 +137,77 @@ function showShelf() {
   byId("detail-text").textContent = product.text;
   byId("detail-price").textContent = `€${product.price}`;
   byId("detail-add").dataset.add = name;
+  // After the route's own page view, which the snippet sends once the router is done.
+  setTimeout(() => snippet("event", "view_item", { value: product.price, currency: "EUR", items: [item(name, 1)] }));
 }
+
+/* The basket: name → how many */
+
+const SHIPPING = 4.9;
+const SHIPPING_FREE_FROM = 60;
+const TAX_RATE = 0.2; // prices include it
+const EACH_MAX = 9;
+const money = (amount) => `€${amount.toFixed(2).replace(/\.00$/, "")}`;
+const cents = (amount) => Math.round(amount * 100) / 100;
+
+function readBasket() {
+  const kept = stored("shop-basket", {});
+  return Object.fromEntries(Object.keys(PRODUCTS).map((name) => [name, Math.min(EACH_MAX, Number(kept[name]) || 0)]).filter(([, count]) => count > 0));
+}
+
+/** A product in GA4's words. */
+const item = (name, quantity) => ({ item_id: `LK-${name}`, item_name: PRODUCTS[name].name, item_brand: "Lathe & Kiln", item_category: "Tableware", item_variant: PRODUCTS[name].colour, price: PRODUCTS[name].price, quantity });
+const itemsOf = (basket) => Object.entries(basket).map(([name, quantity]) => item(name, quantity));
+const valueOf = (basket) => cents(Object.entries(basket).reduce((sum, [name, count]) => sum + PRODUCTS[name].price * count, 0));
+const shippingOf = (value) => (value >= SHIPPING_FREE_FROM ? 0 : SHIPPING);
 
 function showBasket() {
-  const basket = stored("shop-basket", []);
-  byId("basket-count").textContent = basket.length || "";
-  if (!byId("basket-lines")) return;
-  const total = basket.reduce((sum, name) => sum + PRODUCTS[name].price, 0);
-  byId("basket-lines").replaceChildren(
-    ...basket.map((name) => {
-      const line = document.createElement("li");
-      const price = document.createElement("span");
-      price.textContent = `€${PRODUCTS[name].price}`;
-      line.append(PRODUCTS[name].name, price);
-      return line;
-    }),
-  );
-  byId("basket-empty").hidden = basket.length > 0 || !byId("thanks").hidden;
-  byId("basket-total").hidden = byId("buy").hidden = basket.length === 0;
-  byId("basket-total").textContent = `Together €${total}`;
+  const basket = readBasket();
+  const count = Object.values(basket).reduce((sum, each) => sum + each, 0);
+  byId("basket-count").textContent = count || "";
+  if (!byId("basket-full")) return;
+  byId("basket-full").hidden = count === 0;
+  byId("basket-empty").hidden = count > 0;
+  showLines(basket);
 }
 
-function addToBasket(name) {
-  store("shop-basket", [...stored("shop-basket", []), name].filter((one) => one in PRODUCTS).slice(-20));
-  // The site's policy allows quantity and colour; what else a page may say of an event is dropped on arrival, as this item is.
-  snippet("event", "add_to_cart", { value: PRODUCTS[name].price, currency: "EUR", quantity: 1, colour: PRODUCTS[name].colour, item: name });
+function showLines(basket) {
+  const list = document.querySelector("[data-lines]");
+  list.replaceChildren(...Object.entries(basket).map(([name, count]) => line(name, count, "fixed" in list.dataset)));
+  const value = valueOf(basket);
+  const sums = [["Tableware", money(value)], ["Delivery", shippingOf(value) ? money(shippingOf(value)) : "free"], ["Together", money(value + shippingOf(value))]];
+  document.querySelector("[data-sums]").replaceChildren(
+    ...sums.flatMap(([what, sum]) => ["dt", "dd"].map((tag, index) => Object.assign(document.createElement(tag), { textContent: [what, sum][index] }))),
+  );
+}
+
+function line(name, count, fixed) {
+  const row = document.createElement("li");
+  const text = (className, content) => Object.assign(document.createElement("span"), { className, textContent: content });
+  if (fixed) {
+    row.append(text("what", `${count} × ${PRODUCTS[name].name}`), text("sum", money(PRODUCTS[name].price * count)));
+    return row;
+  }
+  const change = (sign, label, by) => {
+    const control = button(sign, "", () => changeBasket(name, by));
+    control.removeAttribute("id");
+    control.setAttribute("aria-label", `${label} ${PRODUCTS[name].name}`);
+    return control;
+  };
+  const many = document.createElement("span");
+  many.className = "many";
+  many.append(change("−", "One less:", -1), text("", count), change("+", "One more:", 1));
+  row.append(text("what", PRODUCTS[name].name), many, text("sum", money(PRODUCTS[name].price * count)));
+  return row;
+}
+
+function changeBasket(name, by) {
+  const basket = readBasket();
+  const count = Math.min(EACH_MAX, (basket[name] ?? 0) + by);
+  store("shop-basket", { ...basket, [name]: count });
+  // The site's policy allows quantity and colour; what else a page may say of an event is dropped on arrival, as this mood is.
+  const properties = { value: PRODUCTS[name].price, currency: "EUR", items: [item(name, 1)], quantity: 1, colour: PRODUCTS[name].colour, mood: "good" };
+  snippet("event", by > 0 ? "add_to_cart" : "remove_from_cart", properties);
   showBasket();
 }
 
@@ -170,15 +219,27 @@ function chooseFavourite(heart) {
   if (chosen) snippet("event", "favourite_chosen", { colour: PRODUCTS[heart.dataset.favourite].colour });
 }
 
-function buy() {
-  const basket = stored("shop-basket", []);
-  const value = basket.reduce((sum, name) => sum + PRODUCTS[name].price, 0);
-  const order = `LK-${Date.now().toString(36).toUpperCase()}`;
-  snippet("event", "purchase", { transaction_id: order, value, currency: "EUR" });
-  store("shop-basket", []);
-  byId("thanks").hidden = false;
-  byId("thanks").textContent = `Thank you. Order ${order} is on its way (not really: this is a demonstration).`;
-  showBasket();
+/* Checkout: what the visitor writes into the form is given to nobody */
+
+function placeOrder(event) {
+  event.preventDefault();
+  store("shop-order", { number: `LK-${Date.now().toString(36).toUpperCase()}`, basket: readBasket() });
+  localStorage.removeItem("shop-basket");
+  location.assign("/thank-you");
+}
+
+/** Tells of an order once: whoever loads the page again has not bought again. */
+function showThanks() {
+  const order = stored("shop-order");
+  localStorage.removeItem("shop-order");
+  byId("thanks").classList.toggle("done", !!order);
+  if (!order) return;
+  const { number, basket } = order;
+  const value = valueOf(basket);
+  const tax = cents(value - value / (1 + TAX_RATE));
+  snippet("event", "purchase", { transaction_id: number, value, currency: "EUR", tax, shipping: shippingOf(value), items: itemsOf(basket) });
+  byId("thanks-text").textContent = `Order ${number} is on its way (not really: this is a demonstration).`;
+  showLines(basket);
 }
 
 document.addEventListener("DOMContentLoaded", () => {
@@ -188,10 +249,15 @@ document.addEventListener("DOMContentLoaded", () => {
     showShelf();
     window.addEventListener("popstate", showShelf);
   }
-  byId("buy")?.addEventListener("click", buy);
+  if (location.pathname === "/checkout") {
+    byId("basket-full").addEventListener("submit", placeOrder);
+    const basket = readBasket();
+    if (Object.keys(basket).length) snippet("event", "begin_checkout", { value: valueOf(basket), currency: "EUR", items: itemsOf(basket) });
+  }
+  if (location.pathname === "/thank-you") showThanks();
   document.addEventListener("click", (event) => {
     const name = event.target.closest("[data-add]")?.dataset.add;
-    if (name) return addToBasket(name);
+    if (name) return changeBasket(name, 1);
     const heart = event.target.closest("[data-favourite]");
     if (heart) return chooseFavourite(heart);
     const link = event.target.closest("main a[href^='/shop']");

@@ -1,0 +1,159 @@
+// What a page can say, and what the snippet sees by itself: purchases, who is visiting, links, and pages that are left and come back.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { held, kinds, open, QUIET_MS, received, site } from "./visit.mjs";
+
+const AGREED = `?stub=${encodeURIComponent('(window.fpw=window.fpw||[]).push(["consent",["analytics"]])')}`;
+const last = async (count) => (await received(count)).at(-1);
+
+test("a purchase in GA4's words arrives in the collector's", async () => {
+  const page = await open(`/page${AGREED}`);
+  await page.evaluate(() =>
+    fpw.event("purchase", {
+      transaction_id: 1007, value: 62.5, currency: "EUR", tax: "9.98", shipping: 4, coupon: "AUTUMN", gift: true, odd: { a: 1 }, constructor: "c",
+      items: [{ item_id: 12, item_name: "Jug", item_brand: "L&K", item_category: "Table", item_variant: "blue", price: 38, quantity: 1, index: 3 }, null, { item_id: "13", price: NaN }],
+    }),
+  );
+  const { k, v, m, x, tx, sh, cp, y, d } = (await last(2)).e[0];
+  assert.deepEqual(
+    { k, v, m, x, tx, sh, cp, d },
+    { k: "purchase", v: 62.5, m: "EUR", x: "1007", tx: 9.98, sh: 4, cp: "AUTUMN", d: { gift: true, constructor: "c" } },
+  );
+  assert.deepEqual(y, [{ id: "12", name: "Jug", brand: "L&K", category: "Table", variant: "blue", price: 38, quantity: 1 }, {}, { id: "13" }]);
+});
+
+test("who is visiting goes with a yes alone, and with its signature where there is one", async () => {
+  const page = await open("/page");
+  await page.evaluate(() => { fpw.identify("u7", "c2lnbmF0dXJl", 1900000000); fpw.event("login"); });
+  const unknown = await last(2);
+  assert.deepEqual([unknown.e[0].a, unknown.e[0].as, unknown.e[0].ae], [undefined, undefined, undefined]);
+  await page.evaluate(() => fpw.consent(["analytics"]));
+  const copy = (await last(3)).e[1];
+  assert.deepEqual([copy.k, copy.a, copy.as, copy.ae], ["login", "u7", "c2lnbmF0dXJl", 1900000000]);
+  await page.evaluate(() => fpw.event("own", { user_id: "u8" }));
+  const other = (await last(4)).e[0];
+  assert.deepEqual([other.a, other.as, other.ae], ["u8", undefined, undefined], "a signature is of one id");
+  await page.evaluate(() => { fpw.identify("u9"); fpw.event("own"); });
+  const claimed = (await last(5)).e[0];
+  assert.deepEqual([claimed.a, claimed.as], ["u9", undefined]);
+  await page.evaluate(() => { fpw.identify(); fpw.event("own"); });
+  assert.equal((await last(6)).e[0].a, undefined);
+});
+
+test("links: another host is a click, a file is a download, and of either its host alone", async () => {
+  const page = await open(`/page/links${AGREED}`);
+  const click = (id, options) => page.click(`#${id}`, options);
+  await received(1);
+  for (const id of ["same", "mail", "button"]) await click(id);
+  await received(1);
+  await click("out");
+  await click("inside-out");
+  await click("out", { button: "middle" });
+  await click("out", { button: "right" });
+  await click("file");
+  await click("download");
+  await received(6);
+  const said = site.messages.slice(1).map(({ body }) => [body.e[0].k, body.e[0].d]);
+  const out = ["click", { link_domain: "other.example", outbound: true }];
+  const here = new URL(site.url).hostname;
+  assert.deepEqual(said, [out, out, out, ["file_download", { link_domain: "other.example", file_extension: "pdf" }], ["file_download", { link_domain: here }]]);
+  assert.ok(!JSON.stringify(said).includes("jane"), "no path, no query");
+});
+
+test("a link that leaves the page: the click arrives", async () => {
+  const page = await open(`/page/links${AGREED}`);
+  await received(1);
+  site.answer = (_message, reply) => setTimeout(() => reply(204), 300);
+  await page.click("#leaving");
+  await page.waitForFunction(() => location.hostname === "localhost");
+  for (let waited = 0; !kinds().includes("click") && waited < 3000; waited += 20) await pause(20);
+  assert.ok(kinds().includes("click"));
+});
+
+test("time in sight is sent when the page is hidden, once, and again after it was shown again", async () => {
+  const page = await open(`/page${AGREED}`);
+  await received(1);
+  const hide = (state) => page.evaluate((state) => {
+    Object.defineProperty(document, "visibilityState", { configurable: true, get: () => state });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, state);
+  await pause(1200);
+  await hide("hidden");
+  const engagement = (await last(2)).e[0];
+  assert.equal(engagement.k, "user_engagement");
+  assert.ok(engagement.d.engagement_ms >= 1200 && engagement.d.engagement_ms < 3000, JSON.stringify(engagement.d));
+  await pause(1200);
+  await hide("hidden");
+  await hide("visible");
+  await hide("hidden");
+  await received(2); // nothing while hidden, and a glimpse is not sent by itself
+  await hide("visible");
+  await pause(1100);
+  await page.goto("about:blank");
+  const second = (await last(3)).e[0];
+  assert.equal(second.k, "user_engagement");
+  assert.ok(second.d.engagement_ms >= 1100 && second.d.engagement_ms < 3000, "the time hidden does not count");
+});
+
+test("a route that is left has its own time and title", async () => {
+  const page = await open(`/page${AGREED}`);
+  await received(1);
+  await pause(1100);
+  await page.evaluate(() => { history.pushState({}, "", "/page/two"); document.title = "Two"; });
+  const [, left, came] = await received(3);
+  assert.deepEqual([left.e[0].k, left.e[0].p, left.e[0].n], ["user_engagement", site.url + "/page" + AGREED, "A page"]);
+  assert.deepEqual([came.e[0].k, came.e[0].n], ["page_view", "Two"]);
+});
+
+test("the landing page's campaign is kept when the yes comes on another route", async () => {
+  const page = await open("/page?consent-only&utm_source=newsletter&utm_campaign=autumn");
+  await page.evaluate(() => history.pushState({}, "", "/page/two"));
+  await pause(QUIET_MS);
+  await received(0);
+  await page.evaluate(() => fpw.consent(["analytics"]));
+  const { e } = await last(1);
+  assert.deepEqual(e.map((event) => [event.k, new URL(event.p).search, event.h]), [
+    ["page_view", "?consent-only&utm_source=newsletter&utm_campaign=autumn", 1],
+    ["page_view", "", 1],
+  ]);
+});
+
+test("a page that comes back from the back/forward cache is viewed again, and the choice is asked of the site again", async () => {
+  const page = await open("/page");
+  await page.evaluate(() => { window.kept = true; fpw.consent(["analytics"]); });
+  await received(2);
+  await page.goto(`${site.url}/page/two`);
+  await received(3);
+  await page.goBack();
+  assert.equal(await page.evaluate(() => window.kept), true, "it came from the cache");
+  const [, , , back] = await received(4);
+  assert.deepEqual([back.e[0].k, back.e[0].p, back.e[0].r, back.g], ["page_view", `${site.url}/page`, `${site.url}/page`, undefined]);
+  await page.evaluate(() => fpw.consent(["analytics"]));
+  const again = await last(5);
+  assert.deepEqual([again.g, again.e.length, again.e[0].h], [["analytics"], 1, 1]);
+});
+
+test("a no outlasts the back/forward cache", async () => {
+  const page = await open("/page");
+  await page.evaluate(() => { window.kept = true; fpw.consent([]); });
+  await received(2);
+  await page.goto(`${site.url}/page/two`);
+  await received(3);
+  await page.goBack();
+  assert.equal(await page.evaluate(() => window.kept), true);
+  await page.evaluate(() => fpw.event("own"));
+  await received(3);
+});
+
+test("a page opened in advance is viewed when someone looks at it, with what was called before", async () => {
+  const page = await open(`/page${AGREED}`, () => {
+    window.ahead = true;
+    Object.defineProperty(Document.prototype, "prerendering", { get: () => window.ahead });
+  });
+  await received(0);
+  await page.evaluate(() => { fpw.push(["event", "own"]); window.ahead = false; document.dispatchEvent(new Event("prerenderingchange")); });
+  const bodies = await received(2);
+  assert.deepEqual(bodies.map((body) => [body.e[0].k, body.g]), [["page_view", ["analytics"]], ["own", ["analytics"]]]);
+  assert.equal(await held(page), 0);
+});

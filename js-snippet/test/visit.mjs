@@ -1,0 +1,50 @@
+// One site and one browser for a test file, a new visitor for each test.
+import assert from "node:assert/strict";
+import { after, afterEach, before } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { startBrowser, startSite } from "./capture.mjs";
+
+/** Long enough for a message that would be sent to arrive, where the test says that none may. */
+export const QUIET_MS = 250;
+
+export let site, visit;
+let chromium;
+before(async () => {
+  site = await startSite();
+  chromium = await startBrowser();
+});
+after(async () => {
+  await chromium?.stop();
+  await site?.stop();
+});
+afterEach(async () => {
+  await visit?.close();
+  visit = undefined;
+  site.messages.length = 0;
+  site.answer = (_message, reply) => reply(204);
+});
+
+/** Opens a page as a new visitor. `prepare` runs in the page before any of its scripts. */
+export async function open(path, prepare) {
+  visit = await chromium.browser.createBrowserContext();
+  const page = await visit.newPage();
+  page.errors = [];
+  page.on("pageerror", (error) => page.errors.push(String(error)));
+  await page.evaluateOnNewDocument(() => addEventListener("unhandledrejection", (event) => { throw event.reason; }));
+  if (prepare) await page.evaluateOnNewDocument(prepare);
+  await page.goto(site.url + path);
+  return page;
+}
+
+/** What came, once as much came as was expected, and no more. */
+export async function received(count) {
+  for (let waited = 0; site.messages.length < count && waited < 5000; waited += 20) await pause(20);
+  await pause(QUIET_MS);
+  assert.equal(site.messages.length, count, JSON.stringify(site.messages.map((message) => message.body)));
+  return site.messages.map((message) => message.body);
+}
+
+/** The kinds of all events that came so far. */
+export const kinds = () => site.messages.flatMap(({ body }) => (body.e ?? []).map((event) => event.k));
+
+export const held = (page) => page.evaluate(() => fpw.held());
