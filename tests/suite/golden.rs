@@ -40,6 +40,7 @@ hosts = ["www.shop.example"]
 origins = ["https://www.shop.example"]
 prefix = "/keso"
 policy = "shop"
+keys = { ga4 = ["G-SHOP123456"], segment = ["wk_shop"] }
 
 [[site]]
 name = "strict"

@@ -215,7 +215,8 @@ pub(crate) fn addresses() -> ClientAddresses {
 /// The site that a request is for, and the protocol whose route it takes.
 pub(crate) fn route<'d>(documents: &'d Documents, request: &RawRequest) -> (&'d Arc<Site>, &'static dyn Protocol) {
     let host = request.headers.get(header::HOST).unwrap().to_str().unwrap();
-    let (site, below) = documents.site_of(host, &request.path).expect("the request is for a site of the documents");
+    let path = request.path.split('?').next().unwrap_or_default();
+    let (site, below) = documents.site_of(host, path).expect("the request is for a site of the documents");
     let takes =
         |protocol: &&&dyn Protocol| protocol.routes().iter().any(|route| route.path == below && route.method == request.method.as_str());
     (site, *PROTOCOLS.iter().find(takes).expect("a protocol takes the request"))
