@@ -40,12 +40,17 @@ const STOP_WORDS: [&str; 34] = [
 
 const CONSONANTS: &[u8] = b"bdfjklmnprstvz";
 const VOWELS: &[u8] = b"aeiou";
+/// Syllables of a prefix, each a consonant and a vowel.
+const SYLLABLES: u32 = 3;
 
 /// The stop word that this one holds, if it holds one.
 #[must_use]
 pub fn stop_word_in(word: &str) -> Option<&'static str> {
     STOP_WORDS.into_iter().find(|stop| word.contains(stop))
 }
+
+/// How many prefixes there are to choose from, those that hold a stop word included.
+pub const PREFIXES: u32 = (CONSONANTS.len() * VOWELS.len()).pow(SYLLABLES) as u32;
 
 /// A new prefix: a slash and a pronounceable word of six letters that means nothing.
 ///
@@ -54,20 +59,26 @@ pub fn stop_word_in(word: &str) -> Option<&'static str> {
 #[must_use]
 pub fn neutral_prefix() -> String {
     loop {
-        let mut random = [0u8; 6];
-        getrandom::fill(&mut random).expect("the system has randomness");
-        let word: String = random
-            .iter()
-            .enumerate()
-            .map(|(place, byte)| {
-                let letters = if place % 2 == 0 { CONSONANTS } else { VOWELS };
-                char::from(letters[usize::from(*byte) % letters.len()])
-            })
-            .collect();
-        if stop_word_in(&word).is_none() {
-            return format!("/{word}");
+        let number = getrandom::u32().expect("the system has randomness");
+        if let Some(prefix) = numbered_prefix(number % PREFIXES) {
+            return prefix;
         }
     }
+}
+
+/// The prefix of that number, from 0 up to [`PREFIXES`]; none where its word holds a stop word.
+#[must_use]
+pub fn numbered_prefix(number: u32) -> Option<String> {
+    let mut word = String::with_capacity(1 + 2 * SYLLABLES as usize);
+    word.push('/');
+    let mut rest = number as usize;
+    for _ in 0..SYLLABLES {
+        word.push(char::from(CONSONANTS[rest % CONSONANTS.len()]));
+        rest /= CONSONANTS.len();
+        word.push(char::from(VOWELS[rest % VOWELS.len()]));
+        rest /= VOWELS.len();
+    }
+    stop_word_in(&word).is_none().then_some(word)
 }
 
 #[cfg(test)]
@@ -82,5 +93,13 @@ mod tests {
             assert_eq!(stop_word_in(&prefix), None);
         }
         assert_eq!(stop_word_in("kohita"), Some("hit"));
+    }
+
+    #[test]
+    fn every_number_is_another_word() {
+        let words: std::collections::HashSet<String> = (0..PREFIXES).filter_map(numbered_prefix).collect();
+        let without = (0..PREFIXES).filter(|number| numbered_prefix(*number).is_none()).count();
+        assert_eq!(words.len() + without, PREFIXES as usize);
+        assert!(without * 4 < PREFIXES as usize, "the stop-list leaves most words");
     }
 }
