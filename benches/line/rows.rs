@@ -19,6 +19,8 @@ use crate::{
 pub const GATE: f64 = 2.6;
 /// What the plain row aims at.
 pub const AIM: f64 = 1.6;
+/// Attempts at the gated row, where the first is above the gate.
+const ATTEMPTS: usize = 3;
 /// The gated row and its TLS twin.
 const GATED: Effort = Effort { pairs: 5, requests: 60_000, warm_up: 20_000 };
 /// The rows that are only shown.
@@ -97,7 +99,15 @@ impl Run<'_> {
             println!("the yardstick varied by more than 25 %: measuring the gated row once more");
             row = measured(name, &mut self.rounds, &self.plain.side(), &side, product, effort)?;
         }
-        let ratio = row.comparison.ratio().median;
+        // One attempt above the gate may be a neighbour's doing: the median of three is judged then.
+        let mut attempts = vec![row.comparison.ratio().median];
+        while attempts[0] >= GATE && attempts.len() < ATTEMPTS && !row.comparison.is_too_noisy() {
+            println!("{:.2} × is not under the gate: measuring the gated row again", row.comparison.ratio().median);
+            row = measured(name, &mut self.rounds, &self.plain.side(), &side, product, effort)?;
+            attempts.push(row.comparison.ratio().median);
+        }
+        attempts.sort_by(f64::total_cmp);
+        let ratio = attempts[attempts.len() / 2];
         let verdict = match (row.comparison.is_too_noisy(), ratio < GATE) {
             (true, _) => Verdict::TooNoisy(ratio),
             (false, true) => Verdict::Good(ratio),
