@@ -76,9 +76,10 @@ const SITE: &str = r#"# A site, what may be kept of its events, and where they g
 
 [[policy]]
 name = "site"
-# Own event names and properties that may be kept; everything else is dropped.
+# Own event names and properties that may be kept, and as what (word, number, flag); everything else is dropped.
+# These four are what the script itself says of a page: how long it was in sight, and which host or kind of file a link led to.
 events = []
-properties = {}
+properties = { engagement_ms = "number", link_domain = "word", outbound = "flag", file_extension = "word" }
 
 [[site]]
 name = "site"
