@@ -1,5 +1,5 @@
-//! Counters per (site, day, reason): what was stored and what was refused, and why. Added to in RAM, flushed to `state.db` every second
-//! (a crash may lose that second).
+//! Counters per (site, day, reason): what was stored and what was refused, and why. Added to in RAM, flushed to `state.db` twice a second
+//! (a crash may lose that much).
 
 use std::{
     collections::HashMap,

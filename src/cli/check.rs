@@ -4,15 +4,9 @@ use std::io::Write;
 
 use super::{CommandError, Place, place::DEFAULT_FILE};
 use crate::{
-    clock,
-    documents::{
-        Basis, Documents,
-        files::read_documents,
-        store::{Author, DocumentStore},
-    },
+    documents::{Basis, Documents},
     privacy::enrich::place::PlaceDatabase,
     server::tls::{CertificateFiles, Tls},
-    state::{IN_MEMORY, StateDb},
 };
 
 pub(super) fn check(place: &Place, out: &mut dyn Write) -> Result<(), CommandError> {
@@ -43,14 +37,11 @@ pub(super) fn check(place: &Place, out: &mut dyn Write) -> Result<(), CommandErr
     }
     match &config.managed {
         Some(managed) => {
-            // Compiled on their own, in a database that is thrown away: what is in force stays as it is.
-            let store = DocumentStore::new(std::sync::Arc::new(StateDb::open(std::path::Path::new(IN_MEMORY))?));
-            let author = Author { name: "check", reason: "check", at: clock::now() };
-            store.apply(read_documents(&managed.from)?, true, false, &author)?;
+            let documents = place.documents_at_start()?;
             writeln!(out, "{}: is right", managed.from.display())?;
-            describe(&store.compiled()?, out)?;
+            describe(&documents, out)?;
         }
-        None if place.data_dir()?.join("state.db").exists() => describe(&place.documents(false)?.compiled()?, out)?,
+        None if place.data_dir()?.join("state.db").exists() => describe(&place.documents_at_start()?, out)?,
         None => writeln!(out, "  no documents yet: `firsthand apply FILE` puts some in force")?,
     }
     Ok(())

@@ -50,14 +50,16 @@ pub(super) struct ExplainArguments {
 }
 
 pub(super) fn explain(place: &Place, arguments: &ExplainArguments, out: &mut dyn Write) -> Result<(), CommandError> {
-    let documents = place.documents(false)?.compiled()?;
+    let documents = place.documents_at_start()?;
     let site = chosen_site(&documents, arguments.site.as_deref())?;
     let protocol = PROTOCOLS.iter().find(|protocol| protocol.name() == arguments.protocol).ok_or_else(|| {
         let known: Vec<_> = PROTOCOLS.iter().map(|protocol| protocol.name()).collect();
         format!("--protocol: there is no protocol \"{}\"\n  fix: one of: {}", arguments.protocol, known.join(", "))
     })?;
-    let places = match place.config()?.and_then(|config| config.places.database) {
-        Some(file) => PlaceDatabase::open(&file).map_err(|error| format!("{}: {error}", file.display()))?,
+    let places = match place.config()?.map(|config| config.places.database) {
+        Some(Some(file)) => PlaceDatabase::open(&file).map_err(|error| format!("{}: {error}", file.display()))?,
+        Some(None) => PlaceDatabase::none(),
+        // No configuration: it is the demonstration's documents that are explained.
         None => PlaceDatabase::from_bytes(crate::demonstration::PLACE_DATABASE.to_vec())?,
     };
     let (uri, headers, body) = take_apart(&read(arguments)?)?;

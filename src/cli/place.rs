@@ -6,7 +6,16 @@ use std::{
 };
 
 use super::{CommandError, Place};
-use crate::{config::Config, documents::store::DocumentStore, state::StateDb};
+use crate::{
+    clock,
+    config::Config,
+    documents::{
+        Documents,
+        files::read_documents,
+        store::{Author, DocumentStore},
+    },
+    state::{IN_MEMORY, StateDb},
+};
 
 /// The configuration file that is used when none is named and this one is there.
 pub(super) const DEFAULT_FILE: &str = "firsthand.toml";
@@ -28,6 +37,24 @@ impl Place {
             return Ok(directory.clone());
         }
         Ok(self.config()?.map_or_else(|| PathBuf::from("data"), |config| config.data_dir))
+    }
+
+    /// The documents as the next start would put them in force: those at rest, and over them the managed files. Nothing is written.
+    pub(super) fn documents_at_start(&self) -> Result<Documents, CommandError> {
+        let managed = self.config()?.and_then(|config| config.managed);
+        let at_rest = self.data_dir()?.join("state.db").exists();
+        if managed.is_none() {
+            return Ok(self.documents(false)?.compiled()?);
+        }
+        let in_memory = DocumentStore::new(Arc::new(StateDb::open(Path::new(IN_MEMORY))?));
+        let author = Author { name: "check", reason: "check", at: clock::now() };
+        if at_rest {
+            in_memory.apply(self.documents(false)?.export()?, false, false, &author)?;
+        }
+        if let Some(managed) = managed {
+            in_memory.apply(read_documents(&managed.from)?, false, false, &author)?;
+        }
+        Ok(in_memory.compiled()?)
     }
 
     /// The documents of the data directory; made where there are none and `make` says so.

@@ -201,7 +201,7 @@ pub enum Verdict {
 #[cfg(test)]
 mod tests {
     //! Golden cases of every destination, `tests/golden/destination/<name>/`: `<case>.json` holds settings and disclosures, and under
-    //! `parcels` what they must become; `answers.json` what answers must mean. `BLESS=1 cargo test golden` writes what they do become.
+    //! `parcels` what they must become; `answers.json` what answers must mean. `UPDATE_GOLDEN=1 cargo test golden` writes what they do become.
 
     use std::{fs, path::Path};
 
@@ -248,7 +248,7 @@ mod tests {
                 let read: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
                 let mut ran = read.clone();
                 run(row, path.file_name().unwrap().to_str().unwrap(), &mut ran);
-                if std::env::var_os("BLESS").is_some() {
+                if std::env::var_os("UPDATE_GOLDEN").is_some() {
                     fs::write(&path, format!("{}\n", serde_json::to_string_pretty(&ran).unwrap())).unwrap();
                 } else {
                     assert_eq!(ran, read, "{}", path.display());

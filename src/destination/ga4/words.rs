@@ -63,6 +63,8 @@ const RESERVED_EVENTS: [&str; 31] = [
 ];
 /// The property that says how long the page was looked at, where the site's policy lists it.
 const ENGAGEMENT: &str = "engagement_time_msec";
+/// What our own script calls it.
+const ENGAGEMENT_OF_OURS: &str = "engagement_ms";
 /// What may stand in a query's value as it is.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
@@ -92,7 +94,7 @@ pub(super) fn event(disclosure: &Disclosure, bytes_max: usize) -> Said {
         // Takes its place before the site's own do; it is filled last, when it is known how much room there is.
         parameters.put("items", Value::Array(Vec::new()));
     }
-    for (name, value) in disclosure.properties().iter().filter(|(name, _)| *name != ENGAGEMENT) {
+    for (name, value) in disclosure.properties().iter().filter(|(name, _)| *name != ENGAGEMENT && *name != ENGAGEMENT_OF_OURS) {
         parameters.property(name, value);
     }
     // A width class is no width, and the vendor wants both sides in pixels.
@@ -181,7 +183,8 @@ impl Parameters {
 
 /// The time that the page was looked at; without any, the vendor does not count an active user.
 fn engagement(disclosure: &Disclosure) -> f64 {
-    match disclosure.properties().get(ENGAGEMENT) {
+    let properties = disclosure.properties();
+    match properties.get(ENGAGEMENT).or_else(|| properties.get(ENGAGEMENT_OF_OURS)) {
         Some(Property::Number(said)) if *said >= 1.0 => said.trunc(),
         _ => 1.0,
     }
@@ -358,6 +361,8 @@ mod tests {
         let engagement = |said_time: Value| said(json!({ "properties": { "engagement_time_msec": said_time } })).0["params"].clone();
         assert_eq!(engagement(json!(1200.7)), json!({ "engagement_time_msec": 1200 }));
         assert_eq!(engagement(json!(0.0)), json!({ "engagement_time_msec": 1 }));
+        let ours = said(json!({ "properties": { "engagement_ms": 3_400 } })).0["params"].clone();
+        assert_eq!(ours, json!({ "engagement_time_msec": 3_400 }));
         assert_eq!(engagement(json!("long")), json!({ "engagement_time_msec": 1 }));
     }
 }
