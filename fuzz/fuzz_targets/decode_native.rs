@@ -7,7 +7,10 @@ use bytes::Bytes;
 use firsthand::{
     clock::Timestamp,
     privacy::{personal::Personal, raw::ClientAddress, shape::Shape},
-    protocol::{Outcome, PROTOCOLS, inbound::Inbound},
+    protocol::{
+        Outcome, PROTOCOLS,
+        inbound::{CookieName, CookieNames, Inbound},
+    },
 };
 use http::HeaderMap;
 use libfuzzer_sys::fuzz_target;
@@ -26,8 +29,10 @@ fuzz_target!(|body: &[u8]| {
     for (_, error) in &decoded.bad {
         assert!(error.byte.is_none_or(|byte| byte <= body.len()), "a place beyond the body");
     }
+    let names = CookieNames { visitor: CookieName::new("w"), opt_out: CookieName::new("wo") };
+    let arrival = inbound.arrival(&names, decoded.signal);
     for event in &decoded.events {
-        let shape = Shape::of(event);
+        let shape = Shape::of(event, &arrival);
         assert!(shape.fields.iter().all(|(_, length)| *length <= body.len()), "a field longer than the body");
     }
     let bad = decoded.bad.clone();

@@ -4,7 +4,7 @@
 
 use std::{
     borrow::Cow,
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr},
     sync::{Arc, LazyLock},
 };
@@ -206,6 +206,7 @@ fn site() -> Site {
             events: BTreeSet::new(),
             properties: [(String::from("kept"), PropertyKind::Word)].into(),
         }),
+        keys: BTreeMap::new(),
         ceilings: Ceilings { unknown: Some(Transform::Strict), granted: [consented; 8], held: [consented; 8] },
     }
 }

@@ -179,7 +179,7 @@ test("an opt-out outlasts a yes, on the server", async () => {
 });
 
 test("a browser that says Do Not Track is refused at the door", async () => {
-  const page = await arrive(`${SITE}/`);
+  const page = await adds(counts, { measurement: 1, customers: 0 }, () => arrive(`${SITE}/`));
   await page.waitForFunction(() => document.getElementById("memory").textContent.startsWith("1 copy"));
   await adds(counts, { measurement: 0, customers: 0 }, () => adds(refusals, { objected_dnt: 1 }, () => page.click("#do-not-track")));
 });
