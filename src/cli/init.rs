@@ -12,7 +12,7 @@ use crate::documents::{compile::DocumentError, names::neutral_prefix};
 
 #[derive(Debug, Args)]
 pub(super) struct InitArguments {
-    /// The page's address, e.g. https://www.shop.example
+    /// The page's origin: scheme and host, such as `https://www.shop.example`.
     origin: String,
     /// The directory to write into; made where it is not there.
     #[arg(default_value = ".")]
