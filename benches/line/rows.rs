@@ -19,8 +19,6 @@ use crate::{
 pub const GATE: f64 = 2.6;
 /// What the plain row aims at.
 pub const AIM: f64 = 1.6;
-/// Attempts at the gated row, where the first is above the gate.
-const ATTEMPTS: usize = 3;
 /// The gated row and its TLS twin.
 const GATED: Effort = Effort { pairs: 5, requests: 60_000, warm_up: 20_000 };
 /// The rows that are only shown.
@@ -99,16 +97,7 @@ impl Run<'_> {
             println!("the yardstick varied by more than 25 %: measuring the gated row once more");
             row = measured(name, &mut self.rounds, &self.plain.side(), &side, product, effort)?;
         }
-        // A neighbour's work makes an attempt dearer, never cheaper than the product can be: the least of at most three is judged.
-        let mut ratio = row.comparison.ratio().median;
-        for _ in 1..ATTEMPTS {
-            if ratio < GATE || row.comparison.is_too_noisy() {
-                break;
-            }
-            println!("{ratio:.2} × is not under the gate: measuring the gated row again");
-            row = measured(name, &mut self.rounds, &self.plain.side(), &side, product, effort)?;
-            ratio = ratio.min(row.comparison.ratio().median);
-        }
+        let ratio = row.comparison.ratio().median;
         let verdict = match (row.comparison.is_too_noisy(), ratio < GATE) {
             (true, _) => Verdict::TooNoisy(ratio),
             (false, true) => Verdict::Good(ratio),
