@@ -239,9 +239,9 @@ fn nothing_of_one_machine_is_in_the_tree() {
             if line.trim_start().starts_with(&key) {
                 wrong.push(format!("{}:{}: a private key", shown(&file), number + 1));
             }
-            let foreign_registry = line.trim_start().starts_with("\"resolved\":") && !line.contains("https://registry.npmjs.org/");
-            if file.ends_with("package-lock.json") && foreign_registry {
-                wrong.push(format!("{}:{}: a package from another registry", shown(&file), number + 1));
+            // Without an address, each machine asks its own registry; the integrity hash says that it is the same package.
+            if file.ends_with("package-lock.json") && line.trim_start().starts_with("\"resolved\":") {
+                wrong.push(format!("{}:{}: the address of a registry", shown(&file), number + 1));
             }
         }
     }
