@@ -36,9 +36,17 @@ export async function open(path, prepare) {
   return page;
 }
 
+/** Waits until something is true, as long as a busy machine may need. */
+export async function until(holds, what = String(holds)) {
+  for (let waited = 0; !(await holds()); waited += 20) {
+    assert.ok(waited < 20_000, `not in time: ${what}`);
+    await pause(20);
+  }
+}
+
 /** What came, once as much came as was expected, and no more. */
 export async function received(count) {
-  for (let waited = 0; site.messages.length < count && waited < 5000; waited += 20) await pause(20);
+  for (let waited = 0; site.messages.length < count && waited < 20_000; waited += 20) await pause(20);
   await pause(QUIET_MS);
   assert.equal(site.messages.length, count, JSON.stringify(site.messages.map((message) => message.body)));
   return site.messages.map((message) => message.body);
