@@ -13,7 +13,7 @@ use crate::{
     event_log::{Appended, EventLog},
     privacy::{
         anonymise::anonymise,
-        consent::{self, ConsentSignal, ConsentState},
+        consent::{self, ConsentSignal, ConsentState, Decision},
         enrich::{self, device::DeviceClass, place::PlaceDatabase},
         keys::persistent::{PersistentKeys, SiteKey},
         raw::{Arrival, RawEvent},
@@ -102,7 +102,8 @@ impl Pipeline {
     ) -> Result<(), Unavailable> {
         let now = arrival.received;
         let device = DeviceClass::of_arrival(arrival);
-        let state = consent::decide(arrival);
+        let decision = consent::decide(arrival);
+        let state = decision.state();
         let unavailable = |_| Unavailable(RETRY_AFTER);
         if let ConsentState::Objected(refusal) = state {
             cookies.extend(self.visitors.object(arrival, &device, site, now).await.map_err(unavailable)?);
@@ -123,14 +124,14 @@ impl Pipeline {
         if events.is_empty() {
             return Ok(());
         }
-        let (visitor, cookie) = self.visitors.identify(arrival, state, &device, site, now).await.map_err(unavailable)?;
+        let (visitor, cookie) = self.visitors.identify(arrival, decision, &device, site, now).await.map_err(unavailable)?;
         cookies.extend(cookie);
         let site_key = self.persistent.site(site.number).map_err(|_| Unavailable(RETRY_AFTER))?;
         let mut records = Vec::with_capacity(events.len());
         let mut shapes = Vec::new();
         for event in events {
             let shape = self.feed.watched().then(|| Shape::of(&event, arrival));
-            match self.cleanse(event, state, &visitor, device, arrival, site, &site_key, protocol) {
+            match self.cleanse(event, decision, &visitor, device, arrival, site, &site_key, protocol) {
                 Ok(record) => {
                     records.push(record?);
                     shapes.extend(shape);
@@ -170,7 +171,7 @@ impl Pipeline {
     fn cleanse(
         &self,
         event: RawEvent<'_>,
-        state: ConsentState,
+        decision: Decision,
         visitor: &Visitor,
         device: DeviceClass,
         arrival: &Arrival<'_>,
@@ -178,7 +179,7 @@ impl Pipeline {
         site_key: &SiteKey,
         protocol: &'static dyn Protocol,
     ) -> Result<Result<Record, Unavailable>, Refusal> {
-        let permitted = consent::permit(event, state, site)?;
+        let permitted = consent::permit(event, decision, site)?;
         let enriched = enrich::enrich(permitted, arrival, device, &self.places.load());
         let clean = anonymise(enriched, visitor, site, site_key, protocol.name(), arrival.received);
         Ok(clean.and_then(|clean| clean.into_record(visitor)).map_err(|_| Unavailable(RETRY_AFTER)))

@@ -64,14 +64,14 @@ fuzz_target!(|said: Said<'_>| {
     let signal =
         if said.granted { ConsentSignal::Given { purposes: Purposes::ANALYTICS, seconds_left: None } } else { ConsentSignal::Absent };
     let arrival = airlock.arrival(&said, signal);
-    let state = consent::decide(&arrival);
+    let decision = consent::decide(&arrival);
     let device = DeviceClass::of_arrival(&arrival);
     let (visitor, cookie) = airlock
         .runtime
-        .block_on(airlock.visitors.identify(&arrival, state, &device, &airlock.site, NOW))
+        .block_on(airlock.visitors.identify(&arrival, decision, &device, &airlock.site, NOW))
         .expect("the databases and the system give keys");
     assert!(cookie.is_none(), "the known person got a second cookie");
-    let Ok(permitted) = consent::permit(event(&said), state, &airlock.site) else { return };
+    let Ok(permitted) = consent::permit(event(&said), decision, &airlock.site) else { return };
     let enriched = enrich::enrich(permitted, &arrival, device, &airlock.places);
     let key = airlock.persistent.site(airlock.site.number).expect("state.db gives a key");
     let clean = anonymise(enriched, &visitor, &airlock.site, &key, "native", NOW).expect("the system has randomness");

@@ -190,7 +190,8 @@ pub struct Explainer<'e> {
 /// When keys cannot be had.
 pub fn explain(event: RawEvent<'_>, arrival: &Arrival<'_>, with: &Explainer<'_>) -> Result<Explanation, ExplainError> {
     let Explainer { site, documents, places, keys, discloser, protocol } = *with;
-    let state = consent::decide(arrival);
+    let decision = consent::decide(arrival);
+    let state = decision.state();
     let shape = Shape::of(&event, arrival);
     let addressed = documents.destinations.iter().filter(|destination| destination.sites.contains(&site.number));
     let refused = |refusal: super::refusal::Refusal, shape| Explanation {
@@ -199,7 +200,7 @@ pub fn explain(event: RawEvent<'_>, arrival: &Arrival<'_>, with: &Explainer<'_>)
         refused: Some(refusal.explanation()),
         destinations: Vec::new(),
     };
-    let permitted = match consent::permit(event, state, site) {
+    let permitted = match consent::permit(event, decision, site) {
         Ok(permitted) => permitted,
         Err(refusal) => return Ok(refused(refusal, shape)),
     };

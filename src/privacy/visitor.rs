@@ -11,7 +11,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header};
 
 use super::{
-    consent::{ConsentSignal, ConsentState},
+    consent::{ConsentSignal, ConsentState, Decision},
     enrich::device::DeviceClass,
     keys::{
         persistent::PersistentKeys,
@@ -154,11 +154,12 @@ impl Visitors {
     pub async fn identify(
         &self,
         arrival: &Arrival<'_>,
-        state: ConsentState,
+        decision: Decision,
         device: &DeviceClass,
         site: &Site,
         now: Timestamp,
     ) -> Result<(Visitor, Option<SetCookie>), Unidentified> {
+        let state = decision.state();
         let lasting = match state {
             ConsentState::Granted(purposes) => site.ceilings.of_granted(purposes, true).is_some_and(Transform::needs_consent),
             ConsentState::Unknown | ConsentState::Objected(_) => false,

@@ -112,7 +112,8 @@ impl Line {
         let inbound = request.inbound(&self.addresses, received);
         let decoded = protocol.decode(&inbound, received);
         let arrival = inbound.arrival(&site.cookies, decoded.signal);
-        let (state, device) = (consent::decide(&arrival), DeviceClass::of_arrival(&arrival));
+        let (decision, device) = (consent::decide(&arrival), DeviceClass::of_arrival(&arrival));
+        let state = decision.state();
         let mut taken = Received { state, events: Vec::new(), unreadable: decoded.bad, cookies: Vec::new() };
         if let ConsentState::Objected(refusal) = state {
             let cookies = self.visitors.object(&arrival, &device, site, received).await.unwrap();
@@ -123,11 +124,11 @@ impl Line {
         if decoded.events.is_empty() {
             return taken;
         }
-        let (visitor, cookie) = self.visitors.identify(&arrival, state, &device, site, received).await.unwrap();
+        let (visitor, cookie) = self.visitors.identify(&arrival, decision, &device, site, received).await.unwrap();
         taken.cookies.extend(cookie.map(cookie_text));
         let site_key = self.persistent.site(site.number).unwrap();
         for event in decoded.events {
-            taken.events.push(match consent::permit(event, state, site) {
+            taken.events.push(match consent::permit(event, decision, site) {
                 Err(refusal) => Became::Refused(refusal),
                 Ok(permitted) => {
                     let enriched = enrich::enrich(permitted, &arrival, device, &self.places);

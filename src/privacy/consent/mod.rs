@@ -52,11 +52,24 @@ impl ConsentState {
     }
 }
 
+/// A state that was decided from a request's own signals. Nothing but [`decide`] makes one, so nobody can permit an event by writing
+/// `Granted` themselves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Decision(ConsentState);
+
+impl Decision {
+    /// Where the visitor stands.
+    #[must_use]
+    pub const fn state(self) -> ConsentState {
+        self.0
+    }
+}
+
 /// Where the visitor of a request stands. An explicit objection comes before the browser's general ones, those before any yes.
 #[must_use]
-pub fn decide(arrival: &Arrival<'_>) -> ConsentState {
+pub fn decide(arrival: &Arrival<'_>) -> Decision {
     let opted_out = arrival.opted_out && arrival.signal != ConsentSignal::OptIn;
-    match arrival.signal {
+    Decision(match arrival.signal {
         ConsentSignal::OptOut => ConsentState::Objected(Refusal::ObjectedOptOut),
         _ if opted_out => ConsentState::Objected(Refusal::ObjectedOptOut),
         ConsentSignal::Given { purposes, .. } if purposes.is_empty() => ConsentState::Objected(Refusal::ObjectedRefused),
@@ -65,7 +78,7 @@ pub fn decide(arrival: &Arrival<'_>) -> ConsentState {
         ConsentSignal::Malformed => ConsentState::Objected(Refusal::ObjectedMalformed),
         ConsentSignal::Given { purposes, .. } => ConsentState::Granted(purposes),
         ConsentSignal::Absent | ConsentSignal::OptIn => ConsentState::Unknown,
-    }
+    })
 }
 
 /// An event that at least one destination may have, with the most that any of them may get. It holds its event: whoever has a
@@ -81,8 +94,8 @@ pub struct Permitted<'a> {
 ///
 /// # Errors
 /// The visitor objected, or no destination of the site has a basis.
-pub fn permit<'a>(event: RawEvent<'a>, state: ConsentState, site: &Site) -> Result<Permitted<'a>, Refusal> {
-    let (purposes, ceiling) = match state {
+pub fn permit<'a>(event: RawEvent<'a>, decision: Decision, site: &Site) -> Result<Permitted<'a>, Refusal> {
+    let (purposes, ceiling) = match decision.state() {
         ConsentState::Objected(refusal) => return Err(refusal),
         // A held copy is sent on a grant; without one the event itself was sent, and the copy has no business here.
         ConsentState::Unknown if event.held => return Err(Refusal::NoBasis),
@@ -116,6 +129,7 @@ mod tests {
             signal,
             received: Timestamp(0),
         })
+        .state()
     }
 
     #[test]
