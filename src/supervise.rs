@@ -1,9 +1,17 @@
 //! The one place that spawns: every task and thread has a name, is counted, hears the stop signal, and is waited for at shutdown.
 //! A task that panics is reported by its name (never by the panic's message, which could hold a value) and does not take the program down.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    time::Duration,
+};
 
-use tokio::task::JoinHandle;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Spawns and ends every task of the program. Clones share the same tasks and the same stop signal.
@@ -65,7 +73,7 @@ impl Supervisor {
         let handle = tokio::task::spawn_blocking(work);
         match handle.await {
             Ok(value) => value,
-            Err(end) => std::panic::resume_unwind(end.into_panic()),
+            Err(end) => resume_unwind(end.into_panic()),
         }
     }
 
@@ -86,4 +94,66 @@ where
     F: FnOnce() + Send + 'static,
 {
     std::thread::Builder::new().name(name.to_owned()).spawn(work).expect("the operating system gives a thread at start-up")
+}
+
+/// An operating-system thread for one owner's blocking work, one piece after the other. Where a task blocks again and again, this is
+/// better than [`Supervisor::blocking`]: the allocator keeps what a thread has freed for that thread, and work that wanders over the
+/// threads of the pool leaves its memory behind on each of them.
+pub struct WorkThread {
+    pieces: mpsc::Sender<Box<dyn FnOnce() + Send>>,
+}
+
+impl WorkThread {
+    /// Starts the thread. It ends when this value is dropped.
+    ///
+    /// # Errors
+    /// When the operating system has no thread to give.
+    pub fn start(name: &'static str) -> io::Result<Self> {
+        // One piece waits at most per caller, each of which waits for its end.
+        let (pieces, mut waiting) = mpsc::channel::<Box<dyn FnOnce() + Send>>(1);
+        let work = move || {
+            while let Some(piece) = waiting.blocking_recv() {
+                piece();
+            }
+        };
+        std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
+        Ok(Self { pieces })
+    }
+
+    /// Runs a piece of work there and waits for its result.
+    ///
+    /// # Panics
+    /// When the work itself panicked.
+    pub async fn run<T, F>(&self, work: F) -> T
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let (done, result) = oneshot::channel();
+        let piece = Box::new(move || {
+            // Whoever asked may be gone.
+            let _ = done.send(catch_unwind(AssertUnwindSafe(work)));
+        });
+        self.pieces.send(piece).await.expect("the thread lives as long as this value");
+        match result.await.expect("the thread answers every piece, also one that panics") {
+            Ok(value) => value,
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_work_thread_runs_all_pieces_on_one_thread_and_outlives_a_panic() {
+        let thread = std::sync::Arc::new(WorkThread::start("test").unwrap());
+        let first = thread.run(|| std::thread::current().id()).await;
+        let same = std::sync::Arc::clone(&thread);
+        let panicking = Supervisor::new().spawn_short(async move { same.run(|| -> () { panic!("this piece alone") }).await });
+        assert!(panicking.await.is_err_and(|end| end.is_panic()));
+        assert_eq!(thread.run(|| std::thread::current().id()).await, first);
+        assert_ne!(first, std::thread::current().id());
+    }
 }

@@ -36,7 +36,7 @@ use crate::{
         disclose::{Disclosed, Withheld},
         record,
     },
-    supervise::Supervisor,
+    supervise::{Supervisor, WorkThread},
 };
 
 /// Events read from the log at a time.
@@ -81,6 +81,8 @@ pub(super) struct Courier {
     pub(super) gate: Gate,
     pub(super) gauges: Arc<Gauges>,
     pub(super) supervisor: Supervisor,
+    /// Reads the log and writes the ledger.
+    pub(super) thread: WorkThread,
     pub(super) stop: CancellationToken,
     /// Whether it has been said that a record cannot be read.
     pub(super) corruption_said: AtomicBool,
@@ -157,7 +159,7 @@ impl Courier {
             ledger: self.ledger.clone(),
             feed: self.feed.clone(),
             gauges: &self.gauges,
-            supervisor: self.supervisor.clone(),
+            thread: &self.thread,
             stop: self.stop.clone(),
         }
     }
@@ -246,7 +248,7 @@ impl Courier {
                 let batch = courier.read_batch(&mut reading, clock::now());
                 (reading, batch)
             };
-            let (back, batch) = self.supervisor.blocking(work).await;
+            let (back, batch) = self.thread.run(work).await;
             match batch {
                 Ok(batch) => return Some((back, batch)),
                 Err(cause) => {

@@ -51,7 +51,7 @@ use crate::{
     event_log::EventLog,
     privacy::{clean::OpenError, disclose::Discloser},
     state::StoreError,
-    supervise::Supervisor,
+    supervise::{Supervisor, WorkThread},
 };
 
 /// Ordered queues per destination: as many attempts may be under way at once.
@@ -181,7 +181,10 @@ impl Delivery {
         gauges.stands_at(&consumer, None);
         let to_open = Arc::clone(&document);
         let courier = match self.parts.supervisor.blocking(move || open(&to_open)).await {
-            Ok(service) => Ok(self.run_courier(&document, service, consumer, Arc::clone(&gauges))),
+            Ok(service) => match WorkThread::start("courier") {
+                Ok(thread) => Ok(self.run_courier(&document, service, thread, consumer, Arc::clone(&gauges))),
+                Err(error) => Err(format!("the system gives no thread: {error}")),
+            },
             Err(problem) => Err(problem),
         };
         Post { document, gauges, courier }
@@ -191,6 +194,7 @@ impl Delivery {
         &self,
         document: &Arc<documents::Destination>,
         service: Box<dyn Destination>,
+        thread: WorkThread,
         consumer: Consumer,
         gauges: Arc<Gauges>,
     ) -> Running {
@@ -210,6 +214,7 @@ impl Delivery {
             gate: Gate::new(Breaker::new(Backoff::seeded(!seed))),
             gauges,
             supervisor: self.parts.supervisor.clone(),
+            thread,
             stop,
             corruption_said: AtomicBool::new(false),
         });

@@ -20,7 +20,7 @@ use crate::{
     console::feed::{Feed, Item},
     event::{DestinationNumber, Offset, PolicyVersion},
     privacy::disclose::Disclosure,
-    supervise::Supervisor,
+    supervise::WorkThread,
 };
 
 /// An end is durable, and shown, at most this long after it happened.
@@ -71,7 +71,7 @@ pub(super) struct Settler<'c> {
     pub(super) ledger: Ledger,
     pub(super) feed: Feed,
     pub(super) gauges: &'c Gauges,
-    pub(super) supervisor: Supervisor,
+    pub(super) thread: &'c WorkThread,
     pub(super) stop: CancellationToken,
 }
 
@@ -188,7 +188,7 @@ impl Settler<'_> {
             let (ledger, destination, consumer) = (self.ledger.clone(), self.destination, unwritten.consumer.clone());
             let at = clock::now();
             let settle = move || (ledger.settle(destination, &entries, &consumer, at), entries);
-            let (result, back) = self.supervisor.blocking(settle).await;
+            let (result, back) = self.thread.run(settle).await;
             match result {
                 Ok(()) => {
                     back.iter().for_each(|entry| self.gauges.ended(entry.state(), entry.offsets().count()));

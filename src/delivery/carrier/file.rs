@@ -31,7 +31,7 @@ pub struct FileCarrier {
     data_directory: PathBuf,
     supervisor: Supervisor,
     /// One per directory, so that two destinations that share one take turns. As many as there are destination documents.
-    outboxes: Mutex<HashMap<PathBuf, Arc<Mutex<Outbox>>>>,
+    outboxes: Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<Outbox>>>>,
 }
 
 impl FileCarrier {
@@ -47,20 +47,13 @@ impl FileCarrier {
         let (rotate_bytes, keep) = (append.rotate_bytes, append.keep);
         let outbox = {
             let mut outboxes = self.outboxes.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(outboxes.entry(directory.clone()).or_insert_with(|| Arc::new(Mutex::new(Outbox { directory, active: None }))))
+            Arc::clone(
+                outboxes.entry(directory.clone()).or_insert_with(|| Arc::new(tokio::sync::Mutex::new(Outbox { directory, active: None }))),
+            )
         };
-        let written = self
-            .supervisor
-            .blocking(move || {
-                // Poisoned: a panic between two steps. `active` may be half done; forgetting it makes the next append look afresh.
-                let mut outbox = outbox.lock().unwrap_or_else(|poisoned| {
-                    let mut outbox = poisoned.into_inner();
-                    outbox.active = None;
-                    outbox
-                });
-                outbox.append(&lines, rotate_bytes, keep, now)
-            })
-            .await;
+        // Waited for here, so that lanes which take turns hold one thread and not each its own.
+        let mut outbox = outbox.lock_owned().await;
+        let written = self.supervisor.blocking(move || outbox.append(&lines, rotate_bytes, keep, now)).await;
         match written {
             Ok(()) => Answer::Written,
             Err(_) => Answer::Failed(Failure::Disk),
@@ -90,7 +83,7 @@ impl Outbox {
             self.close(now, keep)?;
             active = self.open()?;
         }
-        // On an error `active` is dropped: the next append opens the file again and cuts off what may be half a line.
+        // On an error, and on a panic, `active` is dropped: the next append opens the file again and cuts off what may be half a line.
         active.file.write_all(lines)?;
         active.file.sync_data()?;
         active.bytes += lines.len() as u64;

@@ -42,7 +42,7 @@ use crate::{
         record::{HEADER_BYTES, Record, header_of},
     },
     state::StateDb,
-    supervise::Supervisor,
+    supervise::{Supervisor, WorkThread},
 };
 
 const WEBHOOK: DestinationNumber = DestinationNumber(1);
@@ -165,6 +165,7 @@ impl Yard {
             gate: Gate::new(Breaker::new(Backoff::seeded(1))),
             gauges: Arc::new(Gauges::new(&BTreeMap::new())),
             supervisor: self.supervisor.clone(),
+            thread: WorkThread::start("courier").unwrap(),
             stop: self.supervisor.stop_signal().child_token(),
             corruption_said: AtomicBool::new(false),
         });
