@@ -86,6 +86,14 @@ pub struct DestinationOverview {
     pub in_flight: u64,
     /// Events by their ledger state.
     pub ledger: BTreeMap<&'static str, u64>,
+    /// Fields that the receiver has no words for, since the start.
+    pub unsaid: u64,
+    /// Parcels that the receiver's validator was asked about, since the start.
+    pub trials: u64,
+    /// Those of them that it found a fault in.
+    pub trials_faulty: u64,
+    /// The last fault that it found, by its code.
+    pub last_finding: Option<&'static str>,
 }
 
 impl DestinationOverview {
@@ -96,8 +104,21 @@ impl DestinationOverview {
             Basis::ExemptMeasurement => ("exempt_measurement", Purposes::NONE),
             Basis::Consent(purposes) => ("consent", purposes),
         };
-        let transform = transform.name();
-        Self { name, kind, basis, purposes, transform, state: CourierState::Running, lag: 0, in_flight: 0, ledger: BTreeMap::new() }
+        Self {
+            name,
+            kind,
+            basis,
+            purposes,
+            transform: transform.name(),
+            state: CourierState::Running,
+            lag: 0,
+            in_flight: 0,
+            ledger: BTreeMap::new(),
+            unsaid: 0,
+            trials: 0,
+            trials_faulty: 0,
+            last_finding: None,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -29,7 +29,7 @@ use super::{
 use crate::{
     clock::{self, Timestamp},
     console::feed::Feed,
-    destination::{BatchLimits, Destination},
+    destination::{BatchLimits, Destination, Parcel},
     event::{DestinationNumber, Offset},
     event_log::{EventLog, LogError, LogReader, LogRecord},
     privacy::{
@@ -86,6 +86,9 @@ pub(super) struct Courier {
     pub(super) stop: CancellationToken,
     /// Whether it has been said that a record cannot be read.
     pub(super) corruption_said: AtomicBool,
+    pub(super) accepted_parcels: AtomicU64,
+    /// One at a time: a validator that stalls is not asked again meanwhile.
+    pub(super) trial_under_way: AtomicBool,
 }
 
 impl Courier {
@@ -124,6 +127,31 @@ impl Courier {
             let _stop_when_over = stop_when_over;
             part.await;
         })
+    }
+
+    /// Asks the receiver's validator about an accepted parcel, where the destination has one and this parcel's turn has come. Whatever
+    /// comes of it, delivery goes on: the answer is counted, or there is none.
+    pub(super) fn try_out(self: &Arc<Self>, parcel: &Parcel) {
+        let nth = self.accepted_parcels.fetch_add(1, Ordering::Relaxed);
+        let Some(trial) = self.service.trial(parcel, nth) else { return };
+        if self.trial_under_way.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let courier = Arc::clone(self);
+        self.supervisor.spawn_short(async move {
+            tokio::select! {
+                answer = courier.carriers.send(&trial, clock::now()) => {
+                    if let Some(findings) = courier.service.findings(&answer) {
+                        if let Some(finding) = findings.first() {
+                            tracing::warn!(destination = courier.name, finding, "the receiver's validator finds fault with what it is sent");
+                        }
+                        courier.gauges.tried_out(&findings);
+                    }
+                }
+                () = courier.stop.cancelled() => {}
+            }
+            courier.trial_under_way.store(false, Ordering::Release);
+        });
     }
 
     /// Ends some time after the stop signal.

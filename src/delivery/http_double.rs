@@ -40,6 +40,7 @@ impl Taken {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Reply {
     Status(u16),
+    Body(&'static str),
     RetryAfter(u16, u64),
     /// A redirect to where something listens that must not be reached.
     Redirect,
@@ -102,6 +103,7 @@ async fn connection(mut stream: TcpStream, script: Arc<Script>, all: Arc<Mutex<V
         };
         let answer = match reply {
             Reply::Status(status) => format!("HTTP/1.1 {status} Answer\r\ncontent-length: 2\r\n\r\nok"),
+            Reply::Body(text) => format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len()),
             Reply::RetryAfter(status, seconds) => {
                 format!("HTTP/1.1 {status} Later\r\nretry-after: {seconds}\r\ncontent-length: 0\r\n\r\n")
             }

@@ -92,6 +92,10 @@ impl Lane {
         let status = Status::of(&answer);
         let failed = tell(&courier, pass, &verdicts);
         courier.gauges.answered(status, failed);
+        if verdicts.iter().any(|verdict| matches!(verdict, Verdict::Accepted { .. })) {
+            courier.gauges.left_unsaid(parcel.unsaid);
+            courier.try_out(&parcel);
+        }
         let Judged { ended, again, attempt } = group.judged(&parcel, verdicts, courier.gauges.tally());
         again.into_iter().rev().for_each(|group| groups.push_front(group));
         if ended.is_empty() {

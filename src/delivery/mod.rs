@@ -27,7 +27,10 @@ pub mod status;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64},
+    },
     time::Duration,
 };
 
@@ -217,6 +220,8 @@ impl Delivery {
             thread,
             stop,
             corruption_said: AtomicBool::new(false),
+            accepted_parcels: AtomicU64::new(0),
+            trial_under_way: AtomicBool::new(false),
         });
         let ended = CancellationToken::new();
         let (task, end) = (Arc::clone(&courier), ended.clone().drop_guard());

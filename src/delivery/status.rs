@@ -38,6 +38,10 @@ pub(super) struct Gauges {
     oldest_open: AtomicI64,
     ended: [AtomicU64; LedgerState::ALL.len()],
     last_status: Mutex<Option<Status>>,
+    unsaid: Counter,
+    trials: Counter,
+    trials_faulty: Counter,
+    last_finding: Mutex<Option<&'static str>>,
 }
 
 impl Gauges {
@@ -53,6 +57,10 @@ impl Gauges {
             oldest_open: AtomicI64::new(NONE_OPEN),
             ended: LedgerState::ALL.map(|state| AtomicU64::new(counts.get(&state).copied().unwrap_or(0))),
             last_status: Mutex::new(None),
+            unsaid: Counter::default(),
+            trials: Counter::default(),
+            trials_faulty: Counter::default(),
+            last_finding: Mutex::new(None),
         }
     }
 
@@ -72,6 +80,20 @@ impl Gauges {
         self.attempts.add(1);
         self.failed.add(u64::from(failed));
         *self.last_status.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
+    }
+
+    /// An attempt carried events of which so many fields could not be said in the receiver's words.
+    pub(super) fn left_unsaid(&self, fields: usize) {
+        self.unsaid.add(fields as u64);
+    }
+
+    /// The receiver's validator said what it thinks of a parcel.
+    pub(super) fn tried_out(&self, findings: &[&'static str]) {
+        self.trials.add(1);
+        if let Some(finding) = findings.first() {
+            self.trials_faulty.add(1);
+            *self.last_finding.lock().unwrap_or_else(PoisonError::into_inner) = Some(finding);
+        }
     }
 
     pub(super) fn tally(&self) -> Tally {
@@ -100,6 +122,10 @@ impl Gauges {
             failed: self.failed.value(),
             ended: LedgerState::ALL.map(|state| (state.name(), self.ended[state as usize].load(Ordering::Relaxed))).into(),
             last_status: last_status.map(|status| status.to_string()),
+            unsaid: self.unsaid.value(),
+            trials: self.trials.value(),
+            trials_faulty: self.trials_faulty.value(),
+            last_finding: *self.last_finding.lock().unwrap_or_else(PoisonError::into_inner),
             oldest_open_ms: (oldest != NONE_OPEN).then(|| u64::try_from(now.since(Timestamp(oldest)).as_millis()).unwrap_or(u64::MAX)),
             problem: None,
         }
@@ -182,6 +208,14 @@ pub struct DestinationStatus {
     pub ended: BTreeMap<&'static str, u64>,
     /// What came back last: `204`, `timeout`.
     pub last_status: Option<String>,
+    /// Fields that could not be said in the receiver's words, since the program started.
+    pub unsaid: u64,
+    /// Parcels that the receiver's own validator was asked about, since the program started.
+    pub trials: u64,
+    /// Those of them that it found a fault in.
+    pub trials_faulty: u64,
+    /// The last fault that it found.
+    pub last_finding: Option<&'static str>,
     /// How long the oldest open event has been in the log, in milliseconds.
     pub oldest_open_ms: Option<u64>,
     /// Why the courier could not be started.
@@ -204,9 +238,12 @@ pub fn expose(statuses: &[DestinationStatus], text: &mut Exposition) {
             text.sample(name, "gauge", help, &[("destination", &status.name)], figure(status));
         }
     }
-    let counters: [(&'static str, &str, Figure); 2] = [
+    let counters: [(&'static str, &str, Figure); 5] = [
         ("firsthand_delivery_attempts_total", "Attempts since the program started.", |status| status.attempts),
         ("firsthand_delivery_attempts_failed_total", "Attempts that had to be made again.", |status| status.failed),
+        ("firsthand_delivery_unsaid_fields_total", "Fields that the receiver has no words for.", |status| status.unsaid),
+        ("firsthand_delivery_trials_total", "Parcels that the receiver's validator was asked about.", |status| status.trials),
+        ("firsthand_delivery_trials_faulty_total", "Those of them that it found a fault in.", |status| status.trials_faulty),
     ];
     for (name, help, figure) in counters {
         for status in statuses {

@@ -26,6 +26,15 @@ pub trait Destination: Send + Sync {
     fn encode(&self, batch: &[&Disclosure]) -> Vec<Parcel>;
     /// Says what the answer means for each event of the parcel, in the order of `parcel.events`.
     fn judge(&self, parcel: &Parcel, answer: &Answer) -> Vec<Verdict>;
+    /// For a receiver whose yes proves nothing, and who has a validator that stores nothing: the same parcel addressed to that, where the
+    /// `nth` accepted one (from 0) is to be tried out. It ends no event and is sent once.
+    fn trial(&self, _parcel: &Parcel, _nth: u64) -> Option<Parcel> {
+        None
+    }
+    /// What the validator found in a trial: one word of ours per fault, none where there is no fault. `None`: it did not say.
+    fn findings(&self, _answer: &Answer) -> Option<Vec<&'static str>> {
+        None
+    }
 }
 
 /// One destination type: a row of the table.

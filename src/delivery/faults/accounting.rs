@@ -175,3 +175,28 @@ proptest! {
         });
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_tried_out_with_a_validator_ends_nothing_and_holds_nothing_up() {
+    const IS_TRIAL: &[u8] = b"validation_behavior";
+    let is_trial = |taken: &Taken| taken.body.windows(IS_TRIAL.len()).any(|part| part == IS_TRIAL);
+    let faulty = Reply::Body(r#"{"validationMessages":[{"fieldPath":"events","description":"x","validationCode":"NAME_INVALID"}]}"#);
+    for (said, faults) in [(faulty, true), (Reply::Stall, false)] {
+        let yard = Yard::new();
+        let receiver = HttpDouble::start(&yard.supervisor, move |taken, _| if is_trial(taken) { said } else { Reply::Status(204) }).await;
+        let offsets = yard.disclosed(40).await;
+        let running = yard.start(WEBHOOK, yard.ga4(&receiver.url().replace("/hook", "/mp/collect")), false);
+        yard.until_done(WEBHOOK).await;
+        for offset in offsets {
+            assert_eq!(yard.state(WEBHOOK, offset).unwrap().0, LedgerState::AcceptedUnproven);
+        }
+        let status = || running.courier.gauges.read("", "ga4", CourierState::Running, Offset(40), clock::now());
+        if faults {
+            until(|| status().trials > 0).await;
+            assert_eq!((status().trials_faulty, status().last_finding), (status().trials, Some("NAME_INVALID")));
+        } else {
+            assert_eq!((status().trials, status().last_finding), (0, None));
+            assert_eq!(receiver.taken().iter().filter(|taken| is_trial(taken)).count(), 1, "one that stalls is not asked again meanwhile");
+        }
+    }
+}

@@ -10,7 +10,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -25,7 +25,7 @@ use super::{
     carrier::{Carriers, file::FileCarrier, http::HttpCarrier},
     courier::{Courier, DiscloseError},
     group::Pending,
-    http_double::{HttpDouble, Reply},
+    http_double::{HttpDouble, Reply, Taken},
     lane::Lane,
     ledger::{Ledger, LedgerState},
     settle::Report,
@@ -144,6 +144,15 @@ impl Yard {
         (DestinationType::named("webhook").unwrap().open)(&settings).unwrap()
     }
 
+    /// Tries out every other request.
+    fn ga4(&self, endpoint: &str) -> Box<dyn Destination> {
+        let secret = self.directory.path().join("secret");
+        std::fs::write(&secret, "secret").unwrap();
+        let secret = secret.display();
+        let settings = format!("measurement_id = \"G-A\"\nendpoint = {endpoint:?}\napi_secret = \"file:{secret}\"\nvalidate_every = 2");
+        (DestinationType::named("ga4").unwrap().open)(&settings.parse().unwrap()).unwrap()
+    }
+
     fn file(&self) -> Box<dyn Destination> {
         (DestinationType::named("file").unwrap().open)(&"directory = \"outbox\"".parse().unwrap()).unwrap()
     }
@@ -168,6 +177,8 @@ impl Yard {
             thread: WorkThread::start("courier").unwrap(),
             stop: self.supervisor.stop_signal().child_token(),
             corruption_said: AtomicBool::new(false),
+            accepted_parcels: AtomicU64::new(0),
+            trial_under_way: AtomicBool::new(false),
         });
         let ended = CancellationToken::new();
         let (task, end) = (Arc::clone(&courier), ended.clone().drop_guard());

@@ -45,17 +45,28 @@ const OLDEST: Duration = Duration::from_secs(72 * 60 * 60);
 /// Real secrets have 22 characters.
 const SECRET_BYTES_MAX: usize = 128;
 const MEASUREMENT_ID_BYTES_MAX: usize = 20;
+/// One request in so many is also sent to the validator, unless the settings say otherwise: enough to notice within a day that a name or a
+/// bound has changed, too little to matter.
+const VALIDATE_EVERY: u32 = 1_000;
+const VALIDATE_EVERY_MAX: u32 = 1_000_000_000;
+/// Messages of one answer of the validator that are read.
+const MESSAGES_MAX: usize = 50;
+/// The codes that the validator's documentation lists; an answer may say anything, so that nothing else of it is shown.
+const CODES: [&str; 7] =
+    ["VALUE_INVALID", "VALUE_REQUIRED", "NAME_INVALID", "NAME_RESERVED", "VALUE_OUT_OF_BOUNDS", "EXCEEDED_MAX_ENTITIES", "NAME_DUPLICATED"];
 const ENDPOINT_EU: &str = "https://region1.google-analytics.com/mp/collect";
 const ENDPOINT_GLOBAL: &str = "https://www.google-analytics.com/mp/collect";
 
 struct Ga4 {
     endpoint: String,
+    /// The vendor's validator, where the endpoint has one beside it, and every how many requests one is tried out there.
+    validator: Option<(String, u64)>,
     measurement_id: String,
     api_secret: Secret,
 }
 
 fn open(table: &toml::Table) -> Result<Box<dyn Destination>, SettingsError> {
-    let settings = Settings::read(table, &["measurement_id", "api_secret", "endpoint"])?;
+    let settings = Settings::read(table, &["measurement_id", "api_secret", "endpoint", "validate_every"])?;
     let measurement_id = settings.text("measurement_id", "G-ABC123DEF4")?;
     let code = measurement_id.strip_prefix("G-").unwrap_or_default();
     if code.is_empty() || measurement_id.len() > MEASUREMENT_ID_BYTES_MAX || !code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
@@ -74,11 +85,21 @@ fn open(table: &toml::Table) -> Result<Box<dyn Destination>, SettingsError> {
             url
         }
     };
+    let validator = match settings.whole_number("validate_every", 0..=VALIDATE_EVERY_MAX, VALIDATE_EVERY)? {
+        0 => None,
+        every => validator_of(endpoint).map(|validator| (validator, u64::from(every))),
+    };
     Ok(Box::new(Ga4 {
         endpoint: endpoint.to_owned(),
+        validator,
         measurement_id: measurement_id.to_owned(),
         api_secret: api_secret(settings.text("api_secret", "file:/run/secrets/ga4")?)?,
     }))
+}
+
+/// The vendor's validator answers at the same host, below `/debug`.
+fn validator_of(endpoint: &str) -> Option<String> {
+    endpoint.strip_suffix("/mp/collect").map(|host| format!("{host}/debug/mp/collect"))
 }
 
 fn api_secret(reference: &str) -> Result<Secret, SettingsError> {
@@ -121,22 +142,54 @@ impl Destination for Ga4 {
     fn judge(&self, parcel: &Parcel, answer: &Answer) -> Vec<Verdict> {
         vec![verdict(answer); parcel.events.len()]
     }
+
+    fn trial(&self, parcel: &Parcel, nth: u64) -> Option<Parcel> {
+        let (validator, every) = self.validator.as_ref()?;
+        if !nth.is_multiple_of(*every) {
+            return None;
+        }
+        // Without this it accepts whatever it would not choke on.
+        let mut body = parcel.body.strip_suffix(b"}")?.to_vec();
+        body.extend_from_slice(br#","validation_behavior":"ENFORCE_RECOMMENDATIONS"}"#);
+        Some(Parcel { via: self.call(validator), body: Bytes::from(body), events: parcel.events.clone(), unsaid: 0 })
+    }
+
+    fn findings(&self, answer: &Answer) -> Option<Vec<&'static str>> {
+        #[derive(serde::Deserialize)]
+        struct Said {
+            #[serde(rename = "validationMessages", default)]
+            messages: Vec<Message>,
+        }
+        #[derive(serde::Deserialize)]
+        struct Message {
+            #[serde(rename = "validationCode", default)]
+            code: String,
+        }
+        let Answer::Http { status: 200..=299, body, .. } = answer else { return None };
+        let said: Said = serde_json::from_slice(body).ok()?;
+        let known = |message: &Message| CODES.into_iter().find(|code| *code == message.code).unwrap_or("OTHER");
+        Some(said.messages.iter().take(MESSAGES_MAX).map(known).collect())
+    }
 }
 
 impl Ga4 {
     fn parcel(&self, request: Request) -> Parcel {
-        // The protocol knows no other place for its secret than the address; nothing that prints one may print this one.
-        let secret = self.api_secret.bytes().iter().map(|byte| char::from(*byte)).collect::<String>();
-        let secret = utf8_percent_encode(&secret, NON_ALPHANUMERIC);
-        let url = format!("{}?measurement_id={}&api_secret={secret}", self.endpoint, self.measurement_id);
-        let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
         let Request { envelope, events, offsets, unsaid } = request;
         let mut body = serde_json::to_vec(&envelope).expect("an envelope is made of texts");
         body.pop();
         body.extend_from_slice(b",\"events\":[");
         body.extend_from_slice(&events);
         body.extend_from_slice(b"]}");
-        Parcel { via: Via::Http(HttpCall { url, headers, signing: None }), body: Bytes::from(body), events: offsets, unsaid }
+        Parcel { via: self.call(&self.endpoint), body: Bytes::from(body), events: offsets, unsaid }
+    }
+
+    fn call(&self, endpoint: &str) -> Via {
+        // The protocol knows no other place for its secret than the address; nothing that prints one may print this one.
+        let secret = self.api_secret.bytes().iter().map(|byte| char::from(*byte)).collect::<String>();
+        let secret = utf8_percent_encode(&secret, NON_ALPHANUMERIC);
+        let url = format!("{endpoint}?measurement_id={}&api_secret={secret}", self.measurement_id);
+        let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        Via::Http(HttpCall { url, headers, signing: None })
     }
 }
 
@@ -300,6 +353,30 @@ mod tests {
         assert_eq!(with("endpoint = \"eu\""), format!("https://region1.google-analytics.com/mp/collect{query}"));
         assert_eq!(with("endpoint = \"global\""), format!("https://www.google-analytics.com/mp/collect{query}"));
         assert_eq!(with("endpoint = \"http://127.0.0.1:9/mp\""), format!("http://127.0.0.1:9/mp{query}"));
+    }
+
+    #[test]
+    fn one_request_in_so_many_is_tried_out_with_the_validator_and_its_words_are_not_repeated() {
+        let with = |rest: &str| opened(&format!("measurement_id = \"G-A\"\n{rest}"), "x").unwrap();
+        let trial = |destination: &dyn Destination, nth| {
+            let parcel = destination.encode(&[&Disclosure::for_test(Offset(1), 1, Timestamp(0))]).remove(0);
+            destination.trial(&parcel, nth)
+        };
+        let plain = with("");
+        let tried = trial(&*plain, 0).unwrap();
+        let Via::Http(call) = tried.via else { panic!("not a call") };
+        assert_eq!(call.url, "https://region1.google-analytics.com/debug/mp/collect?measurement_id=G-A&api_secret=x");
+        let body: Value = serde_json::from_slice(&tried.body).unwrap();
+        assert_eq!((&body["validation_behavior"], &body["events"][0]["name"]), (&json!("ENFORCE_RECOMMENDATIONS"), &json!("page_view")));
+        let every = |destination: &dyn Destination| (0..4001).filter(|nth| trial(destination, *nth).is_some()).count();
+        assert_eq!((every(&*plain), every(&*with("validate_every = 100"))), (5, 41));
+        assert_eq!((every(&*with("validate_every = 0")), every(&*with("endpoint = \"http://127.0.0.1:9/mp\""))), (0, 0));
+        let answer = |status, body: &str| Answer::Http { status, retry_after: None, body: Bytes::copy_from_slice(body.as_bytes()) };
+        let found = |status, body: &str| plain.findings(&answer(status, body));
+        assert_eq!(found(200, r#"{"validationMessages":[]}"#), Some(vec![]));
+        let faults = r#"{"validationMessages":[{"fieldPath":"events","description":"jane","validationCode":"NAME_INVALID"},{"validationCode":"jane"}]}"#;
+        assert_eq!(found(200, faults), Some(vec!["NAME_INVALID", "OTHER"]));
+        assert_eq!((found(200, "jane"), found(500, "{}"), plain.findings(&Answer::Written)), (None, None, None));
     }
 
     #[test]
