@@ -33,7 +33,7 @@ use crate::{
     event::{DestinationNumber, Offset},
     event_log::{EventLog, LogError, LogReader, LogRecord},
     privacy::{
-        disclose::{Disclosed, Withheld},
+        disclose::{Disclosed, Disclosure, Standing, Withheld},
         record,
     },
     supervise::{Supervisor, WorkThread},
@@ -57,6 +57,9 @@ const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// Makes one destination's disclosure of a record at a time. Blocks.
 pub(super) type Disclose = dyn Fn(&LogRecord, Timestamp) -> Result<Disclosed, DiscloseError> + Send + Sync;
 
+/// Says whether one of those may still leave. Does not block.
+pub(super) type Stands = dyn Fn(&Disclosure, Timestamp) -> Standing + Send + Sync;
+
 /// Why there is no disclosure of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DiscloseError {
@@ -74,6 +77,7 @@ pub(super) struct Courier {
     pub(super) service: Box<dyn Destination>,
     pub(super) limits: BatchLimits,
     pub(super) disclose: Box<Disclose>,
+    pub(super) stands: Box<Stands>,
     pub(super) log: Arc<EventLog>,
     pub(super) carriers: Arc<Carriers>,
     pub(super) ledger: Ledger,

@@ -18,10 +18,10 @@ use crate::{
     clock::{self, Timestamp},
     destination::{Answer, Parcel, Verdict},
     event::Offset,
-    privacy::disclose::{Disclosed, Disclosure, Withheld},
+    privacy::disclose::{Disclosed, Disclosure, Standing, Withheld},
 };
 
-/// A disclosure older than this is made again before it is sent: by then the person may have withdrawn, or the policy may allow less.
+/// A disclosure older than this is made again before it is sent, whatever its grounds say.
 const DISCLOSED_FOR: Duration = Duration::from_secs(60);
 /// The wait before a key store that failed is asked again.
 const DISCLOSE_RETRY: Duration = Duration::from_secs(1);
@@ -137,7 +137,7 @@ impl Lane {
         answer
     }
 
-    /// Ends what has become too old or may no longer leave; makes old disclosures again.
+    /// Ends what has become too old or may no longer leave; makes disclosures again that are old or whose grounds have changed.
     async fn still_wanted(&self, mut events: Vec<Pending>) -> Result<Vec<Pending>, Stopped> {
         let mut ended = Vec::new();
         let now = clock::now();
@@ -146,23 +146,30 @@ impl Lane {
         if !old.is_empty() {
             ended.push(Exception { offsets: old, state: LedgerState::Expired, rule: TOO_OLD });
         }
-        if events.iter().any(|event| now.since(event.disclosed) > DISCLOSED_FOR) {
-            let mut wanted = Vec::with_capacity(events.len());
-            for event in events {
-                match self.disclosed_again(event.disclosure.offset(), now).await? {
-                    Ok(disclosure) => wanted.push(Pending { disclosure, disclosed: now }),
-                    Err((state, rule)) => {
-                        let offset = event.disclosure.offset();
-                        ended.push(Exception { offsets: OffsetSet::of_range(offset, offset), state, rule });
-                    }
+        let standing = |event: &Pending| match (self.courier.stands)(&event.disclosure, now) {
+            Standing::Stands if now.since(event.disclosed) > DISCLOSED_FOR => Standing::Again,
+            standing => standing,
+        };
+        let mut wanted = Vec::with_capacity(events.len());
+        for event in events {
+            let offset = event.disclosure.offset();
+            let again = match standing(&event) {
+                Standing::Stands => {
+                    wanted.push(event);
+                    continue;
                 }
+                Standing::Purged => Err((LedgerState::Purged, "")),
+                Standing::Again => self.disclosed_again(offset, now).await?,
+            };
+            match again {
+                Ok(disclosure) => wanted.push(Pending { disclosure, disclosed: now }),
+                Err((state, rule)) => ended.push(Exception { offsets: OffsetSet::of_range(offset, offset), state, rule }),
             }
-            events = wanted;
         }
         if !ended.is_empty() {
             self.report(Report::Ended(ended)).await?;
         }
-        Ok(events)
+        Ok(wanted)
     }
 
     async fn disclosed_again(

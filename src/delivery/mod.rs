@@ -210,6 +210,7 @@ impl Delivery {
             limits: service.limits(),
             service,
             disclose: self.disclose(document),
+            stands: self.stands(),
             log: Arc::clone(&self.parts.log),
             carriers: Arc::clone(&self.parts.carriers),
             ledger: self.parts.ledger.clone(),
@@ -240,6 +241,11 @@ impl Delivery {
                 OpenError::Store(_) => DiscloseError::Unavailable,
             })
         })
+    }
+
+    fn stands(&self) -> Box<courier::Stands> {
+        let (discloser, documents) = (Arc::clone(&self.parts.discloser), Arc::clone(&self.documents));
+        Box::new(move |disclosure, now| discloser.standing(disclosure, &documents.load(), now))
     }
 
     async fn sweep(&self) {

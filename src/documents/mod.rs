@@ -20,6 +20,8 @@ use crate::{
 /// All documents in force, compiled. Replaced as a whole when one changes.
 #[derive(Default)]
 pub struct Documents {
+    /// Grows with every change of any document.
+    pub revision: i64,
     /// Every site.
     pub sites: Vec<Arc<Site>>,
     /// Every destination.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use rusqlite::{OptionalExtension, Transaction};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::{
     Documents,
@@ -103,7 +103,7 @@ impl DocumentStore {
     /// # Errors
     /// When `state.db` cannot be read.
     pub fn export(&self) -> Result<Vec<Document>, DocumentStoreError> {
-        Ok(self.read()?.into_iter().map(|numbered| numbered.document).collect())
+        Ok(self.read()?.1.into_iter().map(|numbered| numbered.document).collect())
     }
 
     /// The compiled form of every document in force.
@@ -111,7 +111,8 @@ impl DocumentStore {
     /// # Errors
     /// When `state.db` cannot be read, or a newer program wrote something that this one cannot work with.
     pub fn compiled(&self) -> Result<Documents, DocumentStoreError> {
-        compile(&self.read()?).map_err(DocumentStoreError::Invalid)
+        let (revision, documents) = self.read()?;
+        Ok(Documents { revision, ..compile(&documents).map_err(DocumentStoreError::Invalid)? })
     }
 
     /// A number that grows with every change, for noticing one.
@@ -119,16 +120,22 @@ impl DocumentStore {
     /// # Errors
     /// When `state.db` cannot be read.
     pub fn revision(&self) -> Result<i64, StoreError> {
-        self.state.with(|connection| connection.query_row("SELECT coalesce(max(id), 0) FROM document_versions", [], |row| row.get(0)))
+        self.state.with(|connection| newest(connection))
     }
 
-    fn read(&self) -> Result<Vec<Numbered>, DocumentStoreError> {
+    /// The revision and the documents of one moment.
+    fn read(&self) -> Result<(i64, Vec<Numbered>), DocumentStoreError> {
         self.state.with(|connection| {
             let transaction = connection.transaction()?;
             let texts = texts_in_force(&transaction)?;
-            numbered(&transaction, &texts)
+            let revision = newest(&transaction)?;
+            Ok(numbered(&transaction, &texts)?.map(|documents| (revision, documents)))
         })?
     }
+}
+
+fn newest(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("SELECT coalesce(max(id), 0) FROM document_versions", [], |row| row.get(0))
 }
 
 type Texts = BTreeMap<(String, String), String>;

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     documents::{Basis, Destination, Documents, Site, site::PropertyKind},
-    event::{Offset, PolicyVersion, Purposes},
+    event::{Epoch, Offset, PolicyVersion, Purposes, SiteNumber},
     event_log::LogRecord,
     state::StoreError,
 };
@@ -43,6 +43,8 @@ pub struct Disclosure {
     lane: u64,
     #[serde(skip)]
     received: Timestamp,
+    #[serde(skip)]
+    grounds: Grounds,
     event_id: String,
     name: String,
     time: String,
@@ -80,6 +82,26 @@ pub struct Disclosure {
     screen: Option<ScreenClass>,
     consent: Consent,
     policy_version: PolicyVersion,
+}
+
+/// What must still be so when it is sent.
+struct Grounds {
+    site: SiteNumber,
+    epoch: Epoch,
+    subject: Subject,
+    /// Of the documents that it was made under.
+    revision: i64,
+}
+
+/// Whether a disclosure that was made a while ago may still leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing has changed.
+    Stands,
+    /// The documents have changed, or the person's key is not at hand: it must be made again.
+    Again,
+    /// The person objected.
+    Purged,
 }
 
 #[derive(Serialize)]
@@ -246,6 +268,7 @@ impl Disclosure {
             offset,
             lane,
             received,
+            grounds: Grounds { site: SiteNumber(1), epoch: Epoch(0), subject: Subject::None, revision: 0 },
             event_id: format!("00000000-0000-8000-8000-{:012x}", offset.0),
             name: "page_view".to_owned(),
             time: received.rounded(TIME_STEP).rfc3339(),
@@ -400,7 +423,24 @@ impl Discloser {
         let Some(site) = documents.site(header.site) else { return Ok(Disclosed::Withheld(Withheld::Policy)) };
         match CleanEvent::open(&record.bytes, &self.persons, now)? {
             Opened::Purged => Ok(Disclosed::Purged),
-            Opened::Event(event) => Ok(Disclosed::Disclosure(Box::new(self.build(record.offset, &event, transform, site, destination)?))),
+            Opened::Event(event) => {
+                let mut disclosure = self.build(record.offset, &event, transform, site, destination)?;
+                disclosure.grounds.revision = documents.revision;
+                Ok(Disclosed::Disclosure(Box::new(disclosure)))
+            }
+        }
+    }
+
+    /// Whether a disclosure may still leave: asked again at every attempt, so that a withdrawal, an objection or a tightened policy acts on
+    /// what is already on its way. Looks into RAM only.
+    #[must_use]
+    pub fn standing(&self, disclosure: &Disclosure, documents: &Documents, now: Timestamp) -> Standing {
+        let Grounds { site, epoch, subject, revision } = &disclosure.grounds;
+        match subject {
+            Subject::Token(token) if self.purge_set.holds(*site, *epoch, token) => Standing::Purged,
+            Subject::Person(handle) if !self.persons.is_at_hand(handle, now) => Standing::Again,
+            _ if *revision != documents.revision => Standing::Again,
+            _ => Standing::Stands,
         }
     }
 
@@ -427,6 +467,7 @@ impl Discloser {
             offset,
             lane: self.lanes.hash_one(subject_id(header.subject)),
             received: header.received,
+            grounds: Grounds { site: header.site, epoch: header.epoch, subject: header.subject, revision: 0 },
             event_id: key.event_id(header.event_id),
             name: words::event_name(&body.name, &site.policy).to_owned(),
             time: time.rfc3339(),

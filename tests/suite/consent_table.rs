@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     http_client::{Answer, Connection, Request},
     installation::{Installation, SITE, destination, eventually, file_destination},
+    receiver::{Behaviour, Receiver},
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -266,4 +267,42 @@ fn an_opt_out_is_taken_back_by_the_visitor_alone() {
     assert!(server.stop().success());
     assert_eq!(numbers(&installation, "measurement"), [3].into());
     assert_eq!(installation.refused("objected_opt_out"), 2);
+}
+
+#[test]
+fn what_waits_for_a_broken_receiver_is_not_sent_to_it_after_a_withdrawal_or_an_objection() {
+    let receiver = Receiver::start(Behaviour::Refuse(503, Some(1)));
+    let documents = [
+        SITE.to_owned(),
+        destination("customers", "webhook", "consent", "consented-analytics", &receiver.settings()),
+        destination("measurement", "webhook", "exempt_measurement", "measurement", &receiver.settings()),
+    ];
+    let installation = Installation::new(&documents.concat());
+    let server = installation.start();
+    // 1 and 2 consent, 3 and 4 do not choose; the even ones have second thoughts.
+    let cookies = [1, 2].map(|number| cookie_of(&server.send(&granted(number))));
+    for number in [3, 4] {
+        assert_eq!(server.send(&event(number, json!({}), false)).status, 204);
+    }
+    // All of them have been disclosed and wait in lanes for their next attempt.
+    let tried = |number: usize| {
+        receiver.calls(|calls| calls.iter().filter(|call| call.events.iter().any(|event| number_of(event) == number)).count())
+    };
+    eventually("an attempt with each", PATIENCE, || (1..=4).all(|number| tried(number) > 0));
+    assert_eq!(server.send(&event(2, json!({ "g": [] }), false).with("Cookie", &cookies[1])).status, 204);
+    assert_eq!(server.send(&event(4, json!({ "o": 1 }), false)).status, 204);
+    let (second, fourth) = (tried(2), tried(4));
+    // One attempt may have been under way when the answer came.
+    let attempts = || receiver.calls(<[_]>::len);
+    let before = attempts();
+    eventually("more attempts", PATIENCE, || attempts() > before + 4);
+    assert!(tried(2) <= second + 1 && tried(4) <= fourth + 1, "nothing is tried again");
+    receiver.behave(Behaviour::Accept);
+    eventually("an end for every event", PATIENCE, || {
+        ["customers", "measurement"].iter().all(|name| installation.ledger_offsets(name) == 4)
+    });
+    let arrived: BTreeSet<_> = receiver.accepted().iter().map(number_of).collect();
+    assert_eq!(arrived, BTreeSet::from([1, 3]));
+    let purged = |name| installation.ledger(name).iter().filter(|(state, ..)| state == "purged").map(|(.., count)| count).sum::<i64>();
+    assert_eq!((purged("customers"), purged("measurement")), (1, 2), "the person's key is gone for both, the token's event for one");
 }

@@ -38,7 +38,7 @@ use crate::{
     event::{DestinationNumber, Offset, RetentionClass},
     event_log::{DiskFiles, EventLog, LogOptions, LogRecord},
     privacy::{
-        disclose::{Disclosed, Disclosure, Withheld},
+        disclose::{Disclosed, Disclosure, Standing, Withheld},
         record::{HEADER_BYTES, Record, header_of},
     },
     state::StateDb,
@@ -167,6 +167,7 @@ impl Yard {
             limits: service.limits(),
             service,
             disclose: Box::new(|record, _| disclose(record)),
+            stands: Box::new(|_, _| Standing::Stands),
             log: Arc::clone(&self.log),
             carriers: Arc::clone(&self.carriers),
             ledger: self.ledger.clone(),

@@ -131,6 +131,11 @@ impl PersonKeys {
         Ok(person.filter(|person| person.expires > now))
     }
 
+    /// Whether this person's key is in RAM and has not ended. It is not once it was destroyed.
+    pub(in crate::privacy) fn is_at_hand(&self, handle: &[u8; 16], now: Timestamp) -> bool {
+        self.cache().by_handle(handle).is_some_and(|person| person.expires > now)
+    }
+
     /// Makes a key row for a new person and waits until it is durable.
     pub(in crate::privacy) async fn make(
         &self,
