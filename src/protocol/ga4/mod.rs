@@ -100,7 +100,7 @@ impl Protocol for Ga4 {
                 }
             }
         }
-        let hints = ReplyHints { events: lines.len() };
+        let hints = ReplyHints { events: lines.len(), ..ReplyHints::default() };
         Decoded { events, bad, signal: choice.signal(), key: Some(key), hints }
     }
 
