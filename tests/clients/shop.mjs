@@ -19,8 +19,8 @@ export const WRITE_KEY = "wk_acmeshop";
 export const MEASUREMENT_ID = "G-ACMESHOP01";
 /** A positive fact may take so long on a busy machine. */
 const PATIENCE_MS = 60_000;
-/** Where Chromium goes by itself, whatever the page is. No host of a measurement vendor is among them. */
-const CHROMIUMS_OWN = /(^|\.)(googleapis|gvt1)\.com$|^(accounts|clients\d*|www)\.google\.com$/;
+/** Where Chromium goes by itself, whatever the page is. What the page asks for is looked at apart, with no exception. */
+const CHROMIUMS_OWN = /(^|\.)(googleapis|gvt1)\.com$|(^|\.)(accounts|clients\d*|www|sb-ssl)\.google\.com$/;
 
 const data = mkdtempSync(join(tmpdir(), "firsthand-"));
 let admin, program, hosts, chromium;
@@ -76,16 +76,24 @@ async function answer(asked, reply, upstream) {
     const page = shop.head && `<!doctype html><html lang="en"><meta charset="utf-8"><title>A shop</title><link rel="icon" href="data:,">${shop.head}<body></body></html>`;
     return reply.writeHead(page ? 200 : 404, { "content-type": "text/html; charset=utf-8" }).end(page);
   }
-  const { from } = shop;
-  const body = await bodyOf(asked);
-  const seen = { method: asked.method, host: asked.headers.host, path: url.pathname.slice(shop.prefix.length), query: url.searchParams, retry: asked.headers["x-retry-count"], body: body.toString() };
+  const seen = { method: asked.method, host: asked.headers.host, path: url.pathname.slice(shop.prefix.length), query: url.searchParams, retry: asked.headers["x-retry-count"], body: "" };
+  const { from, fault } = shop;
   shop.asked.push(seen);
-  const fault = shop.fault(seen);
-  const answered = !fault || fault === "answer lost" ? await passOn(asked, body, upstream, from) : undefined;
-  const [status, headers] = fault === "answer lost" ? [answered ? 503 : 502, {}] : fault ? [fault].flat() : [answered?.statusCode ?? 502, answered?.headers];
-  const text = answered ? await bodyOf(answered) : undefined;
-  reply.on("close", () => { seen.status = status; });
-  reply.writeHead(status, headers).end(fault ? undefined : text);
+  // A page may go before its request is whole, or answered.
+  const gone = new Promise((closed) => reply.on("close", closed));
+  try {
+    const body = await bodyOf(asked);
+    seen.body = body.toString();
+    const instead = fault(seen);
+    const answered = !instead || instead === "answer lost" ? await passOn(asked, body, upstream, from) : undefined;
+    const text = answered && (await bodyOf(answered));
+    if (instead) reply.writeHead(...[instead === "answer lost" ? 503 : instead].flat()).end();
+    else reply.writeHead(answered?.statusCode ?? 502, answered?.headers).end(text);
+    await gone;
+    seen.status = reply.statusCode;
+  } catch {
+    seen.status = "cut off";
+  }
 }
 
 /** Those of the requests to a path (or paths that fit) since the visitor came. */
@@ -108,11 +116,10 @@ export async function visit(head, address = `${SHOP}/`) {
   page.on("console", (message) => { if (["error", "warn"].includes(message.type())) errors.push(message.text()); });
   page.on("pageerror", (error) => errors.push(String(error)));
   page.on("request", (request) => addresses.add(request.url()));
-  const own = new Set([new URL(address).host]);
   const foreign = () => {
     const asked = [...addresses].filter((url) => url.startsWith("http")).map((url) => new URL(url).host);
-    const connected = [...hosts.connected].map((authority) => authority.replace(/:443$/, ""));
-    return [...new Set([...asked, ...connected])].filter((host) => !own.has(host) && !CHROMIUMS_OWN.test(host));
+    const connected = [...hosts.connected].map((authority) => authority.replace(/:443$/, "")).filter((host) => !CHROMIUMS_OWN.test(host));
+    return [...new Set([...asked, ...connected])].filter((host) => host !== new URL(address).host);
   };
   await page.goto(address);
   const leave = async () => {
