@@ -1,4 +1,4 @@
-//! The Segment protocol's decoder on any body, as a single call and as a batch: it ends, panics at nothing, stays within its bounds, and
+//! The Segment protocol's decoder on any body, as a single call, as a batch and as a pixel's address: it ends, panics at nothing, stays within its bounds, and
 //! names only places that exist.
 #![no_main]
 
@@ -23,9 +23,10 @@ const FIELDS_MAX: usize = 100;
 
 fuzz_target!(|body: &[u8]| {
     let protocol = PROTOCOLS.iter().find(|protocol| protocol.name() == "segment").expect("the protocol is in the table");
-    for path in ["/v1/t", "/v1/p", "/v1/b"] {
+    let of_pixels = ["/v1/pixel/track?data=", "/v1/pixel/page?"].into_iter().filter_map(|start| pixel(start, body));
+    for uri in ["/v1/t", "/v1/p", "/v1/b"].map(Uri::from_static).into_iter().chain(of_pixels) {
         let address = Personal::new(ClientAddress::new(Ipv4Addr::LOCALHOST.into()));
-        let inbound = Inbound::new(Uri::from_static(path), HeaderMap::new(), Bytes::copy_from_slice(body), address, true, NOW);
+        let inbound = Inbound::new(uri, HeaderMap::new(), Bytes::copy_from_slice(body), address, true, NOW);
         let decoded = protocol.decode(&inbound, NOW);
         assert!(decoded.events.len() <= EVENTS_MAX && decoded.bad.len() <= EVENTS_MAX);
         assert!(decoded.hints.events == 0 || decoded.events.len() + decoded.bad.len() == decoded.hints.events);
@@ -41,3 +42,8 @@ fuzz_target!(|body: &[u8]| {
         assert!(reply.status.is_success() || reply.status.is_client_error());
     }
 });
+
+/// A pixel's address, where these bytes can stand in one.
+fn pixel(start: &str, query: &[u8]) -> Option<Uri> {
+    Uri::from_maybe_shared(Bytes::from([start.as_bytes(), query].concat())).ok()
+}

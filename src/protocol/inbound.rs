@@ -1,7 +1,7 @@
 //! One request as it came in. It can be carried by anyone and read only by protocols (pure decoders with no way out) and, sealed, by
 //! `crate::privacy`. It has no `Debug`, `Display` or `Clone`.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::OnceLock};
 
 use bytes::Bytes;
 use http::{HeaderMap, Uri, header};
@@ -23,6 +23,7 @@ pub struct Inbound {
     address: Personal<ClientAddress>,
     secure: bool,
     received: Timestamp,
+    unpacked: OnceLock<Vec<u8>>,
 }
 
 /// The names of the two cookies that we set and read; every other cookie of the site stays unread.
@@ -65,7 +66,7 @@ impl Inbound {
         secure: bool,
         received: Timestamp,
     ) -> Self {
-        Self { uri, headers, body, address, secure, received }
+        Self { uri, headers, body, address, secure, received, unpacked: OnceLock::new() }
     }
 
     /// When it came in.
@@ -96,6 +97,11 @@ impl Inbound {
         &self.body
     }
 
+    /// What a protocol makes of the query's encoded text, once: it rests here, so that events can borrow from it as they do from the body.
+    pub(in crate::protocol) fn unpacked(&self, unpack: impl FnOnce() -> Vec<u8>) -> &[u8] {
+        self.unpacked.get_or_init(unpack)
+    }
+
     /// The query, as it came; without its question mark.
     pub(in crate::protocol) fn query(&self) -> Option<&str> {
         self.uri.query()
@@ -104,6 +110,16 @@ impl Inbound {
     /// The path, prefix included.
     pub(in crate::protocol) fn path(&self) -> &str {
         self.uri.path()
+    }
+
+    /// The host that was asked, and the port behind it if one was named; as the client said it, but the site was found by that host.
+    pub(in crate::protocol) fn authority(&self) -> Option<&str> {
+        self.uri.authority().map(http::uri::Authority::as_str).or_else(|| self.header(header::HOST.as_str()))
+    }
+
+    /// Whether the browser reached us over TLS.
+    pub(in crate::protocol) const fn secure(&self) -> bool {
+        self.secure
     }
 
     /// The `Authorization` header.

@@ -90,6 +90,8 @@ impl VendorKey {
 pub struct ReplyHints {
     /// How many events the request carried, readable or not.
     pub events: usize,
+    /// Whether an image was asked for.
+    pub image: bool,
 }
 
 /// Why a body or one event of it could not be read: a constant and a place, never the input's text.

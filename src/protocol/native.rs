@@ -62,7 +62,7 @@ impl Protocol for Native {
         match serde_json::from_slice::<Body<'a, Event<'a>>>(bytes) {
             Ok(body) if body.e.len() <= EVENTS_MAX && body.e.iter().all(|event| !event.k.is_empty()) => Decoded {
                 signal: signal(body.g, body.gx, body.o),
-                hints: ReplyHints { events: body.e.len() },
+                hints: ReplyHints { events: body.e.len(), ..ReplyHints::default() },
                 events: body.e.into_iter().map(|event| event.into_raw(body.s, now)).collect(),
                 ..Decoded::default()
             },
@@ -110,7 +110,11 @@ fn one_by_one(bytes: &[u8], now: Timestamp) -> Decoded<'_> {
     if body.e.len() > EVENTS_MAX {
         return unreadable(DecodeError { reason: "more than 50 events", byte: None });
     }
-    let mut decoded = Decoded { signal: signal(body.g, body.gx, body.o), hints: ReplyHints { events: body.e.len() }, ..Decoded::default() };
+    let mut decoded = Decoded {
+        signal: signal(body.g, body.gx, body.o),
+        hints: ReplyHints { events: body.e.len(), ..ReplyHints::default() },
+        ..Decoded::default()
+    };
     for (index, raw) in body.e.into_iter().enumerate() {
         let text = raw.get();
         match serde_json::from_str::<Event<'_>>(text) {

@@ -46,7 +46,7 @@ export async function startProgram(flags, directory, admin) {
     async stop() {
       if (program.exitCode !== null) return `it ended by itself, with ${program.exitCode}`;
       program.kill("SIGTERM");
-      const [code] = await Promise.race([ended, pause(STOP_MS_MAX, ["no end"])]);
+      const [code] = await Promise.race([ended, pause(STOP_MS_MAX, ["no end"], { ref: false })]);
       if (code === 0) return undefined;
       program.kill("SIGKILL");
       return `after SIGTERM it should end with 0 within ${STOP_MS_MAX / 1000} s; it was: ${code}`;

@@ -138,7 +138,7 @@ fn outcome(file: &Path) -> Value {
     if !cookies.is_empty() {
         outcome.insert("cookies".into(), cookies.into());
     }
-    let text = String::from_utf8(reply.body.into_owned()).unwrap();
+    let text = String::from_utf8(reply.body.into_owned()).unwrap_or_else(|image| format!("no text, {} bytes", image.into_bytes().len()));
     outcome.insert("reply".into(), json!({ "status": reply.status.as_u16(), "text": text }));
     outcome.into()
 }

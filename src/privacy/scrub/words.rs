@@ -15,8 +15,9 @@ const WORD_BYTES_MAX: usize = 64;
 /// No label is longer, in characters (GA4 takes 100).
 const LABEL_CHARS_MAX: usize = 100;
 
-/// Names that every site may use: `page_view`, GA4's recommended events, and a few of our own snippet's.
-const EVENT_NAMES: [&str; 36] = [
+/// Names that every site may use: `page_view`, GA4's recommended events and those that its tags send by themselves, and a few of our own
+/// snippet's.
+const EVENT_NAMES: [&str; 38] = [
     "add_payment_info",
     "add_shipping_info",
     "add_to_cart",
@@ -38,6 +39,7 @@ const EVENT_NAMES: [&str; 36] = [
     "qualify_lead",
     "refund",
     "remove_from_cart",
+    "screen_view",
     "scroll",
     "search",
     "select_content",
@@ -52,6 +54,7 @@ const EVENT_NAMES: [&str; 36] = [
     "view_item",
     "view_item_list",
     "view_promotion",
+    "view_search_results",
     "working_lead",
 ];
 

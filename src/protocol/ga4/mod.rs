@@ -20,7 +20,7 @@ use std::{
     collections::{BTreeMap, HashSet, btree_map::Entry},
 };
 
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
 
 use self::consent::Choice;
@@ -100,12 +100,18 @@ impl Protocol for Ga4 {
                 }
             }
         }
-        let hints = ReplyHints { events: lines.len() };
+        let hints = ReplyHints { events: lines.len(), ..ReplyHints::default() };
         Decoded { events, bad, signal: choice.signal(), key: Some(key), hints }
     }
 
-    /// Nothing, to everything that could be read: the tag takes any other answer for a failure, and sends again by other ways.
+    /// Nothing, to everything that could be read: the tag takes any other answer for a failure, and sends again by other ways. That is
+    /// wanted only where nothing was kept and nothing refused; a library of beacons does not hear it.
     fn reply(&self, hints: &ReplyHints, outcome: &Outcome) -> Reply {
+        if let Some(after) = outcome.unavailable {
+            let mut reply = Reply::status(StatusCode::SERVICE_UNAVAILABLE);
+            reply.headers.push((header::RETRY_AFTER, Cow::Owned(after.as_secs().max(1).to_string())));
+            return reply;
+        }
         match outcome.bad.first() {
             Some((_, error)) if outcome.bad.len() >= hints.events => {
                 let place = error.byte.map_or_else(String::new, |byte| format!(" at byte {byte} of the body"));
@@ -413,6 +419,16 @@ mod tests {
         assert_eq!(read(HIT, "en=a\n".repeat(51).as_bytes()), (0, bad(0, "more than 50 events", None), 400));
         assert_eq!(read(&format!("{HIT}&en=a"), &b"\n".repeat(60_000)), (0, bad(0, "more than 50 events", None), 400));
         assert_eq!(read(HIT, "en=a\n".repeat(50).as_bytes()), (50, vec![], 204));
+    }
+
+    #[test]
+    fn a_yes_is_not_said_to_what_was_not_kept() {
+        let hints = ReplyHints { events: 1, ..ReplyHints::default() };
+        let wait = Some(std::time::Duration::from_millis(1_500));
+        let reply = Ga4.reply(&hints, &Outcome { unavailable: wait, ..Outcome::default() });
+        assert_eq!((reply.status, reply.headers), (StatusCode::SERVICE_UNAVAILABLE, vec![(header::RETRY_AFTER, Cow::Borrowed("1"))]));
+        let refused = Outcome { over_quota: wait, ..Outcome::default() };
+        assert_eq!(Ga4.reply(&hints, &refused).status, StatusCode::NO_CONTENT, "it was counted, and another attempt would be more of it");
     }
 
     #[test]

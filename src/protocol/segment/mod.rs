@@ -4,10 +4,11 @@
 //! |---|---|
 //! | `POST /v1/{identify,track,page,screen,group,alias}`, `/v1/{i,t,p,s,g,a}` | one call; the browser's library sends the letter |
 //! | `POST /v1/{batch,import}`, `/v1/b` | `batch`: a list of calls, each with its `type`; at most 250 |
+//! | `GET /v1/pixel/{identify,track,page,screen,group,alias}` | one call in an image's address: see [`pixel`] |
 //! | `POST /v1/m` | the library's measurements of itself: answered and dropped |
 //! | `GET /v1/projects/<write key>/settings` | see [`settings`] |
 //!
-//! The body is JSON, as `application/json` or `text/plain`. The write key is `writeKey` in the body, else the user name of
+//! The body is JSON, as `application/json` or `text/plain`. The write key is `writeKey` in the call or batch, else the user name of
 //! `Authorization: Basic`. What becomes of a call:
 //!
 //! | Segment's | ours |
@@ -27,6 +28,7 @@ mod calls;
 mod choice;
 mod loose;
 mod names;
+mod pixel;
 mod settings;
 
 use std::{borrow::Cow, time::Duration};
@@ -59,6 +61,9 @@ impl Protocol for Segment {
         const fn collect(path: &'static str) -> Route {
             Route { method: Method::POST, path, action: Action::Collect }
         }
+        const fn pixel(path: &'static str) -> Route {
+            Route { method: Method::GET, path, action: Action::Collect }
+        }
         const ROUTES: &[Route] = &[
             collect("/v1/identify"),
             collect("/v1/track"),
@@ -75,6 +80,12 @@ impl Protocol for Segment {
             collect("/v1/g"),
             collect("/v1/a"),
             collect("/v1/b"),
+            pixel("/v1/pixel/identify"),
+            pixel("/v1/pixel/track"),
+            pixel("/v1/pixel/page"),
+            pixel("/v1/pixel/screen"),
+            pixel("/v1/pixel/group"),
+            pixel("/v1/pixel/alias"),
             Route { method: Method::POST, path: "/v1/m", action: Action::Serve(drop_measurements) },
             Route { method: Method::GET, path: "/v1/projects/*/settings", action: Action::Serve(settings::serve) },
         ];
@@ -82,16 +93,20 @@ impl Protocol for Segment {
     }
 
     fn decode<'a>(&self, request: &'a Inbound, now: Timestamp) -> Decoded<'a> {
-        let bytes = request.body();
+        let (image, bytes) = match pixel::call(request) {
+            Some(call) => (true, call),
+            None => (false, request.body()),
+        };
         let mut body: Fields<'a> = match serde_json::from_slice(bytes) {
             Ok(body) => body,
+            Err(_) if image => return Decoded { hints: ReplyHints { events: 1, image }, ..unreadable(pixel::UNREADABLE) },
             Err(error) => return unreadable(describe(&error, bytes, 0)),
         };
         let key = write_key(&mut body, request.authorization());
         let sent = body.take("sentAt").and_then(calls::instant);
         let mut reading = Reading { sent, now, for_all: None, choice: None, decoded: Decoded { key: Some(key), ..Decoded::default() } };
         if let Some(call) = Call::named(request.path().rsplit('/').next().unwrap_or_default()) {
-            reading.decoded.hints.events = 1;
+            reading.decoded.hints = ReplyHints { events: 1, image };
             reading.take(0, body, Some(call), Some(0));
             return reading.finish();
         }
@@ -129,6 +144,7 @@ impl Protocol for Segment {
             return later(StatusCode::TOO_MANY_REQUESTS, after);
         }
         match outcome.bad.first() {
+            _ if hints.image => pixel::reply(),
             Some((_, error)) if outcome.bad.len() >= hints.events => {
                 let place = error.byte.map_or_else(String::new, |byte| format!(" at byte {byte}"));
                 Reply::text(StatusCode::BAD_REQUEST, format!("{}{place}\n", error.reason))

@@ -15,12 +15,13 @@ use crate::{
 /// says so in the browser's console; nothing goes anywhere.
 pub(super) fn serve(site: &Site, request: &Inbound) -> Reply {
     let said = request.path().rsplit('/').nth(1).unwrap_or_default();
-    let host = site.hosts.first().filter(|_| VendorKey::new(said).is_of(site, super::NAME));
-    let Some(host) = host else { return Reply::text(StatusCode::NOT_FOUND, "This site has no such write key.\n") };
-    let here = format!("{host}{}/v1", site.prefix);
+    let here = authority(site, request.authority().unwrap_or_default()).filter(|_| VendorKey::new(said).is_of(site, super::NAME));
+    let Some(here) = here else { return Reply::text(StatusCode::NOT_FOUND, "This site has no such write key.\n") };
+    let here = format!("{here}{}/v1", site.prefix);
+    let protocol = if request.secure() { "https" } else { "http" };
     let document = json!({
         // A second integration would make the library fetch another of the vendor's scripts.
-        "integrations": { "Segment.io": { "apiKey": said, "apiHost": here } },
+        "integrations": { "Segment.io": { "apiKey": said, "apiHost": here, "protocol": protocol } },
         // The library's measurements of itself: none; and if any, then here.
         "metrics": { "sampleRate": 0, "host": here },
     });
@@ -28,5 +29,34 @@ pub(super) fn serve(site: &Site, request: &Inbound) -> Reply {
         status: StatusCode::OK,
         headers: vec![(header::CONTENT_TYPE, Cow::Borrowed("application/json"))],
         body: Cow::Owned(document.to_string().into_bytes()),
+    }
+}
+
+/// Where the library is to post to: the host that it asked for this document, and the port. A proxy in front may pass the host on without
+/// its port; then it is the port of the site's pages on that host, if they have one.
+fn authority(site: &Site, asked: &str) -> Option<String> {
+    let (said, port) = split(asked);
+    let said = said.strip_suffix('.').unwrap_or(said);
+    // Only a name of the site's own goes into the document, whatever the client wrote.
+    let host = site.hosts.iter().find(|own| own.eq_ignore_ascii_case(said)).or_else(|| site.hosts.first())?;
+    match port.or_else(|| port_of_pages(site, host)) {
+        Some(port) => Some(format!("{host}:{port}")),
+        None => Some(host.clone()),
+    }
+}
+
+/// The one port of the site's pages on that host; none where any page is on the scheme's own.
+fn port_of_pages(site: &Site, host: &str) -> Option<u16> {
+    let pages = site.origins.iter().filter_map(|origin| origin.split_once("://")).map(|(_, authority)| split(authority));
+    let mut ports = pages.filter(|(page, _)| page.eq_ignore_ascii_case(host)).map(|(_, port)| port);
+    let first = ports.next()??;
+    ports.all(|port| port == Some(first)).then_some(first)
+}
+
+/// A host, and the port behind it. An IPv6 address has colons of its own, in brackets.
+fn split(authority: &str) -> (&str, Option<u16>) {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
+        _ => (authority, None),
     }
 }

@@ -194,7 +194,7 @@ fn the_settings_document_keeps_the_library_here() {
     assert_eq!(reply.status, StatusCode::OK);
     let document: serde_json::Value = serde_json::from_slice(&reply.body).expect("JSON");
     let expected = serde_json::json!({
-        "integrations": { "Segment.io": { "apiKey": "wk_1", "apiHost": "www.shop.example/keso/v1" } },
+        "integrations": { "Segment.io": { "apiKey": "wk_1", "apiHost": "www.shop.example/keso/v1", "protocol": "https" } },
         "metrics": { "sampleRate": 0, "host": "www.shop.example/keso/v1" },
     });
     assert_eq!(document, expected);
@@ -203,10 +203,71 @@ fn the_settings_document_keeps_the_library_here() {
     }
 }
 
+/// What the settings document names for a request with that `Host`, to a site with those origins.
+fn api_host(host: &'static str, origins: &[&str]) -> String {
+    let site = Site { origins: origins.iter().map(|origin| (*origin).to_owned()).collect(), ..site() };
+    let address = Personal::new(ClientAddress::new([192, 0, 2, 1].into()));
+    let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
+    let uri = http::Uri::from_static("/keso/v1/projects/wk_1/settings");
+    let reply = settings::serve(&site, &Inbound::new(uri, headers, Bytes::new(), address, true, NOW));
+    let document: serde_json::Value = serde_json::from_slice(&reply.body).expect("JSON");
+    document["integrations"]["Segment.io"]["apiHost"]
+        .as_str()
+        .and_then(|here| here.strip_suffix("/keso/v1"))
+        .expect("the prefix")
+        .to_owned()
+}
+
+#[test]
+fn the_settings_document_names_the_host_and_port_that_were_asked() {
+    let plain = &["https://www.shop.example"][..];
+    let odd = &["https://www.shop.example:8443", "https://other.example"][..];
+    let cases = [
+        ("www.shop.example", plain, "www.shop.example"),
+        ("WWW.shop.example.:8443", plain, "www.shop.example:8443"),
+        ("www.shop.example", odd, "www.shop.example:8443"),
+        ("www.shop.example:9443", odd, "www.shop.example:9443"),
+        ("www.shop.example", &["https://www.shop.example:8443", "https://www.shop.example"], "www.shop.example"),
+        ("www.shop.example", &["https://www.shop.example:8443", "https://www.shop.example:9443"], "www.shop.example"),
+        ("www.shop.example:443@evil.example", plain, "www.shop.example"),
+        ("evil.example:8443", plain, "www.shop.example:8443"),
+        ("[::1]", plain, "www.shop.example"),
+    ];
+    for (host, origins, expected) in cases {
+        assert_eq!(api_host(host, origins), expected, "{host} {origins:?}");
+    }
+}
+
+#[test]
+fn a_pixel_is_a_call_and_is_answered_with_an_image() {
+    let read = |uri: &'static str| {
+        let inbound = request(uri, None, "");
+        let decoded = Segment.decode(&inbound, NOW);
+        let reply = Segment.reply(&decoded.hints, &Outcome { bad: decoded.bad.clone(), ..Outcome::default() });
+        assert!(reply.status == StatusCode::OK && reply.body.starts_with(b"GIF89a"), "{uri}");
+        (
+            decoded.events.iter().map(shape).collect::<Vec<_>>(),
+            decoded.bad.len(),
+            decoded.key.is_some_and(|key| key.is_of(&site(), "segment")),
+        )
+    };
+    // {"writeKey":"wk_1","event":"Email Opened","properties":{"plan":"gold"}}
+    let encoded =
+        "/keso/v1/pixel/track?data=eyJ3cml0ZUtleSI6IndrXzEiLCJldmVudCI6IkVtYWlsIE9wZW5lZCIsInByb3BlcnRpZXMiOnsicGxhbiI6ImdvbGQifX0";
+    assert_eq!(read(encoded), (vec![vec![("name", 12)]], 0, true));
+    let by_field = "/keso/v1/pixel/page?writeKey=wk_1&context.page.url=https%3A%2F%2Fwww.shop.example%2F";
+    assert_eq!(read(by_field), (vec![vec![("name", 9), ("page URL", 25)]], 0, true));
+    assert_eq!(read("/keso/v1/pixel/track?data=nonsense"), (vec![], 1, false));
+    assert_eq!(read("/keso/v1/pixel/track"), (vec![], 1, false), "a track call without an event");
+    let hints = ReplyHints { events: 1, image: true };
+    let later = Outcome { unavailable: Some(Duration::from_secs(2)), ..Outcome::default() };
+    assert_eq!(Segment.reply(&hints, &later).status, StatusCode::SERVICE_UNAVAILABLE, "nothing was kept, and nothing says so");
+}
+
 #[test]
 fn answers_stop_the_library_or_make_it_come_back() {
     let bad = |index| (index, DecodeError { reason: "not JSON", byte: Some(3) });
-    let hints = |events| ReplyHints { events };
+    let hints = |events| ReplyHints { events, ..ReplyHints::default() };
     let wait = Some(Duration::from_millis(1_500));
     let cases = [
         (hints(1), Outcome { stored: 1, ..Outcome::default() }, 200),

@@ -1,0 +1,24 @@
+// The libraries under test, as npm has them: bundled as a site's own build would, and, where a library comes with a build of its own, that.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { buildSync } from "esbuild";
+
+const require = createRequire(import.meta.url);
+const here = dirname(fileURLToPath(import.meta.url));
+
+/** A script that imports these names and puts them where a page finds them. */
+function bundled(names) {
+  const imports = Object.entries(names).map(([from, imported]) => `import { ${imported} } from ${JSON.stringify(from)};`).join("\n");
+  const contents = `${imports}\nwindow.library = { ${Object.values(names).join(", ")} };`;
+  const { outputFiles } = buildSync({ stdin: { contents, resolveDir: here }, bundle: true, write: false, format: "iife", target: "es2020", logLevel: "error" });
+  return outputFiles[0].text;
+}
+
+/** The scripts that the shop's web server has, by path. */
+export const SCRIPTS = {
+  "/assets/segment.js": bundled({ "@segment/analytics-next": "AnalyticsBrowser", "@segment/analytics-consent-tools": "createWrapper" }),
+  "/assets/ga4.js": bundled({ "@minimal-analytics/ga4": "track" }),
+  "/assets/ga4-own-build.js": readFileSync(require.resolve("@minimal-analytics/ga4"), "utf8"),
+};
