@@ -14,15 +14,16 @@ use firsthand::{
     clock::Timestamp,
     documents::{
         Site,
-        site::{Ceilings, Policy, PropertyKind},
+        site::{Ceiling, Ceilings, Policy, PropertyKind},
     },
-    event::{PolicyVersion, Purposes, SiteNumber},
+    event::{DestinationNumber, PolicyVersion, Purposes, SiteNumber},
     privacy::{
         anonymise::anonymise,
         consent::{self, ConsentSignal},
         enrich::{self, device::DeviceClass, place::PlaceDatabase},
         keys::{database::KeysDb, persistent::PersistentKeys, person::PersonKeys},
         personal::Personal,
+        policy::Allowed,
         purge_set::PurgeSet,
         raw::{Arrival, ClientAddress, PropertyValue, RawEvent, Text},
         transform::Transform,
@@ -188,7 +189,7 @@ impl Airlock {
 }
 
 fn site() -> Site {
-    let consented = Some(Transform::ConsentedAnalytics);
+    let consented = Some(Ceiling::of(Transform::ConsentedAnalytics.breadth(), true));
     Site {
         number: SiteNumber(1),
         name: String::from("shop"),
@@ -205,8 +206,15 @@ fn site() -> Site {
             version: PolicyVersion(1),
             events: BTreeSet::new(),
             properties: [(String::from("kept"), PropertyKind::Word)].into(),
+            preset: None,
+            deviations: Vec::new(),
         }),
         keys: BTreeMap::new(),
-        ceilings: Ceilings { unknown: Some(Transform::Strict), granted: [consented; 8], held: [consented; 8] },
+        ceilings: Ceilings {
+            unknown: Some(Ceiling::of(Transform::Strict.breadth(), false)),
+            granted: [consented; 8],
+            held: [consented; 8],
+        },
+        allowed: vec![(DestinationNumber(1), Allowed::of(Transform::ConsentedAnalytics.breadth()))],
     }
 }

@@ -9,18 +9,25 @@ use jiff::tz::TimeZone;
 
 use super::{
     Basis, Destination, Documents,
+    deviation::{Deviation, State},
     parse::{BasisName, DestinationDocument, Document, PolicyDocument, SiteDocument},
-    site::{Ceilings, Policy, Site},
+    site::{Ceiling, Ceilings, Policy, Site},
 };
 use crate::{
     destination::DESTINATIONS,
     event::{DestinationNumber, PolicyVersion, Purposes, SiteNumber},
-    privacy::transform::Transform,
+    privacy::{
+        policy::{Allowed, Treatments},
+        transform::Transform,
+    },
     protocol::{
         PROTOCOLS,
         inbound::{CookieName, CookieNames},
     },
 };
+
+/// The reason of a deviation: a sentence or two.
+const REASON_BYTES_MAX: usize = 1_000;
 
 /// A document with the number or version that the store gave it.
 pub struct Numbered {
@@ -73,10 +80,10 @@ pub fn compile(documents: &[Numbered]) -> Result<Documents, Vec<DocumentError>> 
     }
     let mut sites = Vec::new();
     for (document, number) in &site_documents {
-        let ceilings = ceilings(*number, &destinations);
-        sites.extend(compile_site(document, *number, &policies, ceilings, &mut errors).map(Arc::new));
+        sites.extend(compile_site(document, *number, &policies, &destinations, &mut errors).map(Arc::new));
     }
     check_routes(&sites, &mut errors);
+    check_deviations(&policies, &destinations, &mut errors);
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -116,6 +123,34 @@ fn check_policy(policy: &PolicyDocument, errors: &mut Vec<DocumentError>) {
             fault(errors, document, key, reason, "newsletter_opened");
         }
     }
+    for Deviation { field, treatment, state, reason, .. } in &policy.deviation {
+        let name = field.name();
+        let offered: Vec<_> = field.offered().iter().map(|treatment| format!("\"{}\"", treatment.name())).collect();
+        if !field.offered().contains(treatment) {
+            let wrong = format!("\"{name}\" cannot be made \"{}\"", treatment.name());
+            fault(errors, document, "deviation.treatment", wrong, format!("treatment = {}", offered.join(" or ")));
+        }
+        if reason.trim().is_empty() || reason.len() > REASON_BYTES_MAX {
+            let wrong = format!("the deviation of \"{name}\" has no reason, or a very long one");
+            fault(errors, document, "deviation.reason", wrong, "reason = \"why, for whoever asks in two years\"");
+        }
+        let widest = Treatments::of(Transform::Measurement.breadth(), false).get(*field);
+        if *state == Some(State::Unknown) && *treatment > widest {
+            let wrong = format!("without consent \"{name}\" can be narrowed only: \"{}\" is the most there is", widest.name());
+            fault(errors, document, "deviation.state", wrong, "state = \"granted\"");
+        }
+    }
+}
+
+/// Checks that deviations name destinations that there are.
+fn check_deviations(policies: &HashMap<&str, Arc<Policy>>, destinations: &[Arc<Destination>], errors: &mut Vec<DocumentError>) {
+    let known: Vec<_> = destinations.iter().map(|destination| destination.name.as_str()).collect();
+    for policy in policies.values() {
+        for name in policy.deviations.iter().flat_map(|deviation| &deviation.destinations).filter(|name| !known.contains(&name.as_str())) {
+            let wrong = format!("there is no destination \"{name}\"");
+            fault(errors, ("policy", &policy.name), "deviation.destinations", wrong, suggestion(name, &known));
+        }
+    }
 }
 
 fn compile_policy(policy: &PolicyDocument, version: u32) -> Policy {
@@ -124,6 +159,8 @@ fn compile_policy(policy: &PolicyDocument, version: u32) -> Policy {
         version: PolicyVersion(version),
         events: policy.events.iter().cloned().collect(),
         properties: policy.properties.clone(),
+        preset: policy.preset,
+        deviations: policy.deviation.clone(),
     }
 }
 
@@ -166,9 +203,16 @@ fn compile_destination(
             if document.purposes.is_empty() {
                 fault(errors, of, "purposes", "the basis \"consent\" names at least one purpose", "purposes = [\"analytics\"]");
             }
-            if document.transform == Transform::ConsentedAnalytics && !document.purposes.cover(Purposes::ANALYTICS) {
-                let reason = "\"consented-analytics\" is the transform of the purpose \"analytics\"";
-                fault(errors, of, "purposes", reason, "purposes = [\"analytics\"]");
+            let purpose = match document.transform {
+                Transform::ConsentedAnalytics => Purposes::ANALYTICS,
+                Transform::ConsentedProfile => Purposes::PROFILE,
+                Transform::ConsentedAds => Purposes::ADS,
+                Transform::DenyAll | Transform::Strict | Transform::Measurement => Purposes::NONE,
+            };
+            if !document.purposes.cover(purpose) {
+                let (transform, purpose) = (document.transform.name(), purpose.names().next().unwrap_or_default());
+                let reason = format!("\"{transform}\" is the transform of the purpose \"{purpose}\"");
+                fault(errors, of, "purposes", reason, format!("purposes = [\"{purpose}\"]"));
             }
             Basis::Consent(document.purposes)
         }
@@ -196,20 +240,37 @@ fn compile_destination(
     })
 }
 
+/// What each destination of the site may see.
+fn allowed(site: SiteNumber, policy: &Policy, destinations: &[Arc<Destination>]) -> Vec<(DestinationNumber, Allowed)> {
+    let of = |destination: &Destination| {
+        let breadth = destination.transform.breadth();
+        let mut allowed = Allowed::of(policy.preset.map_or(breadth, |preset| preset.breadth().meet(breadth)));
+        policy
+            .deviations
+            .iter()
+            .filter(|deviation| deviation.is_for(&destination.name))
+            .for_each(|deviation| deviation.apply(&mut allowed));
+        allowed
+    };
+    let ours = destinations.iter().filter(|destination| destination.sites.contains(&site));
+    ours.map(|destination| (destination.number, of(destination))).collect()
+}
+
 /// The most that any entitled destination of the site may get, per state of a visitor.
-fn ceilings(site: SiteNumber, destinations: &[Arc<Destination>]) -> Ceilings {
+fn ceilings(allowed: &[(DestinationNumber, Allowed)], destinations: &[Arc<Destination>]) -> Ceilings {
     let mut ceilings = Ceilings::default();
-    for destination in destinations.iter().filter(|destination| destination.sites.contains(&site)) {
+    for (number, allowed) in allowed {
+        let Some(destination) = destinations.iter().find(|destination| destination.number == *number) else { continue };
         match destination.basis {
             Basis::ExemptMeasurement => {
-                raise(&mut ceilings.unknown, destination.transform);
-                ceilings.granted.iter_mut().for_each(|ceiling| raise(ceiling, destination.transform));
+                raise(&mut ceilings.unknown, allowed, false);
+                ceilings.granted.iter_mut().for_each(|ceiling| raise(ceiling, allowed, false));
             }
             Basis::Consent(needed) => {
                 for bits in 1..8u8 {
                     if Purposes::from_bits(bits).cover(needed) {
-                        raise(&mut ceilings.granted[usize::from(bits)], destination.transform);
-                        raise(&mut ceilings.held[usize::from(bits)], destination.transform);
+                        raise(&mut ceilings.granted[usize::from(bits)], allowed, allowed.breadth.needs_consent());
+                        raise(&mut ceilings.held[usize::from(bits)], allowed, allowed.breadth.needs_consent());
                     }
                 }
             }
@@ -218,15 +279,22 @@ fn ceilings(site: SiteNumber, destinations: &[Arc<Destination>]) -> Ceilings {
     ceilings
 }
 
-fn raise(ceiling: &mut Option<Transform>, to: Transform) {
-    *ceiling = Some(ceiling.map_or(to, |before| before.max(to)));
+fn raise(ceiling: &mut Option<Ceiling>, allowed: &Allowed, consented: bool) {
+    if allowed.breadth.is_nothing() {
+        return;
+    }
+    let rests = allowed.treatments(allowed.breadth, consented);
+    *ceiling = Some(match ceiling {
+        None => Ceiling { breadth: allowed.breadth, rests },
+        Some(before) => Ceiling { breadth: before.breadth.join(allowed.breadth), rests: before.rests.most(&rests) },
+    });
 }
 
 fn compile_site(
     document: &SiteDocument,
     number: SiteNumber,
     policies: &HashMap<&str, Arc<Policy>>,
-    ceilings: Ceilings,
+    destinations: &[Arc<Destination>],
     errors: &mut Vec<DocumentError>,
 ) -> Option<Site> {
     let before = errors.len();
@@ -300,6 +368,7 @@ fn compile_site(
         fault(errors, of, "policy", format!("there is no policy \"{}\"", document.policy), suggestion(&document.policy, &known));
     }
     let (time_zone, policy) = (time_zone.ok()?, policy?);
+    let allowed = allowed(number, &policy, destinations);
     (errors.len() == before).then(|| Site {
         number,
         name: document.name.clone(),
@@ -313,7 +382,8 @@ fn compile_site(
         cookies: CookieNames { visitor: CookieName::new(&document.cookie), opt_out: CookieName::new(&format!("{}o", document.cookie)) },
         policy,
         keys: document.keys.clone(),
-        ceilings,
+        ceilings: ceilings(&allowed, destinations),
+        allowed,
     })
 }
 

@@ -6,6 +6,12 @@
 //! events = ["newsletter_opened"]
 //! properties = { plan = "word", rating = "number" }
 //!
+//! [[policy.deviation]]
+//! field = "referrer"
+//! treatment = "drop"
+//! destinations = ["warehouse"]
+//! reason = "partners' names are theirs"
+//!
 //! [[site]]
 //! name = "shop"
 //! hosts = ["www.shop.example"]
@@ -27,7 +33,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::site::PropertyKind;
+use super::{deviation::Deviation, site::PropertyKind};
 use crate::{event::Purposes, privacy::transform::Transform};
 
 /// A file of documents.
@@ -57,6 +63,12 @@ pub struct PolicyDocument {
     /// Own properties that may be kept, and as what.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub properties: BTreeMap<String, PropertyKind>,
+    /// No destination of its sites may see more than this, whatever its own transform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Transform>,
+    /// What it changes about its destinations' transforms.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deviation: Vec<Deviation>,
 }
 
 /// Where beacons arrive.

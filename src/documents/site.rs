@@ -8,9 +8,13 @@ use std::{
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use super::deviation::Deviation;
 use crate::{
-    event::{PolicyVersion, Purposes, SiteNumber},
-    privacy::transform::Transform,
+    event::{DestinationNumber, PolicyVersion, Purposes, SiteNumber},
+    privacy::{
+        policy::{Allowed, Treatments},
+        transform::{Breadth, Transform},
+    },
     protocol::inbound::CookieNames,
 };
 
@@ -42,6 +46,16 @@ pub struct Site {
     pub keys: BTreeMap<String, BTreeSet<String>>,
     /// The most that any destination may get, per state of the visitor.
     pub ceilings: Ceilings,
+    /// What each of its destinations may see.
+    pub allowed: Vec<(DestinationNumber, Allowed)>,
+}
+
+impl Site {
+    /// What a destination may see of this site's events, under the documents in force.
+    #[must_use]
+    pub fn allowed(&self, destination: DestinationNumber) -> &Allowed {
+        self.allowed.iter().find(|(number, _)| *number == destination).map_or(&Allowed::NOTHING, |(_, allowed)| allowed)
+    }
 }
 
 /// A policy document: what a site allows beside the built-in fields.
@@ -55,6 +69,10 @@ pub struct Policy {
     pub events: BTreeSet<String>,
     /// Own properties that may be kept, and as what.
     pub properties: BTreeMap<String, PropertyKind>,
+    /// No destination may see more than this.
+    pub preset: Option<Transform>,
+    /// What it changes about the presets.
+    pub deviations: Vec<Deviation>,
 }
 
 /// As what a property may be kept; a value of another kind is dropped.
@@ -69,21 +87,38 @@ pub enum PropertyKind {
     Word,
 }
 
-/// The most that any entitled destination may get of an event, per state of its visitor; `None`: no destination may have it.
+/// The most that any entitled destination may get of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ceiling {
+    /// In the presets' terms.
+    pub breadth: Breadth,
+    /// Field by field: what may rest, since at least one destination may see it.
+    pub rests: Treatments,
+}
+
+impl Ceiling {
+    /// A preset's.
+    #[must_use]
+    pub const fn of(breadth: Breadth, consented: bool) -> Self {
+        Self { breadth, rests: Treatments::of(breadth, consented) }
+    }
+}
+
+/// The ceilings per state of an event's visitor; `None`: no destination may have it.
 #[derive(Debug, Default)]
 pub struct Ceilings {
     /// The visitor has not chosen.
-    pub unknown: Option<Transform>,
+    pub unknown: Option<Ceiling>,
     /// The visitor granted the purposes whose bits are the index.
-    pub granted: [Option<Transform>; 8],
+    pub granted: [Option<Ceiling>; 8],
     /// A held copy, after a grant of those purposes: consent-basis destinations only.
-    pub held: [Option<Transform>; 8],
+    pub held: [Option<Ceiling>; 8],
 }
 
 impl Ceilings {
     /// The ceiling for a granted event.
     #[must_use]
-    pub fn of_granted(&self, purposes: Purposes, held: bool) -> Option<Transform> {
+    pub fn of_granted(&self, purposes: Purposes, held: bool) -> Option<Ceiling> {
         let table = if held { &self.held } else { &self.granted };
         table.get(usize::from(purposes.bits())).copied().flatten()
     }

@@ -5,13 +5,13 @@ use std::{io, time::Duration};
 
 use super::{
     clean::{CampaignField, CleanBody, CleanEvent, Granted, Item, Page, Property},
-    enrich::Enriched,
+    enrich::{Enriched, device::DeviceClass, place::Country},
     keys::persistent::SiteKey,
     personal::Personal,
+    policy::{Field, Treatment, Treatments},
     raw::{PropertyValue, RawEvent, RawItem, Text},
     record::Header,
     scrub::{page, words},
-    transform::Transform,
     visitor::Visitor,
 };
 use crate::{
@@ -53,35 +53,29 @@ pub fn anonymise(
         None => EventId(super::keys::random_id()?),
     };
     let happened = raw.time.unwrap_or(received);
-    let said = raw.name.as_ref().map_or(words::CUSTOM_EVENT, |name| name.expose());
+    let rests = ceiling.rests;
+    let said = raw.name.as_ref().filter(|_| rests.get(Field::Name) == Treatment::Keep).map_or(words::CUSTOM_EVENT, |name| name.expose());
     let address = raw.page_url.as_ref().and_then(|url| page::split(url.expose()));
     let granted = match visitor.cookie_id() {
-        Some(cookie_id) if ceiling.needs_consent() => Some(Box::new(Granted {
-            cookie_id,
-            client_event_id: client_id.and_then(words::word).map(Into::into),
-            campaign: address.as_ref().map(|address| campaign(address.query)).unwrap_or_default(),
-            referrer_host: referrer_host(&raw, site),
-            value: amount(raw.value.as_ref()),
-            tax: amount(raw.tax.as_ref()),
-            shipping: amount(raw.shipping.as_ref()),
-            coupon: raw.coupon.as_ref().and_then(|coupon| words::label(coupon.expose())),
-            items: raw.items.iter().take(ITEMS_MAX).map(item).collect(),
-            currency: raw.currency.as_ref().and_then(|code| words::currency(code.expose())),
-            transaction: raw.transaction.as_ref().and_then(|id| bounded(id.expose())),
-        })),
+        Some(cookie_id) if ceiling.breadth.needs_consent() => {
+            Some(Box::new(granted(&raw, cookie_id, client_id, address.as_ref(), site, &rests)))
+        }
         _ => None,
     };
+    let exact = granted.is_some() && rests.get(Field::Time) == Treatment::Keep;
     let body = CleanBody {
         name: words::event_name(said, &site.policy).to_owned(),
-        time: if granted.is_some() { happened } else { happened.rounded(TIME_STEP) },
+        time: if exact { happened } else { happened.rounded(TIME_STEP) },
         protocol: protocol.to_owned(),
-        page: address.map(|address| Page { host: own_host(address.host, site), path: page::template(address.path) }),
-        device,
-        country,
-        language,
-        screen,
-        properties: properties(&raw, &site.policy),
-        session: visitor.session().filter(|_| ceiling >= Transform::Measurement),
+        page: address
+            .filter(|_| rests.lets(Field::Page))
+            .map(|address| Page { host: own_host(address.host, site), path: page::template(address.path) }),
+        device: if rests.lets(Field::Device) { device } else { DeviceClass::UNKNOWN },
+        country: if rests.lets(Field::Place) { country } else { Country::UNKNOWN },
+        language: language.filter(|_| rests.lets(Field::Language)),
+        screen: screen.filter(|_| rests.lets(Field::Screen)),
+        properties: if rests.lets(Field::Properties) { properties(&raw, &site.policy) } else { Vec::new() },
+        session: visitor.session().filter(|_| rests.lets(Field::Session)),
         granted,
     };
     let header = Header {
@@ -92,11 +86,44 @@ pub fn anonymise(
         subject: visitor.subject(),
         audience: permitted.audience,
         purposes: permitted.purposes,
-        ceiling,
+        ceiling: ceiling.breadth,
         sealed: visitor.is_person(),
         received,
     };
     Ok(CleanEvent::new(header, body))
+}
+
+/// What rests with consent alone.
+fn granted(
+    raw: &RawEvent<'_>,
+    cookie_id: [u8; 16],
+    client_id: Option<&str>,
+    address: Option<&page::Address<'_>>,
+    site: &Site,
+    rests: &Treatments,
+) -> Granted {
+    let money = |field, said: &Option<Personal<f64>>| match rests.get(field) {
+        Treatment::Drop => None,
+        Treatment::Generalise => amount(said.as_ref()).map(words::two_digits),
+        Treatment::Pseudonymise | Treatment::Keep => amount(said.as_ref()),
+    };
+    let text = |field, said: &'_ Option<Text<'_>>, clean: fn(&str) -> Option<String>| {
+        said.as_ref().filter(|_| rests.lets(field)).and_then(|said| clean(said.expose()))
+    };
+    Granted {
+        cookie_id,
+        client_event_id: client_id.and_then(words::word).map(Into::into),
+        campaign: address.filter(|_| rests.lets(Field::Campaign)).map(|address| campaign(address.query)).unwrap_or_default(),
+        referrer_host: if rests.lets(Field::Referrer) { referrer_host(raw, site) } else { None },
+        value: money(Field::Value, &raw.value),
+        tax: money(Field::Tax, &raw.tax),
+        shipping: money(Field::Shipping, &raw.shipping),
+        coupon: text(Field::Coupon, &raw.coupon, words::label),
+        items: if rests.lets(Field::Items) { raw.items.iter().take(ITEMS_MAX).map(item).collect() } else { Vec::new() },
+        currency: text(Field::Currency, &raw.currency, words::currency),
+        transaction: text(Field::OrderId, &raw.transaction, bounded),
+        user_id: text(Field::UserId, &raw.user_id, bounded),
+    }
 }
 
 /// The site's own host that the page is on; a mirror's or translator's is not named.

@@ -69,6 +69,9 @@ pub(in crate::privacy) struct Granted {
     pub(in crate::privacy) coupon: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in crate::privacy) items: Vec<Item>,
+    /// The site's own id of the person, as the page says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::privacy) user_id: Option<String>,
 }
 
 /// One product of an event: what a shop's catalogue says of it, never what a customer does.

@@ -11,17 +11,18 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    clean::{CampaignField, CleanEvent, Item, OpenError, Opened, Page, Property},
+    clean::{CampaignField, CleanBody, CleanEvent, Granted, Item, OpenError, Opened, Page, Property},
     enrich::{ScreenClass, device::DeviceClass, language::Language, place::Country},
     keys::{
         epoch::EpochKeys,
         persistent::{DestinationKey, PersistentKeys},
         person::PersonKeys,
     },
+    policy::{Allowed, Field, Treatment, Treatments},
     purge_set::PurgeSet,
     record::{Audience, Header, Subject},
     scrub::words,
-    transform::Transform,
+    transform::{Breadth, Transform},
 };
 use crate::{
     clock::Timestamp,
@@ -72,6 +73,8 @@ pub struct Disclosure {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     properties: BTreeMap<String, Property>,
     visitor_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session_id: Option<String>,
     device: DeviceClass,
@@ -225,6 +228,13 @@ impl Disclosure {
         &self.visitor_id
     }
 
+    /// Who the page says is visiting: the site's own id, or one under this destination's key, as its policy says. Claimed by a browser:
+    /// nobody's account may be opened or changed by it.
+    #[must_use]
+    pub fn user_id(&self) -> Option<&str> {
+        self.user_id.as_deref()
+    }
+
     /// The session's id for this destination: 64 bits, as 16 hexadecimal digits.
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
@@ -285,6 +295,7 @@ impl Disclosure {
             items: Vec::new(),
             properties: BTreeMap::new(),
             visitor_id: format!("{lane:016x}"),
+            user_id: None,
             session_id: None,
             device: DeviceClass::UNKNOWN,
             country: Country::UNKNOWN,
@@ -317,6 +328,7 @@ impl Disclosure {
                 "items" => put(&mut self.items, said),
                 "properties" => put(&mut self.properties, said),
                 "visitor_id" => put(&mut self.visitor_id, said),
+                "user_id" => put(&mut self.user_id, said),
                 "session_id" => put(&mut self.session_id, said),
                 "device" => put(&mut self.device, said),
                 "country" => put(&mut self.country, said),
@@ -366,18 +378,20 @@ pub enum Disclosed {
     Purged,
 }
 
-/// How much of a record a destination may see, by its header alone.
+/// How much of a record a destination may see, by its header alone. `allowed` is what the documents say now.
 ///
 /// # Errors
 /// Why it may not see anything.
-pub fn entitlement(header: &Header, destination: &Destination) -> Result<Transform, Withheld> {
-    match destination.basis {
-        Basis::ExemptMeasurement if header.audience == Audience::ConsentBasisOnly => Err(Withheld::HeldCopy),
-        Basis::Consent(needed) if needed.is_empty() || !header.purposes.cover(needed) => Err(Withheld::NoConsent),
+pub fn entitlement(header: &Header, destination: &Destination, allowed: &Allowed) -> Result<Breadth, Withheld> {
+    let now = allowed.breadth.meet(header.ceiling);
+    let breadth = match destination.basis {
+        Basis::ExemptMeasurement if header.audience == Audience::ConsentBasisOnly => return Err(Withheld::HeldCopy),
+        Basis::Consent(needed) if needed.is_empty() || !header.purposes.cover(needed) => return Err(Withheld::NoConsent),
         // The exemption never reaches what only a consent can allow.
-        Basis::ExemptMeasurement => Ok(destination.transform.min(header.ceiling).min(Transform::Measurement)),
-        Basis::Consent(_) => Ok(destination.transform.min(header.ceiling)),
-    }
+        Basis::ExemptMeasurement => now.meet(Transform::Measurement.breadth()),
+        Basis::Consent(_) => now,
+    };
+    if breadth.is_nothing() { Err(Withheld::Policy) } else { Ok(breadth) }
 }
 
 /// Makes disclosures: it holds the keys that their ids are made with.
@@ -416,15 +430,15 @@ impl Discloser {
         {
             return Ok(Disclosed::Purged);
         }
-        let transform = match entitlement(&header, destination) {
-            Ok(transform) => transform,
+        let Some(site) = documents.site(header.site) else { return Ok(Disclosed::Withheld(Withheld::Policy)) };
+        let breadth = match entitlement(&header, destination, site.allowed(destination.number)) {
+            Ok(breadth) => breadth,
             Err(rule) => return Ok(Disclosed::Withheld(rule)),
         };
-        let Some(site) = documents.site(header.site) else { return Ok(Disclosed::Withheld(Withheld::Policy)) };
         match CleanEvent::open(&record.bytes, &self.persons, now)? {
             Opened::Purged => Ok(Disclosed::Purged),
             Opened::Event(event) => {
-                let mut disclosure = self.build(record.offset, &event, transform, site, destination)?;
+                let mut disclosure = self.build(record.offset, &event, breadth, site, destination)?;
                 disclosure.grounds.revision = documents.revision;
                 Ok(Disclosed::Disclosure(Box::new(disclosure)))
             }
@@ -449,62 +463,88 @@ impl Discloser {
         &self,
         offset: Offset,
         event: &CleanEvent,
-        transform: Transform,
+        breadth: Breadth,
         site: &Site,
         destination: &Destination,
     ) -> Result<Disclosure, StoreError> {
         let (header, body) = (event.header(), event.body());
         let key = self.persistent.destination(destination.number)?;
-        let granted = body.granted.as_deref().filter(|_| transform.needs_consent());
-        let ids = match granted {
-            Some(granted) => {
-                Ids { visitor: key.visitor_id(&granted.cookie_id), session: body.session.as_ref().map(|session| key.session_id(session)) }
-            }
-            None => self.ids_without_consent(event, transform, destination)?,
+        let granted = body.granted.as_deref().filter(|_| breadth.needs_consent());
+        let policy = site.allowed(destination.number).treatments(breadth, granted.is_some());
+        let of_granted = |field| granted.filter(|_| policy.lets(field));
+        let money = |field, amount: fn(&Granted) -> Option<f64>| {
+            of_granted(field).and_then(amount).map(|said| if policy.get(field) == Treatment::Keep { said } else { words::two_digits(said) })
         };
-        let time = if granted.is_some() { body.time } else { body.time.rounded(TIME_STEP) };
+        let ids = match granted {
+            Some(granted) => ids_with_consent(&key, header, body, granted, &policy),
+            None => self.ids_without_consent(event, breadth, &policy, destination)?,
+        };
+        let exact = granted.is_some() && policy.get(Field::Time) == Treatment::Keep;
+        let name = if policy.get(Field::Name) == Treatment::Keep { body.name.as_str() } else { words::CUSTOM_EVENT };
         Ok(Disclosure {
             offset,
             lane: self.lanes.hash_one(subject_id(header.subject)),
             received: header.received,
             grounds: Grounds { site: header.site, epoch: header.epoch, subject: header.subject, revision: 0 },
             event_id: key.event_id(header.event_id),
-            name: words::event_name(&body.name, &site.policy).to_owned(),
-            time: time.rfc3339(),
+            name: words::event_name(name, &site.policy).to_owned(),
+            time: if exact { body.time } else { body.time.rounded(TIME_STEP) }.rfc3339(),
             site: site.name.clone(),
-            page: body.page.clone(),
-            campaign: granted.map(|granted| granted.campaign.iter().cloned().collect()).unwrap_or_default(),
-            referrer_host: granted.and_then(|granted| granted.referrer_host.clone()),
-            value: granted.and_then(|granted| granted.value),
-            currency: granted.and_then(|granted| granted.currency.clone()),
-            transaction_id: granted.and_then(|granted| transaction_id(&key, granted.transaction.as_deref())),
-            tax: granted.and_then(|granted| granted.tax),
-            shipping: granted.and_then(|granted| granted.shipping),
-            coupon: granted.and_then(|granted| granted.coupon.clone()),
-            items: granted.map(|granted| granted.items.clone()).unwrap_or_default(),
-            properties: properties(&body.properties, site),
+            page: body.page.clone().filter(|_| policy.lets(Field::Page)),
+            campaign: of_granted(Field::Campaign).map(|granted| granted.campaign.iter().cloned().collect()).unwrap_or_default(),
+            referrer_host: of_granted(Field::Referrer).and_then(|granted| granted.referrer_host.clone()),
+            value: money(Field::Value, |granted| granted.value),
+            currency: of_granted(Field::Currency).and_then(|granted| granted.currency.clone()),
+            transaction_id: of_granted(Field::OrderId)
+                .and_then(|granted| granted.transaction.as_deref())
+                .map(|id| if policy.get(Field::OrderId) == Treatment::Keep { id.to_owned() } else { key.transaction_id(id) }),
+            tax: money(Field::Tax, |granted| granted.tax),
+            shipping: money(Field::Shipping, |granted| granted.shipping),
+            coupon: of_granted(Field::Coupon).and_then(|granted| granted.coupon.clone()),
+            items: of_granted(Field::Items).map(|granted| granted.items.clone()).unwrap_or_default(),
+            properties: if policy.lets(Field::Properties) { properties(&body.properties, site) } else { BTreeMap::new() },
             visitor_id: format!("{:016x}", ids.visitor),
+            user_id: of_granted(Field::UserId)
+                .and_then(|granted| granted.user_id.as_deref())
+                .map(|id| if policy.get(Field::UserId) == Treatment::Keep { id.to_owned() } else { key.user_id(id) }),
             session_id: ids.session.map(|session| format!("{session:016x}")),
-            device: body.device,
-            country: body.country,
-            language: body.language,
-            screen: body.screen,
+            device: if policy.lets(Field::Device) { body.device } else { DeviceClass::UNKNOWN },
+            country: if policy.lets(Field::Place) { body.country } else { Country::UNKNOWN },
+            language: body.language.filter(|_| policy.lets(Field::Language)),
+            screen: body.screen.filter(|_| policy.lets(Field::Screen)),
             consent: Consent { state: if header.purposes.is_empty() { "unknown" } else { "granted" }, purposes: header.purposes },
             policy_version: site.policy.version,
         })
     }
 
-    fn ids_without_consent(&self, event: &CleanEvent, transform: Transform, destination: &Destination) -> Result<Ids, StoreError> {
+    fn ids_without_consent(
+        &self,
+        event: &CleanEvent,
+        breadth: Breadth,
+        policy: &Treatments,
+        destination: &Destination,
+    ) -> Result<Ids, StoreError> {
         let header = event.header();
         // Visitors are counted from B2 on; until then every site is taken for a small one, whose ids are per event.
         let key = self.epochs.of(header.site, destination.number, header.epoch, 0)?;
-        let ids = match transform {
-            Transform::Measurement => key.measurement_ids(header.subject, event.body().session.as_ref()),
-            // A consent-basis transform without what consent would have added is the least there is.
-            Transform::Strict | Transform::ConsentedAnalytics => key.strict_ids(header.event_id, header.subject),
+        // A consent-basis transform without what consent would have added is the least there is.
+        let visits = breadth.has_visits() && !breadth.needs_consent() && policy.lets(Field::Visitor);
+        let ids = if visits {
+            key.measurement_ids(header.subject, event.body().session.as_ref().filter(|_| policy.lets(Field::Session)))
+        } else {
+            key.strict_ids(header.event_id, header.subject)
         };
         Ok(Ids { visitor: ids.visitor, session: ids.session })
     }
+}
+
+/// Without a visitor's id there is none of their session either: it would join what the other keeps apart.
+fn ids_with_consent(key: &DestinationKey, header: &Header, body: &CleanBody, granted: &Granted, policy: &Treatments) -> Ids {
+    if !policy.lets(Field::Visitor) {
+        return Ids { visitor: key.visitor_id(&header.event_id.0), session: None };
+    }
+    let session = body.session.as_ref().filter(|_| policy.lets(Field::Session));
+    Ids { visitor: key.visitor_id(&granted.cookie_id), session: session.map(|session| key.session_id(session)) }
 }
 
 struct Ids {
@@ -517,10 +557,6 @@ fn subject_id(subject: Subject) -> [u8; 16] {
         Subject::None => [0; 16],
         Subject::Token(id) | Subject::Person(id) => id,
     }
-}
-
-fn transaction_id(key: &DestinationKey, transaction: Option<&str>) -> Option<String> {
-    transaction.map(|transaction| key.transaction_id(transaction))
 }
 
 /// The policy now, not the one at capture: a property taken off the list since then no longer leaves.

@@ -12,6 +12,7 @@ use super::{
     disclose::{Discloser, Withheld, entitlement},
     enrich::{self, device::DeviceClass, place::PlaceDatabase},
     keys::persistent::PersistentKeys,
+    policy::{Field, Treatments},
     raw::{Arrival, RawEvent},
     shape::Shape,
     visitor::Visitor,
@@ -58,101 +59,67 @@ pub struct FieldExplanation {
     /// What leaves in its place: the disclosure's fields and values. Empty: nothing does.
     pub leaves: Vec<(String, Value)>,
     /// The rule.
-    pub rule: &'static str,
+    pub rule: String,
 }
 
-/// One row: an incoming field, the disclosure's fields that can come of it, and the rule without and with consent.
+/// One row: an incoming field, the disclosure's fields that can come of it, and what decides: fields of the policy, or the program.
 struct Rule {
     field: &'static str,
     becomes: &'static [&'static str],
-    without: &'static str,
-    with: &'static str,
+    by: By,
+}
+
+enum By {
+    Policy(&'static [Field]),
+    Program(&'static str),
+}
+
+const fn rule(field: &'static str, becomes: &'static [&'static str], policy: &'static [Field]) -> Rule {
+    Rule { field, becomes, by: By::Policy(policy) }
+}
+
+const fn always(field: &'static str, becomes: &'static [&'static str], what: &'static str) -> Rule {
+    Rule { field, becomes, by: By::Program(what) }
 }
 
 const RULES: [Rule; 22] = [
-    Rule {
-        field: "client address",
-        becomes: &["country"],
-        without: "looked up in memory as a country; the address itself goes no further",
-        with: "looked up in memory as a country; the address itself goes no further",
-    },
-    Rule {
-        field: "user agent",
-        becomes: &["device"],
-        without: "read as browser family, major version, system and form; what is on no list is \"other\"",
-        with: "read as browser family, major version, system and form; what is on no list is \"other\"",
-    },
-    Rule {
-        field: "accept-language",
-        becomes: &["language"],
-        without: "the primary language only, where the body says none",
-        with: "the primary language only, where the body says none",
-    },
-    Rule {
-        field: "visitor cookie",
-        becomes: &[],
-        without: "not used here: the ids that leave are made for this destination and live a day at most",
-        with: "its id under this destination's key is the visitor id; no other cookie is read",
-    },
-    Rule {
-        field: "name",
-        becomes: &["name"],
-        without: "kept where our list or the policy's `events` has it, else \"custom\"",
-        with: "kept where our list or the policy's `events` has it, else \"custom\"",
-    },
-    Rule {
-        field: "event id",
-        becomes: &["event_id"],
-        without: "replaced by an id under this destination's key",
-        with: "replaced by an id under this destination's key",
-    },
-    Rule { field: "time", becomes: &["time"], without: "rounded down to 5 minutes", with: "kept, by our clock" },
-    Rule {
-        field: "page URL",
-        becomes: &["page", "campaign"],
-        without: "the site's own host and the path as a template; every parameter is dropped",
-        with: "the site's own host, the path as a template, and utm_* values that name nobody; other parameters are dropped",
-    },
-    Rule { field: "page title", becomes: &[], without: "dropped: titles carry names", with: "dropped: titles carry names" },
-    Rule { field: "referrer", becomes: &["referrer_host"], without: "dropped", with: "the host only, where it is another site's" },
-    Rule { field: "value", becomes: &["value"], without: "dropped without consent", with: "kept" },
-    Rule { field: "currency", becomes: &["currency"], without: "dropped without consent", with: "kept" },
-    Rule {
-        field: "order id",
-        becomes: &["transaction_id"],
-        without: "dropped without consent",
-        with: "replaced by an id under this destination's key",
-    },
-    Rule { field: "tax", becomes: &["tax"], without: "dropped without consent", with: "kept" },
-    Rule { field: "shipping", becomes: &["shipping"], without: "dropped without consent", with: "kept" },
-    Rule { field: "coupon", becomes: &["coupon"], without: "dropped without consent", with: "kept where it names nobody" },
-    Rule {
-        field: "items",
-        becomes: &["items"],
-        without: "dropped without consent",
-        with: "what the catalogue says of each product, where it names nobody",
-    },
-    Rule {
-        field: "user id",
-        becomes: &[],
-        without: "dropped: a browser's claim",
-        with: "dropped: a browser's claim, and this transform has no place for it",
-    },
-    Rule { field: "language", becomes: &["language"], without: "the primary language only", with: "the primary language only" },
-    Rule { field: "screen width", becomes: &["screen"], without: "one of six width classes", with: "one of six width classes" },
-    Rule {
-        field: "held copy",
-        becomes: &[],
-        without: "says that this is a copy held until the choice",
-        with: "says that this is a copy held until the choice",
-    },
-    Rule {
-        field: "properties",
-        becomes: &["properties"],
-        without: "only those on the policy's `properties` list, of the listed kind, and naming nobody",
-        with: "only those on the policy's `properties` list, of the listed kind, and naming nobody",
-    },
+    rule("client address", &["country"], &[Field::Place]),
+    rule("user agent", &["device"], &[Field::Device]),
+    rule("accept-language", &["language"], &[Field::Language]),
+    rule("visitor cookie", &["visitor_id", "session_id"], &[Field::Visitor, Field::Session]),
+    rule("name", &["name"], &[Field::Name]),
+    always("event id", &["event_id"], "replaced by an id under this destination's key"),
+    rule("time", &["time"], &[Field::Time]),
+    rule("page URL", &["page", "campaign"], &[Field::Page, Field::Campaign]),
+    always("page title", &[], "dropped: titles carry names"),
+    rule("referrer", &["referrer_host"], &[Field::Referrer]),
+    rule("value", &["value"], &[Field::Value]),
+    rule("currency", &["currency"], &[Field::Currency]),
+    rule("order id", &["transaction_id"], &[Field::OrderId]),
+    rule("tax", &["tax"], &[Field::Tax]),
+    rule("shipping", &["shipping"], &[Field::Shipping]),
+    rule("coupon", &["coupon"], &[Field::Coupon]),
+    rule("items", &["items"], &[Field::Items]),
+    rule("user id", &["user_id"], &[Field::UserId]),
+    rule("language", &["language"], &[Field::Language]),
+    rule("screen width", &["screen"], &[Field::Screen]),
+    always("held copy", &[], "says that this is a copy held until the choice"),
+    rule("properties", &["properties"], &[Field::Properties]),
 ];
+
+impl Rule {
+    /// The rule in words, for one destination and this visitor.
+    fn in_words(&self, treatments: &Treatments, consented: bool) -> String {
+        match self.by {
+            By::Program(what) => what.to_owned(),
+            By::Policy([only]) => only.effect(treatments.get(*only), consented).to_owned(),
+            By::Policy(fields) => {
+                let effect = |field: &Field| format!("{}: {}", field.name(), field.effect(treatments.get(*field), consented));
+                fields.iter().map(effect).collect::<Vec<_>>().join("; ")
+            }
+        }
+    }
+}
 
 /// An explanation could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -204,19 +171,26 @@ pub fn explain(event: RawEvent<'_>, arrival: &Arrival<'_>, with: &Explainer<'_>)
         Ok(permitted) => permitted,
         Err(refusal) => return Ok(refused(refusal, shape)),
     };
-    let visitor = Visitor::imagined(matches!(state, ConsentState::Granted(_)) && permitted.ceiling.needs_consent())?;
+    let visitor = Visitor::imagined(matches!(state, ConsentState::Granted(_)) && permitted.ceiling.breadth.needs_consent())?;
     let said = said(&shape, permitted.event.properties.len());
     let enriched = enrich::enrich(permitted, arrival, DeviceClass::of_arrival(arrival), places);
     let site_key = keys.site(site.number)?;
     let clean = anonymise(enriched, &visitor, site, &site_key, protocol, arrival.received)?;
     let mut destinations = Vec::new();
     for destination in addressed {
-        let entitled = entitlement(clean.header(), destination);
+        let allowed = site.allowed(destination.number);
+        let entitled = entitlement(clean.header(), destination, allowed);
         let received = match entitled {
             Ok(transform) => serde_json::to_value(discloser.build(Offset(0), &clean, transform, site, destination)?)?,
             Err(_) => Value::Null,
         };
-        let consented = entitled.is_ok_and(super::transform::Transform::needs_consent);
+        let fields = entitled.map_or_else(
+            |_| Vec::new(),
+            |breadth| {
+                let consented = breadth.needs_consent();
+                fields(&said, &received, &allowed.treatments(breadth, consented), consented)
+            },
+        );
         destinations.push(DestinationExplanation {
             name: destination.name.clone(),
             basis: basis(destination),
@@ -226,7 +200,7 @@ pub fn explain(event: RawEvent<'_>, arrival: &Arrival<'_>, with: &Explainer<'_>)
                 Withheld::HeldCopy => "it had the event when it happened; this is the copy for destinations that need consent",
                 Withheld::Policy => "the policy allows it nothing",
             }),
-            fields: if entitled.is_ok() { fields(&said, &received, consented) } else { Vec::new() },
+            fields,
         });
     }
     Ok(Explanation { visitor: state.describe(), shape, refused: None, destinations })
@@ -249,13 +223,13 @@ fn said(shape: &Shape, properties: usize) -> Vec<(&'static str, String)> {
     shape.fields.iter().map(in_words).chain(listed).collect()
 }
 
-fn fields(said: &[(&'static str, String)], received: &Value, consented: bool) -> Vec<FieldExplanation> {
+fn fields(said: &[(&'static str, String)], received: &Value, treatments: &Treatments, consented: bool) -> Vec<FieldExplanation> {
     let value_of = |name: &&'static str| received.get(*name).map(|value| ((*name).to_owned(), value.clone()));
     let mut fields = Vec::new();
     for (field, said) in said {
         let Some(rule) = RULES.iter().find(|rule| rule.field == *field) else { continue };
         let leaves = rule.becomes.iter().filter_map(value_of).collect();
-        fields.push(FieldExplanation { said: said.clone(), leaves, rule: if consented { rule.with } else { rule.without } });
+        fields.push(FieldExplanation { said: said.clone(), leaves, rule: rule.in_words(treatments, consented) });
     }
     let explained: Vec<String> = fields.iter().flat_map(|field| field.leaves.iter().map(|(name, _)| name.clone())).collect();
     let all = received.as_object().into_iter().flatten();
@@ -263,7 +237,7 @@ fn fields(said: &[(&'static str, String)], received: &Value, consented: bool) ->
     fields.push(FieldExplanation {
         said: String::from("(made here)"),
         leaves: made_here,
-        rule: "added by us: the site, ids under this destination's key, the moment, the choice as it stands",
+        rule: String::from("added by us: the site, ids under this destination's key, the moment, the choice as it stands"),
     });
     fields
 }

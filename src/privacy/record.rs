@@ -8,7 +8,7 @@
 //! All numbers are little-endian. `flags`: bits 0-1 subject kind (0 none, 1 token, 2 person handle), bit 2 audience (1: consent-basis
 //! destinations only), bit 3 body is sealed, bits 4-6 purposes. The header of a sealed record is the associated data of its seal.
 
-use super::transform::Transform;
+use super::transform::Breadth;
 use crate::{
     clock::Timestamp,
     event::{Epoch, EventId, PolicyVersion, Purposes, RetentionClass, SiteNumber},
@@ -58,7 +58,7 @@ pub struct Header {
     /// What the person had consented to; empty: no choice was known.
     pub purposes: Purposes,
     /// The largest disclosure that any destination may get of it.
-    pub ceiling: Transform,
+    pub ceiling: Breadth,
     /// Whether the body is sealed under the person's key.
     pub sealed: bool,
     /// When it came in, by our clock.
@@ -119,7 +119,7 @@ impl Header {
             },
             audience: if flags & 0b100 == 0 { Audience::All } else { Audience::ConsentBasisOnly },
             purposes: Purposes::from_bits(flags >> 4),
-            ceiling: Transform::from_code(header[2]).ok_or(CorruptRecord::Malformed)?,
+            ceiling: Breadth::from_code(header[2]).ok_or(CorruptRecord::Malformed)?,
             sealed: flags & 0b1000 != 0,
             received: Timestamp(i64::from_le_bytes(received)),
         })
@@ -157,7 +157,7 @@ impl Record {
             subject: Subject::None,
             audience: Audience::All,
             purposes: Purposes::NONE,
-            ceiling: Transform::Strict,
+            ceiling: super::transform::Transform::Strict.breadth(),
             sealed,
             received,
         };

@@ -23,7 +23,6 @@ use super::{
     raw::Arrival,
     record::Subject,
     sessions::Sessions,
-    transform::Transform,
 };
 use crate::{
     clock::Timestamp,
@@ -161,7 +160,9 @@ impl Visitors {
     ) -> Result<(Visitor, Option<SetCookie>), Unidentified> {
         let state = decision.state();
         let lasting = match state {
-            ConsentState::Granted(purposes) => site.ceilings.of_granted(purposes, true).is_some_and(Transform::needs_consent),
+            ConsentState::Granted(purposes) => {
+                site.ceilings.of_granted(purposes, true).is_some_and(|ceiling| ceiling.breadth.needs_consent())
+            }
             ConsentState::Unknown | ConsentState::Objected(_) => false,
         };
         if !lasting {
@@ -172,7 +173,11 @@ impl Visitors {
                 ConsentState::Unknown | ConsentState::Objected(_) => site.ceilings.unknown,
             };
             // `strict` has no sessions, so nobody's are followed for it.
-            let session = if ceiling >= Some(Transform::Measurement) { self.sessions.of(site.number, subject, now)? } else { None };
+            let session = if ceiling.is_some_and(|ceiling| ceiling.breadth.has_visits()) {
+                self.sessions.of(site.number, subject, now)?
+            } else {
+                None
+            };
             return Ok((Visitor { epoch, subject, session, cookie_id: None, person: None }, None));
         }
         let (cookie_id, person, cookie) = match self.known_person(arrival, site, now).await? {

@@ -4,9 +4,11 @@ use super::{
     raw::{Arrival, RawEvent},
     record::Audience,
     refusal::Refusal,
-    transform::Transform,
 };
-use crate::{documents::Site, event::Purposes};
+use crate::{
+    documents::{Site, site::Ceiling},
+    event::Purposes,
+};
 
 /// What a beacon's body says of the visitor's choice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,7 +88,7 @@ pub fn decide(arrival: &Arrival<'_>) -> Decision {
 pub struct Permitted<'a> {
     pub(in crate::privacy) event: RawEvent<'a>,
     pub(in crate::privacy) purposes: Purposes,
-    pub(in crate::privacy) ceiling: Transform,
+    pub(in crate::privacy) ceiling: Ceiling,
     pub(in crate::privacy) audience: Audience,
 }
 

@@ -52,6 +52,11 @@ impl DestinationKey {
         mac::mac64(&self.0, &[b"session", session])
     }
 
+    /// An id of a person that is stable and is no other destination's.
+    pub(in crate::privacy) fn user_id(&self, user_id: &str) -> String {
+        hex(&mac::mac128(&self.0, &[b"user", user_id.as_bytes()]))
+    }
+
     /// An order id that is stable and says nothing.
     pub(in crate::privacy) fn transaction_id(&self, transaction: &str) -> String {
         hex(&mac::mac128(&self.0, &[b"transaction", transaction.as_bytes()]))

@@ -77,6 +77,12 @@ pub(in crate::privacy) fn word(said: &str) -> Option<Cow<'_, str>> {
     (plain && short && class_of(&decoded).is_none()).then_some(decoded)
 }
 
+/// An amount of money, rounded to two digits: 1,234.50 becomes 1,200.
+pub(in crate::privacy) fn two_digits(amount: f64) -> f64 {
+    // By way of decimal digits, so that no other digit comes from binary fractions.
+    format!("{amount:.1e}").parse().unwrap_or(0.0)
+}
+
 /// A label from a shop's catalogue as it may be kept with consent: letters of any script, digits and a little punctuation, and
 /// nothing that looks like an e-mail address, a network address, an encoding or a token.
 pub(in crate::privacy) fn label(said: &str) -> Option<String> {

@@ -23,7 +23,7 @@ use crate::{
     counters::Counters,
     documents::{
         Documents, Site,
-        site::{Ceilings, Policy},
+        site::{Ceiling, Ceilings, Policy},
     },
     event::{PolicyVersion, SiteNumber},
     event_log::{DiskFiles, EventLog, LogOptions},
@@ -43,7 +43,14 @@ use crate::{
 
 /// A site under `/keso` on `www.shop.example`, whose pages are of that origin.
 pub(in crate::server) fn site(origin: &str) -> Site {
-    let policy = Policy { name: String::from("default"), version: PolicyVersion(1), events: BTreeSet::new(), properties: BTreeMap::new() };
+    let policy = Policy {
+        name: String::from("default"),
+        version: PolicyVersion(1),
+        events: BTreeSet::new(),
+        properties: BTreeMap::new(),
+        preset: None,
+        deviations: Vec::new(),
+    };
     Site {
         number: SiteNumber(1),
         name: String::from("shop"),
@@ -58,6 +65,7 @@ pub(in crate::server) fn site(origin: &str) -> Site {
         policy: Arc::new(policy),
         keys: BTreeMap::new(),
         ceilings: Ceilings::default(),
+        allowed: Vec::new(),
     }
 }
 
@@ -80,7 +88,7 @@ impl Line {
         let purge_set = Arc::new(PurgeSet::open(Arc::clone(&state)).expect("an empty set"));
         let files = Arc::new(DiskFiles::open(&directory.path().join("log")).expect("a new directory"));
         let log = Arc::new(EventLog::open(files, LogOptions::default(), clock::now()).expect("a new log"));
-        site.ceilings.unknown = Some(Transform::Strict);
+        site.ceilings.unknown = Some(Ceiling::of(Transform::Strict.breadth(), false));
         let site = Arc::new(site);
         let by_host = HashMap::from_iter(site.hosts.iter().map(|host| (host.clone(), vec![Arc::clone(&site)])));
         let documents = Documents { sites: vec![site], by_host, ..Documents::default() };

@@ -1,8 +1,8 @@
-//! A courier gives an event a wider ceiling.
+//! A courier gives an event another ceiling.
 
-use crate::privacy::{clean::CleanEvent, record::Header, transform::Transform};
+use crate::privacy::{clean::CleanEvent, record::Header, transform::Breadth};
 
 /// Keeps the body, changes the header.
-pub(crate) fn widen(event: CleanEvent, header: Header) -> CleanEvent {
-    CleanEvent { header: Header { ceiling: Transform::ConsentedAnalytics, ..header }, ..event } //~ E0451
+pub(crate) fn change(event: CleanEvent, header: Header) -> CleanEvent {
+    CleanEvent { header: Header { ceiling: Breadth::NOTHING, ..header }, ..event } //~ E0451
 }
