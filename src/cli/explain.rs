@@ -41,6 +41,9 @@ pub(super) struct ExplainArguments {
     /// As if sent from this address.
     #[arg(long, value_name = "ADDRESS", default_value = "192.0.2.1")]
     address: IpAddr,
+    /// As if the site's policy were this earlier version of it.
+    #[arg(long, value_name = "VERSION")]
+    at: Option<u32>,
     /// The protocol.
     #[arg(long, default_value = "native")]
     protocol: String,
@@ -51,7 +54,15 @@ pub(super) struct ExplainArguments {
 
 pub(super) fn explain(place: &Place, arguments: &ExplainArguments, out: &mut dyn Write) -> Result<(), CommandError> {
     let documents = place.documents_at_start()?;
-    let site = chosen_site(&documents, arguments.site.as_deref())?;
+    let mut site = chosen_site(&documents, arguments.site.as_deref())?;
+    let earlier = match arguments.at {
+        Some(version) => Some(documents_at(place, &site.policy.name, version)?),
+        None => None,
+    };
+    let documents = earlier.as_ref().unwrap_or(&documents);
+    if earlier.is_some() {
+        site = chosen_site(documents, Some(&site.name))?;
+    }
     let protocol = PROTOCOLS.iter().find(|protocol| protocol.name() == arguments.protocol).ok_or_else(|| {
         let known: Vec<_> = PROTOCOLS.iter().map(|protocol| protocol.name()).collect();
         format!("--protocol: there is no protocol \"{}\"\n  fix: one of: {}", arguments.protocol, known.join(", "))
@@ -65,7 +76,7 @@ pub(super) fn explain(place: &Place, arguments: &ExplainArguments, out: &mut dyn
     let (uri, headers, body) = take_apart(&read(arguments)?)?;
     let address = Personal::new(ClientAddress::new(arguments.address));
     let inbound = Inbound::new(uri, headers, body, address, true, clock::now());
-    let explanations = explanations(&inbound, *protocol, site, &documents, &places)?;
+    let explanations = explanations(&inbound, *protocol, site, documents, &places)?;
     if arguments.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&explanations)?)?;
         return Ok(());
@@ -74,6 +85,12 @@ pub(super) fn explain(place: &Place, arguments: &ExplainArguments, out: &mut dyn
         print(index, explanation, out)?;
     }
     Ok(())
+}
+
+fn documents_at(place: &Place, policy: &str, version: u32) -> Result<Documents, CommandError> {
+    place.documents(false)?.compiled_at(policy, version)?.ok_or_else(|| {
+        format!("--at: policy \"{policy}\" has no version {version}\n  fix: `firsthand policy show` says which one is in force; they are numbered from 1").into()
+    })
 }
 
 fn explanations(

@@ -6,6 +6,7 @@ mod explain;
 mod export;
 mod init;
 mod place;
+mod policy;
 mod run;
 
 use std::{error::Error, io::Write, net::SocketAddr, path::PathBuf};
@@ -66,6 +67,9 @@ enum Command {
     Apply(apply::ApplyArguments),
     /// Print the documents in force as one TOML file.
     Export,
+    /// See and change what each destination may see of whom.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Say what each destination would receive of a beacon, and why, field by field. Stores nothing, sends nothing.
     Explain(explain::ExplainArguments),
 }
@@ -86,6 +90,7 @@ pub fn execute(arguments: Arguments, out: &mut dyn Write) -> Result<(), CommandE
         Some(Command::Check) => check::check(&place, out),
         Some(Command::Apply(apply)) => apply::apply(&place, &apply, out),
         Some(Command::Export) => export::export(&place, out),
+        Some(Command::Policy(command)) => policy::policy(&place, &command, out),
         Some(Command::Explain(explain)) => explain::explain(&place, &explain, out),
     }
 }
@@ -110,7 +115,7 @@ mod tests {
     fn the_command_line_is_well_formed() {
         Arguments::command().debug_assert();
         let text = Arguments::command().render_long_help().to_string();
-        for command in ["run", "init", "check", "apply", "export", "explain"] {
+        for command in ["run", "init", "check", "apply", "export", "policy", "explain"] {
             assert!(text.contains(command), "{command}");
         }
     }

@@ -87,6 +87,18 @@ pub enum PropertyKind {
     Word,
 }
 
+impl PropertyKind {
+    /// The name in documents and on pages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Flag => "flag",
+            Self::Number => "number",
+            Self::Word => "word",
+        }
+    }
+}
+
 /// The most that any entitled destination may get of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ceiling {

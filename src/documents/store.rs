@@ -115,6 +115,27 @@ impl DocumentStore {
         Ok(Documents { revision, ..compile(&documents).map_err(DocumentStoreError::Invalid)? })
     }
 
+    /// The same, with one policy as it was in an earlier version. `None`: it has no such version.
+    ///
+    /// # Errors
+    /// As for [`Self::compiled`]; also when that version no longer fits the sites and destinations of today.
+    pub fn compiled_at(&self, policy: &str, version: u32) -> Result<Option<Documents>, DocumentStoreError> {
+        let (revision, mut documents) = self.read()?;
+        let text: Option<String> = self.state.with(|connection| {
+            let select = "SELECT body FROM document_versions WHERE kind = 'policy' AND name = ?1 AND version = ?2 AND body IS NOT NULL";
+            connection.query_row(select, (policy, version), |row| row.get(0)).optional()
+        })?;
+        let Some(text) = text else { return Ok(None) };
+        let document = Document::from_text("policy", &text).map_err(|error| DocumentStoreError::Corrupt {
+            kind: String::from("policy"),
+            name: policy.to_owned(),
+            reason: error.to_string(),
+        })?;
+        documents.retain(|numbered| numbered.document.kind() != "policy" || numbered.document.name() != policy);
+        documents.insert(0, Numbered { document, number: version });
+        Ok(Some(Documents { revision, ..compile(&documents).map_err(DocumentStoreError::Invalid)? }))
+    }
+
     /// A number that grows with every change, for noticing one.
     ///
     /// # Errors

@@ -55,6 +55,7 @@ pub(crate) struct Line {
     places: PlaceDatabase,
     discloser: Discloser,
     addresses: ClientAddresses,
+    state: Arc<StateDb>,
 }
 
 /// What became of one request.
@@ -91,7 +92,7 @@ impl Line {
         let epochs = Arc::new(EpochKeys::new(keys));
         let log = |_| EventLog::open(Arc::new(MemoryFiles::default()), LogOptions::default(), Timestamp(0)).unwrap();
         Self {
-            documents: compiled(documents, state),
+            documents: compiled(documents, Arc::clone(&state)),
             logs: (0..logs).map(log).collect(),
             runtime,
             visitors: Visitors::new(Supervisor::new(), Arc::clone(&persistent), Arc::clone(&persons), Arc::clone(&purge_set)),
@@ -99,7 +100,13 @@ impl Line {
             places: places(),
             discloser: Discloser::new(persistent, epochs, persons, purge_set),
             addresses: addresses(),
+            state,
         }
+    }
+
+    /// Puts other documents in force, instead of those with the same names.
+    pub(crate) fn put_in_force(&mut self, documents: &str) {
+        self.documents = compiled(documents, Arc::clone(&self.state));
     }
 
     /// Takes a request through decode, consent, enrich and anonymise.

@@ -21,6 +21,7 @@ mod faults;
 mod faulty_files;
 mod golden;
 mod non_interference;
+mod policies;
 
 mod http_client;
 mod installation;

@@ -1,0 +1,178 @@
+//! Policies: a deviation changes its field alone; what may leave is the least of what rested and what is allowed now; and what people see
+//! of it on the command line.
+
+use std::collections::BTreeSet;
+
+use firsthand::{
+    clock::Timestamp,
+    event::Offset,
+    privacy::policy::{Field, Treatment},
+};
+use serde_json::Value;
+
+use crate::{
+    installation::{Installation, SITE, file_destination},
+    line::{Line, RawRequest},
+};
+
+const NOW: Timestamp = Timestamp(1_790_000_123_456);
+/// Everything that an event can say.
+const PURCHASE: &str = r#"POST /keso/e HTTP/1.1
+Host: www.shop.example
+Origin: https://www.shop.example
+User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0
+X-Forwarded-For: 192.0.2.7
+
+{"g":["analytics","profile"],"e":[{"k":"purchase","i":"abcdefghijklmnop","t":1790000122111,
+"p":"https://www.shop.example/thanks?utm_source=letter","r":"https://search.example/","v":62.55,"m":"EUR","x":"A-1007","tx":9.98,
+"sh":4.25,"cp":"AUTUMN","a":"customer-7","l":"fr-FR","w":1440,"y":[{"id":"12","name":"Jug","price":38}],"d":{"plan":"pro"}}]}"#;
+
+/// The site, a destination that gets the most there is, and a deviation where there is one.
+fn documents(deviation: Option<(Field, Treatment)>) -> String {
+    let deviation = deviation.map_or_else(String::new, |(field, treatment)| {
+        format!("[[policy.deviation]]\nfield = \"{}\"\ntreatment = \"{}\"\nreason = \"a test\"\n", field.name(), treatment.name())
+    });
+    let profiles = file_destination("profiles", "consent", "consented-profile").replace("[\"analytics\"]", "[\"profile\"]");
+    SITE.replace("\n[[site]]", &format!("\n{deviation}\n[[site]]")) + &profiles
+}
+
+fn captured(line: &Line) -> Offset {
+    line.append(0, line.receive(&RawRequest::parse(PURCHASE), NOW)).expect("it is new, and somebody may have it")
+}
+
+fn disclosed(line: &Line, offset: Offset) -> Value {
+    let record = line.records(0, offset).remove(0);
+    let (_, text) = line.disclosures(&record, NOW).remove(0);
+    serde_json::from_str(&text).unwrap_or_else(|_| panic!("not disclosed: {text}"))
+}
+
+/// What of a disclosure a field becomes.
+fn becomes(field: Field) -> &'static [&'static str] {
+    match field {
+        Field::Referrer => &["referrer_host"],
+        // Page views that cannot be joined are not joined by their visit either.
+        Field::Visitor => &["visitor_id", "session_id"],
+        Field::Session => &["session_id"],
+        Field::Place => &["country"],
+        Field::OrderId => &["transaction_id"],
+        other => std::slice::from_ref(NAMES.iter().find(|name| **name == other.name()).expect("it is called the same")),
+    }
+}
+
+const NAMES: [&str; 15] = [
+    "name",
+    "time",
+    "page",
+    "campaign",
+    "user_id",
+    "device",
+    "language",
+    "screen",
+    "value",
+    "currency",
+    "tax",
+    "shipping",
+    "coupon",
+    "items",
+    "properties",
+];
+
+/// The names of what differs, but for the policy's version, which always does.
+fn differences(one: &Value, other: &Value) -> BTreeSet<String> {
+    let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    let all: BTreeSet<String> = names(one).union(&names(other)).cloned().collect();
+    all.into_iter().filter(|name| name != "policy_version" && one[name] != other[name]).collect()
+}
+
+#[test]
+fn a_deviation_changes_its_field_alone_for_what_rests_and_for_what_leaves() {
+    let mut line = Line::new(&documents(None), 1);
+    let whole = captured(&line);
+    let base = disclosed(&line, whole);
+    let mut changed = BTreeSet::new();
+    for field in Field::ALL {
+        for treatment in field.offered() {
+            line.put_in_force(&documents(Some((field, *treatment))));
+            let tightened = differences(&base, &disclosed(&line, whole));
+            let expected = BTreeSet::from_iter(becomes(field).iter().map(ToString::to_string));
+            assert!(tightened.is_empty() || tightened == expected, "{field:?} {treatment:?}: {tightened:?}");
+            if !tightened.is_empty() {
+                changed.insert(field);
+            }
+            if *treatment == Treatment::Drop {
+                assert!(!tightened.is_empty(), "{field:?} does not leave any more");
+                // What did not rest does not leave when the policy is relaxed again. The ids are made of what rests anyway.
+                if field != Field::Visitor {
+                    let without = RawRequest::parse(&PURCHASE.replace("abcdefghijklmnop", &format!("{:<16}", field.name())));
+                    let narrow = line.append(0, line.receive(&without, NOW)).expect("it is new");
+                    line.put_in_force(&documents(None));
+                    let relaxed = disclosed(&line, narrow);
+                    for name in becomes(field) {
+                        let nothing = ["device", "country"].contains(name);
+                        assert_eq!(relaxed.get(*name).is_none_or(|left| nothing && *left != base[*name]), true, "{field:?}: {relaxed}");
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(changed, BTreeSet::from(Field::ALL), "every field can be narrowed");
+}
+
+#[test]
+fn a_tightened_preset_acts_on_what_rests_and_a_relaxed_one_does_not() {
+    let exempt = |transform: &str| SITE.to_owned() + &file_destination("measurement", "exempt_measurement", transform);
+    let unknown = PURCHASE.replace("\"g\":[\"analytics\",\"profile\"],", "");
+    let mut line = Line::new(&exempt("measurement"), 1);
+    let daily = line.append(0, line.receive(&RawRequest::parse(&unknown), NOW)).unwrap();
+    assert!(disclosed(&line, daily).get("session_id").is_some());
+    line.put_in_force(&exempt("strict"));
+    assert!(disclosed(&line, daily).get("session_id").is_none());
+    let narrow = line.append(0, line.receive(&RawRequest::parse(&unknown.replace("abcdefghijklmnop", "another-16-bytes")), NOW)).unwrap();
+    line.put_in_force(&exempt("measurement"));
+    assert!(disclosed(&line, narrow).get("session_id").is_none(), "never retroactively wider");
+    line.put_in_force(&exempt("measurement").replace("name = \"shop\"\nevents", "name = \"shop\"\npreset = \"deny-all\"\nevents"));
+    let record = line.records(0, daily).remove(0);
+    assert_eq!(line.disclosures(&record, NOW), [(String::from("measurement"), String::from("withheld: policy"))]);
+    let refused = line.append(0, line.receive(&RawRequest::parse(&unknown.replace("abcdefghijklmnop", "a-third-16-bytes")), NOW));
+    assert_eq!(refused, None, "nothing rests that nobody may see");
+}
+
+#[test]
+fn what_leaves_is_shown_set_and_compared_on_the_command_line() {
+    let installation = Installation::new(&(documents(None) + &file_destination("measurement", "exempt_measurement", "strict")));
+    let run = |arguments: &[&str]| {
+        let output = installation.run(arguments);
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let holds = |text: &str, parts: &[&str]| parts.iter().for_each(|part| assert!(text.contains(part), "{part:?} is not in:\n{text}"));
+    holds(
+        &run(&["policy", "show", "--destination", "profiles"]),
+        &["who has not chosen yet: nothing; it needs consent to profile", "order_id    keep", "user_id     pseudonymise", "plan (word)"],
+    );
+    holds(&run(&["policy", "show"]), &["to \"measurement\"", "everyone else, also before the choice", "referrer    drop"]);
+    let set = |rest: &[&str]| run(&[&["policy", "set"], rest].concat());
+    holds(&set(&["order_id", "drop", "--reason", "no orders there", "--dry-run"]), &["would no longer leave: order_id", "--dry-run"]);
+    assert!(run(&["policy", "show"]).contains("version 1"), "a dry run changes nothing");
+    holds(&set(&["order_id", "drop", "--reason", "no orders there"]), &["would no longer leave: order_id (keep → drop)", "In force"]);
+    holds(&run(&["policy", "show"]), &["version 2", "deviation: no orders there"]);
+    holds(&set(&["order_id", "preset", "--reason", "orders again"]), &["would newly leave: order_id (drop → keep)"]);
+    for (rest, said) in [
+        (&["ordr_id", "drop", "--reason", "x"][..], "did you mean \"order_id\"?"),
+        (&["order_id", "generalise", "--reason", "x"], "one of: drop, pseudonymise, keep, preset"),
+        (&["order_id", "keep", "--state", "unknown", "--reason", "x"], "can be narrowed only"),
+        (&["order_id", "drop", "--destination", "profile", "--reason", "x"], "did you mean \"profiles\"?"),
+        (&["order_id", "drop", "--reason", " "], "has no reason"),
+        (&["order_id", "drop", "--policy", "shpo", "--reason", "x"], "did you mean \"shop\"?"),
+        (&["order_id", "drop"], "--reason"),
+    ] {
+        holds(&set(rest), &[said]);
+    }
+    installation.write("wider.toml", &documents(Some((Field::UserId, Treatment::Keep))));
+    let diff = run(&["policy", "diff", "wider.toml"]);
+    holds(&diff, &["of visitors who agreed", "would newly leave: user_id (pseudonymise → keep)"]);
+    assert!(!diff.contains("order_id"), "{diff}");
+    installation.write("beacon.json", r#"{"g":["analytics","profile"],"e":[{"k":"purchase","x":"A-1007"}]}"#);
+    let explain = |version| run(&["explain", "beacon.json", "--at", version]);
+    assert!(explain("1").contains("transaction_id = \"A-1007\"") && !explain("2").contains("A-1007"));
+    holds(&explain("9"), &["has no version 9"]);
+}
