@@ -129,9 +129,13 @@ impl<'a> Bits<'a> {
         Ok(())
     }
 
+    /// How many bits are left.
+    pub(super) const fn left(&self) -> usize {
+        self.text.len() * WIDTH - self.next
+    }
+
     fn after(&self, width: usize) -> Result<usize, Unreadable> {
-        let end = self.next + width;
-        if end > self.text.len() * WIDTH { Err(Unreadable::TooShort) } else { Ok(end) }
+        if width > self.left() { Err(Unreadable::TooShort) } else { Ok(self.next + width) }
     }
 }
 

@@ -147,7 +147,7 @@ impl<'a> TcString<'a> {
         let string = Self {
             created: moment(bits)?,
             last_updated: moment(bits)?,
-            cmp_id: bits.take_u16(12)?,
+            cmp_id: cmp_id(bits)?,
             cmp_version: bits.take_u16(12)?,
             consent_screen: bits.take_u8(6)?,
             consent_language: letters(bits)?,
@@ -223,6 +223,14 @@ pub fn stance(text: &str, now: Timestamp) -> Stance {
 /// Tenths of a second since 1970.
 fn moment(bits: &mut Bits<'_>) -> Result<Timestamp, Unreadable> {
     bits.take(36).map(|tenths| Timestamp(tenths as i64 * 100))
+}
+
+/// The consent tool's number; 0 and 1 are nobody's.
+fn cmp_id(bits: &mut Bits<'_>) -> Result<u16, Unreadable> {
+    match bits.take_u16(12)? {
+        0 | 1 => Err(Unreadable::Value),
+        number => Ok(number),
+    }
 }
 
 /// Two letters of six bits each, `A` being 0.

@@ -21,6 +21,10 @@ use super::{
 };
 use crate::event::Purposes;
 
+/// A part is filled up to whole bytes, then to whole characters. With more behind it, it is of another form: only so can the two forms of
+/// `usnat` not be taken for each other.
+const PADDING_BITS_MAX: usize = 11;
+
 /// What an opt-out of sale, sharing or targeted advertising takes away.
 pub(super) const US_OBJECTION: Purposes = Purposes::ADS.and(Purposes::PROFILE);
 
@@ -337,6 +341,9 @@ fn answers(mut bits: Bits<'_>, count: usize) -> Result<u64, Unreadable> {
     if answers & answers >> 1 & 0x5555_5555_5555_5555 != 0 {
         return Err(Unreadable::Value);
     }
+    if bits.left() > PADDING_BITS_MAX {
+        return Err(Unreadable::Trailing);
+    }
     bits.end()?;
     Ok(answers)
 }
@@ -375,6 +382,7 @@ mod tests {
             (7, "CAAQAAAAAABA.", Err(Unreadable::TooShort)),
             (7, "CAAQAAAAAABA.gA", Err(Unreadable::Part)),
             (7, "CAAQAAAAAABA.QA.QA", Err(Unreadable::Part)),
+            (7, "BAAQAAAAAQAA.QA", Err(Unreadable::Trailing)),
             (7, "BAAQAAAAAQB.QA", Err(Unreadable::Trailing)),
             (7, "CAAAAAAAABBA.QA", Ok(objection)),
             (8, "BAgAAABA.QA", Ok(Stance::default())),
