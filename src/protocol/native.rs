@@ -460,6 +460,15 @@ mod tests {
             (r#"{"g":{"analytics":true}}"#, ConsentSignal::Malformed),
             (r#"{"o":1,"g":["analytics"]}"#, ConsentSignal::OptOut),
             (r#"{"o":0}"#, ConsentSignal::OptIn),
+            (r#"{"gt":null,"gp":"","gu":""}"#, ConsentSignal::Absent),
+            (r#"{"gu":"1YNN","g":["analytics"],"gx":60}"#, given(Purposes::ANALYTICS, Some(60))),
+            (r#"{"gu":"1YYN","g":["ads","analytics"]}"#, given(Purposes::ANALYTICS, None)),
+            (r#"{"gp":"DBABLA~CAAAAAAAAABA.YA","g":["ads"]}"#, ConsentSignal::GlobalPrivacyControl),
+            (r#"{"gt":"CQ","g":["ads"]}"#, ConsentSignal::Malformed),
+            (r#"{"gt":7}"#, ConsentSignal::Malformed),
+            (r#"{"gp":["DBAA"]}"#, ConsentSignal::Malformed),
+            (r#"{"gu":"1YN","o":1}"#, ConsentSignal::OptOut),
+            (r#"{"gu":"1YN","o":0}"#, ConsentSignal::Malformed),
         ];
         for (body, signal) in cases {
             assert_eq!(read(body).2, signal, "{body}");

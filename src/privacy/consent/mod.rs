@@ -1,5 +1,5 @@
 //! Consent: what a visitor has said, and what follows for one event. Most restrictive wins; what cannot be read is a no.
-//! The ways in which a choice comes on the wire have a file each; docs/consent-signals.md has them all in one table.
+//! The ways in which a choice comes on the wire have a file each; `docs/consent-signals.md` has them all in one table.
 
 mod bits;
 pub mod consent_mode;
@@ -151,6 +151,8 @@ mod tests {
             (yes, false, false, true, Objected(Refusal::ObjectedDnt)),
             (ConsentSignal::Absent, false, true, true, Objected(Refusal::ObjectedGpc)),
             (ConsentSignal::Malformed, false, false, false, Objected(Refusal::ObjectedMalformed)),
+            (ConsentSignal::GlobalPrivacyControl, false, false, false, Objected(Refusal::ObjectedGpc)),
+            (ConsentSignal::GlobalPrivacyControl, true, false, false, Objected(Refusal::ObjectedOptOut)),
             (ConsentSignal::OptOut, false, true, false, Objected(Refusal::ObjectedOptOut)),
             (ConsentSignal::OptIn, true, false, false, Unknown),
             (ConsentSignal::OptIn, true, true, false, Objected(Refusal::ObjectedGpc)),

@@ -46,6 +46,9 @@ const vendors = () => {
 
 // --- TC strings -----------------------------------------------------------------------------------------------------------------------
 
+/** In place of the global vendor list: none of its numbers is free. */
+const ALL_VENDORS = new Set(times(65_535, (at) => at + 1));
+
 const soundTcf = () => {
   const model = new TCModel();
   model.created = day();
@@ -70,7 +73,7 @@ const soundTcf = () => {
       (chance(50) ? numbers(40, 40) : vendors().slice(0, 50)).forEach((vendor) => model.publisherRestrictions.add(vendor, restriction));
     });
   }
-  model.publisherRestrictions.gvl = { vendorIds: new Set(times(65_535, (at) => at + 1)) };
+  model.publisherRestrictions.gvl = { vendorIds: ALL_VENDORS };
   model.vendorsDisclosed.set(vendors());
   model.vendorsAllowed.set(vendors());
   model.publisherConsents.set(numbers(24, 30));
