@@ -138,8 +138,11 @@ fn restriction<'a>(bits: &mut Bits<'a>) -> Result<(u8, Restriction, Ranges<'a>),
 mod tests {
     use super::*;
 
-    /// Numbers with their widths, as characters.
-    fn text(fields: &[(u16, usize)]) -> String {
+    /// A number and its width in bits.
+    type Field = (u16, usize);
+
+    /// Numbers as characters.
+    fn text(fields: &[Field]) -> String {
         let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let bits: Vec<u16> = fields.iter().flat_map(|(value, width)| (0..*width).rev().map(move |at| value >> at & 1)).collect();
         let digits = bits.chunks(6).map(|chunk| chunk.iter().fold(0, |digit, bit| digit << 1 | bit) << (6 - chunk.len()));
@@ -148,7 +151,7 @@ mod tests {
 
     #[test]
     fn both_forms_say_the_same_and_impossible_ranges_are_refused() {
-        let members = |fields: &[(u16, usize)]| {
+        let members = |fields: &[Field]| {
             let text = text(fields);
             let set = VendorSet::take(&mut Bits::of(&text).unwrap())?;
             Ok((0..=u16::MAX).filter(|vendor| set.has(*vendor)).collect::<Vec<_>>())
@@ -158,10 +161,10 @@ mod tests {
             let several = entries.iter().flat_map(|(first, last)| [(1, 1), (*first, 16), (*last, 16)]);
             [(max, 16), (1, 1), (entries.len() as u16, 12)].into_iter().chain(several).collect::<Vec<_>>()
         };
-        let cases: [(Vec<(u16, usize)>, Result<Vec<u16>, Unreadable>); 12] = [
+        let cases = [
             (vec![(0, 16), (0, 1)], Ok(vec![])),
             (vec![(6, 16), (0, 1), (0b10_0111, 6)], Ok(vec![1, 4, 5, 6])),
-            (vec![(6, 16), (0, 1), (0b1, 3)], Err(Unreadable::TooShort)),
+            (vec![(9, 16), (0, 1), (0b1, 3)], Err(Unreadable::TooShort)),
             (vec![(9, 16), (1, 1), (2, 12), (0, 1), (1, 16), (1, 1), (4, 16), (6, 16)], Ok(vec![1, 4, 5, 6])),
             (ranges(6, &[(4, 6), (1, 1)]), Ok(vec![1, 4, 5, 6])),
             (ranges(LAST, &[(LAST - 1, LAST)]), Ok(vec![LAST - 1, LAST])),
@@ -180,7 +183,7 @@ mod tests {
     #[test]
     fn the_strictest_restriction_holds() {
         let one = |purpose, kind, vendor| [(purpose, 6), (kind, 2), (1, 12), (0, 1), (vendor, 16)];
-        let read = |entries: &[[(u16, usize); 5]]| text(&[vec![(entries.len() as u16, 12)], entries.concat()].concat());
+        let read = |entries: &[[Field; 5]]| text(&[vec![(entries.len() as u16, 12)], entries.concat()].concat());
         let said = read(&[one(2, 2, 7), one(2, 1, 7), one(3, 1, 7), one(3, 0, 7), one(24, 2, 8)]);
         let restrictions = Restrictions::take(&mut Bits::of(&said).unwrap()).unwrap();
         for (purpose, vendor, expected) in [
