@@ -70,7 +70,7 @@ impl Purposes {
 
     /// Both sets together.
     #[must_use]
-    pub fn and(self, more: Self) -> Self {
+    pub const fn and(self, more: Self) -> Self {
         Self(self.0 | more.0)
     }
 

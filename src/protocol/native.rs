@@ -7,12 +7,17 @@
 //! | `s` | the sender's clock when it sends, ms since 1970 |
 //! | `g` | consent: list of `analytics`, `profile`, `ads`; empty: refused; absent: not chosen yet |
 //! | `gx` | seconds until that consent ends |
+//! | `gt` | a TC string, as the page's consent tool gives it |
+//! | `gp` | a GPP string |
+//! | `gu` | a US Privacy string |
 //! | `o` | 1: opt out of everything here; 0: take that back |
 //! | `e` | list of events, at most 50; an objection has none |
 //!
 //! and each event: `k` kind (name), `i` its id, `t` when (ms), `p` page URL, `r` referrer, `n` title, `v` value, `m` currency, `x` order id,
 //! `tx` tax, `sh` shipping, `cp` coupon, `y` list of products (at most 200, each `id`, `name`, `brand`, `category`, `variant`, `price`, `quantity`),
 //! `a` user id, `l` language, `w` width, `d` flat map of properties, `h` 1 for a copy that the page held until the choice.
+//!
+//! Of `g`, `gt`, `gp` and `gu`, those that are there count together, and the most restrictive wins; null and an empty string say nothing.
 
 use std::{borrow::Cow, fmt, time::Duration};
 
@@ -28,7 +33,7 @@ use crate::{
     clock::Timestamp,
     event::Purposes,
     privacy::{
-        consent::ConsentSignal,
+        consent::{ConsentSignal, Stance, gpp, tcf, us_privacy},
         personal::Personal,
         raw::{PropertyValue, RawEvent, RawItem, Text},
     },
@@ -61,7 +66,7 @@ impl Protocol for Native {
         // Nearly every body is sound: one pass. Only one that is not is taken apart event by event.
         match serde_json::from_slice::<Body<'a, Event<'a>>>(bytes) {
             Ok(body) if body.e.len() <= EVENTS_MAX && body.e.iter().all(|event| !event.k.is_empty()) => Decoded {
-                signal: signal(body.g, body.gx, body.o),
+                signal: body.signal(now),
                 hints: ReplyHints { events: body.e.len(), ..ReplyHints::default() },
                 events: body.e.into_iter().map(|event| event.into_raw(body.s, now)).collect(),
                 ..Decoded::default()
@@ -110,11 +115,8 @@ fn one_by_one(bytes: &[u8], now: Timestamp) -> Decoded<'_> {
     if body.e.len() > EVENTS_MAX {
         return unreadable(DecodeError { reason: "more than 50 events", byte: None });
     }
-    let mut decoded = Decoded {
-        signal: signal(body.g, body.gx, body.o),
-        hints: ReplyHints { events: body.e.len(), ..ReplyHints::default() },
-        ..Decoded::default()
-    };
+                signal: body.signal(now),
+                hints: ReplyHints { events: body.e.len(), ..ReplyHints::default() },
     for (index, raw) in body.e.into_iter().enumerate() {
         let text = raw.get();
         match serde_json::from_str::<Event<'_>>(text) {
@@ -139,6 +141,12 @@ struct Body<'a, E> {
     #[serde(borrow)]
     g: Option<&'a RawValue>,
     gx: Option<u32>,
+    #[serde(borrow)]
+    gt: Option<&'a RawValue>,
+    #[serde(borrow)]
+    gp: Option<&'a RawValue>,
+    #[serde(borrow)]
+    gu: Option<&'a RawValue>,
     o: Option<u8>,
     #[serde(default = "Vec::new")]
     e: Vec<E>,
@@ -244,19 +252,43 @@ fn corrected(happened: i64, sent: Option<i64>, now: Timestamp) -> Option<Timesta
     (age <= AGE_MAX).then(|| now.minus(age))
 }
 
-fn signal(given: Option<&RawValue>, seconds_left: Option<u32>, opt_out: Option<u8>) -> ConsentSignal {
-    match (opt_out, given) {
-        (Some(0), _) => ConsentSignal::OptIn,
-        (Some(_), _) => ConsentSignal::OptOut,
-        (None, None) => ConsentSignal::Absent,
-        (None, Some(given)) => match serde_json::from_str::<Vec<Cow<'_, str>>>(given.get()) {
+impl<E> Body<'_, E> {
+    /// What all that the body says of the visitor's choice comes to.
+    fn signal(&self, now: Timestamp) -> ConsentSignal {
+        let opt_out = match self.o {
+            None => ConsentSignal::Absent,
+            Some(0) => ConsentSignal::OptIn,
+            Some(_) => ConsentSignal::OptOut,
+        };
+        let strings = [
+            string(self.gt, |text| tcf::stance(text, now)),
+            string(self.gp, |text| gpp::stance(text, now)),
+            string(self.gu, us_privacy::stance),
+        ];
+        strings.into_iter().fold(Stance::from(opt_out).and(self.list().into()), Stance::and).signal()
+    }
+
+    /// What the list of purposes says.
+    fn list(&self) -> ConsentSignal {
+        let Some(given) = self.g else { return ConsentSignal::Absent };
+        match serde_json::from_str::<Vec<Cow<'_, str>>>(given.get()) {
             // A purpose that we do not know is not granted by being named.
             Ok(names) => ConsentSignal::Given {
                 purposes: names.iter().filter_map(|name| Purposes::named(name)).fold(Purposes::NONE, Purposes::and),
-                seconds_left,
+                seconds_left: self.gx,
             },
             Err(_) => ConsentSignal::Malformed,
-        },
+        }
+    }
+}
+
+/// What a consent string says, where there is one.
+fn string(given: Option<&RawValue>, read: impl FnOnce(&str) -> Stance) -> Stance {
+    let Some(given) = given else { return Stance::default() };
+    match serde_json::from_str::<Cow<'_, str>>(given.get()) {
+        Ok(text) if text.is_empty() => Stance::default(),
+        Ok(text) => read(&text),
+        Err(_) => ConsentSignal::Malformed.into(),
     }
 }
 
@@ -429,6 +461,15 @@ mod tests {
             (r#"{"g":{"analytics":true}}"#, ConsentSignal::Malformed),
             (r#"{"o":1,"g":["analytics"]}"#, ConsentSignal::OptOut),
             (r#"{"o":0}"#, ConsentSignal::OptIn),
+            (r#"{"gt":null,"gp":"","gu":""}"#, ConsentSignal::Absent),
+            (r#"{"gu":"1YNN","g":["analytics"],"gx":60}"#, given(Purposes::ANALYTICS, Some(60))),
+            (r#"{"gu":"1YYN","g":["ads","analytics"]}"#, given(Purposes::ANALYTICS, None)),
+            (r#"{"gp":"DBABLA~CAAAAAAAAABA.YA","g":["ads"]}"#, ConsentSignal::GlobalPrivacyControl),
+            (r#"{"gt":"CQ","g":["ads"]}"#, ConsentSignal::Malformed),
+            (r#"{"gt":7}"#, ConsentSignal::Malformed),
+            (r#"{"gp":["DBAA"]}"#, ConsentSignal::Malformed),
+            (r#"{"gu":"1YN","o":1}"#, ConsentSignal::OptOut),
+            (r#"{"gu":"1YN","o":0}"#, ConsentSignal::Malformed),
         ];
         for (body, signal) in cases {
             assert_eq!(read(body).2, signal, "{body}");

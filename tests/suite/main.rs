@@ -8,6 +8,7 @@
 //! | `durability` | what was acknowledged survives `kill -9`; an answer follows its sync |
 //! | `faults` | broken receivers, a full disk, hostile clients, a stop under load |
 //! | `consent_table` | who gets what for which choice, and the cookie |
+//! | `consent_oracle` | consent strings are read as the IAB's own libraries read them |
 //! | `command_line` | the commands and their messages |
 //!
 //! A test that needs what a machine has not says so in a line that begins with `left out:` and passes.
@@ -15,6 +16,7 @@
 
 mod canary;
 mod command_line;
+mod consent_oracle;
 mod consent_table;
 mod durability;
 mod faults;

@@ -1,5 +1,21 @@
 //! Consent: what a visitor has said, and what follows for one event. Most restrictive wins; what cannot be read is a no.
+//! The ways in which a choice comes on the wire have a file each; `docs/consent-signals.md` has them all in one table.
 
+mod bits;
+pub mod consent_mode;
+pub mod gpp;
+pub mod matomo;
+mod stance;
+pub mod tcf;
+pub mod us_privacy;
+pub mod us_sections;
+mod vendors;
+
+pub use self::{
+    bits::Unreadable,
+    stance::Stance,
+    vendors::{Restriction, Restrictions, VendorSet},
+};
 use super::{
     raw::{Arrival, RawEvent},
     record::Audience,
@@ -27,6 +43,8 @@ pub enum ConsentSignal {
     OptOut,
     /// The opt-out is taken back; nothing is granted by that.
     OptIn,
+    /// Global Privacy Control, said in a consent string: as much as the header.
+    GlobalPrivacyControl,
     /// Something that cannot be read. Counts as no.
     Malformed,
 }
@@ -75,6 +93,7 @@ pub fn decide(arrival: &Arrival<'_>) -> Decision {
         ConsentSignal::OptOut => ConsentState::Objected(Refusal::ObjectedOptOut),
         _ if opted_out => ConsentState::Objected(Refusal::ObjectedOptOut),
         ConsentSignal::Given { purposes, .. } if purposes.is_empty() => ConsentState::Objected(Refusal::ObjectedRefused),
+        ConsentSignal::GlobalPrivacyControl => ConsentState::Objected(Refusal::ObjectedGpc),
         _ if arrival.global_privacy_control => ConsentState::Objected(Refusal::ObjectedGpc),
         _ if arrival.do_not_track => ConsentState::Objected(Refusal::ObjectedDnt),
         ConsentSignal::Malformed => ConsentState::Objected(Refusal::ObjectedMalformed),
@@ -148,6 +167,8 @@ mod tests {
             (yes, false, false, true, Objected(Refusal::ObjectedDnt)),
             (ConsentSignal::Absent, false, true, true, Objected(Refusal::ObjectedGpc)),
             (ConsentSignal::Malformed, false, false, false, Objected(Refusal::ObjectedMalformed)),
+            (ConsentSignal::GlobalPrivacyControl, false, false, false, Objected(Refusal::ObjectedGpc)),
+            (ConsentSignal::GlobalPrivacyControl, true, false, false, Objected(Refusal::ObjectedOptOut)),
             (ConsentSignal::OptOut, false, true, false, Objected(Refusal::ObjectedOptOut)),
             (ConsentSignal::OptIn, true, false, false, Unknown),
             (ConsentSignal::OptIn, true, true, false, Objected(Refusal::ObjectedGpc)),

@@ -42,9 +42,34 @@ const VALUE_BYTES_MAX: usize = 9_000;
 /// Properties looked at in one event.
 const PROPERTIES_MAX: usize = 64;
 /// Parameters that carry the protocol itself, or say what is none of our business: not kept, and nothing is lost by that.
-const OF_THE_PROTOCOL: [&str; 22] = [
-    "_dbg", "_ee", "_fv", "_nsi", "_p", "_s", "_ss", "_z", "cid", "dma", "dma_cps", "gcd", "gcs", "gcu", "gtm", "npa", "sct", "seg", "sid",
-    "tag_exp", "tid", "v",
+const OF_THE_PROTOCOL: [&str; 27] = [
+    "_dbg",
+    "_ee",
+    "_fv",
+    "_nsi",
+    "_p",
+    "_s",
+    "_ss",
+    "_z",
+    "cid",
+    "dma",
+    "dma_cps",
+    "gcd",
+    "gcs",
+    "gcu",
+    "gdpr",
+    "gdpr_consent",
+    "gpp",
+    "gpp_sid",
+    "gtm",
+    "npa",
+    "sct",
+    "seg",
+    "sid",
+    "tag_exp",
+    "tid",
+    "us_privacy",
+    "v",
 ];
 /// The name of the property that `_et` becomes: the vendor's own in its other protocols.
 const ENGAGEMENT: &str = "engagement_time_msec";
@@ -65,7 +90,7 @@ impl Protocol for Ga4 {
         ROUTES
     }
 
-    fn decode<'a>(&self, request: &'a Inbound, _now: Timestamp) -> Decoded<'a> {
+    fn decode<'a>(&self, request: &'a Inbound, now: Timestamp) -> Decoded<'a> {
         let query = request.query().unwrap_or_default();
         let body = match std::str::from_utf8(request.body()) {
             Ok(body) => body,
@@ -85,13 +110,13 @@ impl Protocol for Ga4 {
             return unreadable(DecodeError { reason: "more than 50 events", byte: None });
         }
         let mut choice = Choice::default();
-        shared.consent(&mut choice);
+        shared.consent(&mut choice, now);
         let key = shared.first("tid").map_or_else(|| VendorKey::new(""), |tid| VendorKey::new(&decoded(tid)));
         let mut events = Vec::with_capacity(lines.len());
         let mut bad = Vec::new();
         for (index, (start, line)) in lines.iter().enumerate() {
             let own = Parameters::of(line);
-            own.consent(&mut choice);
+            own.consent(&mut choice, now);
             match event(index, &own, &shared) {
                 Some(event) => events.push(event),
                 None => {
@@ -160,9 +185,9 @@ impl<'a> Parameters<'a> {
         self.pairs.iter().find(|(known, value)| *known == name && !value.is_empty()).map(|(_, value)| *value)
     }
 
-    fn consent(&self, choice: &mut Choice) {
-        let speaking = self.pairs.iter().filter(|(name, _)| consent::PARAMETERS.contains(name));
-        speaking.for_each(|(name, value)| choice.hear(name, &decoded(value)));
+    fn consent(&self, choice: &mut Choice, now: Timestamp) {
+        let speaking = self.pairs.iter().filter(|(name, _)| consent::speaks(name));
+        speaking.for_each(|(name, value)| choice.hear(name, &decoded(value), now));
     }
 }
 
