@@ -115,8 +115,8 @@ fn one_by_one(bytes: &[u8], now: Timestamp) -> Decoded<'_> {
     if body.e.len() > EVENTS_MAX {
         return unreadable(DecodeError { reason: "more than 50 events", byte: None });
     }
-                signal: body.signal(now),
-                hints: ReplyHints { events: body.e.len(), ..ReplyHints::default() },
+    let hints = ReplyHints { events: body.e.len(), ..ReplyHints::default() };
+    let mut decoded = Decoded { signal: body.signal(now), hints, ..Decoded::default() };
     for (index, raw) in body.e.into_iter().enumerate() {
         let text = raw.get();
         match serde_json::from_str::<Event<'_>>(text) {
