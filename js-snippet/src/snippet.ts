@@ -245,7 +245,7 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
           if (!timer) again();
         }
       }
-      flush();
+      if (cookie !== "asked") flush(); // this may have been the answer to another one
     }));
   };
 
@@ -431,9 +431,9 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
   /**
    * The page, or one of its routes, is left: how long it was in sight.
    *
-   * While a tab closes, Firefox ends the first function that loops or calls JSON.stringify, wherever it is, and no `catch` sees that. So what
-   * is to be sent stays where it is until it has been handed over, and the next function (visibilitychange comes after pagehide) begins
-   * again, under the same id.
+   * While a tab closes, Firefox often ends the first listener that loops or calls JSON.stringify, wherever it is, and no `catch` sees that. So
+   * what is to be sent stays where it is until it has been handed over, and the next listener (visibilitychange comes after pagehide)
+   * begins again, under the same id.
    */
   const leave = (): void => {
     if (visibleSince >= 0) engagedMs += performance.now() - visibleSince;
@@ -444,6 +444,11 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
     }
     if (left) record(left);
     left = undefined;
+  };
+
+  const end = (): void => {
+    leave();
+    flush(); // what still waits for the first answer would be lost with the page
   };
 
   const moved = safely((): void => {
@@ -472,10 +477,11 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
   const start = safely((): void => {
     const early = page[config.g] as { held?: unknown } | undefined;
     if (early?.held) return; // the script is on the page twice: the first one counts
-    const stub = Array.isArray(early) ? (early.filter(Array.isArray) as [string, ...unknown[]][]) : [];
+    const callsIn = (said: unknown[]) => said.filter(Array.isArray) as [string, ...unknown[]][];
+    const stub = Array.isArray(early) ? callsIn(early) : [];
     const api: Record<string, unknown> = {
       held: () => (dropOld(), held.length),
-      push: safely((...all: [string, ...unknown[]][]) => all.forEach(([name, ...parameters]) => run(name, parameters))),
+      push: (...all: unknown[]) => callsIn(all).forEach(([name, ...parameters]) => run(name, parameters)),
     };
     for (const name of Object.keys(calls)) api[name] = (...parameters: unknown[]) => run(name, parameters);
     page[config.g] = api;
@@ -500,13 +506,11 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
       again();
     });
     on(document, "visibilitychange", () => {
-      if (document.visibilityState === "visible") return look();
-      leave();
-      flush();
+      if (document.visibilityState === "visible") look();
+      else end();
     });
+    on(window, "pagehide", end);
     on(window, "pagehide", ({ persisted }: PageTransitionEvent) => {
-      leave();
-      flush(); // what still waits for the first answer would be lost with the page
       if (failed.length && !storing) again();
       if (!persisted) return;
       // The page may come back hours later, when the visitor has chosen otherwise on another one: the site says the choice again then.
