@@ -220,7 +220,7 @@ try {
       for (const { name, what, ok, text } of lines) console.log(`${ok ? "ok    " : "FAILED"} ${name}: ${what}: ${text}`);
     } catch (problem) {
       const leftOut = problem instanceof LeftOut;
-      results.push({ name: each.name, ok: leftOut });
+      results.push({ name: each.name, ok: leftOut, leftOut, text: problem.message });
       console.log(leftOut ? `left out: ${each.name}: ${problem.message}` : `FAILED ${each.name}: ${problem.stack}`);
     }
   }
@@ -231,7 +231,11 @@ try {
 web?.stop();
 const unclean = await program?.stop();
 if (unclean) console.error(unclean);
-const failed = unclean || !results.length || results.some(({ ok }) => !ok);
+const wrong = results.filter(({ ok }) => !ok);
+const failed = unclean || !results.length || wrong.length > 0;
 if (failed && program) console.error(`--- what the program printed\n${program.output}`);
+for (const { name, what, text } of wrong) console.error(`FAILED ${name}: ${what ?? "ended early"}: ${text}`);
+const skipped = results.filter(({ leftOut }) => leftOut).length;
+console.log(`# pass ${results.length - wrong.length - skipped}\n# fail ${wrong.length}\n# skipped ${skipped}`);
 rmSync(data, { recursive: true, force: true, maxRetries: 5 });
 process.exit(failed ? 1 : 0);
