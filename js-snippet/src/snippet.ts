@@ -159,6 +159,17 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
   let title = document.title;
   let visibleSince = -1;
   let engagedMs = 0;
+  /** The event of the page that is being left, until it is handed over. */
+  let left: WireEvent | undefined;
+
+  /** Nothing of ours may end in the page's error handler: a mistake in a call is the page's, and ends here. */
+  const safely =
+    <Parameters extends unknown[]>(act: (...parameters: Parameters) => void) =>
+    (...parameters: Parameters): void => {
+      try {
+        act(...parameters);
+      } catch {}
+    };
 
   const randomId = (): string =>
     btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))))
@@ -176,13 +187,13 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
     const keepalive = body.length < KEEPALIVE_CHARS_MAX;
     try {
       const options: RequestInit = { method: "POST", body, keepalive, credentials: "same-origin", headers: { "content-type": "text/plain" } };
-      return fetch(config.e, options).then(
-        ({ ok, status, headers }) => {
+      return fetch(config.e, options)
+        .then(({ ok, status, headers }) => {
           if (ok) return 0;
-          return status === 429 || status > 499 ? Math.max(pause, Number(headers.get("retry-after")) * 1000 || 0) : -1;
-        },
-        () => pause,
-      );
+          // A timer that is longer than browsers can count ends at once.
+          return status === 429 || status > 499 ? Math.max(pause, Math.min(Number(headers.get("retry-after")) * 1000 || 0, WAITING_MS_MAX)) : -1;
+        })
+        .catch(() => pause);
     } catch {
       return Promise.resolve(browser.sendBeacon?.(config.e, body) ? 0 : pause);
     }
@@ -220,8 +231,8 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
       if (choiceEnds < Infinity) message.gx = Math.max(0, Math.round((choiceEnds - Date.now()) / 1000));
       if (cookie !== "set") cookie = "asked";
     }
-    void post(message).then((pause) => {
-      if (no) return yes && say(no);
+    void post(message).then(safely((pause) => {
+      if (no) return void (yes && say(no));
       if (yes && cookie === "asked") cookie = pause ? "none" : "set";
       if (pause > 0) {
         failed = [...failed, ...events.map((event): [WireEvent, boolean] => [event, yes])].slice(0, WAITING_MAX);
@@ -234,8 +245,8 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
           if (!timer) again();
         }
       }
-      flush();
-    });
+      if (cookie !== "asked") flush(); // this may have been the answer to another one
+    }));
   };
 
   /** Sends, unless the server asked for a pause or did not answer: then it goes with the others. */
@@ -248,7 +259,7 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
   const later = (pause: number): void => {
     if (timer || tries >= TRIES_MAX) return;
     tries += 1;
-    timer = setTimeout(again, pause * (1 + Math.random() / 4)); // not all visitors at once
+    timer = setTimeout(safely(again), pause * (1 + Math.random() / 4)); // not all visitors at once
   };
 
   const again = (): void => {
@@ -256,17 +267,16 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
     timer = 0;
     if (no) return void (noFailed && say(no));
     const events = failed.filter(([event]) => event.t > Date.now() - WAITING_MS_MAX);
-    failed = [];
     for (const yes of [true, false]) {
       const some = events.filter(([, behind]) => behind === yes).map(([event]) => event);
       if (some.length && (!yes || granted())) send(some, yes);
     }
+    failed = []; // not before: see `leave`
   };
 
   const flush = (): void => {
-    const events = waiting;
-    waiting = [];
-    if (events.length) offer(events, true);
+    if (waiting.length) offer(waiting, true);
+    waiting = []; // not before: see `leave`
   };
 
   /** A yes, and still in force. */
@@ -326,11 +336,11 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
       const key = known[name] as unknown;
       if (typeof key !== "string") others[name] = value;
       else if (key >= "a") into[key] = String(value);
-      else if (Number.isFinite(+value)) into[key.toLowerCase()] = +value;
+      else if (Number.isFinite(+value) && parseFloat(value) === +value) into[key.toLowerCase()] = +value;
     }
   };
 
-  const happened = (kind: string, properties?: Properties, place?: Partial<WireEvent>): void => {
+  const eventOf = (kind: string, properties?: Properties, place?: Partial<WireEvent>): WireEvent => {
     const event: WireEvent = {
       k: String(kind),
       i: randomId(),
@@ -355,8 +365,10 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
         return product;
       });
     }
-    record(event);
+    return event;
   };
+
+  const happened = (kind: string, properties?: Properties): void => record(eventOf(kind, properties));
 
   const calls: Omit<Firsthand, "held" | "push"> = {
     consent(purposes, secondsLeft, options) {
@@ -406,14 +418,6 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
     },
   };
 
-  /** Nothing of ours may end in the page's error handler: a mistake in a call is the page's, and ends here. */
-  const safely =
-    <Parameters extends unknown[]>(act: (...parameters: Parameters) => void) =>
-    (...parameters: Parameters): void => {
-      try {
-        act(...parameters);
-      } catch {}
-    };
   const on = (target: EventTarget, names: string, act: (event: any) => void): void =>
     names.split(" ").forEach((name) => target.addEventListener(name, safely(act), true));
   const run = safely((name: string, parameters: unknown[]) =>
@@ -424,14 +428,27 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
     visibleSince = document.visibilityState === "visible" ? performance.now() : -1;
   };
 
-  /** The page, or one of its routes, is left: how long it was in sight. */
+  /**
+   * The page, or one of its routes, is left: how long it was in sight.
+   *
+   * While a tab closes, Firefox often ends the first listener that loops or calls JSON.stringify, wherever it is, and no `catch` sees that. So
+   * what is to be sent stays where it is until it has been handed over, and the next listener (visibilitychange comes after pagehide)
+   * begins again, under the same id.
+   */
   const leave = (): void => {
     if (visibleSince >= 0) engagedMs += performance.now() - visibleSince;
     visibleSince = -1;
-    if (engagedMs < ENGAGED_MS_MIN) return;
-    const engagement_ms = Math.round(engagedMs);
-    engagedMs = 0;
-    happened("user_engagement", { engagement_ms }, { p: href, n: title });
+    if (engagedMs >= ENGAGED_MS_MIN) {
+      left = eventOf("user_engagement", { engagement_ms: Math.round(engagedMs) }, { p: href, n: title });
+      engagedMs = 0;
+    }
+    if (left) record(left);
+    left = undefined;
+  };
+
+  const end = (): void => {
+    leave();
+    flush(); // what still waits for the first answer would be lost with the page
   };
 
   const moved = safely((): void => {
@@ -448,7 +465,7 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
 
   const clicked = (event: MouseEvent): void => {
     if (event.button > 1) return;
-    const link = (event.composedPath()[0] as Element).closest?.("a[href],area[href]") as HTMLAnchorElement | null;
+    const link = event.composedPath().find((each) => (each as Element).matches?.("a[href],area[href]")) as HTMLAnchorElement | undefined;
     if (!link || !/^https?:$/.test(link.protocol)) return;
     const extension = FILE.exec(link.pathname)?.[1];
     // Of a link its host alone: the rest may name someone.
@@ -460,10 +477,11 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
   const start = safely((): void => {
     const early = page[config.g] as { held?: unknown } | undefined;
     if (early?.held) return; // the script is on the page twice: the first one counts
-    const stub = Array.isArray(early) ? (early as [string, ...unknown[]][]) : [];
+    const callsIn = (said: unknown[]) => said.filter(Array.isArray) as [string, ...unknown[]][];
+    const stub = Array.isArray(early) ? callsIn(early) : [];
     const api: Record<string, unknown> = {
       held: () => (dropOld(), held.length),
-      push: (...all: [string, ...unknown[]][]) => all.forEach(([name, ...parameters]) => run(name, parameters)),
+      push: (...all: unknown[]) => callsIn(all).forEach(([name, ...parameters]) => run(name, parameters)),
     };
     for (const name of Object.keys(calls)) api[name] = (...parameters: unknown[]) => run(name, parameters);
     page[config.g] = api;
@@ -488,13 +506,11 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
       again();
     });
     on(document, "visibilitychange", () => {
-      if (document.visibilityState === "visible") return look();
-      leave();
-      flush();
+      if (document.visibilityState === "visible") look();
+      else end();
     });
+    on(window, "pagehide", end);
     on(window, "pagehide", ({ persisted }: PageTransitionEvent) => {
-      leave();
-      flush(); // what still waits for the first answer would be lost with the page
       if (failed.length && !storing) again();
       if (!persisted) return;
       // The page may come back hours later, when the visitor has chosen otherwise on another one: the site says the choice again then.

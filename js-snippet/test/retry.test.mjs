@@ -22,6 +22,13 @@ test("an event that was not taken comes again under its own id, not before the s
   assert.equal(await stored(page), null, "nothing in the browser's storage without consent to that");
 });
 
+test("a pause that is longer than a browser's timer can be is a long one", async () => {
+  site.answer = (_message, reply) => reply(503, { "retry-after": "9999999" });
+  await open(`/page${agreed()}`);
+  await pause(1000);
+  await received(1);
+});
+
 test("without an answer, the network's return tries again at once", async () => {
   const page = await open(`/page${agreed()}`);
   await received(1);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { held, open, QUIET_MS, received, site } from "./visit.mjs";
+import { held, kinds, open, QUIET_MS, received, site } from "./visit.mjs";
 
 test("before the choice: the event goes at once as not chosen, and a copy stays", async () => {
   const page = await open("/page");
@@ -102,6 +102,19 @@ test("later granted events wait for the first granted answer, so that one cookie
   assert.deepEqual(last.e.map((event) => event.k), ["one", "two"]);
 });
 
+test("only the granted answer ends the waiting, not that to an event from before the choice", async () => {
+  const answers = [];
+  site.answer = (_message, reply) => answers.push(() => reply(204));
+  const page = await open("/page");
+  await page.evaluate(() => { fpw.consent(["analytics"]); fpw.event("one"); });
+  await received(2);
+  const [[before], [granted]] = [false, true].map((yes) => answers.filter((_answer, index) => !!site.messages[index].body.g === yes));
+  before();
+  await received(2);
+  granted();
+  assert.deepEqual((await received(3))[2].e.map((event) => event.k), ["one"]);
+});
+
 test("a no while a granted message is under way is said again after its answer", async () => {
   let release;
   site.answer = (message, reply) => (message.body.g?.length ? (release = () => reply(204)) : reply(204));
@@ -195,8 +208,17 @@ test("where fetch throws, the beacon goes by sendBeacon; where all fails, the pa
   await received(1);
   await page.evaluate(() => { Navigator.prototype.sendBeacon = undefined; fpw.consent(["analytics"]); fpw.page(); });
   await page.evaluate(() => { crypto.getRandomValues = () => { throw new Error("no"); }; fpw.page(); fpw.push(["nothing"], ["consent"]); });
+  await page.evaluate(() => { window.fetch = () => Promise.resolve(); fpw.push(undefined, 7, ["page"]); });
   await page.evaluate(() => { const circle = {}; circle.circle = circle; fpw.consent([circle]); fpw.event(undefined, circle); fpw.event("own", null); });
   await pause(QUIET_MS);
+  assert.deepEqual(page.errors, []);
+});
+
+test("what is no call is passed over, before loading and after", async () => {
+  const page = await open(`/page?stub=${encodeURIComponent('window.fpw = [null, 7, "page", ["event", "early"]]')}`);
+  await page.evaluate(() => fpw.push(null, ["event", "late"], {}));
+  await received(3);
+  assert.deepEqual(kinds().sort(), ["early", "late", "page_view"]);
   assert.deepEqual(page.errors, []);
 });
 

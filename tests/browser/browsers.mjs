@@ -1,8 +1,9 @@
 // The browsers of the matrix: each with a profile of its own, behind the web's proxy. A browser or blocker that is not there throws LeftOut.
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import puppeteer from "puppeteer-core";
+import { readLists } from "./blocker.mjs";
 import { FLAGS } from "./chromium.mjs";
 import { TRACKER } from "./web.mjs";
 
@@ -10,7 +11,8 @@ import { TRACKER } from "./web.mjs";
 export class LeftOut extends Error {}
 
 const FIREFOX_BLOCKER = "/usr/share/mozilla/extensions/{ec8030f7-c20a-464f-9b0e-13a3a9e97384}/uBlock0@raymondhill.net";
-const CHROMIUM_BLOCKER = "/usr/share/chromium/extensions/ublock-origin";
+/** Each step of a browser, on a slow machine that has other things to do. */
+const STEP_MS_MAX = 120_000;
 
 const found = (name, paths, from) => {
   const path = [process.env[name], ...paths].find((each) => each && existsSync(each));
@@ -18,11 +20,17 @@ const found = (name, paths, from) => {
   return path;
 };
 
-async function launch(options) {
+async function launch(options, prepare) {
   const profile = mkdtempSync(join(tmpdir(), "browser-"));
-  const browser = await puppeteer.launch({ headless: true, userDataDir: profile, acceptInsecureCerts: true, ...options });
+  const browser = await puppeteer.launch({ headless: true, userDataDir: profile, acceptInsecureCerts: true, timeout: STEP_MS_MAX, ...options });
   return {
     browser,
+    async newPage(visitor) {
+      const page = await visitor.newPage();
+      page.setDefaultTimeout(STEP_MS_MAX);
+      await prepare?.(page);
+      return page;
+    },
     async stop() {
       await browser.close();
       rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
@@ -30,17 +38,11 @@ async function launch(options) {
   };
 }
 
-async function chromium(proxy, { blocker }) {
+async function chromium(proxy, { lists }) {
   const executablePath = found("CHROMIUM", ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"], "chromium");
-  const args = [...FLAGS, `--proxy-server=127.0.0.1:${proxy}`];
-  if (blocker) {
-    const path = found("", [CHROMIUM_BLOCKER], "webext-ublock-origin-chromium");
-    const { manifest_version: version } = JSON.parse(readFileSync(join(path, "manifest.json"), "utf8"));
-    // Chromium 139 took the last way to run an extension of version 2 away.
-    if (version < 3) throw new LeftOut(`the package's uBlock Origin has manifest version ${version}, which this Chromium runs no more`);
-    args.push(`--disable-extensions-except=${path}`, `--load-extension=${path}`);
-  }
-  return launch({ executablePath, args, ...(blocker && { enableExtensions: true }) });
+  const prepare = lists && readLists();
+  if (lists && !prepare) throw new LeftOut("not installed: the package webext-ublock-origin-chromium has the lists");
+  return launch({ executablePath, args: [...FLAGS, `--proxy-server=127.0.0.1:${proxy}`] }, prepare);
 }
 
 async function firefox(proxy, { blocker, strict, objects }) {
@@ -71,7 +73,7 @@ async function firefox(proxy, { blocker, strict, objects }) {
 /** Each: its name, how to start it, and whether it keeps a listed tracker away, which is how the test sees that the protection is on. */
 export const BROWSERS = [
   { name: "Chromium", start: (proxy) => chromium(proxy, {}), protects: false },
-  { name: "Chromium with uBlock Origin", start: (proxy) => chromium(proxy, { blocker: true }), protects: true },
+  { name: "Chromium with uBlock Origin's lists", start: (proxy) => chromium(proxy, { lists: true }), protects: true },
   { name: "Firefox", start: (proxy) => firefox(proxy, {}), protects: false },
   { name: "Firefox with strict tracking protection", start: (proxy) => firefox(proxy, { strict: true }), protects: true },
   { name: "Firefox with uBlock Origin", start: (proxy) => firefox(proxy, { blocker: true }), protects: true },

@@ -1,5 +1,5 @@
 // The snippet in real browsers, clean and with blockers, against the running program: what arrives at the destinations, and what must not.
-// Prints a table. BROWSERS names some of them (a part of the name is enough); VISITS and TRIALS how many there are.
+// Prints a line for each fact, and a table. BROWSERS names some of them (a part of the name is enough); VISITS and TRIALS how many there are.
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,7 +12,8 @@ const VISITS = Number(process.env.VISITS ?? 5);
 const TRIALS = Number(process.env.TRIALS ?? 40);
 /** Of the events of a tab's end, at least this part arrives. */
 const TAB_CLOSE_MIN = 0.95;
-const PATIENCE_MS = 15_000;
+/** For what must come, on a slow machine. Nothing waits as long when all is well. */
+const PATIENCE_MS = 60_000;
 /** Long enough for an event that should not come to come. */
 const QUIET_MS = 1000;
 /** A blocker reads its lists after it has started. */
@@ -58,14 +59,17 @@ async function until(reached) {
 
 let house = 0;
 /** Opens a page as someone new: a fresh profile at a fresh address. */
-async function arrive(browser, address) {
+async function arrive({ browser, newPage }, address) {
   house += 1;
   web.from = `198.51.${100 + (house >> 8)}.${house & 255}`;
   const visitor = await browser.createBrowserContext();
-  const page = await visitor.newPage();
+  const page = await newPage(visitor);
   await page.goto(address);
   return { visitor, page };
 }
+
+/** To another route, until the snippet has seen it: its timer is the earlier one. */
+const move = (page, path) => page.evaluate((to) => { history.pushState({}, "", to); return new Promise((later) => setTimeout(later)); }, path);
 
 /** Everything that a script can see, and the cookies that it cannot. */
 async function stored({ visitor, page }) {
@@ -79,10 +83,10 @@ async function stored({ visitor, page }) {
   return script + (await visitor.cookies()).length;
 }
 
-async function waitForBlocker(browser) {
+async function waitForBlocker(started) {
   for (const start = Date.now(); Date.now() - start < BLOCKER_MS_MAX; await pause(500)) {
     const before = web.tracked;
-    const { visitor, page } = await arrive(browser, `https://${SHOP}/control?said=no`);
+    const { visitor, page } = await arrive(started, `https://${SHOP}/control?said=no`);
     await page.evaluate(() => window.tracker);
     await visitor.close();
     if (web.tracked === before) return;
@@ -91,12 +95,11 @@ async function waitForBlocker(browser) {
 }
 
 /** Visitors who agreed: three page views each (two pages and a route), a purchase, a link that leaves. */
-async function agreedVisits(browser) {
+async function agreedVisits(started) {
   const before = counts("customers");
   for (let visit = 0; visit < VISITS; visit += 1) {
-    const { visitor, page } = await arrive(browser, `https://${SHOP}/?said=yes`);
-    await page.evaluate(() => history.pushState({}, "", "/route?said=yes"));
-    await page.waitForFunction(() => location.pathname === "/route");
+    const { visitor, page } = await arrive(started, `https://${SHOP}/?said=yes`);
+    await move(page, "/route?said=yes");
     await page.goto(`https://${SHOP}/basket?said=yes`);
     await page.evaluate(() => fpw.event("purchase", { transaction_id: `T${Math.random()}`, value: 24, currency: "EUR", items: [{ item_id: "1", item_name: "Bowl", price: 24, quantity: 1 }] }));
     await Promise.all([page.waitForNavigation(), page.click("#out")]);
@@ -106,20 +109,17 @@ async function agreedVisits(browser) {
   const arrived = () => Object.fromEntries(Object.keys(sent).map((name) => [name, (counts("customers")[name] ?? 0) - (before[name] ?? 0)]));
   await until(() => Object.entries(sent).every(([name, count]) => arrived()[name] >= count));
   const found = arrived();
-  return {
-    ok: Object.entries(sent).every(([name, count]) => found[name] === count),
-    text: Object.entries(sent).map(([name, count]) => `${name} ${found[name]}/${count}`).join(", "),
-  };
+  return Object.entries(sent).map(([name, count]) => [name, found[name] === count, `${found[name]}/${count}`]);
 }
 
 /** Tabs that are closed at once: the time in sight is sent by the page's end. */
-async function closedTabs(browser) {
-  const { visitor, page: holder } = await arrive(browser, `https://${SHOP}/?said=yes`);
+async function closedTabs(started) {
+  const { visitor, page: holder } = await arrive(started, `https://${SHOP}/?said=yes`);
   await holder.goto("about:blank"); // else it would be hidden and shown with each tab that opens and closes
   await pause(QUIET_MS);
   const before = counts("customers").user_engagement ?? 0;
   for (let trial = 0; trial < TRIALS; trial += 1) {
-    const page = await visitor.newPage();
+    const page = await started.newPage(visitor);
     await page.goto(`https://${SHOP}/tab?said=yes`);
     await page.bringToFront();
     await page.waitForFunction(() => document.visibilityState === "visible");
@@ -133,11 +133,11 @@ async function closedTabs(browser) {
 }
 
 /** Visitors who have not chosen, then refuse: `first` page views reach the exempt destination, nothing else does and nothing is stored. */
-async function unchosen(browser, host, exempt, needsConsent) {
+async function unchosen(started, host, exempt, needsConsent) {
   const before = { consent: all(needsConsent), exempt: exempt && all(exempt), beacons: web.beacons.length };
-  const visit = await arrive(browser, `https://${host}/`);
-  await visit.page.evaluate(() => history.pushState({}, "", "/route"));
-  await until(() => exempt && all(exempt) >= before.exempt + 2);
+  const visit = await arrive(started, `https://${host}/`);
+  await move(visit.page, "/route");
+  await until(() => !exempt || all(exempt) >= before.exempt + 2);
   const atExempt = exempt ? all(exempt) - before.exempt : 0;
   const inBrowser = await stored(visit);
   await visit.page.evaluate(() => fpw.consent([]));
@@ -153,35 +153,35 @@ async function unchosen(browser, host, exempt, needsConsent) {
 }
 
 async function matrixOf({ name, start, protects }) {
-  const { browser, stop } = await start(web.proxy);
+  const started = await start(web.proxy);
   const lines = [];
   const say = (what, ok, text) => lines.push({ name, what, ok, text });
   try {
-    if (protects) await waitForBlocker(browser);
+    versions.add(await started.browser.version());
+    if (protects) await waitForBlocker(started);
     const tracked = web.tracked;
-    const agreed = await agreedVisits(browser);
-    say("agreed", agreed.ok, agreed.text);
+    for (const fact of await agreedVisits(started)) say(...fact);
     const control = web.tracked - tracked;
-    say("control: a listed tracker", protects ? control === 0 : control > 0, `reached ${control} times`);
-    const closed = await closedTabs(browser);
+    say("control: listed tracker", protects ? control === 0 : control > 0, protects && !control ? "blocked" : `reached ${control} times`);
+    const closed = await closedTabs(started);
     say("tab closed", closed.ok, closed.text);
     // An event of time in sight comes with the route that is left and with the page that is: the exempt destination has those, too.
-    const first = await unchosen(browser, SHOP, "measurement", "customers");
-    say("before the choice", first.atExempt >= 2 && !first.inBrowser && !first.reached, `measurement ${first.atExempt}, customers ${first.reached}, stored ${first.inBrowser}`);
+    const first = await unchosen(started, SHOP, "measurement", "customers");
+    say("before the choice", first.atExempt >= 2 && !first.inBrowser && !first.reached, `exempt ${first.atExempt}, others ${first.reached}, stored ${first.inBrowser}`);
     say("after a no", first.afterNo === 0, `${first.afterNo} events`);
-    const lamps = await unchosen(browser, LAMPS, undefined, "lamps");
+    const lamps = await unchosen(started, LAMPS, undefined, "lamps");
     say("no exempt destination", !lamps.withEvents && !lamps.reached && !lamps.inBrowser, `${lamps.withEvents} event requests, stored ${lamps.inBrowser}`);
   } finally {
-    await stop();
+    await started.stop();
   }
   return lines;
 }
 
 async function objecting({ name, start }) {
-  const { browser, stop } = await start(web.proxy);
+  const started = await start(web.proxy);
   try {
     const before = { beacons: web.beacons.length, kept: all("measurement") + all("customers") };
-    const visit = await arrive(browser, `https://${SHOP}/?said=yes`);
+    const visit = await arrive(started, `https://${SHOP}/?said=yes`);
     const objects = await visit.page.evaluate(() => navigator.globalPrivacyControl === true);
     await visit.page.evaluate(() => { fpw.consent(["analytics"]); fpw.event("purchase", { value: 1, currency: "EUR" }); });
     await pause(QUIET_MS);
@@ -190,14 +190,25 @@ async function objecting({ name, start }) {
     await until(() => web.beacons.length > before.beacons);
     const withEvents = web.beacons.slice(before.beacons).filter(({ body }) => body.e?.length).length;
     const kept = all("measurement") + all("customers") - before.kept;
-    return [{ name, what: "objects by itself", ok: objects && !withEvents && !kept && !inBrowser, text: `${withEvents} event requests, ${kept} events kept, stored ${inBrowser}` }];
+    return [{ name, what: "after a yes", ok: objects && !withEvents && !kept && !inBrowser, text: `${withEvents} event requests, ${kept} events kept, stored ${inBrowser}` }];
   } finally {
-    await stop();
+    await started.stop();
   }
+}
+
+/** The figures, a row for each browser. */
+function table() {
+  const columns = [...new Set(results.map(({ what }) => what).filter(Boolean))];
+  const rows = [...new Set(results.map(({ name }) => name))].map((name) => [
+    name,
+    ...columns.map((column) => results.find(({ name: row, what }) => row === name && what === column)?.text ?? ""),
+  ]);
+  return [["", ...columns], ["", ...columns].map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
 let web, program;
 const results = [];
+const versions = new Set();
 try {
   const shops = writeSites();
   program = await startProgram(["run", "--config", join(data, "firsthand.toml")], data, `http://127.0.0.1:${admin}`);
@@ -209,17 +220,22 @@ try {
       for (const { name, what, ok, text } of lines) console.log(`${ok ? "ok    " : "FAILED"} ${name}: ${what}: ${text}`);
     } catch (problem) {
       const leftOut = problem instanceof LeftOut;
-      results.push({ ok: leftOut });
+      results.push({ name: each.name, ok: leftOut, leftOut, text: problem.message });
       console.log(leftOut ? `left out: ${each.name}: ${problem.message}` : `FAILED ${each.name}: ${problem.stack}`);
     }
   }
+  console.log(`\n${new Date().toISOString().slice(0, 10)}: ${[...versions].join(", ")}; ${VISITS} visits, ${TRIALS} tabs\n\n${table()}`);
 } catch (problem) {
   console.error(problem.stack);
 }
 web?.stop();
 const unclean = await program?.stop();
 if (unclean) console.error(unclean);
-const failed = unclean || !results.length || results.some(({ ok }) => !ok);
+const wrong = results.filter(({ ok }) => !ok);
+const failed = unclean || !results.length || wrong.length > 0;
 if (failed && program) console.error(`--- what the program printed\n${program.output}`);
+for (const { name, what, text } of wrong) console.error(`FAILED ${name}: ${what ?? "ended early"}: ${text}`);
+const skipped = results.filter(({ leftOut }) => leftOut).length;
+console.log(`# pass ${results.length - wrong.length - skipped}\n# fail ${wrong.length}\n# skipped ${skipped}`);
 rmSync(data, { recursive: true, force: true, maxRetries: 5 });
 process.exit(failed ? 1 : 0);
