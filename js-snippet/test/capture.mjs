@@ -18,12 +18,19 @@ const LINKS = `<script>addEventListener("click", (event) => { if (event.target.c
 /** Starts the site. `messages`: every collector request, in order. `answer`: what the collector does with the next ones. */
 export async function startSite() {
   const messages = [];
+  // A message that was under way when its visitor left must not be counted for the next one: each connection is one visitor's.
+  let visitors = 0;
   const site = { messages, answer: (_message, reply) => reply(204) };
   const server = createServer(async (request, response) => {
     const url = new URL(request.url, "http://site");
     if (url.pathname === "/q/e") {
       let body = "";
-      for await (const piece of request) body += piece;
+      try {
+        for await (const piece of request) body += piece;
+      } catch {
+        return; // The visitor left in the middle of it.
+      }
+      if (request.socket.visitor !== visitors) return response.destroy();
       const message = { method: request.method, url: request.url, headers: request.headers, body: JSON.parse(body) };
       messages.push(message);
       site.answer(message, (status, headers) => response.writeHead(status, headers).end());
@@ -40,6 +47,12 @@ export async function startSite() {
     }
   });
   await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
+  server.on("connection", (socket) => { socket.visitor = visitors; });
+  site.nextVisitor = () => {
+    visitors += 1;
+    messages.length = 0;
+    site.answer = (_message, reply) => reply(204);
+  };
   site.url = `http://127.0.0.1:${server.address().port}`;
   site.stop = () => {
     server.closeAllConnections();

@@ -20,8 +20,7 @@ after(async () => {
 afterEach(async () => {
   await visit?.close();
   visit = undefined;
-  site.messages.length = 0;
-  site.answer = (_message, reply) => reply(204);
+  site.nextVisitor();
 });
 
 /** Opens a page as a new visitor. `prepare` runs in the page before any of its scripts. */
