@@ -19,6 +19,8 @@ use crate::{
 /// How many disks are tried, unless the environment asks for more.
 const LINEAGES: u64 = 250;
 const LINEAGES_VARIABLE: &str = "FIRSTHAND_POWER_CUT_LINEAGES";
+/// The first of them, so that a campaign can go on where it was interrupted.
+const FIRST_VARIABLE: &str = "FIRSTHAND_POWER_CUT_FIRST";
 const CUTS_PER_LINEAGE: usize = 4;
 const ROUNDS_PER_LIFE: usize = 10;
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -26,8 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[test]
 fn every_acknowledged_record_survives_every_power_cut() {
     let mut tally = Tally::default();
-    let lineages = std::env::var(LINEAGES_VARIABLE).ok().and_then(|asked| asked.parse().ok()).unwrap_or(LINEAGES).max(LINEAGES);
-    for seed in 0..lineages {
+    let asked = |variable| std::env::var(variable).ok().and_then(|asked| asked.parse::<u64>().ok());
+    let first = asked(FIRST_VARIABLE).unwrap_or(0);
+    for seed in first..first + asked(LINEAGES_VARIABLE).unwrap_or(LINEAGES).max(LINEAGES) {
         if let Err(loss) = Lineage::new(seed, TrialDisk::default()).live(&mut tally) {
             panic!("seed {seed}: {loss}");
         }
