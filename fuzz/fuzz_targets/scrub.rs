@@ -210,6 +210,7 @@ fn site() -> Site {
             deviations: Vec::new(),
         }),
         keys: BTreeMap::new(),
+        identify_secret: None,
         ceilings: Ceilings {
             unknown: Some(Ceiling::of(Transform::Strict.breadth(), false)),
             granted: [consented; 8],

@@ -14,6 +14,7 @@ use super::{
     site::{Ceiling, Ceilings, Policy, Site},
 };
 use crate::{
+    config::secret,
     destination::DESTINATIONS,
     event::{DestinationNumber, PolicyVersion, Purposes, SiteNumber},
     privacy::{
@@ -26,6 +27,8 @@ use crate::{
     },
 };
 
+/// A shorter secret could be guessed by trying.
+const IDENTIFY_SECRET_BYTES_MIN: usize = 16;
 /// The reason of a deviation: a sentence or two.
 const REASON_BYTES_MAX: usize = 1_000;
 
@@ -359,6 +362,15 @@ fn compile_site(
             fault(errors, of, "keys", "a key is 1 to 128 visible ASCII characters", "keys = { ga4 = [\"G-ABC123\"] }");
         }
     }
+    let identify_secret = document.identify_secret.as_deref().and_then(|reference| {
+        let secret = secret::resolve(reference).map_err(|wrong| wrong.to_string());
+        let long_enough = secret.and_then(|secret| {
+            if secret.bytes().len() >= IDENTIFY_SECRET_BYTES_MIN { Ok(secret) } else { Err(String::from("it is shorter than 16 bytes")) }
+        });
+        let fault =
+            |wrong| fault(errors, of, "identify_secret", wrong, "identify_secret = \"file:/run/secrets/identify\", 32 random bytes");
+        long_enough.map_err(fault).ok()
+    });
     let time_zone = TimeZone::get(&document.time_zone).map_err(|_| {
         fault(errors, of, "time_zone", format!("there is no time zone \"{}\"", document.time_zone), "time_zone = \"Europe/Paris\"");
     });
@@ -382,6 +394,7 @@ fn compile_site(
         cookies: CookieNames { visitor: CookieName::new(&document.cookie), opt_out: CookieName::new(&format!("{}o", document.cookie)) },
         policy,
         keys: document.keys.clone(),
+        identify_secret,
         ceilings: ceilings(&allowed, destinations),
         allowed,
     })

@@ -100,6 +100,9 @@ pub struct SiteDocument {
     /// What vendors' libraries call this site, by protocol: `keys = { ga4 = ["G-ABC123"] }`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<String, BTreeSet<String>>,
+    /// Where the secret is that its backend signs user ids with: `file:…` or `env:…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identify_secret: Option<String>,
 }
 
 /// Where clean events go.

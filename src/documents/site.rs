@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::deviation::Deviation;
 use crate::{
+    config::secret::Secret,
     event::{DestinationNumber, PolicyVersion, Purposes, SiteNumber},
     privacy::{
         policy::{Allowed, Treatments},
@@ -44,6 +45,8 @@ pub struct Site {
     pub policy: Arc<Policy>,
     /// What vendors' libraries call this site, by protocol: measurement ids, write keys.
     pub keys: BTreeMap<String, BTreeSet<String>>,
+    /// What its backend signs user ids with.
+    pub identify_secret: Option<Secret>,
     /// The most that any destination may get, per state of the visitor.
     pub ceilings: Ceilings,
     /// What each of its destinations may see.

@@ -6,6 +6,7 @@ use std::{io, time::Duration};
 use super::{
     clean::{CampaignField, CleanBody, CleanEvent, Granted, Item, Page, Property},
     enrich::{Enriched, device::DeviceClass, place::Country},
+    identity::assurance,
     keys::persistent::SiteKey,
     personal::Personal,
     policy::{Field, Treatment, Treatments},
@@ -58,7 +59,7 @@ pub fn anonymise(
     let address = raw.page_url.as_ref().and_then(|url| page::split(url.expose()));
     let granted = match visitor.cookie_id() {
         Some(cookie_id) if ceiling.breadth.needs_consent() => {
-            Some(Box::new(granted(&raw, cookie_id, client_id, address.as_ref(), site, &rests)))
+            Some(Box::new(granted(&raw, cookie_id, client_id, address.as_ref(), site, &rests, received)))
         }
         _ => None,
     };
@@ -101,6 +102,7 @@ fn granted(
     address: Option<&page::Address<'_>>,
     site: &Site,
     rests: &Treatments,
+    now: Timestamp,
 ) -> Granted {
     let money = |field, said: &Option<Personal<f64>>| match rests.get(field) {
         Treatment::Drop => None,
@@ -110,7 +112,9 @@ fn granted(
     let text = |field, said: &'_ Option<Text<'_>>, clean: fn(&str) -> Option<String>| {
         said.as_ref().filter(|_| rests.lets(field)).and_then(|said| clean(said.expose()))
     };
+    let user_id = text(Field::UserId, &raw.user_id, bounded);
     Granted {
+        user_assurance: user_id.is_some().then(|| assurance(raw, &cookie_id, site.identify_secret.as_ref(), now)),
         cookie_id,
         client_event_id: client_id.and_then(words::word).map(Into::into),
         campaign: address.filter(|_| rests.lets(Field::Campaign)).map(|address| campaign(address.query)).unwrap_or_default(),
@@ -122,7 +126,7 @@ fn granted(
         items: if rests.lets(Field::Items) { raw.items.iter().take(ITEMS_MAX).map(item).collect() } else { Vec::new() },
         currency: text(Field::Currency, &raw.currency, words::currency),
         transaction: text(Field::OrderId, &raw.transaction, bounded),
-        user_id: text(Field::UserId, &raw.user_id, bounded),
+        user_id,
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     enrich::{ScreenClass, device::DeviceClass, language::Language, place::Country},
+    identity::Assurance,
     keys::person::{Person, PersonKeys},
     record::{CorruptRecord, HEADER_BYTES, Header, Record, Subject},
     visitor::Visitor,
@@ -72,6 +73,9 @@ pub(in crate::privacy) struct Granted {
     /// The site's own id of the person, as the page says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::privacy) user_id: Option<String>,
+    /// How far that is to be believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::privacy) user_assurance: Option<Assurance>,
 }
 
 /// One product of an event: what a shop's catalogue says of it, never what a customer does.

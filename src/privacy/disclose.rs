@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::{
     clean::{CampaignField, CleanBody, CleanEvent, Granted, Item, OpenError, Opened, Page, Property},
     enrich::{ScreenClass, device::DeviceClass, language::Language, place::Country},
+    identity::Assurance,
     keys::{
         epoch::EpochKeys,
         persistent::{DestinationKey, PersistentKeys},
@@ -75,6 +76,8 @@ pub struct Disclosure {
     visitor_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_assurance: Option<Assurance>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session_id: Option<String>,
     device: DeviceClass,
@@ -228,11 +231,11 @@ impl Disclosure {
         &self.visitor_id
     }
 
-    /// Who the page says is visiting: the site's own id, or one under this destination's key, as its policy says. Claimed by a browser:
-    /// nobody's account may be opened or changed by it.
+    /// Who the page says is visiting: the site's own id, or one under this destination's key, as its policy says; and how far that is to
+    /// be believed.
     #[must_use]
-    pub fn user_id(&self) -> Option<&str> {
-        self.user_id.as_deref()
+    pub fn user(&self) -> Option<(&str, Assurance)> {
+        self.user_id.as_deref().zip(self.user_assurance)
     }
 
     /// The session's id for this destination: 64 bits, as 16 hexadecimal digits.
@@ -296,6 +299,7 @@ impl Disclosure {
             properties: BTreeMap::new(),
             visitor_id: format!("{lane:016x}"),
             user_id: None,
+            user_assurance: None,
             session_id: None,
             device: DeviceClass::UNKNOWN,
             country: Country::UNKNOWN,
@@ -329,6 +333,7 @@ impl Disclosure {
                 "properties" => put(&mut self.properties, said),
                 "visitor_id" => put(&mut self.visitor_id, said),
                 "user_id" => put(&mut self.user_id, said),
+                "user_assurance" => put(&mut self.user_assurance, said),
                 "session_id" => put(&mut self.session_id, said),
                 "device" => put(&mut self.device, said),
                 "country" => put(&mut self.country, said),
@@ -507,6 +512,7 @@ impl Discloser {
             user_id: of_granted(Field::UserId)
                 .and_then(|granted| granted.user_id.as_deref())
                 .map(|id| if policy.get(Field::UserId) == Treatment::Keep { id.to_owned() } else { key.user_id(id) }),
+            user_assurance: of_granted(Field::UserId).and_then(|granted| granted.user_assurance),
             session_id: ids.session.map(|session| format!("{session:016x}")),
             device: if policy.lets(Field::Device) { body.device } else { DeviceClass::UNKNOWN },
             country: if policy.lets(Field::Place) { body.country } else { Country::UNKNOWN },

@@ -82,7 +82,7 @@ const fn always(field: &'static str, becomes: &'static [&'static str], what: &'s
     Rule { field, becomes, by: By::Program(what) }
 }
 
-const RULES: [Rule; 22] = [
+const RULES: [Rule; 23] = [
     rule("client address", &["country"], &[Field::Place]),
     rule("user agent", &["device"], &[Field::Device]),
     rule("accept-language", &["language"], &[Field::Language]),
@@ -100,7 +100,8 @@ const RULES: [Rule; 22] = [
     rule("shipping", &["shipping"], &[Field::Shipping]),
     rule("coupon", &["coupon"], &[Field::Coupon]),
     rule("items", &["items"], &[Field::Items]),
-    rule("user id", &["user_id"], &[Field::UserId]),
+    rule("user id", &["user_id", "user_assurance"], &[Field::UserId]),
+    always("user id's signature", &[], "checked here, and goes no further"),
     rule("language", &["language"], &[Field::Language]),
     rule("screen width", &["screen"], &[Field::Screen]),
     always("held copy", &[], "says that this is a copy held until the choice"),
@@ -269,6 +270,8 @@ mod tests {
             coupon: text("x"),
             items: vec![crate::privacy::raw::RawItem::default()],
             user_id: text("1"),
+            user_signature: text("1"),
+            user_signature_ends: Some(1),
             language: None,
             screen_width: Some(Personal::new(1)),
             properties: Vec::new(),

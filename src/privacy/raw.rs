@@ -40,6 +40,10 @@ pub struct RawEvent<'a> {
     pub items: Vec<RawItem<'a>>,
     /// The id under which the site knows the person, as claimed by the browser.
     pub user_id: Option<Text<'a>>,
+    /// The site's backend's signature of that id.
+    pub user_signature: Option<Text<'a>>,
+    /// When that signature ends, in seconds since 1970.
+    pub user_signature_ends: Option<i64>,
     /// The browser's language, as said in the body.
     pub language: Option<Text<'a>>,
     /// Width of the screen or window in CSS pixels.

@@ -15,7 +15,7 @@
 //!
 //! and each event: `k` kind (name), `i` its id, `t` when (ms), `p` page URL, `r` referrer, `n` title, `v` value, `m` currency, `x` order id,
 //! `tx` tax, `sh` shipping, `cp` coupon, `y` list of products (at most 200, each `id`, `name`, `brand`, `category`, `variant`, `price`, `quantity`),
-//! `a` user id, `l` language, `w` width, `d` flat map of properties, `h` 1 for a copy that the page held until the choice.
+//! `a` user id (`as` the backend's signature of it, `ae` when that ends, s), `l` language, `w` width, `d` flat map of properties, `h` 1 for a copy that the page held until the choice.
 //!
 //! Of `g`, `gt`, `gp` and `gu`, those that are there count together, and the most restrictive wins; null and an empty string say nothing.
 
@@ -178,6 +178,10 @@ struct Event<'a> {
     y: Vec<Product<'a>>,
     #[serde(borrow)]
     a: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "as")]
+    signature: Option<Cow<'a, str>>,
+    #[serde(rename = "ae")]
+    signature_ends: Option<i64>,
     #[serde(borrow)]
     l: Option<Cow<'a, str>>,
     w: Option<f64>,
@@ -205,6 +209,8 @@ impl<'a> Event<'a> {
             coupon: sealed(self.cp),
             items: self.y.into_iter().take(ITEMS_MAX).map(Product::into_raw).collect(),
             user_id: sealed(self.a),
+            user_signature: sealed(self.signature),
+            user_signature_ends: self.signature_ends,
             language: sealed(self.l),
             // Widths beyond any screen saturate into the widest class.
             screen_width: self.w.filter(|width| *width > 0.0).map(|width| Personal::new(width as u32)),

@@ -220,6 +220,9 @@ impl Request {
 #[derive(PartialEq, Serialize)]
 struct Envelope {
     client_id: String,
+    /// Only where the policy lets one through; the vendor's bound of 256 characters is beyond what may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
     consent: Consent,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_location: Option<UserLocation>,
@@ -259,6 +262,7 @@ impl Envelope {
         let country = Some(disclosure.country()).filter(|country| *country != Country::UNKNOWN);
         Self {
             client_id: words::client_id(disclosure.visitor_id()).expect("a visitor's id is 16 hexadecimal digits"),
+            user_id: disclosure.user().map(|(id, _)| id.to_owned()),
             consent: Consent { ad_user_data: advertising, ad_personalization: advertising },
             user_location: country.map(|country| UserLocation { country_id: country.code().to_owned() }),
             device: Device::of(disclosure.device(), disclosure.language().map(|language| language.code().to_owned())),

@@ -131,6 +131,8 @@ pub(super) fn event<'a>(
         coupon,
         items,
         user_id: fields.text("userId"),
+        user_signature: None,
+        user_signature_ends: None,
         language: language.and_then(|said| match said {
             PropertyValue::Text(language) => Some(Personal::new(language)),
             _ => None,

@@ -64,6 +64,7 @@ pub(in crate::server) fn site(origin: &str) -> Site {
         cookies: CookieNames { visitor: CookieName::new("v"), opt_out: CookieName::new("o") },
         policy: Arc::new(policy),
         keys: BTreeMap::new(),
+        identify_secret: None,
         ceilings: Ceilings::default(),
         allowed: Vec::new(),
     }
