@@ -106,7 +106,7 @@ impl Pipeline {
         let state = decision.state();
         let unavailable = |_| Unavailable(RETRY_AFTER);
         if let ConsentState::Objected(refusal) = state {
-            cookies.extend(self.visitors.object(arrival, &device, site, now).await.map_err(unavailable)?);
+            cookies.extend(self.visitors.object(arrival, &device, site, (refusal, protocol.name()), now).await.map_err(unavailable)?);
             // An objection may come without an event; it counts as one.
             self.refuse(site, refusal, events.len().max(1));
             for event in &events {
@@ -124,7 +124,8 @@ impl Pipeline {
         if events.is_empty() {
             return Ok(());
         }
-        let (visitor, cookie) = self.visitors.identify(arrival, decision, &device, site, now).await.map_err(unavailable)?;
+        let (visitor, cookie) =
+            self.visitors.identify(arrival, decision, &device, site, protocol.name(), now).await.map_err(unavailable)?;
         cookies.extend(cookie);
         let site_key = self.persistent.site(site.number).map_err(|_| Unavailable(RETRY_AFTER))?;
         let mut records = Vec::with_capacity(events.len());

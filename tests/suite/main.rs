@@ -7,6 +7,7 @@
 //! | `canary` | nothing that is marked as personal is in any byte that rests or leaves |
 //! | `durability` | what was acknowledged survives `kill -9`; an answer follows its sync |
 //! | `faults` | broken receivers, a full disk, hostile clients, a stop under load |
+//! | `consent_proof` | what is on record of what visitors said |
 //! | `consent_table` | who gets what for which choice, and the cookie |
 //! | `command_line` | the commands and their messages |
 //!
@@ -15,6 +16,7 @@
 
 mod canary;
 mod command_line;
+mod consent_proof;
 mod consent_table;
 mod durability;
 mod faults;

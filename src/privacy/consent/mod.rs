@@ -1,5 +1,8 @@
 //! Consent: what a visitor has said, and what follows for one event. Most restrictive wins; what cannot be read is a no.
 
+pub mod chain;
+pub mod proof;
+
 use super::{
     raw::{Arrival, RawEvent},
     record::Audience,
