@@ -328,6 +328,7 @@ fn demonstration_pages(admin: SocketAddr) -> Pages {
     Arc::new(move |path, site| {
         let values = PageValues {
             script: format!("{}/{}", site.prefix, site.script),
+            about: format!("{}/about", site.prefix),
             global: site.global.clone(),
             live: format!("http://{admin}/"),
         };

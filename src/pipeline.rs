@@ -22,7 +22,7 @@ use crate::{
         shape::Shape,
         visitor::{SetCookie, Visitor, Visitors},
     },
-    protocol::{Decoded, Outcome, Protocol, Reply, inbound::Inbound},
+    protocol::{Decoded, Outcome, Protocol, Reply, inbound::Inbound, native::Native},
 };
 
 /// How long a sender waits when something other than the log is in the way (keys, randomness, a full purge set).
@@ -88,6 +88,19 @@ impl Pipeline {
             }
         }
         Ingested { reply: protocol.reply(&hints, &outcome), cookies }
+    }
+
+    /// Carries out what a visitor chose on a page of ours: the same as a native message without events. Returns the cookies that follow.
+    ///
+    /// # Errors
+    /// When it cannot be done now: how long to wait.
+    pub async fn choose(&self, site: &Site, inbound: &Inbound, choice: ConsentSignal) -> Result<Vec<SetCookie>, Duration> {
+        let arrival = inbound.arrival(&site.cookies, choice);
+        let (mut outcome, mut cookies) = (Outcome::default(), Vec::new());
+        match self.take_in(site, &Native, &arrival, Vec::new(), &mut outcome, &mut cookies).await {
+            Ok(()) => Ok(cookies),
+            Err(Unavailable(wait)) => Err(wait),
+        }
     }
 
     /// Decides for the visitor, cleanses each event, and appends what is left of them: durable when this returns.

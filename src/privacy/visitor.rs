@@ -40,7 +40,7 @@ use crate::{
 /// The visitor cookie lives at most 13 months (the CNIL's bound for trackers), and never longer than the consent.
 pub const COOKIE_AGE_MAX: Duration = Duration::from_secs(395 * 24 * 60 * 60);
 /// The opt-out is kept as long as browsers keep anything (Chrome caps at 400 days).
-const OPT_OUT_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+pub const OPT_OUT_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 /// Whose event it is, as records say it.
 pub struct Visitor {
@@ -324,6 +324,14 @@ pub struct Standing {
     pub do_not_track: bool,
     /// Its visitor consented.
     pub consent: Option<StandingConsent>,
+}
+
+impl Standing {
+    /// Whether it says no to everything, whatever else was said.
+    #[must_use]
+    pub const fn objects(&self) -> bool {
+        self.opted_out || self.global_privacy_control || self.do_not_track
+    }
 }
 
 /// A consent that is in force.

@@ -9,6 +9,7 @@
 //! | `faults` | broken receivers, a full disk, hostile clients, a stop under load |
 //! | `consent_proof` | what is on record of what visitors said |
 //! | `consent_table` | who gets what for which choice, and the cookie |
+//! | `transparency` | what a visitor is shown of all that, and the button on it |
 //! | `command_line` | the commands and their messages |
 //!
 //! A test that needs what a machine has not says so in a line that begins with `left out:` and passes.
@@ -23,6 +24,7 @@ mod faults;
 mod faulty_files;
 mod golden;
 mod non_interference;
+mod transparency;
 
 mod http_client;
 mod installation;

@@ -21,7 +21,7 @@ pub(super) const START: [u8; 32] = [0; 32];
 /// Times in a record are rounded down to this: enough to prove a choice, too coarse to find its event in the log by.
 const CLOCK_STEP: Duration = Duration::from_secs(60);
 /// A record is kept so long after its consent's end: claims about it are barred after three years in most of the Union.
-const KEPT_AFTER_END: Duration = Duration::from_secs(3 * 366 * 24 * 60 * 60);
+pub const KEPT_AFTER_END: Duration = Duration::from_secs(3 * 366 * 24 * 60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a visitor with a consent said.
