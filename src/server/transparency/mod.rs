@@ -106,7 +106,9 @@ fn later(wait: Duration) -> Response<ReplyBody> {
 
 /// The page. `kept`: for how long events are, without consent and with it.
 fn render(site: &Site, documents: &Documents, kept: [Duration; 2], standing: &Standing, secure: bool, now: Timestamp) -> String {
-    let as_of = documents.changed_at(site.number).map_or_else(String::new, |at| format!(" They were last changed on {}.", day(at)));
+    let as_of = documents
+        .changed_at(site.number)
+        .map_or_else(String::new, |at| format!(" This website’s settings were last changed on {}.", day(at)));
     PAGE.replace("{style}", STYLE)
         .replace("{host}", &escaped(site.hosts.first().map_or("this website", String::as_str)))
         .replace("{policy}", &format!("Policy “{}”, version {}.{as_of}", escaped(&site.policy.name), site.policy.version.0))
@@ -162,12 +164,12 @@ fn how_long(site: &Site, [without, with]: [Duration; 2], secure: bool) -> String
     let mut row = |what: &str, how_long: &str| {
         let _ = write!(rows, "<div><dt>{what}</dt><dd>{how_long}</dd></div>");
     };
-    row("Events without consent", &format!("{} on this server, then they are deleted.", span(without)));
+    row("Events without consent", &format!("{} on this server; then deleted, as soon as newer ones have come in.", span(without)));
     let cookie = |name: &crate::protocol::inbound::CookieName| format!("<code>{}</code>", escaped(name.on_wire(secure)));
     if site.ceilings.lasting() {
         row(
             "Events with consent",
-            &format!("{} on this server, encrypted under a key of yours. When you withdraw, the key is destroyed at once.", span(with)),
+            &format!("{} on this server, encrypted under a key made for you. When you withdraw, the key is destroyed at once.", span(with)),
         );
         row(
             &format!("Cookie {}", cookie(&site.cookies.visitor)),

@@ -79,7 +79,7 @@ fn card(out: &mut String, site: &Site, destination: &Destination) {
     };
     match destination.basis {
         Basis::ExemptMeasurement => {
-            fact("Ground", "Audience measurement for this website alone, which the law exempts from consent");
+            fact("Ground", "Audience measurement for this website’s own account");
             let (before, after) = if nothing { ("Nothing", "Nothing") } else { ("What is listed here", "The same") };
             fact("Before you choose", before);
             fact("After a yes", after);
@@ -224,7 +224,7 @@ mod tests {
         let count = part(&page, "<h3>count</h3>", "</article>");
         assert!(count.contains("<dt>Before you choose</dt><dd>What is listed here</dd>") && count.contains("an id that lives one day"));
         assert!(!page.contains("secret reason"), "reasons are the site's own");
-        assert!(page.contains("Policy “shop”, version 1. They were last changed on 2026-09-21."));
+        assert!(page.contains("Policy “shop”, version 1. This website’s settings were last changed on 2026-09-21."));
     }
 
     #[test]
