@@ -40,6 +40,7 @@ use crate::{
     housekeeping::Housekeeping,
     pipeline::Pipeline,
     privacy::{
+        consent::proof::ConsentProof,
         disclose::Discloser,
         enrich::place::{PlaceDatabase, PlaceError},
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
@@ -165,6 +166,7 @@ impl App {
         let keys = Arc::new(KeysDb::open(&config.data_dir.join("keys.db"))?);
         let (persistent, epochs) = (Arc::new(PersistentKeys::new(Arc::clone(&state))), Arc::new(EpochKeys::new(Arc::clone(&keys))));
         let (persons, purge_set) = (Arc::new(PersonKeys::new(keys)), Arc::new(PurgeSet::open(Arc::clone(&state))?));
+        let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
         let feed = Feed::default();
         let discloser = Discloser::new(Arc::clone(&persistent), Arc::clone(&epochs), Arc::clone(&persons), Arc::clone(&purge_set));
         let carriers = Carriers::new(HttpCarrier::new(None)?, FileCarrier::new(config.data_dir.clone(), supervisor.clone()));
@@ -179,7 +181,7 @@ impl App {
         let delivery = Delivery::start(parts, Arc::clone(&documents)).await;
         let pipeline = Arc::new(Pipeline {
             documents: ArcSwap::new(documents),
-            visitors: Visitors::new(supervisor.clone(), Arc::clone(&persistent), Arc::clone(&persons), Arc::clone(&purge_set)),
+            visitors: Visitors::new(supervisor.clone(), Arc::clone(&persistent), Arc::clone(&persons), Arc::clone(&purge_set), proof),
             persistent,
             places: ArcSwap::from_pointee(open_places(&config, demonstration)?),
             log: Arc::clone(&log),
@@ -326,6 +328,7 @@ fn demonstration_pages(admin: SocketAddr) -> Pages {
     Arc::new(move |path, site| {
         let values = PageValues {
             script: format!("{}/{}", site.prefix, site.script),
+            about: format!("{}/about", site.prefix),
             global: site.global.clone(),
             live: format!("http://{admin}/"),
         };

@@ -131,6 +131,9 @@ impl Housekeeping {
         if let Err(error) = self.persons.destroy_expired(now) {
             tracing::warn!(%error, "keys whose consent has ended could not be destroyed; the next round tries again");
         }
+        if let Err(error) = self.pipeline.visitors.proof().erase_expired(now) {
+            tracing::warn!(%error, "records of consent past their time could not be erased; the next round tries again");
+        }
         match self.drop_records(now) {
             Ok(oldest) => {
                 for site in &documents.sites {

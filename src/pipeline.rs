@@ -22,7 +22,7 @@ use crate::{
         shape::Shape,
         visitor::{SetCookie, Visitor, Visitors},
     },
-    protocol::{Decoded, Outcome, Protocol, Reply, inbound::Inbound},
+    protocol::{Decoded, Outcome, Protocol, Reply, inbound::Inbound, native::Native},
 };
 
 /// How long a sender waits when something other than the log is in the way (keys, randomness, a full purge set).
@@ -90,6 +90,19 @@ impl Pipeline {
         Ingested { reply: protocol.reply(&hints, &outcome), cookies }
     }
 
+    /// Carries out what a visitor chose on a page of ours: the same as a native message without events. Returns the cookies that follow.
+    ///
+    /// # Errors
+    /// When it cannot be done now: how long to wait.
+    pub async fn choose(&self, site: &Site, inbound: &Inbound, choice: ConsentSignal) -> Result<Vec<SetCookie>, Duration> {
+        let arrival = inbound.arrival(&site.cookies, choice);
+        let (mut outcome, mut cookies) = (Outcome::default(), Vec::new());
+        match self.take_in(site, &Native, &arrival, Vec::new(), &mut outcome, &mut cookies).await {
+            Ok(()) => Ok(cookies),
+            Err(Unavailable(wait)) => Err(wait),
+        }
+    }
+
     /// Decides for the visitor, cleanses each event, and appends what is left of them: durable when this returns.
     async fn take_in(
         &self,
@@ -106,7 +119,7 @@ impl Pipeline {
         let state = decision.state();
         let unavailable = |_| Unavailable(RETRY_AFTER);
         if let ConsentState::Objected(refusal) = state {
-            cookies.extend(self.visitors.object(arrival, &device, site, now).await.map_err(unavailable)?);
+            cookies.extend(self.visitors.object(arrival, &device, site, (refusal, protocol.name()), now).await.map_err(unavailable)?);
             // An objection may come without an event; it counts as one.
             self.refuse(site, refusal, events.len().max(1));
             for event in &events {
@@ -124,7 +137,8 @@ impl Pipeline {
         if events.is_empty() {
             return Ok(());
         }
-        let (visitor, cookie) = self.visitors.identify(arrival, decision, &device, site, now).await.map_err(unavailable)?;
+        let (visitor, cookie) =
+            self.visitors.identify(arrival, decision, &device, site, protocol.name(), now).await.map_err(unavailable)?;
         cookies.extend(cookie);
         let site_key = self.persistent.site(site.number).map_err(|_| Unavailable(RETRY_AFTER))?;
         let mut records = Vec::with_capacity(events.len());

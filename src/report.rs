@@ -63,6 +63,8 @@ impl Report {
         }
         let locked = u64::from(self.pipeline.visitors.visit_keys().all_locked());
         text.sample("firsthand_keys_locked", "gauge", "1 when every key in use could be locked into memory.", &[], locked);
+        let help = "Withdrawals that were carried out and could not be put on record.";
+        text.sample("firsthand_consent_proof_unwritten_total", "counter", help, &[], self.pipeline.visitors.proof().unwritten());
         let log = self.pipeline.log.stats();
         let samples: [(&'static str, &str, &str, u64); 10] = [
             ("firsthand_log_appended_total", "counter", "Records made durable.", log.records),

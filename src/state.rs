@@ -1,5 +1,7 @@
-//! `state.db`: the small state beside the event log (SQLite). Documents, consumer state, ledger, counters, purge set, persistent keys.
-//! Nothing in it is on the path of an acknowledgement, but for an objection's row in the purge set.
+//! `state.db`: the small state beside the event log (SQLite). Documents, consumer state, ledger, counters, purge set, persistent keys,
+//! proof of consent.
+//! Nothing in it is on the path of an acknowledgement, but for an objection's row in the purge set and the record of a consent that
+//! begins, changes or ends.
 
 use std::{
     path::Path,
@@ -16,7 +18,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub const IN_MEMORY: &str = ":memory:";
 
 /// Each entry brings the schema from its index to the next; never edited once released.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE site_numbers (number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE);
     CREATE TABLE destination_numbers (number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE);
     CREATE TABLE document_versions (
@@ -49,7 +52,16 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE parked (
         destination INTEGER NOT NULL, record INTEGER NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL,
         PRIMARY KEY (destination, record)) WITHOUT ROWID;
-"];
+",
+    "
+    CREATE TABLE consent_proof (
+        number INTEGER PRIMARY KEY, hash BLOB NOT NULL, link BLOB NOT NULL, kept_until INTEGER NOT NULL,
+        consent BLOB, site INTEGER, said TEXT, purposes INTEGER, source TEXT, policy TEXT, policy_version INTEGER, at INTEGER,
+        expires INTEGER);
+    CREATE INDEX consent_proof_by_consent ON consent_proof (consent) WHERE consent IS NOT NULL;
+    CREATE INDEX consent_proof_by_end ON consent_proof (kept_until) WHERE consent IS NOT NULL;
+",
+];
 
 /// The open database. One connection, one user at a time; every use is short.
 pub struct StateDb {

@@ -35,11 +35,14 @@ const PLACES: [(&str, &str); 4] = [
     ("https://bücher.de/a/b", "www.bücher.de"),
 ];
 /// What an installation serves below its prefix, and as what a browser asks for it.
-const OURS: [(&str, &str, &str); 6] = [
+const OURS: [(&str, &str, &str); 9] = [
     ("/core.js", "script", "GET"),
     ("/core.js", "xhr", "GET"),
     ("/e", "xhr", "POST"),
     ("/e", "ping", "POST"),
+    ("/about", "main_frame", "GET"),
+    ("/about/out", "main_frame", "POST"),
+    ("/about/in", "main_frame", "POST"),
     ("/o", "main_frame", "GET"),
     ("/o", "sub_frame", "GET"),
 ];

@@ -50,7 +50,15 @@ const OWNERS: &[(&str, &[&str], &str)] = &[
     ("reqwest::", &["delivery/carrier/http.rs"], "one place makes HTTP clients"),
     (
         "rusqlite::",
-        &["state.rs", "privacy/keys/", "delivery/consumer.rs", "delivery/ledger.rs", "delivery/parking.rs", "documents/store.rs"],
+        &[
+            "state.rs",
+            "privacy/consent/proof.rs",
+            "privacy/keys/",
+            "delivery/consumer.rs",
+            "delivery/ledger.rs",
+            "delivery/parking.rs",
+            "documents/store.rs",
+        ],
         "SQL is spoken by the stores alone",
     ),
     ("maxminddb::", &["privacy/enrich/"], "the address is looked up in privacy/ alone"),
@@ -76,6 +84,8 @@ const NO_WAY_OUT: &[(&str, &[&str])] = &[
 const WAYS_OUT: &[(&str, &str)] = &[
     // Says that new keys cannot be stored: someone must act.
     ("privacy/keys/person.rs", "tracing::"),
+    // Says that consents cannot be put on record: someone must act.
+    ("privacy/consent/proof.rs", "tracing::"),
 ];
 
 const BANNED_NAMES: [&str; 12] =

@@ -19,7 +19,7 @@ use firsthand::{
     event::{DestinationNumber, PolicyVersion, Purposes, SiteNumber},
     privacy::{
         anonymise::anonymise,
-        consent::{self, ConsentSignal},
+        consent::{self, ConsentSignal, proof::ConsentProof},
         enrich::{self, device::DeviceClass, place::PlaceDatabase},
         keys::{database::KeysDb, persistent::PersistentKeys, person::PersonKeys},
         personal::Personal,
@@ -69,7 +69,7 @@ fuzz_target!(|said: Said<'_>| {
     let device = DeviceClass::of_arrival(&arrival);
     let (visitor, cookie) = airlock
         .runtime
-        .block_on(airlock.visitors.identify(&arrival, decision, &device, &airlock.site, NOW))
+        .block_on(airlock.visitors.identify(&arrival, decision, &device, &airlock.site, "fuzz", NOW))
         .expect("the databases and the system give keys");
     assert!(cookie.is_none(), "the known person got a second cookie");
     let Ok(permitted) = consent::permit(event(&said), decision, &airlock.site) else { return };
@@ -141,9 +141,10 @@ impl Airlock {
         let state = Arc::new(StateDb::open(&directory.path().join("state.db")).expect("state.db opens"));
         let keys = Arc::new(KeysDb::open(&directory.path().join("keys.db")).expect("keys.db opens"));
         let persistent = Arc::new(PersistentKeys::new(Arc::clone(&state)));
-        let purge_set = Arc::new(PurgeSet::open(state).expect("the purge set opens"));
+        let purge_set = Arc::new(PurgeSet::open(Arc::clone(&state)).expect("the purge set opens"));
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let visitors = Visitors::new(Supervisor::new(), Arc::clone(&persistent), Arc::new(PersonKeys::new(keys)), purge_set);
+        let proof = Arc::new(ConsentProof::new(state));
+        let visitors = Visitors::new(Supervisor::new(), Arc::clone(&persistent), Arc::new(PersonKeys::new(keys)), purge_set, proof);
         let address = Personal::new(ClientAddress::new(Ipv4Addr::new(192, 0, 2, 1).into()));
         let mut airlock = Self {
             runtime,
@@ -163,7 +164,7 @@ impl Airlock {
     fn make_person(&self) -> String {
         let arrival = self.arrival(&Said::default(), ConsentSignal::Given { purposes: Purposes::ANALYTICS, seconds_left: None });
         let device = DeviceClass::of_arrival(&arrival);
-        let identify = self.visitors.identify(&arrival, consent::decide(&arrival), &device, &self.site, NOW);
+        let identify = self.visitors.identify(&arrival, consent::decide(&arrival), &device, &self.site, "fuzz", NOW);
         let (_, cookie) = self.runtime.block_on(identify).expect("the databases and the system give keys");
         let mut headers = HeaderMap::new();
         cookie.expect("a first visitor who consents gets a cookie").append_to(&mut headers);

@@ -7,6 +7,7 @@ mod export;
 mod init;
 mod place;
 mod policy;
+mod proof;
 mod run;
 
 use std::{error::Error, io::Write, net::SocketAddr, path::PathBuf};
@@ -72,6 +73,8 @@ enum Command {
     Policy(policy::PolicyCommand),
     /// Say what each destination would receive of a beacon, and why, field by field. Stores nothing, sends nothing.
     Explain(explain::ExplainArguments),
+    /// Check the chain of what visitors said to the site, or show one consent's records.
+    Proof(proof::ProofArguments),
 }
 
 /// What a command ends with when it cannot do its work: a chain of reasons for a person.
@@ -92,6 +95,7 @@ pub fn execute(arguments: Arguments, out: &mut dyn Write) -> Result<(), CommandE
         Some(Command::Export) => export::export(&place, out),
         Some(Command::Policy(command)) => policy::policy(&place, &command, out),
         Some(Command::Explain(explain)) => explain::explain(&place, &explain, out),
+        Some(Command::Proof(proof)) => proof::proof(&place, &proof, out),
     }
 }
 
@@ -115,7 +119,7 @@ mod tests {
     fn the_command_line_is_well_formed() {
         Arguments::command().debug_assert();
         let text = Arguments::command().render_long_help().to_string();
-        for command in ["run", "init", "check", "apply", "export", "policy", "explain"] {
+        for command in ["run", "init", "check", "apply", "export", "policy", "explain", "proof"] {
             assert!(text.contains(command), "{command}");
         }
     }

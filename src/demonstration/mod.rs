@@ -24,6 +24,8 @@ const THANK_YOU: &str = include_str!("pages/thank-you.html");
 pub struct PageValues {
     /// The path of the served snippet: `/keso/core.js`.
     pub script: String,
+    /// The path of the transparency page: `/keso/about`.
+    pub about: String,
     /// The global name under which the snippet's functions are on the page.
     pub global: String,
     /// The live view's address on the admin listener, with a slash at its end: `http://127.0.0.1:8081/`.
@@ -52,6 +54,7 @@ pub fn page(path: &str, values: &PageValues) -> Option<Reply> {
 fn html(template: &str, values: &PageValues) -> Reply {
     let text = template
         .replace("{{script}}", &escaped(&values.script))
+        .replace("{{about}}", &escaped(&values.about))
         .replace("{{global}}", &escaped(&values.global))
         .replace("{{live}}", &escaped(&values.live));
     let mut reply = file(HTML, text);
@@ -98,7 +101,12 @@ mod tests {
     use super::*;
 
     fn values() -> PageValues {
-        PageValues { script: String::from("/keso/core.js"), global: String::from("fpw"), live: String::from("http://127.0.0.1:8081/") }
+        PageValues {
+            script: String::from("/keso/core.js"),
+            about: String::from("/keso/about"),
+            global: String::from("fpw"),
+            live: String::from("http://127.0.0.1:8081/"),
+        }
     }
 
     fn text(path: &str) -> String {

@@ -41,6 +41,8 @@ pub trait Destination: Send + Sync {
 pub struct DestinationType {
     /// The `type` in a destination document.
     pub name: &'static str,
+    /// Who receives, in words for the site's visitors; without a full stop.
+    pub receiver: &'static str,
     /// Whether the vendor uses the data for itself; then the basis `exempt_measurement` is refused (DESIGN §5.1).
     pub vendor_reuses_data: bool,
     /// Reads the document's `settings` table.

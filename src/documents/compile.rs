@@ -99,7 +99,7 @@ pub fn compile(documents: &[Numbered]) -> Result<Documents, Vec<DocumentError>> 
     for sites in by_host.values_mut() {
         sites.sort_by_key(|site| std::cmp::Reverse(site.prefix.len()));
     }
-    Ok(Documents { revision: 0, sites, destinations, by_host })
+    Ok(Documents { sites, destinations, by_host, ..Documents::default() })
 }
 
 fn fault(errors: &mut Vec<DocumentError>, document: (&'static str, &str), key: &str, reason: impl Into<String>, fix: impl Into<String>) {

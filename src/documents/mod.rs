@@ -14,6 +14,8 @@ pub use site::Site;
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
+    clock::Timestamp,
+    destination::DestinationType,
     event::{DestinationNumber, Purposes, SiteNumber},
     privacy::transform::Transform,
 };
@@ -29,6 +31,8 @@ pub struct Documents {
     pub destinations: Vec<Arc<Destination>>,
     /// Sites by host name (lower case, without port), longest prefix first.
     pub by_host: HashMap<String, Vec<Arc<Site>>>,
+    /// When each site's document was last changed.
+    pub changed: HashMap<SiteNumber, Timestamp>,
 }
 
 impl Documents {
@@ -39,6 +43,12 @@ impl Documents {
             let below = path.strip_prefix(site.prefix.as_str())?;
             below.starts_with('/').then_some((site, below))
         })
+    }
+
+    /// When a site's document was last changed.
+    #[must_use]
+    pub fn changed_at(&self, site: SiteNumber) -> Option<Timestamp> {
+        self.changed.get(&site).copied()
     }
 
     /// The site of that number.
@@ -66,6 +76,20 @@ pub struct Destination {
     pub paused: bool,
     /// The settings that `destination::DestinationType::open` reads.
     pub settings: toml::Table,
+}
+
+impl Destination {
+    /// Who receives, in words for the site's visitors.
+    #[must_use]
+    pub fn receiver(&self) -> &'static str {
+        DestinationType::named(self.kind).map_or(self.kind, |row| row.receiver)
+    }
+
+    /// Whether the vendor uses the data for itself.
+    #[must_use]
+    pub fn vendor_reuses_data(&self) -> bool {
+        DestinationType::named(self.kind).is_some_and(|row| row.vendor_reuses_data)
+    }
 }
 
 /// On what ground events may go to a destination (DESIGN §5.1).

@@ -131,6 +131,12 @@ pub struct Ceilings {
 }
 
 impl Ceilings {
+    /// Whether some destination may be shown a lasting id, so that a visitor who consents gets a cookie.
+    #[must_use]
+    pub fn lasting(&self) -> bool {
+        self.held.iter().flatten().any(|ceiling| ceiling.breadth.needs_consent())
+    }
+
     /// The ceiling for a granted event.
     #[must_use]
     pub fn of_granted(&self, purposes: Purposes, held: bool) -> Option<Ceiling> {

@@ -1,6 +1,9 @@
 //! The documents at rest: every change is a version with author, reason and time. One function changes them, [`DocumentStore::apply`].
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
@@ -11,6 +14,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    event::SiteNumber,
     state::{StateDb, StoreError},
 };
 
@@ -112,7 +116,8 @@ impl DocumentStore {
     /// When `state.db` cannot be read, or a newer program wrote something that this one cannot work with.
     pub fn compiled(&self) -> Result<Documents, DocumentStoreError> {
         let (revision, documents) = self.read()?;
-        Ok(Documents { revision, ..compile(&documents).map_err(DocumentStoreError::Invalid)? })
+        let changed = self.state.with(|connection| site_changes(connection))?;
+        Ok(Documents { revision, changed, ..compile(&documents).map_err(DocumentStoreError::Invalid)? })
     }
 
     /// The same, with one policy as it was in an earlier version. `None`: it has no such version.
@@ -157,6 +162,16 @@ impl DocumentStore {
 
 fn newest(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("SELECT coalesce(max(id), 0) FROM document_versions", [], |row| row.get(0))
+}
+
+/// When each site's document in force was written.
+fn site_changes(connection: &Connection) -> rusqlite::Result<HashMap<SiteNumber, Timestamp>> {
+    let mut select = connection.prepare(
+        "SELECT number, at FROM document_versions AS one JOIN site_numbers USING (name)
+         WHERE kind = 'site' AND version = (SELECT max(version) FROM document_versions WHERE kind = 'site' AND name = one.name)",
+    )?;
+    let rows = select.query_map([], |row| Ok((SiteNumber(row.get(0)?), Timestamp(row.get(1)?))))?;
+    rows.collect()
 }
 
 type Texts = BTreeMap<(String, String), String>;

@@ -39,6 +39,7 @@ mod trial;
 use std::{
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -113,6 +114,12 @@ impl EventLog {
         let committer = Committer::new(Arc::clone(&pending), Arc::clone(&catalogue), families, recovered.dedup, recovered.next);
         let committer = supervise::thread("event-log", move || committer.run());
         Ok(Self { pending, catalogue, options, committer: Mutex::new(Some(committer)) })
+    }
+
+    /// For how long a class of records is kept.
+    #[must_use]
+    pub fn retention(&self, class: RetentionClass) -> Duration {
+        self.options.retention(class)
     }
 
     /// Appends records: all of them, or none. Returns one outcome per record, in order, after they are durable.

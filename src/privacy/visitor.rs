@@ -11,7 +11,11 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header};
 
 use super::{
-    consent::{ConsentSignal, ConsentState, Decision},
+    consent::{
+        ConsentSignal, ConsentState, Decision,
+        chain::{ConsentRecord, Said},
+        proof::{ConsentProof, Unproven, reference},
+    },
     enrich::device::DeviceClass,
     keys::{
         persistent::PersistentKeys,
@@ -22,20 +26,21 @@ use super::{
     purge_set::{PurgeError, PurgeSet},
     raw::Arrival,
     record::Subject,
+    refusal::Refusal,
     sessions::Sessions,
 };
 use crate::{
     clock::Timestamp,
     documents::Site,
-    event::{Epoch, SiteNumber},
+    event::{Epoch, Purposes, SiteNumber},
     state::StoreError,
     supervise::Supervisor,
 };
 
 /// The visitor cookie lives at most 13 months (the CNIL's bound for trackers), and never longer than the consent.
-const COOKIE_AGE_MAX: Duration = Duration::from_secs(395 * 24 * 60 * 60);
+pub const COOKIE_AGE_MAX: Duration = Duration::from_secs(395 * 24 * 60 * 60);
 /// The opt-out is kept as long as browsers keep anything (Chrome caps at 400 days).
-const OPT_OUT_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+pub const OPT_OUT_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 /// Whose event it is, as records say it.
 pub struct Visitor {
@@ -99,6 +104,7 @@ pub struct Visitors {
     persons: Arc<PersonKeys>,
     sessions: Sessions,
     purge_set: Arc<PurgeSet>,
+    proof: Arc<ConsentProof>,
     begun: Mutex<HashMap<SiteNumber, Epoch>>,
 }
 
@@ -117,12 +123,21 @@ pub enum Unidentified {
     /// The objection cannot be made durable.
     #[error(transparent)]
     Purge(#[from] PurgeError),
+    /// What was said cannot be put on record.
+    #[error(transparent)]
+    Proof(#[from] Unproven),
 }
 
 impl Visitors {
     /// Puts the parts together.
     #[must_use]
-    pub fn new(supervisor: Supervisor, persistent: Arc<PersistentKeys>, persons: Arc<PersonKeys>, purge_set: Arc<PurgeSet>) -> Self {
+    pub fn new(
+        supervisor: Supervisor,
+        persistent: Arc<PersistentKeys>,
+        persons: Arc<PersonKeys>,
+        purge_set: Arc<PurgeSet>,
+        proof: Arc<ConsentProof>,
+    ) -> Self {
         Self {
             supervisor,
             visit_keys: VisitKeys::default(),
@@ -130,6 +145,7 @@ impl Visitors {
             persons,
             sessions: Sessions::default(),
             purge_set,
+            proof,
             begun: Mutex::default(),
         }
     }
@@ -145,8 +161,14 @@ impl Visitors {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner).insert(site, epoch) != Some(epoch)
     }
 
+    /// The proof of what visitors said, for its upkeep and its report.
+    #[must_use]
+    pub const fn proof(&self) -> &Arc<ConsentProof> {
+        &self.proof
+    }
+
     /// Whose events a request's are. A person is made of a visitor only where a destination is entitled by their consent: the key row is
-    /// durable, and the cookie set, before the first event is.
+    /// durable, what they said is on record, and the cookie set, before the first event is. `source` is the protocol that said it.
     ///
     /// # Errors
     /// When keys cannot be had; nothing may be recorded then.
@@ -156,15 +178,25 @@ impl Visitors {
         decision: Decision,
         device: &DeviceClass,
         site: &Site,
+        source: &'static str,
         now: Timestamp,
     ) -> Result<(Visitor, Option<SetCookie>), Unidentified> {
         let state = decision.state();
-        let lasting = match state {
-            ConsentState::Granted(purposes) => {
-                site.ceilings.of_granted(purposes, true).is_some_and(|ceiling| ceiling.breadth.needs_consent())
-            }
-            ConsentState::Unknown | ConsentState::Objected(_) => false,
+        let on = (site.number, &*site.policy);
+        let granted = match state {
+            ConsentState::Granted(purposes) => purposes,
+            ConsentState::Unknown | ConsentState::Objected(_) => Purposes::NONE,
         };
+        let known = if granted.is_empty() { None } else { self.known_person(arrival, site, now).await? };
+        if let Some((_, person)) = &known
+            && person.purposes() != granted
+        {
+            let record = ConsentRecord::new(person.consent(), on, Said::Changed, granted, source, now, person.expires());
+            self.proof.append(record).await?;
+            let (persons, person) = (Arc::clone(&self.persons), Arc::clone(person));
+            self.supervisor.blocking(move || persons.note_purposes(&person, granted)).await?;
+        }
+        let lasting = site.ceilings.of_granted(granted, true).is_some_and(|ceiling| ceiling.breadth.needs_consent());
         if !lasting {
             let (epoch, token) = self.visit_keys.token(site, arrival.address.expose(), device, now)?;
             let subject = Subject::Token(token);
@@ -180,7 +212,7 @@ impl Visitors {
             };
             return Ok((Visitor { epoch, subject, session, cookie_id: None, person: None }, None));
         }
-        let (cookie_id, person, cookie) = match self.known_person(arrival, site, now).await? {
+        let (cookie_id, person, cookie) = match known {
             Some((cookie_id, person)) => (cookie_id, person, None),
             None => {
                 let cookie_id = random_id()?;
@@ -189,7 +221,9 @@ impl Visitors {
                     _ => COOKIE_AGE_MAX,
                 };
                 let index = self.persistent.site(site.number)?.cookie_index(&cookie_id);
-                let person = self.persons.make(site.number, index, now.plus(age)).await?;
+                let person = self.persons.make(site.number, index, granted, now.plus(age)).await?;
+                let record = ConsentRecord::new(person.consent(), on, Said::Granted, granted, source, now, person.expires());
+                self.proof.append(record).await?;
                 (cookie_id, person, Some(SetCookie::visitor(site, arrival.secure, &cookie_id, age)))
             }
         };
@@ -199,7 +233,8 @@ impl Visitors {
         Ok((Visitor { epoch, subject, session, cookie_id: Some(cookie_id), person: Some(person) }, cookie))
     }
 
-    /// Carries out an objection: the person's key is destroyed, the day's token is purged, both durably, before this returns.
+    /// Carries out an objection: the person's key is destroyed, the day's token is purged, both durably, before this returns. Then the
+    /// withdrawal of a consent is put on record; an objection does not fail where that does.
     ///
     /// # Errors
     /// When that cannot be done now; the sender must come back.
@@ -208,15 +243,17 @@ impl Visitors {
         arrival: &Arrival<'_>,
         device: &DeviceClass,
         site: &Site,
+        (refusal, source): (Refusal, &'static str),
         now: Timestamp,
     ) -> Result<Vec<SetCookie>, Unidentified> {
         let mut cookies = Vec::new();
+        let mut ended = None;
         if let Some(cookie) = &arrival.visitor_cookie {
             cookies.push(SetCookie::forget_visitor(site, arrival.secure));
             if let Some(cookie_id) = parse_cookie_id(cookie.expose()) {
                 let index = self.persistent.site(site.number)?.cookie_index(&cookie_id);
                 let (persons, number) = (Arc::clone(&self.persons), site.number);
-                self.supervisor.blocking(move || persons.destroy(number, &index)).await?;
+                ended = self.supervisor.blocking(move || persons.destroy(number, &index)).await?;
             }
         }
         match arrival.signal {
@@ -229,7 +266,31 @@ impl Visitors {
             let (purge_set, number) = (Arc::clone(&self.purge_set), site.number);
             self.supervisor.blocking(move || purge_set.add(number, epoch, token)).await?;
         }
+        if let Some(ended) = ended.filter(|ended| ended.expires > now) {
+            let said = Said::withdrawn(refusal);
+            let record = ConsentRecord::new(ended.consent, (site.number, &*site.policy), said, Purposes::NONE, source, now, ended.expires);
+            self.proof.append_withdrawal(record).await;
+        }
         Ok(cookies)
+    }
+
+    /// Where this browser stands, for the page that shows it to its visitor. The consent's reference is told only to a visitor who opened
+    /// that page, never to a script: it would be an id that lasts, beside a cookie that no script can read.
+    ///
+    /// # Errors
+    /// When a database cannot be read.
+    pub async fn standing(&self, arrival: &Arrival<'_>, opened: bool, site: &Site, now: Timestamp) -> Result<Standing, Unidentified> {
+        let known = self.known_person(arrival, site, now).await?;
+        Ok(Standing {
+            opted_out: arrival.opted_out,
+            global_privacy_control: arrival.global_privacy_control,
+            do_not_track: arrival.do_not_track,
+            consent: known.map(|(_, person)| StandingConsent {
+                purposes: person.purposes(),
+                expires: person.expires(),
+                reference: opened.then(|| reference(&person.consent())),
+            }),
+        })
     }
 
     /// The person whose cookie came along. A cookie that we do not know (or whose person withdrew) is nobody's: it is not for a browser
@@ -251,6 +312,36 @@ impl Visitors {
         let found = self.supervisor.blocking(move || persons.find(number, &index, now)).await?;
         Ok(found.map(|person| (cookie_id, person)))
     }
+}
+
+/// Where a browser stands with a site.
+pub struct Standing {
+    /// It has the opt-out cookie.
+    pub opted_out: bool,
+    /// It sends Global Privacy Control.
+    pub global_privacy_control: bool,
+    /// It sends Do Not Track.
+    pub do_not_track: bool,
+    /// Its visitor consented.
+    pub consent: Option<StandingConsent>,
+}
+
+impl Standing {
+    /// Whether it says no to everything, whatever else was said.
+    #[must_use]
+    pub const fn objects(&self) -> bool {
+        self.opted_out || self.global_privacy_control || self.do_not_track
+    }
+}
+
+/// A consent that is in force.
+pub struct StandingConsent {
+    /// To what.
+    pub purposes: Purposes,
+    /// Until when.
+    pub expires: Timestamp,
+    /// What the visitor can quote it by.
+    pub reference: Option<String>,
 }
 
 fn parse_cookie_id(value: &str) -> Option<[u8; 16]> {

@@ -93,6 +93,13 @@ impl Inbound {
         }
     }
 
+    /// Whether a visitor opened this address as a page, by the browser's own word, which no script can give
+    /// (<https://www.w3.org/TR/fetch-metadata/#sec-fetch-dest-header>).
+    #[must_use]
+    pub fn is_opened_page(&self) -> bool {
+        self.header("sec-fetch-dest") == Some("document")
+    }
+
     pub(in crate::protocol) fn body(&self) -> &[u8] {
         &self.body
     }

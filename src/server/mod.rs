@@ -3,7 +3,7 @@
 //! ```text
 //! listener ─► connection ─► router ─► Inbound ─► Pipeline::ingest
 //!  (tls)    (stream, watch)   │  client_address, cors, rate_limit, request_body
-//!                            └► snippet, opt_out: the server's own answers
+//!                            └► snippet, opt_out, transparency: the server's own answers
 //! ```
 //! Before an `Inbound` exists, nothing here reads more of a request than method, address, Host, Origin and the headers that describe and
 //! negotiate content; and, in `client_address` alone, those that name the client.
@@ -24,6 +24,7 @@ mod routes;
 mod snippet;
 mod stream;
 pub mod tls;
+mod transparency;
 mod watch;
 
 use std::{io, net::SocketAddr, sync::Arc};

@@ -15,16 +15,21 @@ use super::{
     rate_limit::{RateLimiter, RetryAfter},
     reply::{ReplyBody, respond},
     request_body::{BodyError, collect, decompress, discard},
-    routes::{Routes, Target},
+    routes::{Routes, Target, Work},
     snippet::Snippets,
+    transparency::{TransparencyPage, Wish, day},
 };
 use crate::{
     clock,
-    documents::Site,
+    documents::{Documents, Site},
     pipeline::{Ingested, Pipeline},
     privacy::refusal::Refusal,
-    protocol::{Action, PROTOCOLS, Protocol, Reply, inbound::Inbound},
+    protocol::{Action, PROTOCOLS, Reply, inbound::Inbound},
 };
+
+/// Where a browser may ask whether this host honours Global Privacy Control:
+/// <https://www.w3.org/TR/gpc/#gpc-support-resource>.
+const GPC_PATH: &str = "/.well-known/gpc.json";
 
 /// Pages at paths that no route has (the demonstration's shop): path and site in, a page out.
 pub type Pages = Arc<dyn Fn(&str, &Site) -> Option<Reply> + Send + Sync>;
@@ -49,8 +54,7 @@ struct Admitted {
     client: Client,
     secure: bool,
     origin: Origin,
-    protocol: &'static dyn Protocol,
-    action: &'static Action,
+    work: Work,
 }
 
 /// Answers the requests of the public listeners.
@@ -63,6 +67,7 @@ pub(super) struct Router {
     routes: Routes,
     snippets: Snippets,
     opt_out: OptOutPage,
+    transparency: TransparencyPage,
 }
 
 impl Router {
@@ -74,7 +79,8 @@ impl Router {
         metrics: Arc<ServerMetrics>,
     ) -> Self {
         let (routes, snippets, opt_out) = (Routes::new(PROTOCOLS), Snippets::default(), OptOutPage::new());
-        Self { pipeline, addresses, limiter, pages, metrics, routes, snippets, opt_out }
+        let transparency = TransparencyPage::new();
+        Self { pipeline, addresses, limiter, pages, metrics, routes, snippets, opt_out, transparency }
     }
 
     /// Answers one request, counts the answer, and writes its line of the access log: nothing in it was chosen by the client.
@@ -116,6 +122,10 @@ impl Router {
             },
         };
         let Some(endpoint) = endpoint else {
+            if uri.path() == GPC_PATH {
+                *route = GPC_PATH;
+                return gpc_support(request.method(), &documents, &host).into();
+            }
             return self.page(request.method(), uri.path(), site, route).into();
         };
         *route = endpoint.template;
@@ -134,15 +144,15 @@ impl Router {
             None => endpoint.bare(StatusCode::METHOD_NOT_ALLOWED, "This address does not take this method.\n"),
             Some(Target::Snippet) => self.snippets.serve(site, headers),
             Some(Target::OptOut) => self.opt_out.serve(headers),
-            Some(Target::Protocol(..)) if origin == Origin::Foreign => {
+            Some(Target::Receive(work)) if origin == Origin::Foreign && !matches!(work, Work::Transparency(Wish::See)) => {
                 let reply = Reply::text(StatusCode::FORBIDDEN, "Pages of this origin may not send to this site.\n");
                 self.turn_away(site, Refusal::ForeignOrigin, reply)
             }
-            Some(Target::Protocol(protocol, action)) => match self.limiter.quota(client.key, site.number).take(1) {
+            Some(Target::Receive(work)) => match self.limiter.quota(client.key, site.number).take(1) {
                 Err(wait) => self.turn_away(site, Refusal::OverQuota, over_quota(wait)),
                 Ok(()) => {
                     let site = Arc::clone(site);
-                    return Decision::Receive(Admitted { site, client, secure, origin, protocol, action });
+                    return Decision::Receive(Admitted { site, client, secure, origin, work });
                 }
             },
         };
@@ -152,7 +162,7 @@ impl Router {
 
     /// Takes an admitted request's body in and hands it to the line.
     async fn receive(&self, request: Request<Incoming>, admitted: Admitted) -> Response<ReplyBody> {
-        let Admitted { site, client, secure, origin, protocol, action } = admitted;
+        let Admitted { site, client, secure, origin, work } = admitted;
         let (head, mut body) = request.into_parts();
         let collected = collect(&mut body).await;
         if collected == Err(BodyError::TooLarge) && head.version == Version::HTTP_2 {
@@ -164,9 +174,10 @@ impl Router {
             Err(unusable) => self.turn_away(&site, Refusal::Undecodable, unusable.reply()),
             Ok(body) => {
                 let inbound = Inbound::new(head.uri, head.headers, body, client.address, secure, clock::now());
-                match action {
-                    Action::Serve(serve) => respond(serve(&site, &inbound)),
-                    Action::Collect => {
+                match work {
+                    Work::Transparency(wish) => self.transparency.answer(&self.pipeline, &site, &inbound, wish).await,
+                    Work::Protocol(_, Action::Serve(serve)) => respond(serve(&site, &inbound)),
+                    Work::Protocol(protocol, Action::Collect) => {
                         let quota = self.limiter.quota(client.key, site.number);
                         // The first event was taken at admission.
                         let charge = |events: usize| {
@@ -207,6 +218,24 @@ impl Router {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
         response
     }
+}
+
+/// Global Privacy Control is honoured on every host of every site; since when the newest of its documents says so.
+fn gpc_support(method: &Method, documents: &Documents, host: &str) -> Response<ReplyBody> {
+    if method != Method::GET && method != Method::HEAD {
+        let mut response = sentence(StatusCode::METHOD_NOT_ALLOWED, "This address does not take this method.\n");
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
+    let sites = documents.by_host.get(host).into_iter().flatten();
+    let changed = sites.filter_map(|site| documents.changed_at(site.number)).max();
+    let body = match changed {
+        Some(at) => format!("{{\"gpc\": true, \"lastUpdate\": \"{}\"}}\n", day(at)),
+        None => String::from("{\"gpc\": true}\n"),
+    };
+    let mut reply = Reply::text(StatusCode::OK, body);
+    reply.headers = vec![(header::CONTENT_TYPE, Cow::Borrowed("application/json")), (header::CACHE_CONTROL, Cow::Borrowed("max-age=3600"))];
+    respond(reply)
 }
 
 fn sentence(status: StatusCode, text: &'static str) -> Response<ReplyBody> {

@@ -2,7 +2,10 @@
 
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
-use super::reply::{ReplyBody, respond};
+use super::{
+    reply::{ReplyBody, respond},
+    transparency::Wish,
+};
 use crate::{
     documents::Site,
     protocol::{Action, Protocol, Reply},
@@ -10,6 +13,9 @@ use crate::{
 
 /// The opt-out page's path below the prefix.
 const OPT_OUT_PATH: &str = "/o";
+/// The transparency page's path below the prefix, and where its form goes to.
+const TRANSPARENCY_PATHS: [(&str, Method, Wish); 3] =
+    [("/about", Method::GET, Wish::See), ("/about/out", Method::POST, Wish::OptOut), ("/about/in", Method::POST, Wish::OptIn)];
 /// How the access log names the snippet, whose path is each site's own.
 const SNIPPET_TEMPLATE: &str = "/{script}";
 
@@ -29,8 +35,17 @@ pub(super) enum Target {
     Snippet,
     /// The opt-out page.
     OptOut,
+    /// What needs the whole request.
+    Receive(Work),
+}
+
+/// What is done with a request that was received.
+#[derive(Clone, Copy)]
+pub(super) enum Work {
     /// A protocol's route.
     Protocol(&'static dyn Protocol, &'static Action),
+    /// The transparency page's.
+    Transparency(Wish),
 }
 
 /// All endpoints.
@@ -44,9 +59,13 @@ impl Routes {
     /// The table of these protocols' routes and our own.
     pub(super) fn new(protocols: &[&'static dyn Protocol]) -> Self {
         let mut routes = vec![(OPT_OUT_PATH, Method::GET, Target::OptOut)];
+        routes.extend(TRANSPARENCY_PATHS.map(|(path, method, wish)| (path, method, Target::Receive(Work::Transparency(wish)))));
         for protocol in protocols {
             routes.extend(
-                protocol.routes().iter().map(|route| (route.path, route.method.clone(), Target::Protocol(*protocol, &route.action))),
+                protocol
+                    .routes()
+                    .iter()
+                    .map(|route| (route.path, route.method.clone(), Target::Receive(Work::Protocol(*protocol, &route.action)))),
             );
         }
         routes.sort_by_key(|(path, ..)| *path);
@@ -124,6 +143,7 @@ mod tests {
             }
         }
         assert!(seen.contains(&("/e", Method::POST)) && seen.contains(&("/o", Method::GET)));
+        assert!(seen.contains(&("/about", Method::GET)) && seen.contains(&("/about/out", Method::POST)));
     }
 
     #[test]

@@ -261,6 +261,45 @@ test("the demonstration shows it: what came in, what each destination received, 
   assert.deepEqual(page.errors, []);
 });
 
+test("the transparency page says who receives what, shows the consent's reference to its visitor alone, and opts out without a script", async () => {
+  const page = await arrive(`${TLS_SITE}/shop`);
+  await adds(counts, { customers: 1 }, () => page.click("#accept"));
+  const address = await page.$eval(".foot p a", (link) => link.href);
+  assert.ok(!(await page.evaluate(async (address) => (await fetch(address)).text(), address)).includes("reference\">"), "a script is not told");
+
+  const about = await visitor.newPage();
+  const asked = [];
+  about.on("request", (request) => asked.push(request.url()));
+  await about.setJavaScriptEnabled(false);
+  await about.goto(address);
+  const said = () => about.$eval(".browser", (section) => section.innerText);
+  assert.match(await said(), /You agreed to audience analysis/);
+  assert.match(await about.$eval(".reference", (code) => code.textContent), /^[0-9a-f]{8}(-[0-9a-f]{8}){3}$/);
+  assert.deepEqual(await about.$$eval("article h3", (names) => names.map((name) => name.textContent)), ["customers", "measurement"]);
+  for (const scheme of ["light", "dark"]) {
+    await about.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
+    for (const width of [390, 1280]) {
+      await about.setViewport({ width, height: 844 });
+      assert.ok(await about.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `no sideways scrolling at ${width}`);
+      await picture(about, `about-${scheme}-${width}`, true);
+    }
+  }
+  await Promise.all([about.waitForNavigation(), about.click("button")]);
+  assert.equal(about.url(), address);
+  assert.match(await said(), /You have opted out/);
+  assert.deepEqual((await cookies()).map(({ name, value }) => [name, value]), [["__Host-wo", "1"]]);
+  await picture(about, "about-opted-out");
+  // A page behind another one is not painted, and cannot be clicked.
+  await page.bringToFront();
+  await adds(refusals, { objected_opt_out: 1 }, () => page.click("[data-add=cup]"));
+  await about.bringToFront();
+  await Promise.all([about.waitForNavigation(), about.click("button")]);
+  assert.match(await said(), /You have not agreed to anything/);
+  assert.deepEqual(await cookies(), []);
+  assert.ok(asked.every((url) => url.startsWith(address)), "nothing else is asked for");
+  await about.close();
+});
+
 test("neither destination received anything that the visitors brought along", () => {
   assert.ok(marks.size >= 6, "the address, the user agent and the cookies were seen");
   for (const destination of DESTINATIONS) {
@@ -275,10 +314,10 @@ test("neither destination received anything that the visitors brought along", ()
 });
 
 /** A picture for a person's eyes, where a directory for them is named. */
-async function picture(page, name) {
+async function picture(page, name, fullPage = false) {
   const directory = process.env.SCREENSHOTS;
   if (!directory) return;
   mkdirSync(directory, { recursive: true });
   await new Promise((drawn) => setTimeout(drawn, 500));
-  await page.screenshot({ path: `${directory}/${name}.png` });
+  await page.screenshot({ path: `${directory}/${name}.png`, fullPage });
 }

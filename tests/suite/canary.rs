@@ -281,7 +281,16 @@ fn broken(marks: &mut Marks) -> Vec<Request> {
     requests.push(elsewhere(marks, "POST", format!("/{unknown}")));
     let below = mark(marks, "unknown path below the prefix");
     requests.push(elsewhere(marks, "GET", format!("/keso/{below}?{unknown}")));
-    for (method, path) in [("GET", "/keso/o"), ("GET", "/keso/core.js"), ("OPTIONS", "/keso/e"), ("PUT", "/keso/e"), ("GET", "/keso/e")] {
+    for (method, path) in [
+        ("GET", "/keso/o"),
+        ("GET", "/keso/about"),
+        ("POST", "/keso/about/out"),
+        ("GET", "/.well-known/gpc.json"),
+        ("GET", "/keso/core.js"),
+        ("OPTIONS", "/keso/e"),
+        ("PUT", "/keso/e"),
+        ("GET", "/keso/e"),
+    ] {
         let query = mark(marks, "query of another route");
         requests.push(elsewhere(marks, method, format!("{path}?{query}")));
     }

@@ -20,7 +20,7 @@ use firsthand::{
     privacy::{
         anonymise::anonymise,
         clean::CleanEvent,
-        consent::{self, ConsentState},
+        consent::{self, ConsentState, proof::ConsentProof},
         disclose::{Disclosed, Discloser},
         enrich::{self, device::DeviceClass, place::PlaceDatabase},
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
@@ -90,12 +90,13 @@ impl Line {
         let persons = Arc::new(PersonKeys::new(Arc::clone(&keys)));
         let purge_set = Arc::new(PurgeSet::open(Arc::clone(&state)).unwrap());
         let epochs = Arc::new(EpochKeys::new(keys));
+        let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
         let log = |_| EventLog::open(Arc::new(MemoryFiles::default()), LogOptions::default(), Timestamp(0)).unwrap();
         Self {
             documents: compiled(documents, Arc::clone(&state)),
             logs: (0..logs).map(log).collect(),
             runtime,
-            visitors: Visitors::new(Supervisor::new(), Arc::clone(&persistent), Arc::clone(&persons), Arc::clone(&purge_set)),
+            visitors: Visitors::new(Supervisor::new(), Arc::clone(&persistent), Arc::clone(&persons), Arc::clone(&purge_set), proof),
             persistent: Arc::clone(&persistent),
             places: places(),
             discloser: Discloser::new(persistent, epochs, persons, purge_set),
@@ -123,7 +124,7 @@ impl Line {
         let state = decision.state();
         let mut taken = Received { state, events: Vec::new(), unreadable: decoded.bad, cookies: Vec::new() };
         if let ConsentState::Objected(refusal) = state {
-            let cookies = self.visitors.object(&arrival, &device, site, received).await.unwrap();
+            let cookies = self.visitors.object(&arrival, &device, site, (refusal, protocol.name()), received).await.unwrap();
             taken.cookies.extend(cookies.into_iter().map(cookie_text));
             taken.events.extend(decoded.events.iter().map(|_| Became::Refused(refusal)));
             return taken;
@@ -131,7 +132,7 @@ impl Line {
         if decoded.events.is_empty() {
             return taken;
         }
-        let (visitor, cookie) = self.visitors.identify(&arrival, decision, &device, site, received).await.unwrap();
+        let (visitor, cookie) = self.visitors.identify(&arrival, decision, &device, site, protocol.name(), received).await.unwrap();
         taken.cookies.extend(cookie.map(cookie_text));
         let site_key = self.persistent.site(site.number).unwrap();
         for event in decoded.events {
@@ -192,9 +193,10 @@ pub(crate) fn pipeline(documents: &str, files: Arc<dyn LogFiles>, now: Timestamp
     let persistent = Arc::new(PersistentKeys::new(Arc::clone(&state)));
     let persons = Arc::new(PersonKeys::new(Arc::new(KeysDb::open(in_memory).unwrap())));
     let purge_set = Arc::new(PurgeSet::open(Arc::clone(&state)).unwrap());
+    let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
     Pipeline {
         documents: ArcSwap::from_pointee(compiled(documents, state)),
-        visitors: Visitors::new(Supervisor::new(), Arc::clone(&persistent), persons, purge_set),
+        visitors: Visitors::new(Supervisor::new(), Arc::clone(&persistent), persons, purge_set, proof),
         persistent,
         places: ArcSwap::from_pointee(places()),
         log: Arc::new(EventLog::open(files, LogOptions::default(), now).unwrap()),

@@ -7,8 +7,11 @@
 //! | `canary` | nothing that is marked as personal is in any byte that rests or leaves |
 //! | `durability` | what was acknowledged survives `kill -9`; an answer follows its sync |
 //! | `faults` | broken receivers, a full disk, hostile clients, a stop under load |
+//! | `consent_proof` | what is on record of what visitors said |
+//! | `policies` | a deviation changes its field alone, and never what rested to something wider |
 //! | `consent_table` | who gets what for which choice, and the cookie |
 //! | `consent_oracle` | consent strings are read as the IAB's own libraries read them |
+//! | `transparency` | what a visitor is shown of all that, and the button on it |
 //! | `command_line` | the commands and their messages |
 //!
 //! A test that needs what a machine has not says so in a line that begins with `left out:` and passes.
@@ -17,6 +20,7 @@
 mod canary;
 mod command_line;
 mod consent_oracle;
+mod consent_proof;
 mod consent_table;
 mod durability;
 mod faults;
@@ -24,6 +28,7 @@ mod faulty_files;
 mod golden;
 mod non_interference;
 mod policies;
+mod transparency;
 
 mod http_client;
 mod installation;

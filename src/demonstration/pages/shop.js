@@ -118,7 +118,7 @@ function showChoice() {
       showChoice();
     }));
   }
-  document.querySelector(".foot").replaceChildren(links);
+  document.querySelector("#choices").replaceChildren(links);
 }
 
 /* The shelf: a product opens without a new page, as in a single-page shop */

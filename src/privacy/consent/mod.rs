@@ -2,9 +2,11 @@
 //! The ways in which a choice comes on the wire have a file each; `docs/consent-signals.md` has them all in one table.
 
 mod bits;
+pub mod chain;
 pub mod consent_mode;
 pub mod gpp;
 pub mod matomo;
+pub mod proof;
 mod stance;
 pub mod tcf;
 pub mod us_privacy;

@@ -10,7 +10,8 @@ use rusqlite::Connection;
 
 use crate::state::{StoreError, open_database};
 
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE persons (
         handle BLOB PRIMARY KEY, site INTEGER NOT NULL, cookie BLOB NOT NULL, key BLOB NOT NULL, expires INTEGER NOT NULL,
         UNIQUE (site, cookie)) WITHOUT ROWID;
@@ -18,7 +19,13 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE epochs (
         site INTEGER NOT NULL, destination INTEGER NOT NULL, epoch INTEGER NOT NULL, key BLOB NOT NULL, visitors INTEGER NOT NULL,
         PRIMARY KEY (site, destination, epoch)) WITHOUT ROWID;
-"];
+",
+    "
+    ALTER TABLE persons ADD COLUMN consent BLOB;
+    ALTER TABLE persons ADD COLUMN purposes INTEGER NOT NULL DEFAULT 0;
+    UPDATE persons SET consent = randomblob(16);
+",
+];
 
 /// The open `keys.db`.
 pub struct KeysDb {

@@ -4,7 +4,10 @@
 use std::{
     collections::HashMap,
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
 };
 
 use aes_gcm::{
@@ -16,7 +19,13 @@ use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
 use super::{database::KeysDb, locked::KEY_BYTES, random_id, random_key};
-use crate::{clock::Timestamp, event::SiteNumber, privacy::record::CorruptRecord, state::StoreError, supervise};
+use crate::{
+    clock::Timestamp,
+    event::{Purposes, SiteNumber},
+    privacy::record::CorruptRecord,
+    state::StoreError,
+    supervise,
+};
 
 /// Length of a seal's nonce in bytes (AES-GCM's own).
 const NONCE_BYTES: usize = 12;
@@ -35,12 +44,39 @@ pub struct Person {
     cookie: [u8; 16],
     key: Zeroizing<[u8; KEY_BYTES]>,
     expires: Timestamp,
+    /// What the proof of this consent is found by. It rests nowhere else than here and there.
+    consent: [u8; 16],
+    /// What the proof has it that they granted.
+    purposes: AtomicU8,
+}
+
+/// What is left to say of a person whose key was destroyed.
+pub(in crate::privacy) struct EndedConsent {
+    /// The id of their consent.
+    pub(in crate::privacy) consent: [u8; 16],
+    /// When it would have ended.
+    pub(in crate::privacy) expires: Timestamp,
 }
 
 impl Person {
     /// What records name this person by. Internal; it never leaves.
     pub(in crate::privacy) const fn handle(&self) -> [u8; 16] {
         self.handle
+    }
+
+    /// The id of their consent.
+    pub(in crate::privacy) const fn consent(&self) -> [u8; 16] {
+        self.consent
+    }
+
+    /// What is on record that they granted.
+    pub(in crate::privacy) fn purposes(&self) -> Purposes {
+        Purposes::from_bits(self.purposes.load(Ordering::Relaxed))
+    }
+
+    /// When their consent ends.
+    pub(in crate::privacy) const fn expires(&self) -> Timestamp {
+        self.expires
     }
 
     /// Seals a record's body: random nonce, ciphertext, tag. The header is authenticated with it.
@@ -72,11 +108,13 @@ impl Person {
             cookie: row.get(2)?,
             key: Zeroizing::new(row.get(3)?),
             expires: Timestamp(row.get(4)?),
+            consent: row.get(5)?,
+            purposes: AtomicU8::new(row.get(6)?),
         })
     }
 }
 
-const SELECT: &str = "SELECT handle, site, cookie, key, expires FROM persons";
+const SELECT: &str = "SELECT handle, site, cookie, key, expires, consent, purposes FROM persons";
 
 /// All persons' keys: `keys.db`, a cache, and a thread that makes new rows durable, many at a time.
 pub struct PersonKeys {
@@ -141,11 +179,13 @@ impl PersonKeys {
         &self,
         site: SiteNumber,
         cookie: [u8; 16],
+        purposes: Purposes,
         expires: Timestamp,
     ) -> Result<Arc<Person>, NoPersonKey> {
         let handle = random_id().map_err(|_| NoPersonKey)?;
+        let consent = random_id().map_err(|_| NoPersonKey)?;
         let key = Zeroizing::new(random_key().map_err(|_| NoPersonKey)?);
-        let person = Arc::new(Person { handle, site, cookie, key, expires });
+        let person = Arc::new(Person { handle, site, cookie, key, expires, consent, purposes: AtomicU8::new(purposes.bits()) });
         let (durable, answer) = oneshot::channel();
         self.newcomers.try_send(Newcomer { person: Arc::clone(&person), durable }).map_err(|_| NoPersonKey)?;
         match answer.await {
@@ -154,13 +194,26 @@ impl PersonKeys {
         }
     }
 
-    /// Destroys the key row of this cookie index. Returns whether there was one. Blocks.
-    pub(in crate::privacy) fn destroy(&self, site: SiteNumber, cookie: &[u8; 16]) -> Result<bool, StoreError> {
-        let destroyed = self
-            .database
-            .destroy(|connection| connection.execute("DELETE FROM persons WHERE site = ?1 AND cookie = ?2", (site.0, cookie)))?;
+    /// Notes what is on record now that this person granted, so that it is recorded once. Blocks.
+    pub(in crate::privacy) fn note_purposes(&self, person: &Person, purposes: Purposes) -> Result<(), StoreError> {
+        let update = "UPDATE persons SET purposes = ?1 WHERE handle = ?2";
+        self.database.with(|connection| connection.execute(update, (purposes.bits(), person.handle)))?;
+        person.purposes.store(purposes.bits(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Destroys the key row of this cookie index. Returns whose consent that ended, if there was one. Blocks.
+    pub(in crate::privacy) fn destroy(&self, site: SiteNumber, cookie: &[u8; 16]) -> Result<Option<EndedConsent>, StoreError> {
+        let mut ended = None;
+        self.database.destroy(|connection| {
+            let delete = "DELETE FROM persons WHERE site = ?1 AND cookie = ?2 RETURNING consent, expires";
+            ended = connection
+                .query_row(delete, (site.0, cookie), |row| Ok(EndedConsent { consent: row.get(0)?, expires: Timestamp(row.get(1)?) }))
+                .optional()?;
+            Ok(usize::from(ended.is_some()))
+        })?;
         self.cache().forget(site, cookie);
-        Ok(destroyed > 0)
+        Ok(ended)
     }
 
     /// Destroys the key rows whose time is over. Returns how many. Blocks.
@@ -197,10 +250,12 @@ fn commit_newcomers(database: &KeysDb, cache: &Mutex<Cache>, mut queue: mpsc::Re
         let stored = database.with(|connection| {
             let transaction = connection.transaction()?;
             {
-                let mut insert =
-                    transaction.prepare_cached("INSERT INTO persons (handle, site, cookie, key, expires) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+                let mut insert = transaction.prepare_cached(
+                    "INSERT INTO persons (handle, site, cookie, key, expires, consent, purposes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                )?;
                 for Newcomer { person, .. } in &batch {
-                    insert.execute((person.handle, person.site.0, person.cookie, &*person.key, person.expires.0))?;
+                    let Person { handle, site, cookie, key, expires, consent, .. } = &**person;
+                    insert.execute((handle, site.0, cookie, &**key, expires.0, consent, person.purposes().bits()))?;
                 }
             }
             transaction.commit()?;
@@ -287,7 +342,7 @@ mod tests {
         let path = directory.path().join("keys.db");
         let keys = PersonKeys::new(Arc::new(KeysDb::open(&path).unwrap()));
         let (site, cookie, now) = (SiteNumber(1), [5; 16], Timestamp(1_000));
-        let person = keys.make(site, cookie, Timestamp(2_000)).await.unwrap();
+        let person = keys.make(site, cookie, Purposes::ANALYTICS, Timestamp(2_000)).await.unwrap();
         let sealed = person.seal(b"header", b"body").unwrap();
         let found = keys.find(site, &cookie, now).unwrap().expect("durable");
         assert_eq!(found.open(b"header", &sealed[6..]).unwrap(), b"body");
@@ -303,10 +358,10 @@ mod tests {
         };
         let holds_key = |bytes: &[u8]| bytes.windows(KEY_BYTES).any(|window| window == key);
         assert!(holds_key(&everything()), "the control: the key rests while the person consents");
-        assert!(keys.destroy(site, &cookie).unwrap());
+        assert!(keys.destroy(site, &cookie).unwrap().is_some_and(|ended| ended.consent == person.consent()));
         assert!(!holds_key(&everything()), "no byte of it is left in the data directory");
         assert!(keys.cached(site, &cookie, now).is_none());
         assert!(keys.of_handle(&person.handle(), now).unwrap().is_none());
-        assert!(!keys.destroy(site, &cookie).unwrap());
+        assert!(keys.destroy(site, &cookie).unwrap().is_none());
     }
 }

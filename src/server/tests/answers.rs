@@ -64,7 +64,7 @@ async fn origins_decide_who_may_send_and_read() {
 async fn options_are_answered_for_every_route() {
     let server = start(settings()).await;
     let mut paths: Vec<&str> = PROTOCOLS.iter().flat_map(|protocol| protocol.routes()).map(|route| route.path).collect();
-    paths.extend(["/o", "/core.js"]);
+    paths.extend(["/about", "/about/out", "/about/in", "/o", "/core.js"]);
     for path in paths {
         let path = format!("/keso{path}");
         let ask = ["access-control-request-method: POST", "access-control-request-headers: content-type"];

@@ -29,6 +29,7 @@ use crate::{
     event_log::{DiskFiles, EventLog, LogOptions},
     pipeline::Pipeline,
     privacy::{
+        consent::proof::ConsentProof,
         enrich::place::PlaceDatabase,
         keys::{database::KeysDb, persistent::PersistentKeys, person::PersonKeys},
         purge_set::PurgeSet,
@@ -87,13 +88,14 @@ impl Line {
         let keys = Arc::new(KeysDb::open(&directory.path().join("keys.db")).expect("a new database"));
         let persistent = Arc::new(PersistentKeys::new(Arc::clone(&state)));
         let purge_set = Arc::new(PurgeSet::open(Arc::clone(&state)).expect("an empty set"));
+        let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
         let files = Arc::new(DiskFiles::open(&directory.path().join("log")).expect("a new directory"));
         let log = Arc::new(EventLog::open(files, LogOptions::default(), clock::now()).expect("a new log"));
         site.ceilings.unknown = Some(Ceiling::of(Transform::Strict.breadth(), false));
         let site = Arc::new(site);
         let by_host = HashMap::from_iter(site.hosts.iter().map(|host| (host.clone(), vec![Arc::clone(&site)])));
         let documents = Documents { sites: vec![site], by_host, ..Documents::default() };
-        let visitors = Visitors::new(supervisor.clone(), Arc::clone(&persistent), Arc::new(PersonKeys::new(keys)), purge_set);
+        let visitors = Visitors::new(supervisor.clone(), Arc::clone(&persistent), Arc::new(PersonKeys::new(keys)), purge_set, proof);
         let pipeline = Pipeline {
             documents: ArcSwap::from_pointee(documents),
             visitors,

@@ -4,3 +4,4 @@ mod answers;
 mod encrypted;
 pub(super) mod fixture;
 mod sockets;
+mod transparency;

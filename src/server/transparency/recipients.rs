@@ -1,0 +1,285 @@
+//! The receivers of a site's events, as the page shows them: from the compiled documents, so from what is enforced.
+
+use std::fmt::Write as _;
+
+use super::{escaped, listed};
+use crate::{
+    documents::{Basis, Destination, Documents, Site},
+    privacy::policy::{Field, Treatment, Treatments},
+};
+
+/// A purpose, in words for a visitor.
+pub(super) fn purpose(name: &'static str) -> &'static str {
+    match name {
+        "analytics" => "audience analysis with a lasting id",
+        "profile" => "a customer profile of the website’s own",
+        "ads" => "advertising",
+        other => other,
+    }
+}
+
+/// A field, in words for a visitor.
+const fn label(field: Field) -> &'static str {
+    match field {
+        Field::Name => "What happened",
+        Field::Time => "When",
+        Field::Page => "Page",
+        Field::Referrer => "Where you came from",
+        Field::Campaign => "Campaign",
+        Field::Visitor => "Visitor id",
+        Field::Session => "Visit id",
+        Field::UserId => "Account",
+        Field::Device => "Browser and device",
+        Field::Place => "Place",
+        Field::Language => "Language",
+        Field::Screen => "Screen",
+        Field::Value => "Amount",
+        Field::Currency => "Currency",
+        Field::Tax => "Tax",
+        Field::Shipping => "Shipping",
+        Field::Coupon => "Coupon",
+        Field::OrderId => "Order id",
+        Field::Items => "Products",
+        Field::Properties => "Further details",
+    }
+}
+
+/// Whether somebody receives events of visitors who have not chosen.
+pub(super) fn someone_before_the_choice(site: &Site) -> bool {
+    site.ceilings.unknown.is_some()
+}
+
+/// One card for each receiver.
+pub(super) fn recipients(site: &Site, documents: &Documents) -> String {
+    let mut cards = String::new();
+    for destination in documents.destinations.iter().filter(|destination| destination.sites.contains(&site.number)) {
+        card(&mut cards, site, destination);
+    }
+    if cards.is_empty() {
+        cards.push_str("<p>Nobody receives anything.</p>");
+    }
+    cards
+}
+
+fn card(out: &mut String, site: &Site, destination: &Destination) {
+    let allowed = site.allowed(destination.number);
+    let shows_granted = matches!(destination.basis, Basis::Consent(_)) && allowed.breadth.needs_consent();
+    let fields = allowed.treatments(allowed.breadth, shows_granted);
+    let nothing = allowed.breadth.is_nothing();
+    let _ = write!(out, "<article><h3>{}</h3><p>{}.", escaped(&destination.name), destination.receiver());
+    if destination.vendor_reuses_data() {
+        out.push_str(" This company also uses the data for itself.");
+    }
+    if destination.paused {
+        out.push_str(" Paused at present.");
+    }
+    out.push_str("</p><dl class=\"facts\">");
+    let mut fact = |what: &str, is: &str| {
+        let _ = write!(out, "<div><dt>{what}</dt><dd>{is}</dd></div>");
+    };
+    match destination.basis {
+        Basis::ExemptMeasurement => {
+            fact("Ground", "Audience measurement for this website’s own account");
+            let (before, after) = if nothing { ("Nothing", "Nothing") } else { ("What is listed here", "The same") };
+            fact("Before you choose", before);
+            fact("After a yes", after);
+        }
+        Basis::Consent(purposes) => {
+            let purposes: Vec<_> = purposes.names().map(purpose).collect();
+            fact("Ground", &format!("Your consent to {}", listed(&purposes)));
+            fact("Before you choose", "Nothing");
+            fact("After a yes", if nothing { "Nothing" } else { "What is listed here" });
+        }
+    }
+    fact("After a no or an opt-out", "Nothing");
+    out.push_str("</dl>");
+    if !nothing {
+        table(out, site, &fields, shows_granted);
+    }
+    out.push_str("</article>");
+}
+
+fn table(out: &mut String, site: &Site, fields: &Treatments, consented: bool) {
+    let leaves = |field: &Field| match field {
+        // The list is the policy's; an empty one lets nothing through.
+        Field::Properties => fields.lets(*field) && !site.policy.properties.is_empty(),
+        // Without an own treatment, an id is still made for each event.
+        Field::Visitor => true,
+        _ => fields.lets(*field),
+    };
+    out.push_str("<table><thead><tr><th scope=\"col\">What</th><th scope=\"col\">What becomes of it</th></tr></thead><tbody>");
+    for field in Field::ALL.into_iter().filter(leaves) {
+        let mut effect = coded(field.effect(fields.get(field), consented));
+        if field == Field::Properties {
+            let names: Vec<_> = site.policy.properties.keys().map(|name| format!("<code>{}</code>", escaped(name))).collect();
+            let _ = write!(effect, ": {}", names.join(", "));
+        }
+        if field == Field::Name && fields.get(field) == Treatment::Keep && !site.policy.events.is_empty() {
+            let names: Vec<_> = site.policy.events.iter().map(|name| format!("<code>{}</code>", escaped(name))).collect();
+            let _ = write!(effect, "; own names: {}", names.join(", "));
+        }
+        let _ = write!(out, "<tr><th scope=\"row\">{}</th><td>{effect}</td></tr>", label(field));
+    }
+    out.push_str("</tbody></table>");
+    let stays: Vec<_> = Field::ALL.into_iter().filter(|field| !leaves(field)).map(|field| label(field).to_lowercase()).collect();
+    if !stays.is_empty() {
+        let stays: Vec<&str> = stays.iter().map(String::as_str).collect();
+        let _ = write!(out, "<p class=\"stays\">Does not leave: {}.</p>", listed(&stays));
+    }
+}
+
+/// Words in backticks become code.
+fn coded(words: &str) -> String {
+    let parts = escaped(words).split('`').map(str::to_owned).collect::<Vec<_>>();
+    let parts = parts.iter().enumerate();
+    parts.map(|(index, part)| if index % 2 == 1 { format!("<code>{part}</code>") } else { part.clone() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, sync::Arc};
+
+    use super::*;
+    use crate::{
+        clock::Timestamp,
+        documents::{
+            parse::DocumentFile,
+            store::{Author, DocumentStore},
+        },
+        event::Purposes,
+        privacy::visitor::{Standing, StandingConsent},
+        state::{IN_MEMORY, StateDb},
+    };
+
+    const DOCUMENTS: &str = r#"
+        [[policy]]
+        name = "shop"
+        properties = { plan = "word" }
+        [[policy.deviation]]
+        field = "order_id"
+        treatment = "drop"
+        destinations = ["crm"]
+        reason = "secret reason"
+        [[site]]
+        name = "shop"
+        hosts = ["www.shop.example"]
+        origins = ["https://www.shop.example"]
+        prefix = "/kesolu"
+        time_zone = "Europe/Paris"
+        policy = "shop"
+        [[destination]]
+        name = "count"
+        type = "file"
+        sites = ["shop"]
+        basis = "exempt_measurement"
+        transform = "measurement"
+        settings = { directory = "outbox/count" }
+        [[destination]]
+        name = "crm"
+        type = "file"
+        sites = ["shop"]
+        basis = "consent"
+        purposes = ["analytics", "profile"]
+        transform = "consented-profile"
+        settings = { directory = "outbox/crm" }
+    "#;
+
+    fn compiled(text: &str) -> Documents {
+        let store = DocumentStore::new(Arc::new(StateDb::open(Path::new(IN_MEMORY)).unwrap()));
+        let author = Author { name: "test", reason: "a test", at: Timestamp(1_790_000_000_000) };
+        store.apply(DocumentFile::parse(text).unwrap().into_documents(), false, false, &author).unwrap();
+        store.compiled().unwrap()
+    }
+
+    const NOBODY: Standing = Standing { opted_out: false, global_privacy_control: false, do_not_track: false, consent: None };
+
+    fn page(text: &str, standing: &Standing) -> String {
+        let documents = compiled(text);
+        let kept = [std::time::Duration::from_secs(72 * 3600), std::time::Duration::from_secs(30 * 86_400)];
+        super::super::render(&documents.sites[0], &documents, kept, standing, true, Timestamp(1_790_000_000_000))
+    }
+
+    fn part<'t>(text: &'t str, from: &str, to: &str) -> &'t str {
+        text.split_once(from).and_then(|(_, rest)| rest.split_once(to)).expect("the part is there").0
+    }
+
+    #[test]
+    fn every_field_that_leaves_is_named_with_what_becomes_of_it_and_nothing_else_is() {
+        let page = page(DOCUMENTS, &NOBODY);
+        let documents = compiled(DOCUMENTS);
+        for destination in &documents.destinations {
+            let card = part(&page, &format!("<h3>{}</h3>", destination.name), "</article>");
+            let consented = destination.name == "crm";
+            let allowed = documents.sites[0].allowed(destination.number);
+            let table = if consented { allowed.granted } else { allowed.unknown };
+            for field in Field::ALL {
+                let row = format!("<th scope=\"row\">{}</th><td>{}", label(field), coded(field.effect(table.get(field), consented)));
+                assert_eq!(card.contains(&row), table.lets(field), "{} {field:?}", destination.name);
+            }
+            assert!(card.contains("<code>plan</code>"));
+        }
+        let crm = part(&page, "<h3>crm</h3>", "</article>");
+        assert!(crm.contains("Your consent to audience analysis with a lasting id and a customer profile"));
+        assert!(crm.contains("<dt>Before you choose</dt><dd>Nothing</dd>") && crm.contains("Does not leave: order id."));
+        let count = part(&page, "<h3>count</h3>", "</article>");
+        assert!(count.contains("<dt>Before you choose</dt><dd>What is listed here</dd>") && count.contains("an id that lives one day"));
+        assert!(!page.contains("secret reason"), "reasons are the site's own");
+        assert!(page.contains("Policy “shop”, version 1. This website’s settings were last changed on 2026-09-21."));
+    }
+
+    #[test]
+    fn a_changed_document_is_a_changed_page() {
+        let narrower = DOCUMENTS.replace("transform = \"measurement\"", "transform = \"strict\"");
+        let narrower = page(&narrower, &NOBODY);
+        assert!(part(&narrower, "<h3>count</h3>", "</article>").contains("an id of this one event"));
+        let (none, _) = DOCUMENTS.split_once("[[policy.deviation]]").unwrap();
+        let (_, site) = DOCUMENTS.split_once("[[site]]").unwrap();
+        let none = page(&format!("{none}[[site]]{}", site.split_once("[[destination]]").unwrap().0), &NOBODY);
+        assert!(none.contains("Nobody receives anything.") && none.contains("Nothing is recorded of your visits."));
+        assert!(none.contains("None is set") && !none.contains("__Host-fp") && !none.contains("Record of your consent"));
+    }
+
+    #[test]
+    fn the_page_says_how_long_and_shows_where_this_browser_stands() {
+        let consent = || {
+            let reference = Some(String::from("3f9a1c02-00010203-04050607-08090aff"));
+            Some(StandingConsent { purposes: Purposes::ANALYTICS, expires: Timestamp(1_800_000_000_000), reference })
+        };
+        let nobody = page(DOCUMENTS, &NOBODY);
+        for text in ["72 hours on this server", "30 days on this server", "at most 395 days", "400 days", "3 years beyond"] {
+            assert!(nobody.contains(text), "{text}");
+        }
+        assert!(nobody.contains("You have not agreed to anything") && nobody.contains("Audience measurement without consent takes place"));
+        let table = [
+            (NOBODY, "about/out", vec!["You have not agreed"], vec!["You have opted out", "quote this reference"]),
+            (Standing { opted_out: true, ..NOBODY }, "about/in", vec!["You have opted out"], vec!["You have not agreed"]),
+            (
+                Standing { global_privacy_control: true, ..NOBODY },
+                "about/out",
+                vec!["Global Privacy Control.</strong>"],
+                vec!["You have not agreed"],
+            ),
+            (Standing { do_not_track: true, ..NOBODY }, "about/out", vec!["Do Not Track.</strong>"], vec!["You have not agreed"]),
+            (
+                Standing { consent: consent(), ..NOBODY },
+                "about/out",
+                vec!["You agreed</strong> to audience analysis", "2027-01-15", "08090aff", "Withdraw"],
+                vec!["not agreed"],
+            ),
+            (
+                Standing { consent: consent(), global_privacy_control: true, ..NOBODY },
+                "about/out",
+                vec!["Global Privacy Control.</strong>"],
+                vec!["You agreed"],
+            ),
+        ];
+        for (standing, action, there, absent) in table {
+            let page = page(DOCUMENTS, &standing);
+            assert!(page.contains(&format!("<form method=\"post\" action=\"{action}\">")) && page.matches("<form").count() == 1);
+            there.iter().for_each(|text| assert!(page.contains(text), "{text}"));
+            absent.iter().for_each(|text| assert!(!page.contains(text), "{text}"));
+            assert!(!part(&page, "</style>", "</html>").contains('{'), "every place is filled");
+            assert!(!page.contains("<script") && !page.contains(" src=") && !page.contains("http"), "nothing foreign, nothing that runs");
+        }
+    }
+}
