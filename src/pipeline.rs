@@ -20,7 +20,7 @@ use crate::{
         record::Record,
         refusal::Refusal,
         shape::Shape,
-        visitor::{SetCookie, Visitor, Visitors},
+        visitor::{Sender, SetCookie, Visitor, Visitors},
     },
     protocol::{Decoded, Outcome, Protocol, Reply, inbound::Inbound, native::Native},
 };
@@ -137,8 +137,8 @@ impl Pipeline {
         if events.is_empty() {
             return Ok(());
         }
-        let (visitor, cookie) =
-            self.visitors.identify(arrival, decision, &device, site, protocol.name(), now).await.map_err(unavailable)?;
+        let sender = Sender::of(protocol.name(), &events);
+        let (visitor, cookie) = self.visitors.identify(arrival, decision, &device, site, sender, now).await.map_err(unavailable)?;
         cookies.extend(cookie);
         let site_key = self.persistent.site(site.number).map_err(|_| Unavailable(RETRY_AFTER))?;
         let mut records = Vec::with_capacity(events.len());

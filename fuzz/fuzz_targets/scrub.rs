@@ -27,7 +27,7 @@ use firsthand::{
         purge_set::PurgeSet,
         raw::{Arrival, ClientAddress, PropertyValue, RawEvent, Text},
         transform::Transform,
-        visitor::Visitors,
+        visitor::{Sender, Visitors},
     },
     protocol::inbound::{CookieName, CookieNames},
     state::StateDb,
@@ -69,7 +69,7 @@ fuzz_target!(|said: Said<'_>| {
     let device = DeviceClass::of_arrival(&arrival);
     let (visitor, cookie) = airlock
         .runtime
-        .block_on(airlock.visitors.identify(&arrival, decision, &device, &airlock.site, "fuzz", NOW))
+        .block_on(airlock.visitors.identify(&arrival, decision, &device, &airlock.site, Sender::of("fuzz", &[]), NOW))
         .expect("the databases and the system give keys");
     assert!(cookie.is_none(), "the known person got a second cookie");
     let Ok(permitted) = consent::permit(event(&said), decision, &airlock.site) else { return };
@@ -164,7 +164,7 @@ impl Airlock {
     fn make_person(&self) -> String {
         let arrival = self.arrival(&Said::default(), ConsentSignal::Given { purposes: Purposes::ANALYTICS, seconds_left: None });
         let device = DeviceClass::of_arrival(&arrival);
-        let identify = self.visitors.identify(&arrival, consent::decide(&arrival), &device, &self.site, "fuzz", NOW);
+        let identify = self.visitors.identify(&arrival, consent::decide(&arrival), &device, &self.site, Sender::of("fuzz", &[]), NOW);
         let (_, cookie) = self.runtime.block_on(identify).expect("the databases and the system give keys");
         let mut headers = HeaderMap::new();
         cookie.expect("a first visitor who consents gets a cookie").append_to(&mut headers);

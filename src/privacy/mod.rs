@@ -21,5 +21,6 @@ pub mod transform;
 pub mod visitor;
 
 pub mod keys;
+mod newcomers;
 pub mod purge_set;
 pub mod sessions;

@@ -44,6 +44,8 @@ pub struct RawEvent<'a> {
     pub user_signature: Option<Text<'a>>,
     /// When that signature ends, in seconds since 1970.
     pub user_signature_ends: Option<i64>,
+    /// The sending library's own id of the browser. It rests nowhere: see `newcomers`.
+    pub browser_id: Option<Text<'a>>,
     /// The browser's language, as said in the body.
     pub language: Option<Text<'a>>,
     /// Width of the screen or window in CSS pixels.

@@ -23,8 +23,10 @@ use super::{
         random_id,
         visit::VisitKeys,
     },
+    newcomers::{Making, Newcomer, Newcomers},
+    personal::Personal,
     purge_set::{PurgeError, PurgeSet},
-    raw::Arrival,
+    raw::{Arrival, RawEvent, Text},
     record::Subject,
     refusal::Refusal,
     sessions::Sessions,
@@ -102,10 +104,31 @@ pub struct Visitors {
     visit_keys: VisitKeys,
     persistent: Arc<PersistentKeys>,
     persons: Arc<PersonKeys>,
+    newcomers: Newcomers,
     sessions: Sessions,
     purge_set: Arc<PurgeSet>,
     proof: Arc<ConsentProof>,
     begun: Mutex<HashMap<SiteNumber, Epoch>>,
+}
+
+/// What sent a request.
+#[derive(Clone, Copy)]
+pub struct Sender<'a> {
+    /// The protocol that it spoke.
+    pub protocol: &'static str,
+    /// Its own id of the browser, where it has one.
+    pub browser_id: Option<&'a Text<'a>>,
+}
+
+impl<'a> Sender<'a> {
+    /// What sent these events. A request with events of several browsers is no browser's.
+    #[must_use]
+    pub fn of(protocol: &'static str, events: &'a [RawEvent<'_>]) -> Self {
+        let id = |event: &'a RawEvent<'_>| event.browser_id.as_ref();
+        let first = events.first().and_then(id);
+        let same = |event| id(event).map(Personal::expose) == first.map(Personal::expose);
+        Self { protocol, browser_id: first.filter(|_| events.iter().all(same)) }
+    }
 }
 
 /// Nothing can be recorded of this visitor now.
@@ -143,6 +166,7 @@ impl Visitors {
             visit_keys: VisitKeys::default(),
             persistent,
             persons,
+            newcomers: Newcomers::default(),
             sessions: Sessions::default(),
             purge_set,
             proof,
@@ -168,7 +192,7 @@ impl Visitors {
     }
 
     /// Whose events a request's are. A person is made of a visitor only where a destination is entitled by their consent: the key row is
-    /// durable, what they said is on record, and the cookie set, before the first event is. `source` is the protocol that said it.
+    /// durable, what they said is on record, and the cookie set, before the first event is.
     ///
     /// # Errors
     /// When keys cannot be had; nothing may be recorded then.
@@ -178,10 +202,11 @@ impl Visitors {
         decision: Decision,
         device: &DeviceClass,
         site: &Site,
-        source: &'static str,
+        sender: Sender<'_>,
         now: Timestamp,
     ) -> Result<(Visitor, Option<SetCookie>), Unidentified> {
         let state = decision.state();
+        let source = sender.protocol;
         let on = (site.number, &*site.policy);
         let granted = match state {
             ConsentState::Granted(purposes) => purposes,
@@ -215,15 +240,26 @@ impl Visitors {
         let (cookie_id, person, cookie) = match known {
             Some((cookie_id, person)) => (cookie_id, person, None),
             None => {
-                let cookie_id = random_id()?;
-                let age = match arrival.signal {
-                    ConsentSignal::Given { seconds_left: Some(seconds), .. } => Duration::from_secs(seconds.into()).min(COOKIE_AGE_MAX),
-                    _ => COOKIE_AGE_MAX,
+                let site_key = self.persistent.site(site.number)?;
+                let making = match sender.browser_id {
+                    // Whose key was destroyed meanwhile has withdrawn: this is a new yes.
+                    Some(id) => self.newcomers.of(site.number, site_key.browser_index(source, id.expose()), now, |newcomer| {
+                        self.persons.is_at_hand(&newcomer.person.handle(), now) && newcomer.person.purposes() == granted
+                    }),
+                    None => Making::default(),
                 };
-                let index = self.persistent.site(site.number)?.cookie_index(&cookie_id);
-                let person = self.persons.make(site.number, index, granted, now.plus(age)).await?;
-                let record = ConsentRecord::new(person.consent(), on, Said::Granted, granted, source, now, person.expires());
-                self.proof.append(record).await?;
+                let make = async || -> Result<Newcomer, Unidentified> {
+                    let cookie_id = random_id()?;
+                    let age = match arrival.signal {
+                        ConsentSignal::Given { seconds_left: Some(seconds), .. } => Duration::from_secs(seconds.into()).min(COOKIE_AGE_MAX),
+                        _ => COOKIE_AGE_MAX,
+                    };
+                    let person = self.persons.make(site.number, site_key.cookie_index(&cookie_id), granted, now.plus(age)).await?;
+                    let record = ConsentRecord::new(person.consent(), on, Said::Granted, granted, source, now, person.expires());
+                    self.proof.append(record).await?;
+                    Ok(Newcomer { cookie_id, person, age })
+                };
+                let Newcomer { cookie_id, person, age } = making.get_or_try_init(make).await?.clone();
                 (cookie_id, person, Some(SetCookie::visitor(site, arrival.secure, &cookie_id, age)))
             }
         };

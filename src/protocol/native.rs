@@ -211,6 +211,7 @@ impl<'a> Event<'a> {
             user_id: sealed(self.a),
             user_signature: sealed(self.signature),
             user_signature_ends: self.signature_ends,
+            browser_id: None,
             language: sealed(self.l),
             // Widths beyond any screen saturate into the widest class.
             screen_width: self.w.filter(|width| *width > 0.0).map(|width| Personal::new(width as u32)),

@@ -298,3 +298,33 @@ fn what_waits_for_a_broken_receiver_is_not_sent_to_it_after_a_withdrawal_or_an_o
     let purged = |name| installation.ledger(name).iter().filter(|(state, ..)| state == "purged").map(|(.., count)| count).sum::<i64>();
     assert_eq!((purged("customers"), purged("measurement")), (1, 2), "the person's key is gone for both, the token's event for one");
 }
+
+#[test]
+fn several_requests_of_one_library_at_the_first_yes_are_one_person() {
+    let site = SITE.to_owned() + "keys = { segment = [\"wk\"] }\n";
+    let installation = Installation::new(&(site + &file_destination("customers", "consent", "consented-analytics")));
+    let server = installation.start();
+    let call = |browser: &str, id: &str| {
+        let consent = json!({ "categoryPreferences": { "Analytics": true } });
+        let body = json!({ "event": "Newsletter Opened", "messageId": id, "anonymousId": browser, "writeKey": "wk", "context": { "consent": consent } });
+        let mut request = Request::beacon(body.to_string()).with("X-Forwarded-For", "192.0.2.9");
+        request.path = String::from("/keso/v1/t");
+        request
+    };
+    let cookies: BTreeSet<String> = std::thread::scope(|scope| {
+        let (server, call) = (&server, &call);
+        let sent: Vec<_> = (0..8).map(|number| scope.spawn(move || server.send(&call("one", &format!("m{number}"))))).collect();
+        sent.into_iter().map(|sent| cookie_of(&sent.join().unwrap())).collect()
+    });
+    assert_eq!(cookies.len(), 1, "each answer sets the same cookie");
+    // An answer that was lost: said again without a cookie, it is known by its id.
+    assert_eq!(cookie_of(&server.send(&call("one", "m0"))), *cookies.first().unwrap());
+    assert_ne!(cookie_of(&server.send(&call("another", "m0"))), *cookies.first().unwrap());
+    eventually("nine events", PATIENCE, || installation.outbox("customers").len() >= 9);
+    let visitors: Vec<_> = installation.outbox("customers").iter().map(|event| event["visitor_id"].to_string()).collect();
+    assert_eq!((visitors.len(), visitors.iter().collect::<BTreeSet<_>>().len()), (9, 2), "one event was said twice and counts once");
+    // After a no, the same browser's next yes is a new person's.
+    let no = Request::beacon(json!({ "g": [] }).to_string()).with("X-Forwarded-For", "192.0.2.9").with("Cookie", cookies.first().unwrap());
+    assert_eq!(server.send(&no).status, 204);
+    assert_ne!(cookie_of(&server.send(&call("one", "m9"))), *cookies.first().unwrap());
+}

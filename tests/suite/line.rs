@@ -27,7 +27,7 @@ use firsthand::{
         purge_set::PurgeSet,
         record::{Header, Record},
         refusal::Refusal,
-        visitor::{SetCookie, Visitors},
+        visitor::{Sender, SetCookie, Visitors},
     },
     protocol::{DecodeError, PROTOCOLS, Protocol, inbound::Inbound},
     server::{Peer, client_address::ClientAddresses},
@@ -132,7 +132,8 @@ impl Line {
         if decoded.events.is_empty() {
             return taken;
         }
-        let (visitor, cookie) = self.visitors.identify(&arrival, decision, &device, site, protocol.name(), received).await.unwrap();
+        let sender = Sender::of(protocol.name(), &decoded.events);
+        let (visitor, cookie) = self.visitors.identify(&arrival, decision, &device, site, sender, received).await.unwrap();
         taken.cookies.extend(cookie.map(cookie_text));
         let site_key = self.persistent.site(site.number).unwrap();
         for event in decoded.events {

@@ -23,6 +23,11 @@ impl SiteKey {
         EventId(mac::mac128(&self.0, &[b"event", protocol.as_bytes(), client_id.as_bytes(), subject]))
     }
 
+    /// The index under which a newcomer is found by their library's own id of the browser.
+    pub(in crate::privacy) fn browser_index(&self, protocol: &str, browser_id: &str) -> [u8; 16] {
+        mac::mac128(&self.0, &[b"browser", protocol.as_bytes(), browser_id.as_bytes()])
+    }
+
     /// The index under which a cookie id's key row is found.
     pub(in crate::privacy) fn cookie_index(&self, cookie_id: &[u8; 16]) -> [u8; 16] {
         mac::mac128(&self.0, &[b"cookie", cookie_id])

@@ -210,6 +210,7 @@ fn event<'a>(index: usize, own: &Parameters<'a>, shared: &Parameters<'a>) -> Opt
     let mut event = RawEvent {
         name: Some(Personal::new(decoded(name))),
         client_id: recognised_by(index, own, shared).map(|id| Personal::new(Cow::Owned(id))),
+        browser_id: own.first("cid").or_else(|| shared.first("cid")).map(|id| Personal::new(Cow::Borrowed(id))),
         unknown_fields: own.left_out + shared.left_out,
         ..RawEvent::default()
     };

@@ -133,6 +133,7 @@ pub(super) fn event<'a>(
         user_id: fields.text("userId"),
         user_signature: None,
         user_signature_ends: None,
+        browser_id: fields.text("anonymousId"),
         language: language.and_then(|said| match said {
             PropertyValue::Text(language) => Some(Personal::new(language)),
             _ => None,

@@ -22,7 +22,8 @@
 //! | `context.consent` | see [`choice`]; of several calls in a body, the strictest choice holds for all |
 //! | `properties.{revenue,total,value}`, `currency`, `order_id`, `tax`, `shipping`, `coupon`, `products` | money, order and items |
 //! | `properties`, the rest | properties, where they are flat |
-//! | `anonymousId`, `context.ip`, everything else | not taken: Segment's browser id is not ours |
+//! | `anonymousId` | tells, in the minute after a first yes, that several requests are one browser's; rests nowhere |
+//! | `context.ip`, everything else | not taken |
 
 mod calls;
 mod choice;

@@ -1,0 +1,108 @@
+//! Newcomers: people in the moment between their first yes and the cookie that answers it. A vendor's library may say several things at
+//! once then, or say one again whose answer was lost; none of these requests has a cookie yet, and each would make a person of its own. The
+//! library's own id of the browser, said with a yes, tells for a minute that they are one.
+//!
+//! The table is in RAM, holds that id as a keyed hash only, and serves nobody who has not agreed: no token is ever in it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::OnceCell;
+
+use super::keys::person::Person;
+use crate::{clock::Timestamp, event::SiteNumber};
+
+/// A newcomer is known at least this long, at most twice as long: a library's first retries fall into it.
+const KNOWN_FOR: Duration = Duration::from_secs(60);
+/// Newcomers in one generation; there are two. When it is full, the older generation goes early.
+const NEWCOMERS_MAX: usize = 10_000;
+
+/// A person made at a first yes, with the cookie that answers it.
+#[derive(Clone)]
+pub(in crate::privacy) struct Newcomer {
+    /// The cookie's id.
+    pub(in crate::privacy) cookie_id: [u8; 16],
+    /// Their key.
+    pub(in crate::privacy) person: Arc<Person>,
+    /// How long the cookie lives, from the first yes.
+    pub(in crate::privacy) age: Duration,
+}
+
+/// Filled by the first of several requests; the others wait for it.
+pub(in crate::privacy) type Making = Arc<OnceCell<Newcomer>>;
+
+/// All newcomers of the last minute or two.
+#[derive(Default)]
+pub(in crate::privacy) struct Newcomers {
+    generations: Mutex<Generations>,
+}
+
+#[derive(Default)]
+struct Generations {
+    newer: HashMap<(SiteNumber, [u8; 16]), Making>,
+    older: HashMap<(SiteNumber, [u8; 16]), Making>,
+    turned: Option<Timestamp>,
+}
+
+impl Newcomers {
+    /// The newcomer of this browser, made already, or to be made by whoever comes first. One who is not `wanted` any more is forgotten.
+    pub(in crate::privacy) fn of(
+        &self,
+        site: SiteNumber,
+        browser: [u8; 16],
+        now: Timestamp,
+        wanted: impl FnOnce(&Newcomer) -> bool,
+    ) -> Making {
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let turned = *generations.turned.get_or_insert(now);
+        if now.since(turned) >= KNOWN_FOR || generations.newer.len() >= NEWCOMERS_MAX {
+            generations.older = std::mem::take(&mut generations.newer);
+            if now.since(turned) >= 2 * KNOWN_FOR {
+                generations.older.clear();
+            }
+            generations.turned = Some(now);
+        }
+        let key = (site, browser);
+        let known = generations.newer.get(&key).or_else(|| generations.older.get(&key)).map(Arc::clone);
+        match known.filter(|making| making.get().is_none_or(wanted)) {
+            Some(making) => making,
+            None => {
+                let making = Making::default();
+                generations.newer.insert(key, Arc::clone(&making));
+                making
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_browser_is_one_newcomer_for_a_minute_or_two() {
+        let newcomers = Newcomers::default();
+        let seconds = |seconds: i64| Timestamp(seconds * 1000);
+        let of = |site, browser, moment| newcomers.of(SiteNumber(site), [browser; 16], moment, |_| true);
+        let first = of(1, 7, seconds(0));
+        assert!(Arc::ptr_eq(&first, &of(1, 7, seconds(59))));
+        assert!(!Arc::ptr_eq(&first, &of(1, 8, seconds(59))) && !Arc::ptr_eq(&first, &of(2, 7, seconds(59))));
+        assert!(Arc::ptr_eq(&first, &of(1, 7, seconds(61))), "the older generation");
+        assert!(!Arc::ptr_eq(&first, &of(1, 7, seconds(200))));
+    }
+
+    #[test]
+    fn the_table_is_bounded() {
+        let newcomers = Newcomers::default();
+        for browser in 0..30_000u32 {
+            let mut id = [0; 16];
+            id[..4].copy_from_slice(&browser.to_le_bytes());
+            newcomers.of(SiteNumber(1), id, Timestamp(0), |_| true);
+        }
+        let generations = newcomers.generations.lock().unwrap();
+        assert!(generations.newer.len() <= NEWCOMERS_MAX && generations.older.len() <= NEWCOMERS_MAX);
+    }
+}
