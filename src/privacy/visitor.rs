@@ -315,13 +315,13 @@ impl Visitors {
     ///
     /// # Errors
     /// When a database cannot be read.
-    pub async fn standing(&self, arrival: &Arrival<'_>, opened: bool, site: &Site, now: Timestamp) -> Result<Standing, Unidentified> {
+    pub async fn standing(&self, arrival: &Arrival<'_>, opened: bool, site: &Site, now: Timestamp) -> Result<BrowserState, Unidentified> {
         let known = self.known_person(arrival, site, now).await?;
-        Ok(Standing {
+        Ok(BrowserState {
             opted_out: arrival.opted_out,
             global_privacy_control: arrival.global_privacy_control,
             do_not_track: arrival.do_not_track,
-            consent: known.map(|(_, person)| StandingConsent {
+            consent: known.map(|(_, person)| ConsentInForce {
                 purposes: person.purposes(),
                 expires: person.expires(),
                 reference: opened.then(|| reference(&person.consent())),
@@ -351,7 +351,7 @@ impl Visitors {
 }
 
 /// Where a browser stands with a site.
-pub struct Standing {
+pub struct BrowserState {
     /// It has the opt-out cookie.
     pub opted_out: bool,
     /// It sends Global Privacy Control.
@@ -359,10 +359,10 @@ pub struct Standing {
     /// It sends Do Not Track.
     pub do_not_track: bool,
     /// Its visitor consented.
-    pub consent: Option<StandingConsent>,
+    pub consent: Option<ConsentInForce>,
 }
 
-impl Standing {
+impl BrowserState {
     /// Whether it says no to everything, whatever else was said.
     #[must_use]
     pub const fn objects(&self) -> bool {
@@ -371,7 +371,7 @@ impl Standing {
 }
 
 /// A consent that is in force.
-pub struct StandingConsent {
+pub struct ConsentInForce {
     /// To what.
     pub purposes: Purposes,
     /// Until when.

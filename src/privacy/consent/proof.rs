@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -28,10 +29,12 @@ const RECORDS_PER_COMMIT: usize = 256;
 /// An objection is in force when its record is asked for; it waits for the disk no longer than this.
 const OBJECTION_PATIENCE: Duration = Duration::from_millis(500);
 
-/// The chain, open for appending.
+/// The chain, open for appending. When it is dropped, what waits is written first.
 pub struct ConsentProof {
     state: Arc<StateDb>,
-    queue: mpsc::Sender<Waiting>,
+    /// `None` once it is being dropped.
+    queue: Option<mpsc::Sender<Waiting>>,
+    writer: Option<JoinHandle<()>>,
     unwritten: AtomicU64,
 }
 
@@ -55,19 +58,20 @@ pub struct Verified {
 }
 
 impl ConsentProof {
-    /// The chain of this database. Its thread ends when this value is dropped.
+    /// The chain of this database.
     #[must_use]
     pub fn new(state: Arc<StateDb>) -> Self {
         let (queue, waiting) = mpsc::channel(WAITING_RECORDS_MAX);
         let written_to = Arc::clone(&state);
-        supervise::thread("consent-proof", move || append_waiting(&written_to, waiting));
-        Self { state, queue, unwritten: AtomicU64::new(0) }
+        let writer = supervise::thread("consent-proof", move || append_waiting(&written_to, waiting));
+        Self { state, queue: Some(queue), writer: Some(writer), unwritten: AtomicU64::new(0) }
     }
 
     /// Appends a record; it is durable when this returns.
     pub(in crate::privacy) async fn append(&self, record: ConsentRecord) -> Result<(), Unproven> {
         let (durable, answer) = oneshot::channel();
-        self.queue.try_send(Waiting { record, durable }).map_err(|_| Unproven)?;
+        let queue = self.queue.as_ref().ok_or(Unproven)?;
+        queue.try_send(Waiting { record, durable }).map_err(|_| Unproven)?;
         if answer.await == Ok(true) { Ok(()) } else { Err(Unproven) }
     }
 
@@ -100,6 +104,14 @@ impl ConsentProof {
                 [chain::day_of(now)],
             )
         })
+    }
+}
+
+impl Drop for ConsentProof {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        // A panic of the writer was reported when it happened.
+        let _ = self.writer.take().map(JoinHandle::join);
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     pipeline::Pipeline,
     privacy::{
         consent::{ConsentSignal, chain::KEPT_AFTER_END},
-        visitor::{COOKIE_AGE_MAX, OPT_OUT_AGE, Standing},
+        visitor::{BrowserState, COOKIE_AGE_MAX, OPT_OUT_AGE},
     },
     protocol::{Reply, inbound::Inbound},
 };
@@ -105,7 +105,7 @@ fn later(wait: Duration) -> Response<ReplyBody> {
 }
 
 /// The page. `kept`: for how long events are, without consent and with it.
-fn render(site: &Site, documents: &Documents, kept: [Duration; 2], standing: &Standing, secure: bool, now: Timestamp) -> String {
+fn render(site: &Site, documents: &Documents, kept: [Duration; 2], standing: &BrowserState, secure: bool, now: Timestamp) -> String {
     let as_of = documents
         .changed_at(site.number)
         .map_or_else(String::new, |at| format!(" This website’s settings were last changed on {}.", day(at)));
@@ -119,7 +119,7 @@ fn render(site: &Site, documents: &Documents, kept: [Duration; 2], standing: &St
 }
 
 /// What this browser has said, and the button.
-fn browser(site: &Site, standing: &Standing) -> String {
+fn browser(site: &Site, standing: &BrowserState) -> String {
     let mut text = String::new();
     let mut say = |sentence: &str| {
         let _ = write!(text, "<p>{sentence}</p>");

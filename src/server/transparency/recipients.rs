@@ -147,7 +147,7 @@ mod tests {
             store::{Author, DocumentStore},
         },
         event::Purposes,
-        privacy::visitor::{Standing, StandingConsent},
+        privacy::visitor::{BrowserState, ConsentInForce},
         state::{IN_MEMORY, StateDb},
     };
 
@@ -191,9 +191,9 @@ mod tests {
         store.compiled().unwrap()
     }
 
-    const NOBODY: Standing = Standing { opted_out: false, global_privacy_control: false, do_not_track: false, consent: None };
+    const NOBODY: BrowserState = BrowserState { opted_out: false, global_privacy_control: false, do_not_track: false, consent: None };
 
-    fn page(text: &str, standing: &Standing) -> String {
+    fn page(text: &str, standing: &BrowserState) -> String {
         let documents = compiled(text);
         let kept = [std::time::Duration::from_secs(72 * 3600), std::time::Duration::from_secs(30 * 86_400)];
         super::super::render(&documents.sites[0], &documents, kept, standing, true, Timestamp(1_790_000_000_000))
@@ -243,7 +243,7 @@ mod tests {
     fn the_page_says_how_long_and_shows_where_this_browser_stands() {
         let consent = || {
             let reference = Some(String::from("3f9a1c02-00010203-04050607-08090aff"));
-            Some(StandingConsent { purposes: Purposes::ANALYTICS, expires: Timestamp(1_800_000_000_000), reference })
+            Some(ConsentInForce { purposes: Purposes::ANALYTICS, expires: Timestamp(1_800_000_000_000), reference })
         };
         let nobody = page(DOCUMENTS, &NOBODY);
         for text in ["72 hours on this server", "30 days on this server", "at most 395 days", "400 days", "3 years beyond"] {
@@ -252,22 +252,22 @@ mod tests {
         assert!(nobody.contains("You have not agreed to anything") && nobody.contains("Audience measurement without consent takes place"));
         let table = [
             (NOBODY, "about/out", vec!["You have not agreed"], vec!["You have opted out", "quote this reference"]),
-            (Standing { opted_out: true, ..NOBODY }, "about/in", vec!["You have opted out"], vec!["You have not agreed"]),
+            (BrowserState { opted_out: true, ..NOBODY }, "about/in", vec!["You have opted out"], vec!["You have not agreed"]),
             (
-                Standing { global_privacy_control: true, ..NOBODY },
+                BrowserState { global_privacy_control: true, ..NOBODY },
                 "about/out",
                 vec!["Global Privacy Control.</strong>"],
                 vec!["You have not agreed"],
             ),
-            (Standing { do_not_track: true, ..NOBODY }, "about/out", vec!["Do Not Track.</strong>"], vec!["You have not agreed"]),
+            (BrowserState { do_not_track: true, ..NOBODY }, "about/out", vec!["Do Not Track.</strong>"], vec!["You have not agreed"]),
             (
-                Standing { consent: consent(), ..NOBODY },
+                BrowserState { consent: consent(), ..NOBODY },
                 "about/out",
                 vec!["You agreed</strong> to audience analysis", "2027-01-15", "08090aff", "Withdraw"],
                 vec!["not agreed"],
             ),
             (
-                Standing { consent: consent(), global_privacy_control: true, ..NOBODY },
+                BrowserState { consent: consent(), global_privacy_control: true, ..NOBODY },
                 "about/out",
                 vec!["Global Privacy Control.</strong>"],
                 vec!["You agreed"],
