@@ -74,6 +74,12 @@ impl Purposes {
         Self(self.0 | more.0)
     }
 
+    /// What is in both sets.
+    #[must_use]
+    pub const fn both(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// Whether every purpose of `needed` is in this set.
     #[must_use]
     pub fn cover(self, needed: Self) -> bool {

@@ -95,6 +95,8 @@ struct Grounds {
     site: SiteNumber,
     epoch: Epoch,
     subject: Subject,
+    /// What the person agrees to, where there is one.
+    consent: Purposes,
     /// Of the documents that it was made under.
     revision: i64,
 }
@@ -281,7 +283,7 @@ impl Disclosure {
             offset,
             lane,
             received,
-            grounds: Grounds { site: SiteNumber(1), epoch: Epoch(0), subject: Subject::None, revision: 0 },
+            grounds: Grounds { site: SiteNumber(1), epoch: Epoch(0), subject: Subject::None, consent: Purposes::NONE, revision: 0 },
             event_id: format!("00000000-0000-8000-8000-{:012x}", offset.0),
             name: "page_view".to_owned(),
             time: received.rounded(TIME_STEP).rfc3339(),
@@ -426,7 +428,7 @@ impl Discloser {
         destination: &Destination,
         now: Timestamp,
     ) -> Result<Disclosed, OpenError> {
-        let header = super::record::header_of(&record.bytes)?;
+        let mut header = super::record::header_of(&record.bytes)?;
         if !destination.sites.contains(&header.site) {
             return Ok(Disclosed::NotAddressed);
         }
@@ -434,6 +436,12 @@ impl Discloser {
             && self.purge_set.holds(header.site, header.epoch, &token)
         {
             return Ok(Disclosed::Purged);
+        }
+        let mut consent_now = Purposes::NONE;
+        if let Subject::Person(handle) = header.subject {
+            let Some(person) = self.persons.of_handle(&handle, now)? else { return Ok(Disclosed::Purged) };
+            consent_now = person.purposes();
+            header.purposes = header.purposes.both(consent_now);
         }
         let Some(site) = documents.site(header.site) else { return Ok(Disclosed::Withheld(Withheld::Policy)) };
         let breadth = match entitlement(&header, destination, site.allowed(destination.number)) {
@@ -445,6 +453,8 @@ impl Discloser {
             Opened::Event(event) => {
                 let mut disclosure = self.build(record.offset, &event, breadth, site, destination)?;
                 disclosure.grounds.revision = documents.revision;
+                disclosure.grounds.consent = consent_now;
+                disclosure.consent.purposes = header.purposes;
                 Ok(Disclosed::Disclosure(Box::new(disclosure)))
             }
         }
@@ -454,10 +464,10 @@ impl Discloser {
     /// what is already on its way. Looks into RAM only.
     #[must_use]
     pub fn standing(&self, disclosure: &Disclosure, documents: &Documents, now: Timestamp) -> Standing {
-        let Grounds { site, epoch, subject, revision } = &disclosure.grounds;
+        let Grounds { site, epoch, subject, consent, revision } = &disclosure.grounds;
         match subject {
             Subject::Token(token) if self.purge_set.holds(*site, *epoch, token) => Standing::Purged,
-            Subject::Person(handle) if !self.persons.is_at_hand(handle, now) => Standing::Again,
+            Subject::Person(handle) if self.persons.consent_at_hand(handle, now) != Some(*consent) => Standing::Again,
             _ if *revision != documents.revision => Standing::Again,
             _ => Standing::Stands,
         }
@@ -490,7 +500,7 @@ impl Discloser {
             offset,
             lane: self.lanes.hash_one(subject_id(header.subject)),
             received: header.received,
-            grounds: Grounds { site: header.site, epoch: header.epoch, subject: header.subject, revision: 0 },
+            grounds: Grounds { site: header.site, epoch: header.epoch, subject: header.subject, consent: Purposes::NONE, revision: 0 },
             event_id: key.event_id(header.event_id),
             name: words::event_name(name, &site.policy).to_owned(),
             time: if exact { body.time } else { body.time.rounded(TIME_STEP) }.rfc3339(),

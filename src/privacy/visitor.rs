@@ -244,7 +244,7 @@ impl Visitors {
                 let making = match sender.browser_id {
                     // Whose key was destroyed meanwhile has withdrawn: this is a new yes.
                     Some(id) => self.newcomers.of(site.number, site_key.browser_index(source, id.expose()), now, |newcomer| {
-                        self.persons.is_at_hand(&newcomer.person.handle(), now) && newcomer.person.purposes() == granted
+                        self.persons.consent_at_hand(&newcomer.person.handle(), now) == Some(granted)
                     }),
                     None => Making::default(),
                 };

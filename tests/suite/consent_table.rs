@@ -328,3 +328,24 @@ fn several_requests_of_one_library_at_the_first_yes_are_one_person() {
     assert_eq!(server.send(&no).status, 204);
     assert_ne!(cookie_of(&server.send(&call("one", "m9"))), *cookies.first().unwrap());
 }
+
+#[test]
+fn a_narrower_yes_is_heeded_by_what_was_said_before() {
+    let receiver = Receiver::start(Behaviour::Refuse(503, Some(1)));
+    let analytics = destination("customers", "webhook", "consent", "consented-analytics", &receiver.settings());
+    let ads = destination("ads", "webhook", "consent", "consented-ads", &receiver.settings()).replace("[\"analytics\"]", "[\"ads\"]");
+    let installation = Installation::new(&(SITE.to_owned() + &analytics + &ads));
+    let server = installation.start();
+    let cookie = cookie_of(&server.send(&event(1, json!({ "g": ["analytics", "ads"] }), false)));
+    eventually("an attempt for each destination", PATIENCE, || receiver.calls(<[_]>::len) >= 2);
+    assert_eq!(server.send(&event(2, json!({ "g": ["analytics"] }), false).with("Cookie", &cookie)).status, 204);
+    receiver.behave(Behaviour::Accept);
+    eventually("an end for both events", Duration::from_secs(90), || {
+        ["customers", "ads"].iter().all(|name| installation.ledger_offsets(name) == 2)
+    });
+    let ended =
+        |name| installation.ledger(name).into_iter().map(|(state, rule, count)| format!("{state} {rule} {count}")).collect::<Vec<_>>();
+    assert_eq!(ended("customers"), ["accepted  2"]);
+    assert_eq!(ended("ads"), ["withheld no_consent 2"]);
+    assert_eq!(receiver.accepted().iter().filter(|event| event["consent"]["purposes"] != json!(["analytics"])).count(), 0);
+}

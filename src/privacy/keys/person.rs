@@ -169,9 +169,9 @@ impl PersonKeys {
         Ok(person.filter(|person| person.expires > now))
     }
 
-    /// Whether this person's key is in RAM and has not ended. It is not once it was destroyed.
-    pub(in crate::privacy) fn is_at_hand(&self, handle: &[u8; 16], now: Timestamp) -> bool {
-        self.cache().by_handle(handle).is_some_and(|person| person.expires > now)
+    /// What this person agrees to now, if their key is in RAM and has not ended. It is not once it was destroyed.
+    pub(in crate::privacy) fn consent_at_hand(&self, handle: &[u8; 16], now: Timestamp) -> Option<Purposes> {
+        self.cache().by_handle(handle).filter(|person| person.expires > now).map(|person| person.purposes())
     }
 
     /// Makes a key row for a new person and waits until it is durable.
