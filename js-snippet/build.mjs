@@ -8,7 +8,7 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const TOKEN = "__FIRSTHAND_CONFIG__"; // the server puts the site's settings in its place
-const GZIP_BYTES_MAX = 3072;
+const GZIP_BYTES_MAX = 3584;
 
 const here = dirname(fileURLToPath(import.meta.url));
 const check = process.argv.includes("--check");

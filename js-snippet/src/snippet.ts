@@ -6,6 +6,9 @@
 //
 // Before the choice, a site with an exempt measurement gets each event at once, as "not chosen yet", and a copy under a second random id
 // stays here. A yes sends the copies on; a no forgets them. Nothing in here may ever throw into the page.
+//
+// A choice is said by the page (`consent`), by its consent tool (TCF, GPP), and, where the script tag asks for it, by Consent Mode. What all of
+// them allow is allowed. The consent tool's strings go along: what they grant is the server's to decide.
 
 /** What a visitor may agree to. */
 export type Purpose = "analytics" | "profile" | "ads";
@@ -103,7 +106,9 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
 
 (() => {
   const config = __FIRSTHAND_CONFIG__;
-  const page = window as unknown as Record<string, unknown>;
+  const page = window as unknown as Record<string, any>;
+  /** Whose word counts beside the page's: by default a consent tool's, since it speaks for the visitor and for this site alone. */
+  const follow = document.currentScript?.dataset.follow ?? "tcf gpp";
   const browser = navigator as Navigator & { globalPrivacyControl?: boolean };
 
   /** A page that nobody answers on must not fill up: copies are few, and grow old. */
@@ -118,6 +123,10 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
   /** Browsers send at most 64 KiB after the page has gone. */
   const KEEPALIVE_CHARS_MAX = 20_000; // up to three bytes each
   const ITEMS_MAX = 200;
+  /** How long a consent tool is waited for. */
+  const ASK_AGAIN_MS = 250;
+  const ASKED_MAX = 40;
+  const TCF_PURPOSES: Record<Purpose, number[]> = { analytics: [1, 8, 9], profile: [1, 5, 6], ads: [1, 2, 3, 4, 7] };
   /** A glimpse is no visit. */
   const ENGAGED_MS_MIN = 1000;
   const FILE = /\.(pdf|docx?|xlsx?|pptx?|txt|rtf|csv|exe|msi|dmg|pkg|7z|rar|g?z|zip|avi|mov|mp[34]|mpe?g|wmv|wma|midi?|wav|epub)$/i;
@@ -140,6 +149,12 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
   let objected = browserObjects;
   let choice: Purpose[] | undefined; // undefined: not chosen yet; empty: no
   let choiceEnds = Infinity;
+  /** What each of those that were heard allows: the page, Consent Mode, the TC string, the GPP string's European section. */
+  let said: [page?: Purpose[] | undefined, mode?: Purpose[], tcf?: Purpose[], gpp?: Purpose[]] = [];
+  /** The consent tool's strings: TCF's once the visitor has chosen, GPP's once it is ready. */
+  let gt: string | undefined;
+  let gp: string | undefined;
+  let mayStore = false;
   let storing = false;
   /** The last no that was said, while it holds: sent again if a granted beacon was still under way, which might have arrived after it. */
   let no: object | undefined;
@@ -225,9 +240,10 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
 
   const send = (events: WireEvent[], yes: boolean): void => {
     // Who the page says the visitor is goes with a yes alone.
-    const message: Record<string, unknown> = { e: yes ? events : events.map((event) => ({ ...event, a: undefined, as: undefined, ae: undefined })) };
+    const message: Record<string, unknown> = { gp, e: yes ? events : events.map((event) => ({ ...event, a: undefined, as: undefined, ae: undefined })) };
     if (yes) {
-      message.g = choice;
+      message.g = allOf(said.slice(0, 2));
+      message.gt = gt;
       if (choiceEnds < Infinity) message.gx = Math.max(0, Math.round((choiceEnds - Date.now()) / 1000));
       if (cookie !== "set") cookie = "asked";
     }
@@ -279,11 +295,22 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
     waiting = []; // not before: see `leave`
   };
 
+  /** What is allowed by each that said something; undefined where none did. */
+  const allOf = (answers: (Purpose[] | undefined)[]): Purpose[] | undefined =>
+    answers.reduce((some, next) => (some && next ? some.filter((purpose) => next.includes(purpose)) : some ?? next), undefined);
+
+  /** The page's answer is no longer in force, and nothing is agreed to until someone speaks again. A refusal by another one stays. */
+  const forgetYes = (): void => {
+    said[0] = undefined;
+    choice = allOf(said)?.length ? undefined : allOf(said);
+    choiceEnds = Infinity;
+    mayStore = false;
+  };
+
   /** A yes, and still in force. */
   const granted = (): boolean => {
     if (Date.now() >= choiceEnds) {
-      choice = undefined;
-      choiceEnds = Infinity;
+      forgetYes();
       if (storing) emptyStorage();
     }
     return !!choice?.length;
@@ -306,6 +333,32 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
     no = message;
     emptyStorage();
     say(message);
+  };
+
+  /** Someone has said something of the visitor's choice. */
+  const decide = (): void => {
+    choice = allOf(said);
+    if (objected) return;
+    if (granted()) {
+      if (no) clearTimeout(timer), (timer = tries = 0); // what failed was the no
+      no = undefined;
+      const before = storing;
+      storing = mayStore;
+      if (!storing) {
+        if (said[0]) emptyStorage(); // of storage the page alone speaks
+      } else if (!before) {
+        const mine = failed.map(([event]) => event);
+        const earlier = without(stored((others) => others), mine);
+        failed = [...failed, ...earlier.map((event): [WireEvent, boolean] => [event, true])].slice(0, WAITING_MAX);
+      }
+      dropOld();
+      const copies = held;
+      held = [];
+      if (copies.length) offer(copies, true);
+      if (!timer) again();
+    } else if (choice && !no) {
+      object({ g: [] });
+    }
   };
 
   const dropOld = (): void => {
@@ -373,28 +426,10 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
   const calls: Omit<Firsthand, "held" | "push"> = {
     consent(purposes, secondsLeft, options) {
       // What cannot be read counts as no.
-      choice = Array.isArray(purposes) ? purposes.filter((purpose) => typeof purpose === "string") : [];
+      said[0] = Array.isArray(purposes) ? purposes.filter((purpose) => typeof purpose === "string") : [];
       choiceEnds = Number.isFinite(secondsLeft) ? Date.now() + secondsLeft! * 1000 : Infinity;
-      if (objected) return;
-      if (granted()) {
-        if (no) clearTimeout(timer), (timer = tries = 0); // what failed was the no
-        no = undefined;
-        const before = storing;
-        storing = options?.storage === true;
-        if (!storing) emptyStorage();
-        else if (!before) {
-          const mine = failed.map(([event]) => event);
-          const earlier = without(stored((others) => others), mine);
-          failed = [...failed, ...earlier.map((event): [WireEvent, boolean] => [event, true])].slice(0, WAITING_MAX);
-        }
-        dropOld();
-        const copies = held;
-        held = [];
-        if (copies.length) offer(copies, true);
-        if (!timer) again();
-      } else if (choice && !no) {
-        object({ g: [] });
-      }
+      mayStore = options?.storage === true;
+      decide();
     },
     event: (name, properties) => happened(name, properties),
     identify(userId, signature, expires) {
@@ -408,13 +443,14 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
     },
     optOut() {
       objected = true;
-      choice = undefined;
+      forgetYes();
       object({ o: 1 });
     },
     optIn() {
       objected = browserObjects;
       no = undefined;
       void post({ o: 0 });
+      decide(); // the consent tool's answer is in force again
     },
   };
 
@@ -474,6 +510,63 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
     else if (link_domain !== location.hostname) happened("click", { link_domain, outbound: true });
   };
 
+  /** A consent tool may load after this script: the question is put again until it can be put, or the time is over. */
+  const ask = (question: () => void, left = ASKED_MAX): void => {
+    try {
+      question();
+    } catch {
+      if (left) setTimeout(ask, ASK_AGAIN_MS, question, left - 1);
+    }
+  };
+
+  /** Our purposes, by those of the TCF that are consented to (docs/consent-signals.md). What is no consent for certain is none. */
+  const purposesOf = (consented: (purpose: number) => unknown): Purpose[] =>
+    (Object.keys(TCF_PURPOSES) as Purpose[]).filter((purpose) => TCF_PURPOSES[purpose].every((number) => consented(number) === true));
+
+  const followTcf = (): void =>
+    page.__tcfapi("addEventListener", 2, safely((data: any, answered: unknown) => {
+      // Where it does not apply, or the tool is still asking, nothing was chosen: neither a yes nor a no.
+      if (!answered || !data.gdprApplies || !/^(tcloaded|useractioncomplete)$/.test(data.eventStatus)) return;
+      gt = String(data.tcString ?? "");
+      said[2] = gt ? purposesOf((number) => data.purpose?.consents?.[number]) : []; // no string: nothing to show for it
+      decide();
+    }));
+
+  const followGpp = (): void =>
+    page.__gpp("addEventListener", safely(({ pingData }: any) => {
+      const before = gp;
+      if (pingData.signalStatus !== "ready") return;
+      gp = String(pingData.gppString ?? "");
+      if (gp === before) return;
+      const europe = pingData.parsedSections?.tcfeuv2;
+      if (europe) said[3] = purposesOf((number) => (europe[0] ?? europe).PurposeConsents?.[number - 1]);
+      if (europe) decide();
+      // It may be an objection, which must not wait for the next event.
+      if (before && !no) void post({ gp });
+    }));
+
+  const followMode = (): void => {
+    const layer = (page.dataLayer ??= []) as { push: (...entries: unknown[]) => unknown } & unknown[];
+    const state: Record<string, unknown> = {};
+    const allowed = (...names: string[]) => names.every((name) => state[name] === "granted");
+    const read = safely((entry: any): void => {
+      // Defaults are no one's choice, and may be another region's.
+      if (entry[0] !== "consent" || entry[1] !== "update") return;
+      Object.assign(state, entry[2]);
+      if (!("analytics_storage" in state || "ad_storage" in state)) return;
+      said[1] = [];
+      if (allowed("analytics_storage")) said[1].push("analytics");
+      if (allowed("ad_storage", "ad_user_data", "ad_personalization")) said[1].push("ads");
+      decide();
+    });
+    layer.forEach(read);
+    const push = layer.push;
+    layer.push = (...entries) => {
+      entries.forEach(read);
+      return push.apply(layer, entries);
+    };
+  };
+
   const start = safely((): void => {
     const early = page[config.g] as { held?: unknown } | undefined;
     if (early?.held) return; // the script is on the page twice: the first one counts
@@ -487,6 +580,9 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
     page[config.g] = api;
 
     if (browserObjects) object({ g: [] });
+    if (follow.includes("tcf")) ask(followTcf);
+    if (follow.includes("gpp")) ask(followGpp);
+    if (follow.includes("gcm")) ask(followMode);
     // A choice that the site already knows, and who is visiting, come before the page view that they are about; what happened on the page comes after it.
     const isEvent = ([name]: [string, ...unknown[]]) => name === "event" || name === "page";
     stub.filter((call) => !isEvent(call)).forEach(([name, ...parameters]) => run(name, parameters));
@@ -517,9 +613,9 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
       clearTimeout(timer);
       timer = tries = 0;
       failed = [];
-      if (choice?.length) choice = undefined;
+      if (choice?.length) forgetYes();
       choiceEnds = Infinity;
-      storing = false;
+      storing = mayStore = false;
     });
     on(window, "pageshow", ({ persisted }: PageTransitionEvent) => {
       if (!persisted) return;

@@ -40,8 +40,9 @@ export async function startSite() {
     } else if (url.pathname.startsWith("/page")) {
       const name = url.searchParams.has("consent-only") ? "consent" : "exempt";
       const stub = url.searchParams.get("stub") ?? "";
+      const follow = url.searchParams.has("follow") ? ` data-follow="${url.searchParams.get("follow")}"` : "";
       response.writeHead(200, { "content-type": "text/html" });
-      response.end(`<!doctype html><title>A page</title><script>${stub}</script><script src="/q/core.${name}.js"></script>${url.pathname === "/page/links" ? LINKS.replace("{{another host}}", site.url.replace("127.0.0.1", "localhost") + "/page") : ""}`);
+      response.end(`<!doctype html><title>A page</title><script>${stub}</script><script src="/q/core.${name}.js"${follow}></script>${url.pathname === "/page/links" ? LINKS.replace("{{another host}}", site.url.replace("127.0.0.1", "localhost") + "/page") : ""}`);
     } else {
       response.writeHead(404).end();
     }
