@@ -1,4 +1,4 @@
-//! What must not compile (DESIGN §2): attacks on the types that keep personal data in.
+//! What must not compile: attacks on the types that keep personal data in.
 //!
 //! From outside, `trybuild` compiles each file of `compile_fail/outside/` and compares the compiler's words. From inside, a copy of
 //! `src/` gets a hostile module under a stage that has no business with personal data (`compile_fail/inside/GROUP/PLACE.rs` becomes

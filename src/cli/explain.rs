@@ -81,6 +81,9 @@ pub(super) fn explain(place: &Place, arguments: &ExplainArguments, out: &mut dyn
         writeln!(out, "{}", serde_json::to_string_pretty(&explanations)?)?;
         return Ok(());
     }
+    if explanations.is_empty() {
+        writeln!(out, "There is no event in this beacon.")?;
+    }
     for (index, explanation) in explanations.iter().enumerate() {
         print(index, explanation, out)?;
     }

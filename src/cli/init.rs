@@ -43,9 +43,12 @@ pub(super) fn init(arguments: &InitArguments, out: &mut dyn Write) -> Result<(),
     writeln!(out, "Wrote {} and {}.\n", config.display(), site.display())?;
     writeln!(out, "1. Route {}{prefix}/ on your web server to this machine's http listener (127.0.0.1:8080).", arguments.origin)?;
     writeln!(out, "2. Put this into your pages:  <script src=\"{prefix}/core.js\" async></script>")?;
-    writeln!(out, "3. Tell it the visitor's choice from your consent banner:  fpw.consent([\"analytics\"])  or  fpw.consent([])")?;
+    writeln!(out, "3. Tell it the visitor's choice from your consent banner, also before the script has loaded:")?;
+    writeln!(out, "     (window.fpw = window.fpw || []).push([\"consent\", [\"analytics\"]])   // or [\"consent\", []] for no")?;
     writeln!(out, "4. Start it:  firsthand run --config {}", config.display())?;
-    writeln!(out, "   and watch events arrive at http://127.0.0.1:8081/")?;
+    writeln!(out, "   and watch events arrive at http://127.0.0.1:8081/, or in the files below the data directory:")?;
+    writeln!(out, "     outbox/measurement/events.ndjson (all who have not objected), outbox/customers/events.ndjson (those who agreed)")?;
+    writeln!(out, "\nPages on other names (with or without www)? Add them to `hosts` and `origins` in {}.", site.display())?;
     Ok(())
 }
 

@@ -43,7 +43,7 @@ pub struct DestinationType {
     pub name: &'static str,
     /// Who receives, in words for the site's visitors; without a full stop.
     pub receiver: &'static str,
-    /// Whether the vendor uses the data for itself; then the basis `exempt_measurement` is refused (DESIGN §5.1).
+    /// Whether the vendor uses the data for itself; then the basis `exempt_measurement` is refused.
     pub vendor_reuses_data: bool,
     /// Reads the document's `settings` table.
     pub open: fn(&toml::Table) -> Result<Box<dyn Destination>, SettingsError>,

@@ -1,4 +1,4 @@
-//! Sites, destinations and policies: versioned documents in the store (DESIGN §7), and the compiled form that the line reads.
+//! Sites, destinations and policies: versioned documents in the store, and the compiled form that the line reads.
 //! Every change is a version with author, reason and difference, and goes through one function, [`store::DocumentStore::apply`].
 
 pub mod compile;
@@ -92,7 +92,7 @@ impl Destination {
     }
 }
 
-/// On what ground events may go to a destination (DESIGN §5.1).
+/// On what ground events may go to a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Basis {
     /// Audience measurement for the site's own account: also for visitors who have not chosen.

@@ -31,7 +31,7 @@ impl Offset {
     }
 }
 
-/// Our own event id (DESIGN §5.2, K_site): stable across a client's retries, meaningless without the site's key.
+/// Our own event id: stable across a client's retries, meaningless without the site's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EventId(pub [u8; 16]);
 
@@ -121,7 +121,7 @@ impl<'de> Deserialize<'de> for Purposes {
     }
 }
 
-/// How long a record is kept (DESIGN §6): two families of log segments.
+/// How long a record is kept: two families of log segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RetentionClass {
     /// Events without consent.

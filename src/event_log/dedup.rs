@@ -13,7 +13,7 @@ const GENERATION_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How many ids a generation takes in: what a table of 2^20 slots holds before it doubles (about 18 MB each).
 const GENERATION_IDS_MAX: usize = 917_504;
 
-/// Event ids are outputs of an HMAC under the site's key, or random (DESIGN §5.2): nobody outside can choose them, so their own
+/// Event ids are outputs of an HMAC under the site's key, or random: nobody outside can choose them, so their own
 /// bits serve as hash and a flood of ids for one bucket cannot be made.
 #[derive(Default)]
 struct OwnBits(u64);

@@ -24,7 +24,7 @@ use crate::{
     event::EventId,
 };
 
-/// Without consent, times are rounded to this (PRIVACY.md §4.4).
+/// Without consent, times are rounded to this.
 const TIME_STEP: Duration = Duration::from_secs(5 * 60);
 /// Products in one event; the rest are dropped. GA4 takes as many.
 const ITEMS_MAX: usize = 200;

@@ -33,7 +33,7 @@ use crate::{
     state::StoreError,
 };
 
-/// Below consent, times that leave are rounded to this, whatever rests (PRIVACY.md §4.4).
+/// Below consent, times that leave are rounded to this, whatever rests.
 const TIME_STEP: Duration = Duration::from_secs(5 * 60);
 
 /// What one destination may see of one event. Serialises to the fields that leave, and to nothing else.

@@ -1,4 +1,4 @@
-//! Who the page says is visiting, and how far that is to be believed (DESIGN §4, assurance). A browser's word is a claim; it is proven
+//! Who the page says is visiting, and how far that is to be believed. A browser's word is a claim; it is proven
 //! where the site's backend has signed it for this very browser.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};

@@ -54,7 +54,7 @@ pub struct RawEvent<'a> {
     pub properties: Vec<(Text<'a>, Personal<PropertyValue<'a>>)>,
     /// How many fields the protocol does not know; they are dropped, and counted.
     pub unknown_fields: usize,
-    /// A copy that the page held in memory until the visitor chose (DESIGN §5.1): for consent-basis destinations only.
+    /// A copy that the page held in memory until the visitor chose: for consent-basis destinations only.
     pub held: bool,
 }
 

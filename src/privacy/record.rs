@@ -25,7 +25,7 @@ pub const HEADER_BYTES: usize = 56;
 pub enum Subject {
     /// Nobody in particular.
     None,
-    /// A visitor without consent: the day's token (DESIGN §4, Words).
+    /// A visitor without consent: the day's token.
     Token([u8; 16]),
     /// A person who consented: the random handle of their key row.
     Person([u8; 16]),

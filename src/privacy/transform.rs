@@ -1,4 +1,4 @@
-//! How much of an event may be seen (DESIGN §5.1): the presets that documents name, and [`Breadth`], on which "the least of" is a meet.
+//! How much of an event may be seen: the presets that documents name, and [`Breadth`], on which "the least of" is a meet.
 
 use serde::{Deserialize, Serialize};
 

@@ -41,7 +41,7 @@ use crate::{
 
 /// Events in one body. The snippet sends at most 20 held ones.
 const EVENTS_MAX: usize = 50;
-/// An event is at most this old by its sender's clock; older ones get the time of receipt (DESIGN §4).
+/// An event is at most this old by its sender's clock; older ones get the time of receipt.
 const AGE_MAX: Duration = Duration::from_secs(72 * 60 * 60);
 /// Products looked at in one event.
 const ITEMS_MAX: usize = 200;

@@ -1,4 +1,4 @@
-// Chromium opens the demonstration of a running program, refuses, then accepts; both destinations must have got exactly what DESIGN.md §5.1 says.
+// Chromium opens the demonstration of a running program, refuses, then accepts; both destinations must have got exactly what their bases allow.
 // Started by run.mjs, which says in the environment where the program is.
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";

@@ -36,7 +36,7 @@ fn from_nothing_to_a_first_event() {
     let said = out(&machine.run(&["init", "https://www.shop.example", ".", "--time-zone", "Europe/Berlin"]));
     assert_holds(
         &said,
-        &["firsthand.toml", "sites/site.toml", "<script src=\"/", "fpw.consent([\"analytics\"])", "firsthand run --config"],
+        &["firsthand.toml", "sites/site.toml", "<script src=\"/", "push([\"consent\", [\"analytics\"]])", "firsthand run --config"],
     );
     let again = failure(&machine.run(&["init", "https://www.shop.example"]));
     assert_holds(&again, &["firsthand.toml: is there already", "fix: "]);

@@ -1,4 +1,4 @@
-//! Who gets what for which choice (DESIGN §5.1): basis of the destination × state of the visitor, copies held before the choice included;
+//! Who gets what for which choice: basis of the destination × state of the visitor, copies held before the choice included;
 //! what an objection does to what was said before; and the cookie.
 
 use std::{

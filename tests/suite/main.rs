@@ -1,4 +1,4 @@
-//! The integration tests (DESIGN §10): the line through the library with files as input, and the real binary as a whole.
+//! The integration tests: the line through the library with files as input, and the real binary as a whole.
 //!
 //! | module | says |
 //! |---|---|

@@ -51,7 +51,7 @@ pub enum ConsentSignal {
     Malformed,
 }
 
-/// Where a visitor stands (DESIGN §5.1).
+/// Where a visitor stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConsentState {
     /// Said no, in whatever way; the refusal says which.

@@ -33,7 +33,7 @@ pub fn enrich<'a>(permitted: Permitted<'a>, arrival: &Arrival<'_>, device: Devic
     }
 }
 
-/// Width classes in CSS pixels (PRIVACY.md §4.4).
+/// Width classes in CSS pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum ScreenClass {
     /// Below 576.

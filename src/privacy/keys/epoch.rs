@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// From this many visitors a day on there is a length at which four in five share their id and counts stay within 2.5 %
-/// (PRIVACY.md §0.3); below, `strict` sends no id across page views.
+///; below, `strict` sends no id across page views.
 const COLLIDING_VISITORS_MIN: u32 = 6_800;
 /// Visitors per id value, at least: the mean load is between this and twice this.
 const VISITORS_PER_ID: f64 = 1.65;
@@ -45,7 +45,7 @@ impl EpochKey {
         Self { key, bits: id_bits(visitors) }
     }
 
-    /// `strict`'s ids (DESIGN §5.2): per event below 6,800 visitors a day, else cut so short that most visitors share theirs.
+    /// `strict`'s ids: per event below 6,800 visitors a day, else cut so short that most visitors share theirs.
     /// The session id is a function of the collided id, so that it does not undo the collision.
     pub(in crate::privacy) fn strict_ids(&self, event_id: EventId, subject: Subject) -> EpochIds {
         let Some(bits) = self.bits else {

@@ -1,4 +1,4 @@
-//! Keys, in families that the types keep apart (DESIGN §5.2): none can stand in for another.
+//! Keys, in families that the types keep apart: none can stand in for another.
 //!
 //! | key | scope | rests | makes |
 //! |---|---|---|---|

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// An event is at most this old by its sender's clock; older ones, of `import` too, get the time of receipt (DESIGN §4).
+/// An event is at most this old by its sender's clock; older ones, of `import` too, get the time of receipt.
 const AGE_MAX: Duration = Duration::from_secs(72 * 60 * 60);
 /// Products looked at in one event.
 const ITEMS_MAX: usize = 200;
