@@ -129,6 +129,8 @@ impl WorkThread {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        #[cfg(test)]
+        let _clock_stands = hold_paused_clock();
         let (done, result) = oneshot::channel();
         let piece = Box::new(move || {
             // Whoever asked may be gone.
@@ -140,6 +142,16 @@ impl WorkThread {
             Err(panic) => resume_unwind(panic),
         }
     }
+}
+
+/// A paused clock of tests runs on whenever all tasks wait, unless the runtime's own blocking work is under way: work on a thread of ours
+/// must count as such, or hours pass in it.
+#[cfg(test)]
+fn hold_paused_clock() -> std::sync::mpsc::Sender<()> {
+    let (held, released) = std::sync::mpsc::channel();
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
+    drop(tokio::task::spawn_blocking(move || released.recv()));
+    held
 }
 
 #[cfg(test)]
