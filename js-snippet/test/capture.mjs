@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import puppeteer from "puppeteer-core";
 
 const script = readFileSync(new URL("../dist/snippet.js", import.meta.url), "utf8");
@@ -49,6 +50,13 @@ export async function startSite() {
   });
   await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
   server.on("connection", (socket) => { socket.visitor = visitors; });
+  // Requests of a page that is gone may still be on their way: until none has come for a while.
+  site.silence = async () => {
+    for (let seen = -1; seen !== messages.length; ) {
+      seen = messages.length;
+      await pause(150);
+    }
+  };
   site.nextVisitor = () => {
     visitors += 1;
     messages.length = 0;

@@ -169,6 +169,7 @@ test("copies are few and grow old", async () => {
   const page = await open("/page");
   await page.evaluate(() => { for (let n = 0; n < 30; n += 1) fpw.event("own"); });
   assert.equal(await held(page), 20);
+  await received(31);
   await page.evaluate(() => { const later = Date.now() + 31 * 60_000; Date.now = () => later; });
   assert.equal(await held(page), 0);
 });

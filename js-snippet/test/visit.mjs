@@ -20,6 +20,7 @@ after(async () => {
 afterEach(async () => {
   await visit?.close();
   visit = undefined;
+  await site.silence();
   site.nextVisitor();
 });
 
