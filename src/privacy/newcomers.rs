@@ -25,10 +25,8 @@ const NEWCOMERS_MAX: usize = 10_000;
 pub(in crate::privacy) struct Newcomer {
     /// The cookie's id.
     pub(in crate::privacy) cookie_id: [u8; 16],
-    /// Their key.
+    /// Their key. The cookie ends with it, whichever of the answers sets it.
     pub(in crate::privacy) person: Arc<Person>,
-    /// How long the cookie lives, from the first yes.
-    pub(in crate::privacy) age: Duration,
 }
 
 /// Filled by the first of several requests; the others wait for it.

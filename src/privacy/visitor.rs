@@ -257,9 +257,10 @@ impl Visitors {
                     let person = self.persons.make(site.number, site_key.cookie_index(&cookie_id), granted, now.plus(age)).await?;
                     let record = ConsentRecord::new(person.consent(), on, Said::Granted, granted, source, now, person.expires());
                     self.proof.append(record).await?;
-                    Ok(Newcomer { cookie_id, person, age })
+                    Ok(Newcomer { cookie_id, person })
                 };
-                let Newcomer { cookie_id, person, age } = making.get_or_try_init(make).await?.clone();
+                let Newcomer { cookie_id, person } = making.get_or_try_init(make).await?.clone();
+                let age = person.expires().since(now);
                 (cookie_id, person, Some(SetCookie::visitor(site, arrival.secure, &cookie_id, age)))
             }
         };
