@@ -284,7 +284,8 @@ test("the transparency page says who receives what, shows the consent's referenc
       await picture(about, `about-${scheme}-${width}`, true);
     }
   }
-  await Promise.all([about.waitForNavigation(), about.click("button")]);
+  // Counted too, and shown up to a second later: without waiting for it, it would be taken for what the page does next.
+  await adds(refusals, { objected_opt_out: 1 }, () => Promise.all([about.waitForNavigation(), about.click("button")]));
   assert.equal(about.url(), address);
   assert.match(await said(), /You have opted out/);
   assert.deepEqual((await cookies()).map(({ name, value }) => [name, value]), [["__Host-wo", "1"]]);
