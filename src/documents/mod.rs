@@ -3,6 +3,7 @@
 
 pub mod compile;
 pub mod deviation;
+pub mod differences;
 pub mod files;
 pub mod names;
 pub mod parse;

@@ -16,6 +16,7 @@ pub mod explain;
 pub mod identity;
 pub mod policy;
 pub mod record;
+pub mod replay;
 pub mod scrub;
 pub mod transform;
 pub mod visitor;

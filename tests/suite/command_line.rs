@@ -75,7 +75,7 @@ fn documents_are_applied_shown_and_exported() {
     assert_holds(&out(&machine.run(&["apply", "exported.toml", "--prune"])), &["Nothing to change"]);
 
     machine.write("changed.toml", &more.replace("\"strict\"", "\"measurement\""));
-    let changed = out(&machine.run(&["apply", "changed.toml"]));
+    let changed = out(&machine.run(&["apply", "changed.toml", "--reason", "visits are counted"]));
     assert_holds(&changed, &["destination \"warehouse\": changed", "- transform = \"strict\"", "+ transform = \"measurement\""]);
     assert_eq!(
         machine.number("state.db", "SELECT count(*) FROM document_versions WHERE name = 'warehouse'"),

@@ -138,7 +138,7 @@ impl Installation {
     /// Puts documents in force, as a person would.
     pub(crate) fn apply(&self, documents: &str) {
         self.write("documents.toml", documents);
-        let output = self.command(&["apply", "documents.toml"]).output().expect("the binary runs");
+        let output = self.command(&["apply", "documents.toml", "--reason", "a test"]).output().expect("the binary runs");
         assert!(output.status.success(), "apply: {}", String::from_utf8_lossy(&output.stderr));
     }
 
