@@ -282,7 +282,8 @@ fn more_leaves_only_with_a_reason_and_what_a_file_manages_is_changed_there_alone
         &["policy", "set", "user_id", "drop", "--reason", "x"],
         &["apply", "other.toml", "--prune", "--reason", "x"],
     ] {
-        installation.write("other.toml", &SITE.replace("name = \"shop\"", "name = \"other\"").replace("policy = \"shop\"", "policy = \"other\""));
+        installation
+            .write("other.toml", &SITE.replace("name = \"shop\"", "name = \"other\"").replace("policy = \"shop\"", "policy = \"other\""));
         let said = printed(&installation, arguments);
         assert!(said.contains("is managed by file: it is read from") && said.contains("fix: change it there"), "{arguments:?}: {said}");
     }

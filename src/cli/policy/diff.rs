@@ -9,8 +9,7 @@ use crate::{
     clock,
     documents::{
         Documents,
-        deviation::State,
-        differences::{Difference, What, differences},
+        differences::{Difference, Visitors, What, differences},
         files::read_documents,
         store::Proposal,
     },
@@ -79,8 +78,9 @@ pub(in crate::cli) fn print_differences(before: &Documents, after: &Documents, o
 
 fn heading_of(Difference { site, destination, what, .. }: &Difference) -> String {
     let who = match what {
-        What::Field { state: State::Unknown, .. } => ", of visitors who have not chosen:",
-        What::Field { state: State::Granted, .. } => ", of visitors who agreed:",
+        What::Field { of: Visitors::Undecided, .. } => ", of visitors who have not chosen:",
+        What::Field { of: Visitors::Agreed, .. } => ", of visitors who agreed:",
+        What::Field { of: Visitors::All, .. } => ", of every visitor who has not objected:",
         What::Listed { .. } => ", of the policy's lists:",
         What::Ends => ": nothing would leave any more",
     };
@@ -89,13 +89,13 @@ fn heading_of(Difference { site, destination, what, .. }: &Difference) -> String
 
 fn print_difference(difference: &Difference, out: &mut dyn Write) -> std::io::Result<()> {
     match &difference.what {
-        What::Field { state, field, was, is } => {
+        What::Field { of, field, was, is } => {
             let what = match is {
                 Treatment::Drop => "would no longer leave",
                 _ if is > was => "would newly leave",
                 _ => "would leave less",
             };
-            let effect = field.effect(*is, *state == State::Granted);
+            let effect = field.effect(*is, *of == Visitors::Agreed);
             writeln!(out, "  {what}: {} ({} → {}): {effect}", field.name(), was.name(), is.name())
         }
         What::Listed { field, name, newly: true } => writeln!(out, "  would newly leave, where it does at all: {} {name}", field.name()),
