@@ -9,6 +9,7 @@
 //! | `faults` | broken receivers, a full disk, hostile clients, a stop under load |
 //! | `consent_proof` | what is on record of what visitors said |
 //! | `policies` | a deviation changes its field alone, and never what rested to something wider |
+//! | `cells` | the six cells of basis and state, for three destinations each, as a golden file |
 //! | `consent_table` | who gets what for which choice, and the cookie |
 //! | `consent_oracle` | consent strings are read as the IAB's own libraries read them |
 //! | `transparency` | what a visitor is shown of all that, and the button on it |
@@ -18,6 +19,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, what fails is told by the test")]
 
 mod canary;
+mod cells;
 mod command_line;
 mod consent_oracle;
 mod consent_proof;
