@@ -153,7 +153,10 @@ fn what_leaves_is_shown_set_and_compared_on_the_command_line() {
         &run(&["policy", "show", "--destination", "profiles"]),
         &["who has not chosen yet: nothing; it needs consent to profile", "order_id    keep", "user_id     pseudonymise", "plan (word)"],
     );
-    holds(&run(&["policy", "show"]), &["to \"measurement\"", "everyone else, also before the choice", "referrer    drop"]);
+    holds(
+        &run(&["policy", "show"]),
+        &["to \"measurement\"", "kept there 25 months at most", "everyone else, also before the choice", "referrer    drop"],
+    );
     let set = |rest: &[&str]| run(&[&["policy", "set"], rest].concat());
     holds(&set(&["order_id", "drop", "--reason", "no orders there", "--dry-run"]), &["would no longer leave: order_id", "--dry-run"]);
     assert!(run(&["policy", "show"]).contains("version 1"), "a dry run changes nothing");

@@ -55,6 +55,16 @@ fn show_destination(site: &Site, destination: &Destination, out: &mut dyn Write)
     let allowed = site.allowed(destination.number);
     let paused = if destination.paused { ", paused" } else { "" };
     writeln!(out, "\n  to \"{}\" ({}, {}{paused})", destination.name, destination.kind, allowed.breadth.name())?;
+    match (destination.basis, destination.kept_months) {
+        (Basis::ExemptMeasurement, Some(months)) => {
+            writeln!(
+                out,
+                "    kept there {months} months at most (the exemption's bound: 25); an id lives one day at most (its bound: 13 months)"
+            )?;
+        }
+        (_, Some(months)) => writeln!(out, "    kept there {months} months at most")?,
+        (_, None) => writeln!(out, "    kept there as long as its own rules say (kept_months says otherwise)")?,
+    }
     writeln!(out, "    who objected (refusal, opt-out, GPC, DNT): nothing; it is counted")?;
     if allowed.breadth.is_nothing() {
         return writeln!(out, "    everyone else: nothing, by this policy");
