@@ -574,8 +574,7 @@ impl Discloser {
         destination: &Destination,
     ) -> Result<Ids, StoreError> {
         let header = event.header();
-        // Visitors are counted from B2 on; until then every site is taken for a small one, whose ids are per event.
-        let key = self.epochs.of(header.site, destination.number, header.epoch, 0)?;
+        let key = self.epochs.of(header.site, destination.number, header.epoch)?;
         // A consent-basis transform without what consent would have added is the least there is.
         let visits = breadth.has_visits() && !breadth.needs_consent() && policy.lets(Field::Visitor);
         let ids = if visits {

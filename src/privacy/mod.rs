@@ -25,3 +25,4 @@ pub mod keys;
 mod newcomers;
 pub mod purge_set;
 pub mod sessions;
+pub mod uniques;

@@ -13,6 +13,7 @@
 //! | `consent_table` | who gets what for which choice, and the cookie |
 //! | `consent_oracle` | consent strings are read as the IAB's own libraries read them |
 //! | `transparency` | what a visitor is shown of all that, and the button on it |
+//! | `uniques` | visitors and visits in our own count, and how long ids may be for it |
 //! | `command_line` | the commands and their messages |
 //!
 //! A test that needs what a machine has not says so in a line that begins with `left out:` and passes.
@@ -31,6 +32,7 @@ mod golden;
 mod non_interference;
 mod policies;
 mod transparency;
+mod uniques;
 
 mod http_client;
 mod installation;
