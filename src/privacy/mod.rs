@@ -13,6 +13,7 @@ pub mod consent;
 pub mod disclose;
 pub mod enrich;
 pub mod explain;
+pub mod fidelity;
 pub mod identity;
 pub mod policy;
 pub mod record;

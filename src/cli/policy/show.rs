@@ -11,7 +11,10 @@ use crate::{
         compile::suggestion,
         deviation::{Deviation, State},
     },
-    privacy::policy::{Field, Treatment, Treatments},
+    privacy::{
+        fidelity::Figure,
+        policy::{Field, Treatment, Treatments},
+    },
 };
 
 #[derive(Debug, Args)]
@@ -107,6 +110,10 @@ fn show_table(site: &Site, destination: &Destination, state: State, treatments: 
         for deviation in deviations.iter().filter(of_field) {
             writeln!(out, "      {:<11} {:<13}   deviation: {}", "", "", deviation.reason)?;
         }
+    }
+    writeln!(out, "      what its figures are worth then:")?;
+    for figure in Figure::ALL {
+        writeln!(out, "        {:<22} {}", figure.name(), figure.worth(treatments, state == State::Granted).in_words())?;
     }
     Ok(())
 }
