@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use super::rules::{self, Rule};
 use crate::{
     event::{Epoch, SiteNumber},
     state::{StateDb, StoreError},
@@ -50,7 +51,7 @@ impl PurgeSet {
 
     /// Whether this token's events are to be purged.
     pub(in crate::privacy) fn holds(&self, site: SiteNumber, epoch: Epoch, token: &[u8; 16]) -> bool {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner).contains(&(site, epoch, *token))
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).contains(&(site, epoch, *token)) && rules::holds(Rule::PurgeSet)
     }
 
     /// Adds a token; durable when this returns. Blocks, but for a token that is there already.

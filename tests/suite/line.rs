@@ -53,9 +53,9 @@ pub(crate) struct Line {
     visitors: Visitors,
     persistent: Arc<PersistentKeys>,
     places: PlaceDatabase,
-    discloser: Discloser,
+    pub(crate) discloser: Discloser,
     addresses: ClientAddresses,
-    state: Arc<StateDb>,
+    pub(crate) state: Arc<StateDb>,
 }
 
 /// What became of one request.
