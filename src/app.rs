@@ -165,7 +165,7 @@ impl App {
         let log = Arc::new(EventLog::open(Arc::new(DiskFiles::open(&log_directory)?), config.log_options(), clock::now())?);
         let keys = Arc::new(KeysDb::open(&config.data_dir.join("keys.db"))?);
         let (persistent, epochs) = (Arc::new(PersistentKeys::new(Arc::clone(&state))), Arc::new(EpochKeys::new(Arc::clone(&keys))));
-        let (persons, purge_set) = (Arc::new(PersonKeys::new(keys)), Arc::new(PurgeSet::open(Arc::clone(&state))?));
+        let (persons, purge_set) = (Arc::new(PersonKeys::new(Arc::clone(&keys))), Arc::new(PurgeSet::open(keys)?));
         let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
         let feed = Feed::default();
         let discloser = Discloser::new(Arc::clone(&persistent), Arc::clone(&epochs), Arc::clone(&persons), Arc::clone(&purge_set));

@@ -1,7 +1,6 @@
-//! `state.db`: the small state beside the event log (SQLite). Documents, consumer state, ledger, counters, purge set, persistent keys,
+//! `state.db`: the small state beside the event log (SQLite). Documents, consumer state, ledger, counters, persistent keys,
 //! proof of consent.
-//! Nothing in it is on the path of an acknowledgement, but for an objection's row in the purge set and the record of a consent that
-//! begins, changes or ends.
+//! Nothing in it is on the path of an acknowledgement, but for the record of a consent that begins, changes or ends.
 
 use std::{
     path::Path,
@@ -61,6 +60,8 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX consent_proof_by_consent ON consent_proof (consent) WHERE consent IS NOT NULL;
     CREATE INDEX consent_proof_by_end ON consent_proof (kept_until) WHERE consent IS NOT NULL;
 ",
+    // It rests in keys.db.
+    "DROP TABLE purge_set",
 ];
 
 /// The open database. One connection, one user at a time; every use is short.

@@ -11,6 +11,7 @@
 //! | `policies` | a deviation changes its field alone, and never what rested to something wider |
 //! | `consent_table` | who gets what for which choice, and the cookie |
 //! | `consent_oracle` | consent strings are read as the IAB's own libraries read them |
+//! | `withdrawal` | with a backlog that is being sent, nothing more of a person who withdraws leaves after a second, nor from a backup |
 //! | `transparency` | what a visitor is shown of all that, and the button on it |
 //! | `command_line` | the commands and their messages |
 //!
@@ -29,6 +30,7 @@ mod golden;
 mod non_interference;
 mod policies;
 mod transparency;
+mod withdrawal;
 
 mod http_client;
 mod installation;
