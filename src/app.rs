@@ -171,7 +171,7 @@ impl App {
         let uniques = Arc::new(Uniques::new(Arc::clone(&state)));
         let persistent = Arc::new(PersistentKeys::new(Arc::clone(&state)));
         let epochs = Arc::new(EpochKeys::new(Arc::clone(&keys)).sized_by(Arc::clone(&uniques)));
-        let (persons, purge_set) = (Arc::new(PersonKeys::new(keys)), Arc::new(PurgeSet::open(Arc::clone(&state))?));
+        let (persons, purge_set) = (Arc::new(PersonKeys::new(Arc::clone(&keys))), Arc::new(PurgeSet::open(keys)?));
         let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
         let feed = Feed::default();
         let discloser = Discloser::new(Arc::clone(&persistent), Arc::clone(&epochs), Arc::clone(&persons), Arc::clone(&purge_set));

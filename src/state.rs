@@ -1,7 +1,6 @@
-//! `state.db`: the small state beside the event log (SQLite). Documents, consumer state, ledger, counters, purge set, persistent keys,
+//! `state.db`: the small state beside the event log (SQLite). Documents, consumer state, ledger, counters, persistent keys,
 //! proof of consent.
-//! Nothing in it is on the path of an acknowledgement, but for an objection's row in the purge set and the record of a consent that
-//! begins, changes or ends.
+//! Nothing in it is on the path of an acknowledgement, but for the record of a consent that begins, changes or ends.
 
 use std::{
     path::Path,
@@ -66,6 +65,8 @@ const MIGRATIONS: &[&str] = &[
         site INTEGER NOT NULL, day INTEGER NOT NULL, visitors INTEGER NOT NULL, visits INTEGER NOT NULL,
         PRIMARY KEY (site, day)) WITHOUT ROWID;
 ",
+    // It rests in keys.db.
+    "DROP TABLE purge_set",
 ];
 
 /// The open database. One connection, one user at a time; every use is short.

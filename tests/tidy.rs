@@ -202,6 +202,42 @@ fn every_protocol_and_destination_has_a_row_and_goldens() {
 }
 
 #[test]
+fn every_rule_of_privacy_is_decided_in_one_place() {
+    let named = text(&root().join("src/privacy/rules.rs"));
+    let (_, rules) = named.split_once("\nrules! {").expect("the rules are listed");
+    let rules: Vec<&str> = rules.lines().skip(1).take_while(|line| *line != "}").filter_map(|line| line.trim().strip_suffix(',')).collect();
+    assert!(rules.len() > 40, "the rules are read");
+    let code: Vec<(String, String)> =
+        files("src", "rs").into_iter().filter(|file| !is_test(file)).map(|file| (shown(&file), code(&text(&file)))).collect();
+    let mut wrong = Vec::new();
+    for rule in rules {
+        let path = format!("Rule::{rule}");
+        let asks = |code: &str| code.match_indices(&path).filter(|(at, _)| word(&code[at + "Rule::".len()..]) == rule).count();
+        let places: Vec<&str> = code.iter().flat_map(|(file, code)| vec![file.as_str(); asks(code)]).collect();
+        if places.len() != 1 {
+            wrong.push(format!("the rule {rule} is decided in {} places, not in one: {}", places.len(), places.join(", ")));
+        }
+    }
+    none(wrong);
+}
+
+#[test]
+fn no_release_can_be_built_without_its_rules() {
+    let manifest = text(&root().join("Cargo.toml"));
+    let (_, features) = manifest.split_once("\n[features]\n").expect("the manifest lists its features");
+    let features = features.split("\n[").next().unwrap_or_default();
+    let others = features.lines().filter(|line| !line.starts_with('#') && !line.starts_with("proof ="));
+    none(
+        others
+            .filter(|line| line.contains("proof"))
+            .map(|line| format!("Cargo.toml: `{line}` brings the feature `proof` with it"))
+            .collect(),
+    );
+    let guard = "#[cfg(all(feature = \"proof\", not(debug_assertions)))]\ncompile_error!(";
+    assert!(text(&root().join("src/privacy/rules.rs")).contains(guard), "an optimised build refuses the feature `proof`");
+}
+
+#[test]
 fn links_between_documents_lead_somewhere() {
     let mut wrong = Vec::new();
     for file in files("", "md") {

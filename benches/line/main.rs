@@ -13,6 +13,7 @@
 mod bare;
 mod load;
 mod measure;
+mod policy;
 mod process;
 mod product;
 mod report;
@@ -59,6 +60,8 @@ enum Role {
     Bare,
     /// The load generator.
     Load,
+    /// The policy's stages, in loops.
+    Policy,
 }
 
 fn main() -> ExitCode {
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.role {
         Some(Role::Bare) => bare::run().map(|()| true),
         Some(Role::Load) => load::run().map(|()| true),
+        Some(Role::Policy) => policy::run().map(|()| true),
         None if arguments.self_check => rows::self_check(),
         None if arguments.bench || arguments.quick => rows::run(arguments.quick, arguments.record),
         None => {

@@ -9,6 +9,7 @@ use std::{
 use crate::{
     Failure,
     measure::{Comparison, Round, Spread, cost},
+    policy::PolicyCost,
     rows::Verdict,
 };
 
@@ -24,8 +25,11 @@ pub struct Row {
     pub events_per_sync: Option<f64>,
 }
 
-/// The rows of a run.
-pub struct Report(Vec<Row>);
+/// The rows of a run, and the policy's own cost where it was measured.
+pub struct Report {
+    rows: Vec<Row>,
+    policy: Option<PolicyCost>,
+}
 
 const HEADINGS: [&str; 8] =
     ["row", "× yardstick [least–most]", "µs CPU/request", "yardstick's µs", "p50 / p99 ms", "requests/s", "events/sync", "RSS MiB"];
@@ -33,17 +37,23 @@ const HEADINGS: [&str; 8] =
 impl Report {
     /// No rows yet.
     pub fn new() -> Self {
-        Self(Vec::new())
+        Self { rows: Vec::new(), policy: None }
     }
 
     /// Adds a row.
     pub fn add(&mut self, row: Row) {
-        self.0.push(row);
+        self.rows.push(row);
+    }
+
+    /// Says what the policy costs.
+    pub fn add_policy(&mut self, cost: PolicyCost) {
+        self.policy = Some(cost);
     }
 
     /// Prints the table.
     pub fn print(&self) {
         println!("\n{}\n\n{}", machine(), self.table());
+        self.policy.iter().for_each(|cost| println!("{cost}"));
     }
 
     /// Writes the summary and says where.
@@ -54,9 +64,10 @@ impl Report {
             "# The bench of the line: latest recorded run\n\n\
              Written by `cargo bench --bench line -- --record`. What holds is the ratio to the yardstick of the same run; absolute\n\
              figures do not carry over to another machine.\n\n\
-             - date: {now}\n- commit: {}\n- machine: {}\n- {verdict}\n\n{}",
+             - date: {now}\n- commit: {}\n- machine: {}\n- {verdict}\n{}\n{}",
             commit(),
             machine(),
+            self.policy.iter().map(|cost| format!("- {cost}\n")).collect::<String>(),
             self.table()
         );
         std::fs::create_dir_all(file.parent().ok_or("a file without a directory")?)?;
@@ -66,7 +77,7 @@ impl Report {
 
     fn table(&self) -> String {
         let mut lines = vec![HEADINGS.map(str::to_owned)];
-        lines.extend(self.0.iter().map(cells));
+        lines.extend(self.rows.iter().map(cells));
         let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
         let widths: Vec<usize> = (0..HEADINGS.len()).map(width).collect();
         let mut text = String::new();

@@ -8,7 +8,8 @@ use std::{
 use crate::{
     Failure, bare,
     load::Orders,
-    measure::{CONNECTIONS, Effort, Rounds, Side},
+    measure::{CONNECTIONS, Effort, Rounds, Side, cost},
+    policy::PolicyCost,
     process::{Process, resident_mib},
     product::{Destinations, PATH, Product},
     report::{Report, Row},
@@ -78,7 +79,9 @@ impl Run<'_> {
     fn all_rows(mut self, report: &mut Report, quick: bool) -> Result<Verdict, Failure> {
         let paused = self.product("paused", &Destinations::ExemptPaused)?;
         let (row, verdict) = self.gated(&paused, if quick { QUICK } else { GATED })?;
+        let bare_us = cost(&row.comparison.yardstick).median;
         report.add(row);
+        report.add_policy(PolicyCost::measure(bare_us)?);
         if !quick {
             report.add(self.over_tls(&paused)?);
             drop(paused);

@@ -141,7 +141,7 @@ impl Airlock {
         let state = Arc::new(StateDb::open(&directory.path().join("state.db")).expect("state.db opens"));
         let keys = Arc::new(KeysDb::open(&directory.path().join("keys.db")).expect("keys.db opens"));
         let persistent = Arc::new(PersistentKeys::new(Arc::clone(&state)));
-        let purge_set = Arc::new(PurgeSet::open(Arc::clone(&state)).expect("the purge set opens"));
+        let purge_set = Arc::new(PurgeSet::open(Arc::clone(&keys)).expect("the purge set opens"));
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let proof = Arc::new(ConsentProof::new(state));
         let visitors = Visitors::new(Supervisor::new(), Arc::clone(&persistent), Arc::new(PersonKeys::new(keys)), purge_set, proof);

@@ -107,12 +107,12 @@ fn explanations(
     let in_memory = std::path::Path::new(IN_MEMORY);
     let state = Arc::new(StateDb::open(in_memory)?);
     let keys_database = Arc::new(KeysDb::open(in_memory)?);
-    let keys = Arc::new(PersistentKeys::new(Arc::clone(&state)));
+    let keys = Arc::new(PersistentKeys::new(state));
     let discloser = Discloser::new(
         Arc::clone(&keys),
         Arc::new(EpochKeys::new(Arc::clone(&keys_database))),
-        Arc::new(PersonKeys::new(keys_database)),
-        Arc::new(PurgeSet::open(state)?),
+        Arc::new(PersonKeys::new(Arc::clone(&keys_database))),
+        Arc::new(PurgeSet::open(keys_database)?),
     );
     let decoded = protocol.decode(inbound, inbound.received());
     if let Some((index, error)) = decoded.bad.first() {

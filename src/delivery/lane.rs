@@ -18,7 +18,11 @@ use crate::{
     clock::{self, Timestamp},
     destination::{Answer, Parcel, Verdict},
     event::Offset,
-    privacy::disclose::{Disclosed, Disclosure, Standing, Withheld},
+    privacy::{
+        disclose::{Disclosed, Disclosure, Standing},
+        entitlement::Withheld,
+        rules::{Rule, holds},
+    },
 };
 
 /// A disclosure older than this is made again before it is sent, whatever its grounds say.
@@ -147,6 +151,7 @@ impl Lane {
             ended.push(Exception { offsets: old, state: LedgerState::Expired, rule: TOO_OLD });
         }
         let standing = |event: &Pending| match (self.courier.stands)(&event.disclosure, now) {
+            _ if !holds(Rule::AskedAtEveryAttempt) => Standing::Stands,
             Standing::Stands if now.since(event.disclosed) > DISCLOSED_FOR => Standing::Again,
             standing => standing,
         };

@@ -327,7 +327,7 @@ mod tests {
     fn parts(directory: &Path) -> Parts {
         let state = Arc::new(StateDb::open(&directory.join("state.db")).unwrap());
         let keys = Arc::new(KeysDb::open(&directory.join("keys.db")).unwrap());
-        let purge_set = Arc::new(PurgeSet::open(Arc::clone(&state)).unwrap());
+        let purge_set = Arc::new(PurgeSet::open(Arc::clone(&keys)).unwrap());
         let discloser = Discloser::new(
             Arc::new(PersistentKeys::new(Arc::clone(&state))),
             Arc::new(EpochKeys::new(Arc::clone(&keys))),

@@ -19,6 +19,7 @@ use crate::{
     event::{DestinationNumber, PolicyVersion, Purposes, SiteNumber},
     privacy::{
         policy::{Allowed, Treatments},
+        rules::{Rule, holds},
         transform::Transform,
     },
     protocol::{
@@ -133,12 +134,12 @@ fn check_policy(policy: &PolicyDocument, errors: &mut Vec<DocumentError>) {
             let wrong = format!("\"{name}\" cannot be made \"{}\"", treatment.name());
             fault(errors, document, "deviation.treatment", wrong, format!("treatment = {}", offered.join(" or ")));
         }
-        if reason.trim().is_empty() || reason.len() > REASON_BYTES_MAX {
+        if (reason.trim().is_empty() || reason.len() > REASON_BYTES_MAX) && holds(Rule::DeviationHasReason) {
             let wrong = format!("the deviation of \"{name}\" has no reason, or a very long one");
             fault(errors, document, "deviation.reason", wrong, "reason = \"why, for whoever asks in two years\"");
         }
         let widest = Treatments::of(Transform::Measurement.breadth(), false).get(*field);
-        if *state == Some(State::Unknown) && *treatment > widest {
+        if *state == Some(State::Unknown) && *treatment > widest && holds(Rule::UnknownOnlyNarrows) {
             let wrong = format!("without consent \"{name}\" can be narrowed only: \"{}\" is the most there is", widest.name());
             fault(errors, document, "deviation.state", wrong, "state = \"granted\"");
         }
@@ -185,7 +186,7 @@ fn compile_destination(
             if let Err(error) = (row.open)(&document.settings) {
                 fault(errors, of, &format!("settings.{}", error.key), error.reason, error.fix.unwrap_or_default());
             }
-            if row.vendor_reuses_data && document.basis == BasisName::ExemptMeasurement {
+            if row.vendor_reuses_data && document.basis == BasisName::ExemptMeasurement && holds(Rule::NoExemptionForReuse) {
                 let reason = "this vendor uses the data for itself, so the audience-measurement exemption cannot cover it";
                 fault(errors, of, "basis", reason, "basis = \"consent\" with purposes = [\"analytics\"]");
             }
@@ -196,7 +197,7 @@ fn compile_destination(
             if !document.purposes.is_empty() {
                 fault(errors, of, "purposes", "only the basis \"consent\" has purposes", "leave purposes out");
             }
-            if document.transform.needs_consent() {
+            if document.transform.needs_consent() && holds(Rule::NoExemptionForConsented) {
                 let reason = format!("\"{}\" shows what only a consent can allow", document.transform.name());
                 fault(errors, of, "transform", reason, "transform = \"strict\" or \"measurement\", or basis = \"consent\"");
             }
@@ -212,7 +213,7 @@ fn compile_destination(
                 Transform::ConsentedAds => Purposes::ADS,
                 Transform::DenyAll | Transform::Strict | Transform::Measurement => Purposes::NONE,
             };
-            if !document.purposes.cover(purpose) {
+            if !document.purposes.cover(purpose) && holds(Rule::TransformOfItsPurpose) {
                 let (transform, purpose) = (document.transform.name(), purpose.names().next().unwrap_or_default());
                 let reason = format!("\"{transform}\" is the transform of the purpose \"{purpose}\"");
                 fault(errors, of, "purposes", reason, format!("purposes = [\"{purpose}\"]"));
@@ -256,7 +257,8 @@ fn compile_destination(
 fn allowed(site: SiteNumber, policy: &Policy, destinations: &[Arc<Destination>]) -> Vec<(DestinationNumber, Allowed)> {
     let of = |destination: &Destination| {
         let breadth = destination.transform.breadth();
-        let mut allowed = Allowed::of(policy.preset.map_or(breadth, |preset| preset.breadth().meet(breadth)));
+        let mut allowed =
+            Allowed::of(policy.preset.filter(|_| holds(Rule::SitePresetBounds)).map_or(breadth, |preset| preset.breadth().meet(breadth)));
         policy
             .deviations
             .iter()
@@ -280,7 +282,7 @@ fn ceilings(allowed: &[(DestinationNumber, Allowed)], destinations: &[Arc<Destin
             }
             Basis::Consent(needed) => {
                 for bits in 1..8u8 {
-                    if Purposes::from_bits(bits).cover(needed) {
+                    if Purposes::from_bits(bits).cover(needed) || !holds(Rule::CeilingOfTheEntitled) {
                         raise(&mut ceilings.granted[usize::from(bits)], allowed, allowed.breadth.needs_consent());
                         raise(&mut ceilings.held[usize::from(bits)], allowed, allowed.breadth.needs_consent());
                     }

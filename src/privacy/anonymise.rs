@@ -9,9 +9,10 @@ use super::{
     identity::assurance,
     keys::persistent::SiteKey,
     personal::Personal,
-    policy::{Field, Treatment, Treatments},
+    policy::{Field, Treatments},
     raw::{PropertyValue, RawEvent, RawItem, Text},
     record::Header,
+    rules::{Rule, holds},
     scrub::{page, words},
     visitor::Visitor,
 };
@@ -55,7 +56,7 @@ pub fn anonymise(
     };
     let happened = raw.time.unwrap_or(received);
     let rests = ceiling.rests;
-    let said = raw.name.as_ref().filter(|_| rests.get(Field::Name) == Treatment::Keep).map_or(words::CUSTOM_EVENT, |name| name.expose());
+    let said = raw.name.as_ref().filter(|_| rests.keeps(Field::Name)).map_or(words::CUSTOM_EVENT, |name| name.expose());
     let address = raw.page_url.as_ref().and_then(|url| page::split(url.expose()));
     let granted = match visitor.cookie_id() {
         Some(cookie_id) if ceiling.breadth.needs_consent() => {
@@ -63,7 +64,7 @@ pub fn anonymise(
         }
         _ => None,
     };
-    let exact = granted.is_some() && rests.get(Field::Time) == Treatment::Keep;
+    let exact = granted.is_some() && rests.keeps(Field::Time);
     let body = CleanBody {
         name: words::event_name(said, &site.policy).to_owned(),
         time: if exact { happened } else { happened.rounded(TIME_STEP) },
@@ -88,7 +89,7 @@ pub fn anonymise(
         audience: permitted.audience,
         purposes: permitted.purposes,
         ceiling: ceiling.breadth,
-        sealed: visitor.is_person(),
+        sealed: visitor.is_person() && holds(Rule::GrantedBodiesAreSealed),
         received,
     };
     Ok(CleanEvent::new(header, body))
@@ -104,10 +105,9 @@ fn granted(
     rests: &Treatments,
     now: Timestamp,
 ) -> Granted {
-    let money = |field, said: &Option<Personal<f64>>| match rests.get(field) {
-        Treatment::Drop => None,
-        Treatment::Generalise => amount(said.as_ref()).map(words::two_digits),
-        Treatment::Pseudonymise | Treatment::Keep => amount(said.as_ref()),
+    let money = |field, said: &Option<Personal<f64>>| {
+        let amount = amount(said.as_ref()).filter(|_| rests.lets(field));
+        if rests.keeps(field) { amount } else { amount.map(words::two_digits) }
     };
     let text = |field, said: &'_ Option<Text<'_>>, clean: fn(&str) -> Option<String>| {
         said.as_ref().filter(|_| rests.lets(field)).and_then(|said| clean(said.expose()))

@@ -13,21 +13,23 @@ use serde::Serialize;
 use super::{
     clean::{CampaignField, CleanBody, CleanEvent, Granted, Item, OpenError, Opened, Page, Property},
     enrich::{ScreenClass, device::DeviceClass, language::Language, place::Country},
+    entitlement::{Withheld, entitlement},
     identity::Assurance,
     keys::{
         epoch::EpochKeys,
         persistent::{DestinationKey, PersistentKeys},
         person::PersonKeys,
     },
-    policy::{Allowed, Field, Treatment, Treatments},
+    policy::{Field, Treatments},
     purge_set::PurgeSet,
     record::{Audience, Header, Subject},
+    rules::{Rule, holds},
     scrub::words,
-    transform::{Breadth, Transform},
+    transform::Breadth,
 };
 use crate::{
     clock::Timestamp,
-    documents::{Basis, Destination, Documents, Site, site::PropertyKind},
+    documents::{Destination, Documents, Site, site::PropertyKind},
     event::{Epoch, Offset, PolicyVersion, Purposes, SiteNumber},
     event_log::LogRecord,
     state::StoreError,
@@ -349,30 +351,6 @@ impl Disclosure {
     }
 }
 
-/// Why a destination does not get an event that is in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Withheld {
-    /// The destination needs a consent that was not given.
-    NoConsent,
-    /// A copy for consent-basis destinations: this one had the event when it happened.
-    HeldCopy,
-    /// The policy in force now allows this destination nothing.
-    Policy,
-}
-
-impl Withheld {
-    /// The rule's name in the ledger.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NoConsent => "no_consent",
-            Self::HeldCopy => "held_copy",
-            Self::Policy => "policy",
-        }
-    }
-}
-
 /// What became of one record for one destination.
 pub enum Disclosed {
     /// It may see this.
@@ -383,22 +361,6 @@ pub enum Disclosed {
     Withheld(Withheld),
     /// The person withdrew or was erased; nothing can be read any more.
     Purged,
-}
-
-/// How much of a record a destination may see, by its header alone. `allowed` is what the documents say now.
-///
-/// # Errors
-/// Why it may not see anything.
-pub fn entitlement(header: &Header, destination: &Destination, allowed: &Allowed) -> Result<Breadth, Withheld> {
-    let now = allowed.breadth.meet(header.ceiling);
-    let breadth = match destination.basis {
-        Basis::ExemptMeasurement if header.audience == Audience::ConsentBasisOnly => return Err(Withheld::HeldCopy),
-        Basis::Consent(needed) if needed.is_empty() || !header.purposes.cover(needed) => return Err(Withheld::NoConsent),
-        // The exemption never reaches what only a consent can allow.
-        Basis::ExemptMeasurement => now.meet(Transform::Measurement.breadth()),
-        Basis::Consent(_) => now,
-    };
-    if breadth.is_nothing() { Err(Withheld::Policy) } else { Ok(breadth) }
 }
 
 /// Makes disclosures: it holds the keys that their ids are made with.
@@ -470,7 +432,9 @@ impl Discloser {
         if let Subject::Person(handle) = header.subject {
             let Some(person) = self.persons.of_handle(&handle, now)? else { return Ok(Disclosed::Purged) };
             consent_now = person.purposes();
-            header.purposes = header.purposes.both(consent_now);
+            let now = if holds(Rule::ConsentNow) { consent_now } else { header.purposes };
+            let at_capture = if holds(Rule::ConsentAtCapture) { header.purposes } else { consent_now };
+            header.purposes = now.both(at_capture);
         }
         let Some(site) = documents.site(header.site) else { return Ok(Disclosed::Withheld(Withheld::Policy)) };
         match ceiling(&header, site) {
@@ -500,8 +464,10 @@ impl Discloser {
         let Grounds { site, epoch, subject, consent, revision } = &disclosure.grounds;
         match subject {
             Subject::Token(token) if self.purge_set.holds(*site, *epoch, token) => Standing::Purged,
-            Subject::Person(handle) if self.persons.consent_at_hand(handle, now) != Some(*consent) => Standing::Again,
-            _ if *revision != documents.revision => Standing::Again,
+            Subject::Person(handle) if self.persons.consent_at_hand(handle, now) != Some(*consent) && holds(Rule::ConsentOnTheWay) => {
+                Standing::Again
+            }
+            _ if *revision != documents.revision && holds(Rule::DocumentsOnTheWay) => Standing::Again,
             _ => Standing::Stands,
         }
     }
@@ -521,14 +487,14 @@ impl Discloser {
         let policy = site.allowed(destination.number).treatments(breadth, granted.is_some());
         let of_granted = |field| granted.filter(|_| policy.lets(field));
         let money = |field, amount: fn(&Granted) -> Option<f64>| {
-            of_granted(field).and_then(amount).map(|said| if policy.get(field) == Treatment::Keep { said } else { words::two_digits(said) })
+            of_granted(field).and_then(amount).map(|said| if policy.keeps(field) { said } else { words::two_digits(said) })
         };
         let ids = match granted {
             Some(granted) => ids_with_consent(&key, header, body, granted, &policy),
             None => self.ids_without_consent(event, breadth, &policy, destination)?,
         };
-        let exact = granted.is_some() && policy.get(Field::Time) == Treatment::Keep;
-        let name = if policy.get(Field::Name) == Treatment::Keep { body.name.as_str() } else { words::CUSTOM_EVENT };
+        let exact = granted.is_some() && policy.keeps(Field::Time);
+        let name = if policy.keeps(Field::Name) { body.name.as_str() } else { words::CUSTOM_EVENT };
         Ok(Disclosure {
             offset,
             lane: self.lanes.hash_one(subject_id(header.subject)),
@@ -545,7 +511,7 @@ impl Discloser {
             currency: of_granted(Field::Currency).and_then(|granted| granted.currency.clone()),
             transaction_id: of_granted(Field::OrderId)
                 .and_then(|granted| granted.transaction.as_deref())
-                .map(|id| if policy.get(Field::OrderId) == Treatment::Keep { id.to_owned() } else { key.transaction_id(id) }),
+                .map(|id| if policy.keeps(Field::OrderId) { id.to_owned() } else { key.transaction_id(id) }),
             tax: money(Field::Tax, |granted| granted.tax),
             shipping: money(Field::Shipping, |granted| granted.shipping),
             coupon: of_granted(Field::Coupon).and_then(|granted| granted.coupon.clone()),
@@ -554,7 +520,7 @@ impl Discloser {
             visitor_id: format!("{:016x}", ids.visitor),
             user_id: of_granted(Field::UserId)
                 .and_then(|granted| granted.user_id.as_deref())
-                .map(|id| if policy.get(Field::UserId) == Treatment::Keep { id.to_owned() } else { key.user_id(id) }),
+                .map(|id| if policy.keeps(Field::UserId) { id.to_owned() } else { key.user_id(id) }),
             user_assurance: of_granted(Field::UserId).and_then(|granted| granted.user_assurance),
             session_id: ids.session.map(|session| format!("{session:016x}")),
             device: if policy.lets(Field::Device) { body.device } else { DeviceClass::UNKNOWN },
@@ -612,14 +578,15 @@ fn properties(resting: &[(String, Property)], site: &Site) -> BTreeMap<String, P
     resting
         .iter()
         .filter(|(name, value)| {
-            site.policy.properties.get(name).is_some_and(|kind| {
+            let listed = site.policy.properties.get(name).is_some_and(|kind| {
                 matches!(
                     (kind, value),
                     (PropertyKind::Flag, Property::Flag(_))
                         | (PropertyKind::Number, Property::Number(_))
                         | (PropertyKind::Word, Property::Word(_))
                 )
-            })
+            });
+            listed || !holds(Rule::ListedPropertiesNow)
         })
         .cloned()
         .collect()

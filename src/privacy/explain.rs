@@ -9,8 +9,9 @@ use serde_json::Value;
 use super::{
     anonymise::anonymise,
     consent::{self, ConsentState},
-    disclose::{Discloser, Withheld, entitlement},
+    disclose::Discloser,
     enrich::{self, device::DeviceClass, place::PlaceDatabase},
+    entitlement::{Withheld, entitlement},
     keys::persistent::PersistentKeys,
     policy::{Field, Treatments},
     raw::{Arrival, RawEvent},

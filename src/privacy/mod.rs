@@ -5,6 +5,7 @@
 pub mod personal;
 pub mod raw;
 pub mod refusal;
+pub mod rules;
 pub mod shape;
 
 pub mod anonymise;
@@ -12,6 +13,7 @@ pub mod clean;
 pub mod consent;
 pub mod disclose;
 pub mod enrich;
+pub mod entitlement;
 pub mod explain;
 pub mod fidelity;
 pub mod identity;

@@ -3,7 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::transform::Breadth;
+use super::{
+    rules::{Rule, holds},
+    transform::Breadth,
+};
 
 /// What becomes of a field, from nothing to everything. Not every field offers every treatment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -259,7 +262,18 @@ impl Treatments {
     /// Whether anything of a field leaves.
     #[must_use]
     pub fn lets(&self, field: Field) -> bool {
-        self.get(field) != Treatment::Drop
+        self.get(field) != Treatment::Drop || !holds(Rule::Drop)
+    }
+
+    /// Whether a field leaves as it was said.
+    #[must_use]
+    pub fn keeps(&self, field: Field) -> bool {
+        match self.get(field) {
+            Treatment::Drop => false,
+            Treatment::Generalise => !holds(Rule::Generalise),
+            Treatment::Pseudonymise => !holds(Rule::Pseudonymise),
+            Treatment::Keep => true,
+        }
     }
 
     /// Of each field what both allow.
@@ -301,6 +315,9 @@ impl Allowed {
     /// What becomes of every field of one event: never more than the event's own breadth allows, whatever the documents say now.
     #[must_use]
     pub fn treatments(&self, breadth: Breadth, consented: bool) -> Treatments {
+        if !holds(Rule::Deviations) {
+            return Treatments::of(breadth, consented);
+        }
         if consented { self.granted } else { self.unknown.least(&Treatments::of(breadth, false)) }
     }
 }

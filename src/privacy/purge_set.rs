@@ -1,14 +1,20 @@
 //! The purge set: the day's tokens of visitors who objected, durable until the last event of their epoch has left the log. A courier that
 //! meets one of their events ends it as `purged`. Tokens of earlier days cannot be recomputed: there the answer is Art. 11.
+//!
+//! It rests in `keys.db`: a backup of the log and the state that is older than an objection, once restored, does not undo it.
 
 use std::{
     collections::HashSet,
     sync::{Arc, PoisonError, RwLock},
 };
 
+use super::{
+    keys::database::KeysDb,
+    rules::{self, Rule},
+};
 use crate::{
     event::{Epoch, SiteNumber},
-    state::{StateDb, StoreError},
+    state::StoreError,
 };
 
 /// Objections that are remembered at once. When it is full, further ones are turned away (503), so that the page tries again: an objection
@@ -19,7 +25,7 @@ type Entry = (SiteNumber, Epoch, [u8; 16]);
 
 /// Every token to be purged.
 pub struct PurgeSet {
-    state: Arc<StateDb>,
+    database: Arc<KeysDb>,
     entries: RwLock<HashSet<Entry>>,
 }
 
@@ -29,7 +35,7 @@ pub enum PurgeError {
     /// There are too many.
     #[error("the purge set is full")]
     Full,
-    /// `state.db` cannot be used.
+    /// `keys.db` cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -38,19 +44,19 @@ impl PurgeSet {
     /// The set as it rests in the database.
     ///
     /// # Errors
-    /// When `state.db` cannot be read.
-    pub fn open(state: Arc<StateDb>) -> Result<Self, StoreError> {
-        let entries = state.with(|connection| {
+    /// When `keys.db` cannot be read.
+    pub fn open(database: Arc<KeysDb>) -> Result<Self, StoreError> {
+        let entries = database.with(|connection| {
             let mut select = connection.prepare("SELECT site, epoch, token FROM purge_set")?;
             let rows = select.query_map([], |row| Ok((SiteNumber(row.get(0)?), Epoch(row.get(1)?), row.get(2)?)))?;
             rows.collect()
         })?;
-        Ok(Self { state, entries: RwLock::new(entries) })
+        Ok(Self { database, entries: RwLock::new(entries) })
     }
 
     /// Whether this token's events are to be purged.
     pub(in crate::privacy) fn holds(&self, site: SiteNumber, epoch: Epoch, token: &[u8; 16]) -> bool {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner).contains(&(site, epoch, *token))
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).contains(&(site, epoch, *token)) && rules::holds(Rule::PurgeSet)
     }
 
     /// Adds a token; durable when this returns. Blocks, but for a token that is there already.
@@ -58,7 +64,7 @@ impl PurgeSet {
         if self.entries.read().unwrap_or_else(PoisonError::into_inner).len() >= OBJECTIONS_MAX {
             return Err(PurgeError::Full);
         }
-        self.state.with(|connection| {
+        self.database.with(|connection| {
             connection
                 .execute("INSERT INTO purge_set (site, epoch, token) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING", (site.0, epoch.0, token))
         })?;
@@ -69,9 +75,9 @@ impl PurgeSet {
     /// Forgets the tokens of a site's epochs before `oldest`, whose events have all left the log.
     ///
     /// # Errors
-    /// When `state.db` cannot be used.
+    /// When `keys.db` cannot be used.
     pub fn forget_before(&self, site: SiteNumber, oldest: Epoch) -> Result<usize, StoreError> {
         self.entries.write().unwrap_or_else(PoisonError::into_inner).retain(|(of, epoch, _)| *of != site || *epoch >= oldest);
-        self.state.with(|connection| connection.execute("DELETE FROM purge_set WHERE site = ?1 AND epoch < ?2", (site.0, oldest.0)))
+        self.database.with(|connection| connection.execute("DELETE FROM purge_set WHERE site = ?1 AND epoch < ?2", (site.0, oldest.0)))
     }
 }

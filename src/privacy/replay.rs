@@ -76,11 +76,11 @@ impl Replayer {
     ///
     /// # Errors
     /// When a database cannot be read.
-    pub fn new(state: Arc<StateDb>, keys: Arc<KeysDb>) -> Result<Self, StoreError> {
+    pub fn new(keys: Arc<KeysDb>) -> Result<Self, StoreError> {
         let in_memory = std::path::Path::new(IN_MEMORY);
         let passing = PersistentKeys::new(Arc::new(StateDb::open(in_memory)?));
         let epochs = EpochKeys::new(Arc::new(KeysDb::open(in_memory)?));
-        let purge_set = PurgeSet::open(state)?;
+        let purge_set = PurgeSet::open(Arc::clone(&keys))?;
         Ok(Self { discloser: Discloser::new(Arc::new(passing), Arc::new(epochs), Arc::new(PersonKeys::new(keys)), Arc::new(purge_set)) })
     }
 

@@ -29,6 +29,7 @@ use super::{
     raw::{Arrival, RawEvent, Text},
     record::Subject,
     refusal::Refusal,
+    rules::{Rule, holds},
     sessions::Sessions,
 };
 use crate::{
@@ -237,7 +238,8 @@ impl Visitors {
             let (persons, person) = (Arc::clone(&self.persons), Arc::clone(person));
             self.supervisor.blocking(move || persons.note_purposes(&person, granted)).await?;
         }
-        let lasting = site.ceilings.of_granted(granted, true).is_some_and(|ceiling| ceiling.breadth.needs_consent());
+        let entitled = site.ceilings.of_granted(granted, true).is_some_and(|ceiling| ceiling.breadth.needs_consent());
+        let lasting = entitled || !holds(Rule::LastingIdNeedsConsent);
         if !lasting {
             let (epoch, token) = self.visit_keys.token(site, arrival.address.expose(), device, now)?;
             let subject = Subject::Token(token);
@@ -252,7 +254,11 @@ impl Visitors {
             return Ok((Visitor { epoch, subject, session, cookie_id: None, person: None, counted }, None));
         }
         let (cookie_id, person, cookie) = match known {
-            Some((cookie_id, person)) => (cookie_id, person, None),
+            Some((cookie_id, person)) => {
+                let extended = || SetCookie::visitor(site, arrival.secure, &cookie_id, COOKIE_AGE_MAX);
+                let cookie = (!holds(Rule::CookieIsNotExtended)).then(extended);
+                (cookie_id, person, cookie)
+            }
             None => {
                 let site_key = self.persistent.site(site.number)?;
                 let making = match sender.browser_id {
@@ -265,9 +271,12 @@ impl Visitors {
                 let make = async || -> Result<Newcomer, Unidentified> {
                     let cookie_id = random_id()?;
                     let age = match arrival.signal {
-                        ConsentSignal::Given { seconds_left: Some(seconds), .. } => Duration::from_secs(seconds.into()).min(COOKIE_AGE_MAX),
+                        ConsentSignal::Given { seconds_left: Some(seconds), .. } if holds(Rule::CookieEndsWithConsent) => {
+                            Duration::from_secs(seconds.into())
+                        }
                         _ => COOKIE_AGE_MAX,
                     };
+                    let age = if holds(Rule::CookieAtMostThirteenMonths) { age.min(COOKIE_AGE_MAX) } else { age };
                     let today = self.visit_keys.epoch(site, now)?;
                     let person = self.persons.make((site.number, today), site_key.cookie_index(&cookie_id), granted, now.plus(age)).await?;
                     let record = ConsentRecord::new(person.consent(), on, Said::Granted, granted, source, now, person.expires());
@@ -310,8 +319,8 @@ impl Visitors {
         let mut cookies = Vec::new();
         let mut ended = None;
         if let Some(cookie) = &arrival.visitor_cookie {
-            cookies.push(SetCookie::forget_visitor(site, arrival.secure));
-            if let Some(cookie_id) = parse_cookie_id(cookie.expose()) {
+            cookies.extend(holds(Rule::ObjectionClearsCookie).then(|| SetCookie::forget_visitor(site, arrival.secure)));
+            if let Some(cookie_id) = parse_cookie_id(cookie.expose()).filter(|_| holds(Rule::ObjectionDestroysKey)) {
                 let index = self.persistent.site(site.number)?.cookie_index(&cookie_id);
                 let (persons, number) = (Arc::clone(&self.persons), site.number);
                 ended = self.supervisor.blocking(move || persons.destroy(number, &index)).await?;
@@ -323,7 +332,7 @@ impl Visitors {
             _ => {}
         }
         let (epoch, token) = self.visit_keys.token(site, arrival.address.expose(), device, now)?;
-        if !self.purge_set.holds(site.number, epoch, &token) {
+        if holds(Rule::ObjectionPurgesToken) && !self.purge_set.holds(site.number, epoch, &token) {
             let (purge_set, number) = (Arc::clone(&self.purge_set), site.number);
             self.supervisor.blocking(move || purge_set.add(number, epoch, token)).await?;
         }
@@ -349,7 +358,7 @@ impl Visitors {
             consent: known.map(|(_, person)| ConsentInForce {
                 purposes: person.purposes(),
                 expires: person.expires(),
-                reference: opened.then(|| reference(&person.consent())),
+                reference: (opened || !holds(Rule::ReferenceForTheVisitor)).then(|| reference(&person.consent())),
             }),
         })
     }

@@ -23,7 +23,10 @@ use crate::{
     clock,
     documents::{Documents, Site},
     pipeline::{Ingested, Pipeline},
-    privacy::refusal::Refusal,
+    privacy::{
+        refusal::Refusal,
+        rules::{Rule, holds},
+    },
     protocol::{Action, PROTOCOLS, Reply, inbound::Inbound},
 };
 
@@ -144,7 +147,9 @@ impl Router {
             None => endpoint.bare(StatusCode::METHOD_NOT_ALLOWED, "This address does not take this method.\n"),
             Some(Target::Snippet) => self.snippets.serve(site, headers),
             Some(Target::OptOut) => self.opt_out.serve(headers),
-            Some(Target::Receive(work)) if origin == Origin::Foreign && !matches!(work, Work::Transparency(Wish::See)) => {
+            Some(Target::Receive(work))
+                if origin == Origin::Foreign && !matches!(work, Work::Transparency(Wish::See)) && holds(Rule::OwnOriginsOnly) =>
+            {
                 let reply = Reply::text(StatusCode::FORBIDDEN, "Pages of this origin may not send to this site.\n");
                 self.turn_away(site, Refusal::ForeignOrigin, reply)
             }
@@ -194,7 +199,9 @@ impl Router {
                 }
             }
         };
-        response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        if holds(Rule::CookiesAreNotCached) {
+            response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        }
         origin.tell(response.headers_mut());
         response
     }

@@ -54,9 +54,9 @@ pub(crate) struct Line {
     visitors: Visitors,
     persistent: Arc<PersistentKeys>,
     places: PlaceDatabase,
-    discloser: Discloser,
+    pub(crate) discloser: Discloser,
     addresses: ClientAddresses,
-    state: Arc<StateDb>,
+    pub(crate) state: Arc<StateDb>,
 }
 
 /// What became of one request.
@@ -89,7 +89,7 @@ impl Line {
         let keys = Arc::new(KeysDb::open(in_memory).unwrap());
         let persistent = Arc::new(PersistentKeys::new(Arc::clone(&state)));
         let persons = Arc::new(PersonKeys::new(Arc::clone(&keys)));
-        let purge_set = Arc::new(PurgeSet::open(Arc::clone(&state)).unwrap());
+        let purge_set = Arc::new(PurgeSet::open(Arc::clone(&keys)).unwrap());
         let epochs = Arc::new(EpochKeys::new(keys));
         let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
         let log = |_| EventLog::open(Arc::new(MemoryFiles::default()), LogOptions::default(), Timestamp(0)).unwrap();
@@ -193,8 +193,9 @@ pub(crate) fn pipeline(documents: &str, files: Arc<dyn LogFiles>, now: Timestamp
     let in_memory = Path::new(IN_MEMORY);
     let state = Arc::new(StateDb::open(in_memory).unwrap());
     let persistent = Arc::new(PersistentKeys::new(Arc::clone(&state)));
-    let persons = Arc::new(PersonKeys::new(Arc::new(KeysDb::open(in_memory).unwrap())));
-    let purge_set = Arc::new(PurgeSet::open(Arc::clone(&state)).unwrap());
+    let keys = Arc::new(KeysDb::open(in_memory).unwrap());
+    let persons = Arc::new(PersonKeys::new(Arc::clone(&keys)));
+    let purge_set = Arc::new(PurgeSet::open(keys).unwrap());
     let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
     Pipeline {
         uniques: Arc::new(Uniques::new(Arc::clone(&state))),

@@ -12,6 +12,7 @@
 //! | `cells` | the six cells of basis and state, for three destinations each, as a golden file |
 //! | `consent_table` | who gets what for which choice, and the cookie |
 //! | `consent_oracle` | consent strings are read as the IAB's own libraries read them |
+//! | `withdrawal` | with a backlog that is being sent, nothing more of a person who withdraws leaves after a second, nor from a backup |
 //! | `transparency` | what a visitor is shown of all that, and the button on it |
 //! | `uniques` | visitors and visits in our own count, and how long ids may be for it |
 //! | `command_line` | the commands and their messages |
@@ -33,6 +34,7 @@ mod non_interference;
 mod policies;
 mod transparency;
 mod uniques;
+mod withdrawal;
 
 mod http_client;
 mod installation;

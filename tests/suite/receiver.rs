@@ -29,6 +29,8 @@ pub(crate) enum Behaviour {
     Cut,
     /// Says something that is no HTTP.
     Garbage,
+    /// Takes everything, each call after a pause.
+    AcceptAfter(Duration),
 }
 
 /// One request as it came.
@@ -47,17 +49,30 @@ pub(crate) struct Receiver {
     acceptor: Option<JoinHandle<()>>,
 }
 
+/// Sees the bytes of every call as it comes, and whether it is taken.
+type Watch = dyn Fn(&[u8], bool) + Send + Sync;
+
 struct State {
     behaviour: Mutex<Behaviour>,
     calls: Mutex<Vec<Call>>,
+    watch: Option<Box<Watch>>,
     ended: AtomicBool,
 }
 
 impl Receiver {
     pub(crate) fn start(behaviour: Behaviour) -> Self {
+        Self::open(behaviour, None)
+    }
+
+    /// One that keeps nothing: every call goes to `watch` instead.
+    pub(crate) fn watched(behaviour: Behaviour, watch: impl Fn(&[u8], bool) + Send + Sync + 'static) -> Self {
+        Self::open(behaviour, Some(Box::new(watch)))
+    }
+
+    fn open(behaviour: Behaviour, watch: Option<Box<Watch>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("a bound listener has an address");
-        let state = Arc::new(State { behaviour: Mutex::new(behaviour), calls: Mutex::default(), ended: AtomicBool::new(false) });
+        let state = Arc::new(State { behaviour: Mutex::new(behaviour), calls: Mutex::default(), watch, ended: AtomicBool::new(false) });
         let shared = Arc::clone(&state);
         let acceptor = thread("receiver", move || {
             for stream in listener.incoming().flatten() {
@@ -111,10 +126,16 @@ impl State {
         let mut reader = BufReader::new(stream);
         while let Some(bytes) = request(&mut reader) {
             let behaviour = *self.behaviour.lock().unwrap();
-            let accepted = behaviour == Behaviour::Accept;
-            self.calls.lock().unwrap().push(Call { at: Instant::now(), events: events(&bytes), bytes, accepted });
+            let accepted = matches!(behaviour, Behaviour::Accept | Behaviour::AcceptAfter(_));
+            match &self.watch {
+                Some(watch) => watch(&bytes, accepted),
+                None => self.calls.lock().unwrap().push(Call { at: Instant::now(), events: events(&bytes), bytes, accepted }),
+            }
+            if let Behaviour::AcceptAfter(pause) = behaviour {
+                std::thread::sleep(pause);
+            }
             let answer = match behaviour {
-                Behaviour::Accept => String::from("HTTP/1.1 204 No Content\r\n\r\n"),
+                Behaviour::Accept | Behaviour::AcceptAfter(_) => String::from("HTTP/1.1 204 No Content\r\n\r\n"),
                 Behaviour::Refuse(status, after) => {
                     let after = after.map_or_else(String::new, |seconds| format!("Retry-After: {seconds}\r\n"));
                     format!("HTTP/1.1 {status} No\r\n{after}Content-Length: 0\r\n\r\n")

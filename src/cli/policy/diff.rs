@@ -19,7 +19,6 @@ use crate::{
         policy::Treatment,
         replay::{Compared, FieldCompared, Replay, Replayer},
     },
-    state::StateDb,
 };
 
 /// More events than this are no preview; they are held in memory.
@@ -52,8 +51,7 @@ pub(super) fn diff(place: &Place, arguments: &DiffArguments, out: &mut dyn Write
         return Ok(writeln!(out, "\nNo event has come in yet that could be replayed.")?);
     }
     let records = recent(&directory.join("log"), arguments.replay as usize)?;
-    let state = Arc::new(StateDb::open(&directory.join("state.db"))?);
-    let replayer = Replayer::new(state, Arc::new(KeysDb::open(&keys)?))?;
+    let replayer = Replayer::new(Arc::new(KeysDb::open(&keys)?))?;
     print_replay(&replayer.compare(&records, &before, &after, clock::now())?, out)?;
     Ok(())
 }

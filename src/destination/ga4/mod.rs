@@ -27,6 +27,7 @@ use crate::{
             device::{Browser, DeviceClass, Form, System},
             place::Country,
         },
+        rules::{Rule, holds},
     },
 };
 
@@ -258,7 +259,8 @@ struct Device {
 
 impl Envelope {
     fn of(disclosure: &Disclosure) -> Self {
-        let advertising = if disclosure.purposes().cover(Purposes::ADS) { "GRANTED" } else { "DENIED" };
+        let agreed = disclosure.purposes().cover(Purposes::ADS) || !holds(Rule::VendorConsentDerived);
+        let advertising = if agreed { "GRANTED" } else { "DENIED" };
         let country = Some(disclosure.country()).filter(|country| *country != Country::UNKNOWN);
         Self {
             client_id: words::client_id(disclosure.visitor_id()).expect("a visitor's id is 16 hexadecimal digits"),

@@ -22,6 +22,7 @@ use super::{
     raw::{Arrival, RawEvent},
     record::Audience,
     refusal::Refusal,
+    rules::{Rule, holds},
 };
 use crate::{
     documents::{Site, site::Ceiling},
@@ -90,17 +91,25 @@ impl Decision {
 /// Where the visitor of a request stands. An explicit objection comes before the browser's general ones, those before any yes.
 #[must_use]
 pub fn decide(arrival: &Arrival<'_>) -> Decision {
-    let opted_out = arrival.opted_out && arrival.signal != ConsentSignal::OptIn;
-    Decision(match arrival.signal {
-        ConsentSignal::OptOut => ConsentState::Objected(Refusal::ObjectedOptOut),
-        _ if opted_out => ConsentState::Objected(Refusal::ObjectedOptOut),
-        ConsentSignal::Given { purposes, .. } if purposes.is_empty() => ConsentState::Objected(Refusal::ObjectedRefused),
-        ConsentSignal::GlobalPrivacyControl => ConsentState::Objected(Refusal::ObjectedGpc),
-        _ if arrival.global_privacy_control => ConsentState::Objected(Refusal::ObjectedGpc),
-        _ if arrival.do_not_track => ConsentState::Objected(Refusal::ObjectedDnt),
-        ConsentSignal::Malformed => ConsentState::Objected(Refusal::ObjectedMalformed),
+    let signal = arrival.signal;
+    let refused = matches!(signal, ConsentSignal::Given { purposes, .. } if purposes.is_empty());
+    let controlled = arrival.global_privacy_control || signal == ConsentSignal::GlobalPrivacyControl;
+    let objections = [
+        (signal == ConsentSignal::OptOut, Rule::OptOut, Refusal::ObjectedOptOut),
+        (arrival.opted_out && signal != ConsentSignal::OptIn, Rule::OptOutOutlastsYes, Refusal::ObjectedOptOut),
+        (refused, Rule::Refusal, Refusal::ObjectedRefused),
+        (controlled, Rule::GlobalPrivacyControl, Refusal::ObjectedGpc),
+        (arrival.do_not_track, Rule::DoNotTrack, Refusal::ObjectedDnt),
+        (signal == ConsentSignal::Malformed, Rule::MalformedIsNo, Refusal::ObjectedMalformed),
+    ];
+    if let Some((.., refusal)) = objections.into_iter().find(|(said, rule, _)| *said && holds(*rule)) {
+        return Decision(ConsentState::Objected(refusal));
+    }
+    Decision(match signal {
         ConsentSignal::Given { purposes, .. } => ConsentState::Granted(purposes),
         ConsentSignal::Absent | ConsentSignal::OptIn => ConsentState::Unknown,
+        // Here only where a proof has taken their rule out.
+        ConsentSignal::OptOut | ConsentSignal::GlobalPrivacyControl | ConsentSignal::Malformed => ConsentState::Unknown,
     })
 }
 
@@ -121,7 +130,7 @@ pub fn permit<'a>(event: RawEvent<'a>, decision: Decision, site: &Site) -> Resul
     let (purposes, ceiling) = match decision.state() {
         ConsentState::Objected(refusal) => return Err(refusal),
         // A held copy is sent on a grant; without one the event itself was sent, and the copy has no business here.
-        ConsentState::Unknown if event.held => return Err(Refusal::NoBasis),
+        ConsentState::Unknown if event.held && holds(Rule::HeldCopyNeedsGrant) => return Err(Refusal::NoBasis),
         ConsentState::Unknown => (Purposes::NONE, site.ceilings.unknown),
         ConsentState::Granted(purposes) => (purposes, site.ceilings.of_granted(purposes, event.held)),
     };

@@ -18,6 +18,7 @@ use super::chain::{self, CONSENT_ID_BYTES, ChainFault, ConsentRecord, Head, Link
 use crate::{
     clock::Timestamp,
     event::{PolicyVersion, Purposes, SiteNumber},
+    privacy::rules::{Rule, holds},
     state::{StateDb, StoreError},
     supervise,
 };
@@ -69,6 +70,9 @@ impl ConsentProof {
 
     /// Appends a record; it is durable when this returns.
     pub(in crate::privacy) async fn append(&self, record: ConsentRecord) -> Result<(), Unproven> {
+        if !holds(Rule::ConsentIsOnRecord) {
+            return Ok(());
+        }
         let (durable, answer) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or(Unproven)?;
         queue.try_send(Waiting { record, durable }).map_err(|_| Unproven)?;

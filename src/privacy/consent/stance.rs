@@ -1,7 +1,10 @@
 //! What several carriers on one request say together: the most restrictive wins.
 
 use super::ConsentSignal;
-use crate::event::Purposes;
+use crate::{
+    event::Purposes,
+    privacy::rules::{Rule, holds},
+};
 
 /// What one carrier of consent, or several together, say in our words.
 ///
@@ -33,11 +36,13 @@ impl Stance {
     pub fn and(self, other: Self) -> Self {
         use ConsentSignal::Given;
         let choice = match (self.choice, other.choice) {
-            (Given { purposes: one, seconds_left: left }, Given { purposes: two, seconds_left: right }) => {
+            (Given { purposes: one, seconds_left: left }, Given { purposes: two, seconds_left: right })
+                if holds(Rule::GrantsHaveInCommon) =>
+            {
                 let purposes = Purposes::from_bits(one.bits() & two.bits());
                 Given { purposes, seconds_left: left.into_iter().chain(right).min() }
             }
-            (one, two) if weight(one) >= weight(two) => one,
+            (one, two) if (weight(one) >= weight(two)) == holds(Rule::MostRestrictiveWins) => one,
             (_, two) => two,
         };
         Self { choice, objected: self.objected.and(other.objected) }
@@ -54,7 +59,7 @@ impl Stance {
     #[must_use]
     pub fn signal(self) -> ConsentSignal {
         match self.choice {
-            ConsentSignal::Given { purposes, seconds_left } => {
+            ConsentSignal::Given { purposes, seconds_left } if holds(Rule::ObjectionToPurposes) => {
                 ConsentSignal::Given { purposes: Purposes::from_bits(purposes.bits() & !self.objected.bits()), seconds_left }
             }
             other => other,

@@ -1,4 +1,5 @@
-//! `keys.db`: the keys that must be destroyed one by one. A file of its own, so that a backup of the log and the state holds none of them;
+//! `keys.db`: the keys that must be destroyed one by one, and the objections that take their place where there is no key (the purge set). A
+//! file of its own, so that a backup of the log and the state holds no key, and none that is older than an objection undoes it;
 //! deleted rows are overwritten and the write-ahead log is truncated after each destruction.
 
 use std::{
@@ -25,6 +26,10 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE persons ADD COLUMN purposes INTEGER NOT NULL DEFAULT 0;
     UPDATE persons SET consent = randomblob(16);
 ",
+    "
+    CREATE TABLE purge_set (
+        site INTEGER NOT NULL, epoch INTEGER NOT NULL, token BLOB NOT NULL, PRIMARY KEY (site, epoch, token)) WITHOUT ROWID;
+",
 ];
 
 /// The open `keys.db`.
@@ -41,7 +46,7 @@ impl KeysDb {
         Ok(Self { connection: Mutex::new(open_database(path, MIGRATIONS)?) })
     }
 
-    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+    pub(in crate::privacy) fn with<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         // A poisoned lock means that a panic unwound through an open transaction, which SQLite rolled back: the connection is sound.
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(work(&mut connection)?)

@@ -12,7 +12,11 @@ use zeroize::Zeroizing;
 use super::{database::KeysDb, locked::KEY_BYTES, mac, random_key};
 use crate::{
     event::{DestinationNumber, Epoch, EventId, SiteNumber},
-    privacy::{record::Subject, uniques::Uniques},
+    privacy::{
+        record::Subject,
+        rules::{Rule, holds},
+        uniques::Uniques,
+    },
     state::StoreError,
 };
 
@@ -106,6 +110,7 @@ impl EpochKeys {
     /// # Errors
     /// When `keys.db` cannot be used.
     pub fn of(&self, site: SiteNumber, destination: DestinationNumber, epoch: Epoch) -> Result<Arc<EpochKey>, StoreError> {
+        let destination = if holds(Rule::DailyIdsOfOneDestination) { destination } else { DestinationNumber(0) };
         let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(key) = cached.get(&(site, destination, epoch)) {
             return Ok(Arc::clone(key));

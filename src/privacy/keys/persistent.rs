@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::{locked::KEY_BYTES, mac, random_key};
 use crate::{
     event::{DestinationNumber, EventId, SiteNumber},
+    privacy::rules::{Rule, holds},
     state::{StateDb, StoreError},
 };
 
@@ -109,6 +110,7 @@ impl PersistentKeys {
     /// # Errors
     /// When `state.db` cannot be used.
     pub fn destination(&self, destination: DestinationNumber) -> Result<Arc<DestinationKey>, StoreError> {
+        let destination = if holds(Rule::LastingIdsOfOneDestination) { destination } else { DestinationNumber(0) };
         if let Some(key) = self.destinations.read().unwrap_or_else(PoisonError::into_inner).get(&destination) {
             return Ok(Arc::clone(key));
         }

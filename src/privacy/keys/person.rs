@@ -22,7 +22,10 @@ use super::{database::KeysDb, locked::KEY_BYTES, random_id, random_key};
 use crate::{
     clock::Timestamp,
     event::{Epoch, Purposes, SiteNumber},
-    privacy::record::CorruptRecord,
+    privacy::{
+        record::CorruptRecord,
+        rules::{Rule, holds},
+    },
     state::StoreError,
     supervise,
 };
@@ -84,6 +87,11 @@ impl Person {
     /// Whether their key was made on that day.
     pub(in crate::privacy) fn is_new_on(&self, day: Epoch) -> bool {
         self.made == Some(day)
+    }
+
+    /// Whether their consent has not ended.
+    fn is_in_force(&self, now: Timestamp) -> bool {
+        self.expires > now || !holds(Rule::ConsentEnds)
     }
 
     /// Seals a record's body: random nonce, ciphertext, tag. The header is authenticated with it.
@@ -154,7 +162,7 @@ impl PersonKeys {
 
     /// The person of this cookie index, if they are in RAM and their key has not ended.
     pub(in crate::privacy) fn cached(&self, site: SiteNumber, cookie: &[u8; 16], now: Timestamp) -> Option<Arc<Person>> {
-        self.cache().by_cookie(site, cookie).filter(|person| person.expires > now)
+        self.cache().by_cookie(site, cookie).filter(|person| person.is_in_force(now))
     }
 
     /// The same, from the database. Blocks.
@@ -162,7 +170,7 @@ impl PersonKeys {
         self.remember(|connection| {
             connection.query_row(&format!("{SELECT} WHERE site = ?1 AND cookie = ?2"), (site.0, cookie), Person::from_row).optional()
         })
-        .map(|person| person.filter(|person| person.expires > now))
+        .map(|person| person.filter(|person| person.is_in_force(now)))
     }
 
     /// The person of this handle; `None`: they withdrew, were erased, or their time is over. Blocks.
@@ -174,12 +182,12 @@ impl PersonKeys {
                 connection.query_row(&format!("{SELECT} WHERE handle = ?1"), [handle], Person::from_row).optional()
             })?,
         };
-        Ok(person.filter(|person| person.expires > now))
+        Ok(person.filter(|person| person.is_in_force(now)))
     }
 
     /// What this person agrees to now, if their key is in RAM and has not ended. It is not once it was destroyed.
     pub(in crate::privacy) fn consent_at_hand(&self, handle: &[u8; 16], now: Timestamp) -> Option<Purposes> {
-        self.cache().by_handle(handle).filter(|person| person.expires > now).map(|person| person.purposes())
+        self.cache().by_handle(handle).filter(|person| person.is_in_force(now)).map(|person| person.purposes())
     }
 
     /// Makes a key row for a new person and waits until it is durable.

@@ -7,7 +7,10 @@ use super::{
     detect::{Class, class_of},
     page,
 };
-use crate::documents::site::Policy;
+use crate::{
+    documents::site::Policy,
+    privacy::rules::{Rule, holds},
+};
 
 /// No word is longer, in bytes.
 const WORD_BYTES_MAX: usize = 64;
@@ -62,7 +65,10 @@ const EVENT_NAMES: [&str; 38] = [
 pub(in crate::privacy) const CUSTOM_EVENT: &str = "custom";
 
 /// The event's name if it is on our list or on the site's, else `custom`.
-pub(in crate::privacy) fn event_name<'p>(said: &str, policy: &'p Policy) -> &'p str {
+pub(in crate::privacy) fn event_name<'p>(said: &'p str, policy: &'p Policy) -> &'p str {
+    if !holds(Rule::ListedNamesOnly) {
+        return said;
+    }
     if let Ok(at) = EVENT_NAMES.binary_search(&said) {
         return EVENT_NAMES[at];
     }

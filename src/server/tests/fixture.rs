@@ -88,7 +88,7 @@ impl Line {
         let state = Arc::new(StateDb::open(&directory.path().join("state.db")).expect("a new database"));
         let keys = Arc::new(KeysDb::open(&directory.path().join("keys.db")).expect("a new database"));
         let persistent = Arc::new(PersistentKeys::new(Arc::clone(&state)));
-        let purge_set = Arc::new(PurgeSet::open(Arc::clone(&state)).expect("an empty set"));
+        let purge_set = Arc::new(PurgeSet::open(Arc::clone(&keys)).expect("an empty set"));
         let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
         let files = Arc::new(DiskFiles::open(&directory.path().join("log")).expect("a new directory"));
         let log = Arc::new(EventLog::open(files, LogOptions::default(), clock::now()).expect("a new log"));
