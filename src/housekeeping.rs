@@ -131,11 +131,16 @@ impl Housekeeping {
 
     /// Takes up a place database that was put in the other one's place, and tells once of one that is old.
     fn renew_places(&self, now: Timestamp) {
-        if let Some(renewed) = self.places.as_ref().and_then(PlaceFile::renewed) {
-            if is_old(renewed.built(), now) {
-                tracing::warn!("the place database is more than 60 days old: some countries will be wrong");
+        match self.places.as_ref().map_or(Ok(None), PlaceFile::renewed) {
+            Ok(None) => {}
+            Ok(Some(renewed)) => {
+                tracing::info!("a new place database is in use");
+                if is_old(renewed.built(), now) {
+                    tracing::warn!("the place database is more than 60 days old: some countries will be wrong");
+                }
+                self.pipeline.places.store(Arc::new(renewed));
             }
-            self.pipeline.places.store(Arc::new(renewed));
+            Err(error) => tracing::warn!(%error, "the new place database cannot be used; the one before stays"),
         }
     }
 

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     event::SiteNumber,
+    privacy::rules::{Rule, holds},
     state::{StateDb, StoreError},
 };
 
@@ -200,6 +201,7 @@ fn checked(
     // What was in force and cannot be read any more let nothing leave.
     let before = before.ok().and_then(|documents| compile(&documents).ok()).unwrap_or_default();
     if author.reason.trim().is_empty()
+        && holds(Rule::RelaxingHasReason)
         && let Some(relaxed) = differences(&before, &after).into_iter().find(Difference::relaxes)
     {
         return Err(DocumentStoreError::NoReason(relaxed));

@@ -135,6 +135,10 @@ rules! {
     NoExemptionForConsented,
     /// What a consent allows is shown where that consent is needed.
     TransformOfItsPurpose,
+    /// What is collected under the exemption is kept for 25 months at most.
+    ExemptMonths,
+    /// More leaves than before only where someone says why.
+    RelaxingHasReason,
     /// A deviation has a reason.
     DeviationHasReason,
     /// Without consent a deviation can narrow only.

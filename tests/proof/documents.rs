@@ -48,6 +48,28 @@ pub(crate) fn a_transform_without_its_purpose() -> Found {
     refused(&of("consented-analytics"), &of("consented-ads"), "what consent to advertising shows, by a consent to analytics")
 }
 
+pub(crate) fn kept_for_longer_than_the_exemption_allows() -> Found {
+    let of = |months| {
+        let measurement = file_destination("measurement", "exempt_measurement", "measurement");
+        SITE.to_owned() + &measurement.replace("transform =", &format!("kept_months = {months}\ntransform ="))
+    };
+    refused(&of(25), &of(26), "what was collected without consent, and is kept for longer than the exemption allows")
+}
+
+pub(crate) fn relaxed_without_a_reason() -> Found {
+    let store = DocumentStore::new(Arc::new(StateDb::open(Path::new(IN_MEMORY)).unwrap()));
+    let applied = |transform, reason| {
+        let documents = SITE.to_owned() + &file_destination("measurement", "exempt_measurement", transform);
+        let author = Author { name: "test", reason, at: Timestamp(0) };
+        store.apply(DocumentFile::parse(&documents).unwrap().into_documents(), false, false, &author).is_ok()
+    };
+    assert!(
+        applied("measurement", "") && applied("strict", "") && applied("measurement", "a test") && applied("strict", ""),
+        "the control"
+    );
+    unless(applied("measurement", ""), "more than before, and nobody knows why")
+}
+
 fn with_deviation(treatment: &str, reason: &str) -> String {
     let deviation =
         format!("[[policy.deviation]]\nfield = \"time\"\ntreatment = \"{treatment}\"\nstate = \"unknown\"\nreason = \"{reason}\"\n");

@@ -92,6 +92,8 @@ fn case_of(rule: Rule) -> fn() -> Found {
         Rule::NoExemptionForReuse => documents::an_exemption_for_a_vendor,
         Rule::NoExemptionForConsented => documents::an_exemption_for_a_consented_transform,
         Rule::TransformOfItsPurpose => documents::a_transform_without_its_purpose,
+        Rule::ExemptMonths => documents::kept_for_longer_than_the_exemption_allows,
+        Rule::RelaxingHasReason => documents::relaxed_without_a_reason,
         Rule::DeviationHasReason => documents::a_deviation_without_a_reason,
         Rule::UnknownOnlyNarrows => documents::a_wider_deviation_without_consent,
 

@@ -30,25 +30,18 @@ impl PlaceFile {
         Ok((Self { path: path.to_owned(), read: Mutex::new(Some(state)) }, database))
     }
 
-    /// What is in the file's place, where that is another one than was read last. Blocks. A file that cannot be used is said once, and looked
-    /// at again when it changes.
-    pub fn renewed(&self) -> Option<PlaceDatabase> {
+    /// What is in the file's place, where that is another one than was read last. Blocks.
+    ///
+    /// # Errors
+    /// Once, when it cannot be used; it is looked at again when it changes.
+    pub fn renewed(&self) -> Result<Option<PlaceDatabase>, PlaceError> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         // One that is missing is being replaced.
-        let state = state_of(&self.path).ok()?;
+        let Ok(state) = state_of(&self.path) else { return Ok(None) };
         if read.replace(state) == Some(state) {
-            return None;
+            return Ok(None);
         }
-        match PlaceDatabase::open(&self.path) {
-            Ok(database) => {
-                tracing::info!("a new place database is in use");
-                Some(database)
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the new place database cannot be used; the one before stays");
-                None
-            }
-        }
+        PlaceDatabase::open(&self.path).map(Some)
     }
 }
 
@@ -82,13 +75,14 @@ mod tests {
         fs::write(&path, PLACE_DATABASE).unwrap();
         let (file, first) = PlaceFile::open(&path).unwrap();
         assert_eq!(country(&first), "FR");
-        assert!(file.renewed().is_none(), "nothing has changed");
+        assert!(file.renewed().unwrap().is_none(), "nothing has changed");
         fs::write(&path, &PLACE_DATABASE[..PLACE_DATABASE.len() / 2]).unwrap();
-        assert!(file.renewed().is_none(), "a broken one is not used");
+        assert!(file.renewed().is_err(), "a broken one is not used");
+        assert!(file.renewed().unwrap().is_none(), "and told of once");
         fs::remove_file(&path).unwrap();
-        assert!(file.renewed().is_none());
+        assert!(file.renewed().unwrap().is_none());
         fs::write(&path, PLACE_DATABASE).unwrap();
-        assert_eq!(file.renewed().map(|database| country(&database)), Some(String::from("FR")));
+        assert_eq!(file.renewed().unwrap().map(|database| country(&database)), Some(String::from("FR")));
         assert!(PlaceFile::open(&directory.path().join("none")).is_err());
     }
 
