@@ -30,7 +30,7 @@ fuzz_target!(|body: &[u8]| {
         assert!(error.byte.is_none_or(|byte| byte <= body.len()), "a place beyond the body");
     }
     let names = CookieNames { visitor: CookieName::new("w"), opt_out: CookieName::new("wo") };
-    let arrival = inbound.arrival(&names, decoded.signal);
+    let arrival = inbound.arrival(&names, decoded.signal, decoded.evidence);
     for event in &decoded.events {
         let shape = Shape::of(event, &arrival);
         assert!(shape.fields.iter().all(|(_, length)| *length <= body.len()), "a field longer than the body");

@@ -14,12 +14,12 @@ use firsthand::{
     clock::Timestamp,
     documents::{
         Site,
-        site::{Ceiling, Ceilings, Policy, PropertyKind},
+        site::{Ceiling, Ceilings, Policy, PropertyKind, SignalRules},
     },
     event::{DestinationNumber, PolicyVersion, Purposes, SiteNumber},
     privacy::{
         anonymise::anonymise,
-        consent::{self, ConsentSignal, proof::ConsentProof},
+        consent::{self, ConsentSignal, evidence::Evidence, proof::ConsentProof},
         enrich::{self, device::DeviceClass, place::PlaceDatabase},
         keys::{database::KeysDb, persistent::PersistentKeys, person::PersonKeys},
         personal::Personal,
@@ -65,7 +65,7 @@ fuzz_target!(|said: Said<'_>| {
     let signal =
         if said.granted { ConsentSignal::Given { purposes: Purposes::ANALYTICS, seconds_left: None } } else { ConsentSignal::Absent };
     let arrival = airlock.arrival(&said, signal);
-    let decision = consent::decide(&arrival);
+    let decision = consent::decide(&arrival, &airlock.site.signals);
     let device = DeviceClass::of_arrival(&arrival);
     let (visitor, cookie) = airlock
         .runtime
@@ -164,7 +164,7 @@ impl Airlock {
     fn make_person(&self) -> String {
         let arrival = self.arrival(&Said::default(), ConsentSignal::Given { purposes: Purposes::ANALYTICS, seconds_left: None });
         let device = DeviceClass::of_arrival(&arrival);
-        let identify = self.visitors.identify(&arrival, consent::decide(&arrival), &device, &self.site, Sender::of("fuzz", &[]), NOW);
+        let identify = self.visitors.identify(&arrival, consent::decide(&arrival, &self.site.signals), &device, &self.site, Sender::of("fuzz", &[]), NOW);
         let (_, cookie) = self.runtime.block_on(identify).expect("the databases and the system give keys");
         let mut headers = HeaderMap::new();
         cookie.expect("a first visitor who consents gets a cookie").append_to(&mut headers);
@@ -183,6 +183,7 @@ impl Airlock {
             global_privacy_control: false,
             do_not_track: false,
             signal,
+            evidence: Evidence::default(),
             secure: true,
             received: NOW,
         }
@@ -202,6 +203,7 @@ fn site() -> Site {
         page_hosts: vec![String::from("www.shop.example")],
         time_zone: TimeZone::UTC,
         cookies: CookieNames { visitor: CookieName::new("w"), opt_out: CookieName::new("wo") },
+        signals: SignalRules::default(),
         policy: Arc::new(Policy {
             name: String::from("shop"),
             version: PolicyVersion(1),

@@ -107,6 +107,9 @@ fn show(documents: &Documents, arguments: &ShowArguments, out: &mut dyn Write) -
         let policy = &site.policy;
         let bound = policy.preset.map_or_else(String::new, |preset| format!(", nothing beyond {}", preset.name()));
         writeln!(out, "site \"{}\", policy \"{}\" version {}{bound}", site.name, policy.name, policy.version.0)?;
+        if let Some(reason) = &site.signals.gpc_site_override {
+            writeln!(out, "  a yes that was given on this very site counts although the browser sends GPC: {reason}")?;
+        }
         let wanted = |destination: &&Arc<Destination>| {
             destination.sites.contains(&site.number) && arguments.destination.as_ref().is_none_or(|name| *name == destination.name)
         };
@@ -271,6 +274,7 @@ fn proposed(in_force: Vec<Document>, wanted: Vec<Document>, prune: bool) -> Resu
 fn print_differences(before: &Documents, after: &Documents, out: &mut dyn Write) -> Result<(), CommandError> {
     let mut changes = 0;
     for site in &after.sites {
+        changes += print_override_difference(before.sites.iter().find(|was| was.name == site.name), site, out)?;
         for destination in after.destinations.iter().filter(|destination| destination.sites.contains(&site.number)) {
             let was = before.sites.iter().find(|was| was.name == site.name);
             let was_destination = before.destinations.iter().find(|was| was.name == destination.name);
@@ -307,6 +311,19 @@ fn leaves(site: &Site, destination: &Destination, state: State) -> Treatments {
         (Basis::Consent(_), State::Granted) => allowed.treatments(allowed.breadth, allowed.breadth.needs_consent()),
         (Basis::ExemptMeasurement, _) => allowed.treatments(allowed.breadth, false),
     }
+}
+
+/// What would become of visitors who send Global Privacy Control and say yes on the site.
+fn print_override_difference(was: Option<&Arc<Site>>, site: &Site, out: &mut dyn Write) -> std::io::Result<usize> {
+    let (old, new) = (was.and_then(|was| was.signals.gpc_site_override.as_ref()), site.signals.gpc_site_override.as_ref());
+    match (old, new) {
+        (None, Some(reason)) => {
+            writeln!(out, "site \"{}\": a yes on the site would newly count although the browser sends GPC: {reason}", site.name)?;
+        }
+        (Some(_), None) => writeln!(out, "site \"{}\": GPC would outrank a yes on the site again", site.name)?,
+        _ => return Ok(0),
+    }
+    Ok(1)
 }
 
 fn print_table_differences(

@@ -10,8 +10,8 @@ use jiff::tz::TimeZone;
 use super::{
     Basis, Destination, Documents,
     deviation::{Deviation, State},
-    parse::{BasisName, DestinationDocument, Document, PolicyDocument, SiteDocument},
-    site::{Ceiling, Ceilings, Policy, Site},
+    parse::{BasisName, DestinationDocument, Document, GpcSiteOverride, PolicyDocument, SiteDocument},
+    site::{Ceiling, Ceilings, Policy, SignalRules, Site},
 };
 use crate::{
     config::secret,
@@ -29,7 +29,7 @@ use crate::{
 
 /// A shorter secret could be guessed by trying.
 const IDENTIFY_SECRET_BYTES_MIN: usize = 16;
-/// The reason of a deviation: a sentence or two.
+/// The reason of a deviation or an override: a sentence or two.
 const REASON_BYTES_MAX: usize = 1_000;
 
 /// A document with the number or version that the store gave it.
@@ -133,7 +133,7 @@ fn check_policy(policy: &PolicyDocument, errors: &mut Vec<DocumentError>) {
             let wrong = format!("\"{name}\" cannot be made \"{}\"", treatment.name());
             fault(errors, document, "deviation.treatment", wrong, format!("treatment = {}", offered.join(" or ")));
         }
-        if reason.trim().is_empty() || reason.len() > REASON_BYTES_MAX {
+        if !is_reason(reason) {
             let wrong = format!("the deviation of \"{name}\" has no reason, or a very long one");
             fault(errors, document, "deviation.reason", wrong, "reason = \"why, for whoever asks in two years\"");
         }
@@ -143,6 +143,11 @@ fn check_policy(policy: &PolicyDocument, errors: &mut Vec<DocumentError>) {
             fault(errors, document, "deviation.state", wrong, "state = \"granted\"");
         }
     }
+}
+
+/// Whether a text can be taken for a reason.
+fn is_reason(text: &str) -> bool {
+    !text.trim().is_empty() && text.len() <= REASON_BYTES_MAX
 }
 
 /// Checks that deviations name destinations that there are.
@@ -362,6 +367,12 @@ fn compile_site(
             fault(errors, of, "keys", "a key is 1 to 128 visible ASCII characters", "keys = { ga4 = [\"G-ABC123\"] }");
         }
     }
+    if let Some(GpcSiteOverride { reason }) = &document.gpc_site_override
+        && !is_reason(reason)
+    {
+        let fix = "gpc_site_override = { reason = \"why, for whoever asks in two years\" }";
+        fault(errors, of, "gpc_site_override.reason", "it has no reason, or a very long one", fix);
+    }
     let identify_secret = document.identify_secret.as_deref().and_then(|reference| {
         let secret = secret::resolve(reference).map_err(|wrong| wrong.to_string());
         let long_enough = secret.and_then(|secret| {
@@ -392,6 +403,7 @@ fn compile_site(
         page_hosts,
         time_zone,
         cookies: CookieNames { visitor: CookieName::new(&document.cookie), opt_out: CookieName::new(&format!("{}o", document.cookie)) },
+        signals: SignalRules { gpc_site_override: document.gpc_site_override.as_ref().map(|relaxed| relaxed.reason.clone()) },
         policy,
         keys: document.keys.clone(),
         identify_secret,

@@ -100,9 +100,20 @@ pub struct SiteDocument {
     /// What vendors' libraries call this site, by protocol: `keys = { ga4 = ["G-ABC123"] }`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<String, BTreeSet<String>>,
+    /// A yes that was given on this very site counts although the browser sends Global Privacy Control.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpc_site_override: Option<GpcSiteOverride>,
     /// Where the secret is that its backend signs user ids with: `file:…` or `env:…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identify_secret: Option<String>,
+}
+
+/// That a yes on the site outranks Global Privacy Control, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GpcSiteOverride {
+    /// Why; the site's visitors are shown it.
+    pub reason: String,
 }
 
 /// Where clean events go.

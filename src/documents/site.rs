@@ -41,6 +41,8 @@ pub struct Site {
     pub time_zone: TimeZone,
     /// The two cookies that are ours.
     pub cookies: CookieNames,
+    /// What its document changes about how signals are weighed.
+    pub signals: SignalRules,
     /// What may be kept and seen of its events.
     pub policy: Arc<Policy>,
     /// What vendors' libraries call this site, by protocol: measurement ids, write keys.
@@ -59,6 +61,13 @@ impl Site {
     pub fn allowed(&self, destination: DestinationNumber) -> &Allowed {
         self.allowed.iter().find(|(number, _)| *number == destination).map_or(&Allowed::NOTHING, |(_, allowed)| allowed)
     }
+}
+
+/// What a site's document changes about how a visitor's signals are weighed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SignalRules {
+    /// Why a yes that was given on this very site outranks the header `Sec-GPC`; nothing: it does not.
+    pub gpc_site_override: Option<String>,
 }
 
 /// A policy document: what a site allows beside the built-in fields.

@@ -158,7 +158,7 @@ pub struct Explainer<'e> {
 /// When keys cannot be had.
 pub fn explain(event: RawEvent<'_>, arrival: &Arrival<'_>, with: &Explainer<'_>) -> Result<Explanation, ExplainError> {
     let Explainer { site, documents, places, keys, discloser, protocol } = *with;
-    let decision = consent::decide(arrival);
+    let decision = consent::decide(arrival, &site.signals);
     let state = decision.state();
     let shape = Shape::of(&event, arrival);
     let addressed = documents.destinations.iter().filter(|destination| destination.sites.contains(&site.number));
@@ -290,6 +290,7 @@ mod tests {
             do_not_track: false,
             secure: true,
             signal: consent::ConsentSignal::Absent,
+            evidence: consent::evidence::Evidence::default(),
             received: Timestamp(0),
         };
         let shape = Shape::of(&event, &arrival);

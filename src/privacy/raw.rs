@@ -3,7 +3,10 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
-use super::{consent::ConsentSignal, personal::Personal};
+use super::{
+    consent::{ConsentSignal, evidence::Evidence},
+    personal::Personal,
+};
 use crate::clock::Timestamp;
 
 /// A piece of request text: borrowed from the body where it needed no unescaping.
@@ -107,6 +110,8 @@ pub struct Arrival<'a> {
     pub secure: bool,
     /// What the body says of the visitor's choice.
     pub signal: ConsentSignal,
+    /// What stands behind it.
+    pub evidence: Evidence,
     /// When the request came in.
     pub received: Timestamp,
 }

@@ -322,6 +322,7 @@ impl Visitors {
             opted_out: arrival.opted_out,
             global_privacy_control: arrival.global_privacy_control,
             do_not_track: arrival.do_not_track,
+            consent_outranks_gpc: site.signals.gpc_site_override.is_some(),
             consent: known.map(|(_, person)| ConsentInForce {
                 purposes: person.purposes(),
                 expires: person.expires(),
@@ -361,13 +362,16 @@ pub struct BrowserState {
     pub do_not_track: bool,
     /// Its visitor consented.
     pub consent: Option<ConsentInForce>,
+    /// Here, a consent outranks Global Privacy Control.
+    pub consent_outranks_gpc: bool,
 }
 
 impl BrowserState {
     /// Whether it says no to everything, whatever else was said.
     #[must_use]
     pub const fn objects(&self) -> bool {
-        self.opted_out || self.global_privacy_control || self.do_not_track
+        let outranked = self.consent_outranks_gpc && self.consent.is_some();
+        self.opted_out || self.do_not_track || (self.global_privacy_control && !outranked)
     }
 }
 

@@ -9,7 +9,7 @@ use http::{HeaderMap, Uri, header};
 use crate::{
     clock::Timestamp,
     privacy::{
-        consent::ConsentSignal,
+        consent::{ConsentSignal, evidence::Evidence},
         personal::Personal,
         raw::{Arrival, ClientAddress, Text},
     },
@@ -77,7 +77,7 @@ impl Inbound {
 
     /// What the connection and the headers say of the visitor, sealed.
     #[must_use]
-    pub fn arrival(&self, names: &CookieNames, signal: ConsentSignal) -> Arrival<'_> {
+    pub fn arrival(&self, names: &CookieNames, signal: ConsentSignal, evidence: Evidence) -> Arrival<'_> {
         let (visitor_cookie, opted_out) = self.own_cookies(names);
         Arrival {
             address: &self.address,
@@ -89,6 +89,7 @@ impl Inbound {
             do_not_track: self.header("dnt") == Some("1") || self.header("x-do-not-track") == Some("1"),
             secure: self.secure,
             signal,
+            evidence,
             received: self.received,
         }
     }

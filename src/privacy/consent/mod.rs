@@ -4,6 +4,7 @@
 mod bits;
 pub mod chain;
 pub mod consent_mode;
+pub mod evidence;
 pub mod gpp;
 pub mod matomo;
 pub mod proof;
@@ -24,7 +25,10 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
-    documents::{Site, site::Ceiling},
+    documents::{
+        Site,
+        site::{Ceiling, SignalRules},
+    },
     event::Purposes,
 };
 
@@ -87,16 +91,18 @@ impl Decision {
     }
 }
 
-/// Where the visitor of a request stands. An explicit objection comes before the browser's general ones, those before any yes.
+/// Where the visitor of a request stands. An explicit objection comes before the browser's general ones, those before any yes; but a yes
+/// that was given on this very site outranks the header `Sec-GPC` where the site's document says so.
 #[must_use]
-pub fn decide(arrival: &Arrival<'_>) -> Decision {
+pub fn decide(arrival: &Arrival<'_>, rules: &SignalRules) -> Decision {
     let opted_out = arrival.opted_out && arrival.signal != ConsentSignal::OptIn;
+    let outranked = arrival.evidence.said_here && rules.gpc_site_override.is_some();
     Decision(match arrival.signal {
         ConsentSignal::OptOut => ConsentState::Objected(Refusal::ObjectedOptOut),
         _ if opted_out => ConsentState::Objected(Refusal::ObjectedOptOut),
         ConsentSignal::Given { purposes, .. } if purposes.is_empty() => ConsentState::Objected(Refusal::ObjectedRefused),
         ConsentSignal::GlobalPrivacyControl => ConsentState::Objected(Refusal::ObjectedGpc),
-        _ if arrival.global_privacy_control => ConsentState::Objected(Refusal::ObjectedGpc),
+        _ if arrival.global_privacy_control && !outranked => ConsentState::Objected(Refusal::ObjectedGpc),
         _ if arrival.do_not_track => ConsentState::Objected(Refusal::ObjectedDnt),
         ConsentSignal::Malformed => ConsentState::Objected(Refusal::ObjectedMalformed),
         ConsentSignal::Given { purposes, .. } => ConsentState::Granted(purposes),
@@ -132,15 +138,19 @@ pub fn permit<'a>(event: RawEvent<'a>, decision: Decision, site: &Site) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{evidence::Evidence, *};
     use crate::{
         clock::Timestamp,
         privacy::{personal::Personal, raw::ClientAddress},
     };
 
     fn state(signal: ConsentSignal, opted_out: bool, gpc: bool, dnt: bool) -> ConsentState {
+        state_under(&SignalRules::default(), signal, true, (opted_out, gpc, dnt))
+    }
+
+    fn state_under(rules: &SignalRules, signal: ConsentSignal, said_here: bool, (opted_out, gpc, dnt): (bool, bool, bool)) -> ConsentState {
         let address = Personal::new(ClientAddress::new([192, 0, 2, 1].into()));
-        decide(&Arrival {
+        let arrival = Arrival {
             address: &address,
             user_agent: None,
             accept_language: None,
@@ -150,9 +160,10 @@ mod tests {
             do_not_track: dnt,
             secure: true,
             signal,
+            evidence: Evidence { said_here },
             received: Timestamp(0),
-        })
-        .state()
+        };
+        decide(&arrival, rules).state()
     }
 
     #[test]
@@ -178,5 +189,28 @@ mod tests {
         for (signal, opted_out, gpc, dnt, expected) in cases {
             assert_eq!(state(signal, opted_out, gpc, dnt), expected, "{signal:?} {opted_out} {gpc} {dnt}");
         }
+    }
+
+    #[test]
+    fn a_yes_given_here_outranks_the_gpc_header_alone_and_only_where_the_site_says_so() {
+        use ConsentState::{Granted, Objected};
+        let rules = SignalRules { gpc_site_override: Some(String::from("a reason")) };
+        let yes = ConsentSignal::Given { purposes: Purposes::ANALYTICS, seconds_left: None };
+        let no = ConsentSignal::Given { purposes: Purposes::NONE, seconds_left: None };
+        let gpc = (false, true, false);
+        for (signal, said_here, flags, expected) in [
+            (yes, true, gpc, Granted(Purposes::ANALYTICS)),
+            (yes, false, gpc, Objected(Refusal::ObjectedGpc)),
+            (ConsentSignal::Absent, false, gpc, Objected(Refusal::ObjectedGpc)),
+            (ConsentSignal::OptIn, false, gpc, Objected(Refusal::ObjectedGpc)),
+            (ConsentSignal::GlobalPrivacyControl, true, gpc, Objected(Refusal::ObjectedGpc)),
+            (ConsentSignal::Malformed, true, gpc, Objected(Refusal::ObjectedMalformed)),
+            (no, true, gpc, Objected(Refusal::ObjectedRefused)),
+            (yes, true, (false, true, true), Objected(Refusal::ObjectedDnt)),
+            (yes, true, (true, true, false), Objected(Refusal::ObjectedOptOut)),
+        ] {
+            assert_eq!(state_under(&rules, signal, said_here, flags), expected, "{signal:?} {said_here} {flags:?}");
+        }
+        assert_eq!(state_under(&SignalRules::default(), yes, true, gpc), Objected(Refusal::ObjectedGpc), "not by default");
     }
 }

@@ -30,7 +30,7 @@ fn shape(event: &RawEvent<'_>) -> Vec<(&'static str, usize)> {
         visitor: crate::protocol::inbound::CookieName::new("v"),
         opt_out: crate::protocol::inbound::CookieName::new("o"),
     };
-    let arrival = inbound.arrival(&names, ConsentSignal::Absent);
+    let arrival = inbound.arrival(&names, ConsentSignal::Absent, Default::default());
     Shape::of(event, &arrival).fields.into_iter().filter(|(name, _)| *name != "client address").collect()
 }
 

@@ -23,7 +23,7 @@ use crate::{
     counters::Counters,
     documents::{
         Documents, Site,
-        site::{Ceiling, Ceilings, Policy},
+        site::{Ceiling, Ceilings, Policy, SignalRules},
     },
     event::{PolicyVersion, SiteNumber},
     event_log::{DiskFiles, EventLog, LogOptions},
@@ -63,6 +63,7 @@ pub(in crate::server) fn site(origin: &str) -> Site {
         page_hosts: vec![String::from("www.shop.example")],
         time_zone: TimeZone::UTC,
         cookies: CookieNames { visitor: CookieName::new("v"), opt_out: CookieName::new("o") },
+        signals: SignalRules::default(),
         policy: Arc::new(policy),
         keys: BTreeMap::new(),
         identify_secret: None,

@@ -17,7 +17,7 @@ use crate::{
     event::RetentionClass,
     pipeline::Pipeline,
     privacy::{
-        consent::{ConsentSignal, chain::KEPT_AFTER_END},
+        consent::{ConsentSignal, chain::KEPT_AFTER_END, evidence::Evidence},
         visitor::{BrowserState, COOKIE_AGE_MAX, OPT_OUT_AGE},
     },
     protocol::{Reply, inbound::Inbound},
@@ -73,7 +73,7 @@ impl TransparencyPage {
     }
 
     async fn show(&self, pipeline: &Pipeline, site: &Site, inbound: &Inbound) -> Response<ReplyBody> {
-        let (arrival, now) = (inbound.arrival(&site.cookies, ConsentSignal::Absent), inbound.received());
+        let (arrival, now) = (inbound.arrival(&site.cookies, ConsentSignal::Absent, Evidence::default()), inbound.received());
         let standing = match pipeline.visitors.standing(&arrival, inbound.is_opened_page(), site, now).await {
             Ok(standing) => standing,
             Err(_) => return later(Duration::from_secs(10)),
@@ -128,7 +128,18 @@ fn browser(site: &Site, standing: &BrowserState) -> String {
         say("<strong>You have opted out.</strong> Nothing is recorded of your visits with this browser.");
     }
     if standing.global_privacy_control {
-        say("<strong>Your browser sends Global Privacy Control.</strong> It counts as an objection: nothing is recorded of your visits.");
+        say(match (standing.consent_outranks_gpc, standing.objects()) {
+            (false, _) => {
+                "<strong>Your browser sends Global Privacy Control.</strong> It counts as an objection: nothing is recorded of your visits."
+            }
+            (true, true) => {
+                "<strong>Your browser sends Global Privacy Control.</strong> It counts as an objection: nothing is recorded of your visits, \
+                 until you say yes on this very website."
+            }
+            (true, false) => {
+                "<strong>Your browser sends Global Privacy Control.</strong> You said yes on this very website all the same, and here that counts for more."
+            }
+        });
     }
     if standing.do_not_track {
         say("<strong>Your browser sends Do Not Track.</strong> It counts as an objection: nothing is recorded of your visits.");
@@ -198,6 +209,16 @@ fn how_long(site: &Site, [without, with]: [Duration; 2], secure: bool) -> String
         "A no, an opt-out, Global Privacy Control, Do Not Track",
         "Counted per day, without anything about you. The event itself is not kept.",
     );
+    if let Some(reason) = &site.signals.gpc_site_override {
+        row(
+            "A yes here, and Global Privacy Control",
+            &format!(
+                "A yes that you give on this very website counts for more than Global Privacy Control; never for more than Do Not Track, an \
+                 opt-out or a no. The website’s reason: “{}”",
+                escaped(reason)
+            ),
+        );
+    }
     row("What receivers have got", "As long as their own rules say.");
     rows
 }
