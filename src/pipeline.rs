@@ -132,7 +132,7 @@ impl Pipeline {
             return Ok(());
         }
         if arrival.signal == ConsentSignal::OptIn {
-            cookies.push(SetCookie::forget_opt_out(site, arrival.secure));
+            cookies.extend(SetCookie::forget_opt_out(site, arrival));
         }
         if events.is_empty() {
             return Ok(());

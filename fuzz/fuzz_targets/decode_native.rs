@@ -9,7 +9,8 @@ use firsthand::{
     privacy::{personal::Personal, raw::ClientAddress, shape::Shape},
     protocol::{
         Outcome, PROTOCOLS,
-        inbound::{CookieName, CookieNames, Inbound},
+        cookies::CookieNames,
+        inbound::Inbound,
     },
 };
 use http::HeaderMap;
@@ -29,7 +30,7 @@ fuzz_target!(|body: &[u8]| {
     for (_, error) in &decoded.bad {
         assert!(error.byte.is_none_or(|byte| byte <= body.len()), "a place beyond the body");
     }
-    let names = CookieNames { visitor: CookieName::new("w"), opt_out: CookieName::new("wo") };
+    let names = CookieNames::new("w", None, &[]);
     let arrival = inbound.arrival(&names, decoded.signal, decoded.evidence);
     for event in &decoded.events {
         let shape = Shape::of(event, &arrival);

@@ -21,10 +21,7 @@ use crate::{
         policy::{Allowed, Treatments},
         transform::Transform,
     },
-    protocol::{
-        PROTOCOLS,
-        inbound::{CookieName, CookieNames},
-    },
+    protocol::{PROTOCOLS, cookies::CookieNames},
 };
 
 /// A shorter secret could be guessed by trying.
@@ -102,7 +99,13 @@ pub fn compile(documents: &[Numbered]) -> Result<Documents, Vec<DocumentError>> 
     Ok(Documents { sites, destinations, by_host, ..Documents::default() })
 }
 
-fn fault(errors: &mut Vec<DocumentError>, document: (&'static str, &str), key: &str, reason: impl Into<String>, fix: impl Into<String>) {
+pub(super) fn fault(
+    errors: &mut Vec<DocumentError>,
+    document: (&'static str, &str),
+    key: &str,
+    reason: impl Into<String>,
+    fix: impl Into<String>,
+) {
     let (kind, name) = document;
     errors.push(DocumentError { kind, name: name.to_owned(), key: key.to_owned(), reason: reason.into(), fix: fix.into() });
 }
@@ -358,6 +361,7 @@ fn compile_site(
             fault(errors, of, key, "letters and digits only, at most 24", "");
         }
     }
+    super::cookies::check(document, errors);
     for (protocol, keys) in &document.keys {
         let known: Vec<_> = PROTOCOLS.iter().map(|protocol| protocol.name()).collect();
         if !known.contains(&protocol.as_str()) {
@@ -402,7 +406,7 @@ fn compile_site(
         origins: document.origins.iter().cloned().collect::<BTreeSet<_>>(),
         page_hosts,
         time_zone,
-        cookies: CookieNames { visitor: CookieName::new(&document.cookie), opt_out: CookieName::new(&format!("{}o", document.cookie)) },
+        cookies: CookieNames::new(&document.cookie, document.cookie_domain.as_deref(), &document.hosts),
         signals: SignalRules { gpc_site_override: document.gpc_site_override.as_ref().map(|relaxed| relaxed.reason.clone()) },
         policy,
         keys: document.keys.clone(),

@@ -2,6 +2,7 @@
 //! Every change is a version with author, reason and difference, and goes through one function, [`store::DocumentStore::apply`].
 
 pub mod compile;
+mod cookies;
 pub mod deviation;
 pub mod files;
 pub mod names;

@@ -92,6 +92,9 @@ pub struct SiteDocument {
     /// The visitor cookie's name.
     #[serde(default = "default_cookie")]
     pub cookie: String,
+    /// The domain that its cookies are for, where its pages and its beacons' host are different names below one; else the host alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookie_domain: Option<String>,
     /// Where its day begins and ends, by the IANA's name.
     #[serde(default = "default_time_zone")]
     pub time_zone: String,

@@ -16,7 +16,7 @@ use crate::{
         policy::{Allowed, Treatments},
         transform::{Breadth, Transform},
     },
-    protocol::inbound::CookieNames,
+    protocol::cookies::CookieNames,
 };
 
 /// A site document, compiled.

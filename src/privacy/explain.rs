@@ -248,7 +248,10 @@ mod tests {
     use super::*;
     use crate::{
         clock::Timestamp,
-        privacy::{personal::Personal, raw::ClientAddress},
+        privacy::{
+            personal::Personal,
+            raw::{ClientAddress, OwnCookies},
+        },
     };
 
     #[test]
@@ -284,8 +287,7 @@ mod tests {
             address: &address,
             user_agent: text("x"),
             accept_language: text("fr"),
-            visitor_cookie: text("x"),
-            opted_out: false,
+            own: OwnCookies { visitor: vec![Personal::new("x".into())], ..OwnCookies::default() },
             global_privacy_control: false,
             do_not_track: false,
             secure: true,

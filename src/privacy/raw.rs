@@ -98,10 +98,8 @@ pub struct Arrival<'a> {
     pub user_agent: Option<Text<'a>>,
     /// The `Accept-Language` header.
     pub accept_language: Option<Text<'a>>,
-    /// The value of this site's own visitor cookie.
-    pub visitor_cookie: Option<Text<'a>>,
-    /// Whether this site's own opt-out cookie came along.
-    pub opted_out: bool,
+    /// This site's own cookies.
+    pub own: OwnCookies<'a>,
     /// `Sec-GPC: 1`.
     pub global_privacy_control: bool,
     /// `DNT: 1`.
@@ -114,6 +112,28 @@ pub struct Arrival<'a> {
     pub evidence: Evidence,
     /// When the request came in.
     pub received: Timestamp,
+}
+
+/// The site's own cookies that a request carried. They come in two forms, for one host and for a domain; a browser that knew the site before
+/// it changed from one to the other may have both.
+#[derive(Default)]
+pub struct OwnCookies<'a> {
+    /// The values of visitor cookies in the form that is in use; for one host, at most one.
+    pub visitor: Vec<Text<'a>>,
+    /// Those that say nothing of who it is, but end with a withdrawal: of the other form, or more than one for one host.
+    pub left_over: Vec<Text<'a>>,
+    /// How many opt-out cookies came along in the form that is in use.
+    pub opt_outs: usize,
+    /// How many of the other form; they count as much.
+    pub left_over_opt_outs: usize,
+}
+
+impl OwnCookies<'_> {
+    /// Whether this browser opted out.
+    #[must_use]
+    pub const fn opted_out(&self) -> bool {
+        self.opt_outs + self.left_over_opt_outs > 0
+    }
 }
 
 /// The address of the visitor's terminal. It can be made by anyone and read only here, and is never written anywhere.

@@ -3,6 +3,7 @@
 //! A protocol is a pure decoder: bytes in, sealed values out; it does no I/O, keeps nothing, and is bounded. Adding one is a file here,
 //! a row in [`PROTOCOLS`], and golden files; see CONTRIBUTING.md.
 
+pub mod cookies;
 pub mod ga4;
 pub mod inbound;
 pub mod native;

@@ -10,6 +10,7 @@
 //! | `consent_proof` | what is on record of what visitors said |
 //! | `policies` | a deviation changes its field alone, and never what rested to something wider |
 //! | `consent_table` | who gets what for which choice, and the cookie |
+//! | `cookies` | the form of the site's cookies, and what is left of another one |
 //! | `consent_oracle` | consent strings are read as the IAB's own libraries read them |
 //! | `transparency` | what a visitor is shown of all that, and the button on it |
 //! | `command_line` | the commands and their messages |
@@ -22,6 +23,7 @@ mod command_line;
 mod consent_oracle;
 mod consent_proof;
 mod consent_table;
+mod cookies;
 mod durability;
 mod faults;
 mod faulty_files;

@@ -95,7 +95,7 @@ impl Decision {
 /// that was given on this very site outranks the header `Sec-GPC` where the site's document says so.
 #[must_use]
 pub fn decide(arrival: &Arrival<'_>, rules: &SignalRules) -> Decision {
-    let opted_out = arrival.opted_out && arrival.signal != ConsentSignal::OptIn;
+    let opted_out = arrival.own.opted_out() && arrival.signal != ConsentSignal::OptIn;
     let outranked = arrival.evidence.said_here && rules.gpc_site_override.is_some();
     Decision(match arrival.signal {
         ConsentSignal::OptOut => ConsentState::Objected(Refusal::ObjectedOptOut),
@@ -141,7 +141,10 @@ mod tests {
     use super::{evidence::Evidence, *};
     use crate::{
         clock::Timestamp,
-        privacy::{personal::Personal, raw::ClientAddress},
+        privacy::{
+            personal::Personal,
+            raw::{ClientAddress, OwnCookies},
+        },
     };
 
     fn state(signal: ConsentSignal, opted_out: bool, gpc: bool, dnt: bool) -> ConsentState {
@@ -154,8 +157,7 @@ mod tests {
             address: &address,
             user_agent: None,
             accept_language: None,
-            visitor_cookie: None,
-            opted_out,
+            own: OwnCookies { opt_outs: usize::from(opted_out), ..OwnCookies::default() },
             global_privacy_control: gpc,
             do_not_track: dnt,
             secure: true,

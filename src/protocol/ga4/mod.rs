@@ -333,7 +333,7 @@ mod tests {
     use crate::{
         event::Purposes,
         privacy::{consent::ConsentSignal, raw::ClientAddress, shape::Shape},
-        protocol::inbound::{CookieName, CookieNames},
+        protocol::cookies::CookieNames,
     };
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -346,7 +346,7 @@ mod tests {
     }
 
     fn shapes(inbound: &Inbound, decoded: &Decoded<'_>) -> Vec<Vec<(&'static str, usize)>> {
-        let names = CookieNames { visitor: CookieName::new("a"), opt_out: CookieName::new("b") };
+        let names = CookieNames::new("a", None, &[]);
         let arrival = inbound.arrival(&names, decoded.signal, decoded.evidence);
         let of_event = |(name, _): &(&'static str, usize)| !matches!(*name, "client address" | "event id");
         decoded.events.iter().map(|event| Shape::of(event, &arrival).fields.into_iter().filter(of_event).collect()).collect()

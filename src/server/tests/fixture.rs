@@ -37,7 +37,7 @@ use crate::{
         transform::Transform,
         visitor::Visitors,
     },
-    protocol::inbound::{CookieName, CookieNames},
+    protocol::cookies::CookieNames,
     state::StateDb,
     supervise::Supervisor,
 };
@@ -62,7 +62,7 @@ pub(in crate::server) fn site(origin: &str) -> Site {
         origins: BTreeSet::from([origin.to_owned()]),
         page_hosts: vec![String::from("www.shop.example")],
         time_zone: TimeZone::UTC,
-        cookies: CookieNames { visitor: CookieName::new("v"), opt_out: CookieName::new("o") },
+        cookies: CookieNames::new("v", None, &[]),
         signals: SignalRules::default(),
         policy: Arc::new(policy),
         keys: BTreeMap::new(),

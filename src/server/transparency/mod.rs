@@ -20,7 +20,7 @@ use crate::{
         consent::{ConsentSignal, chain::KEPT_AFTER_END, evidence::Evidence},
         visitor::{BrowserState, COOKIE_AGE_MAX, OPT_OUT_AGE},
     },
-    protocol::{Reply, inbound::Inbound},
+    protocol::{Reply, cookies::CookieName, inbound::Inbound},
 };
 
 const PAGE: &str = include_str!("page.html");
@@ -176,7 +176,9 @@ fn how_long(site: &Site, [without, with]: [Duration; 2], secure: bool) -> String
         let _ = write!(rows, "<div><dt>{what}</dt><dd>{how_long}</dd></div>");
     };
     row("Events without consent", &format!("{} on this server; then deleted, as soon as newer ones have come in.", span(without)));
-    let cookie = |name: &crate::protocol::inbound::CookieName| format!("<code>{}</code>", escaped(name.on_wire(secure)));
+    let prefixed = site.cookies.are_prefixed(secure);
+    let cookie = |name: &CookieName| format!("<code>{}</code>", escaped(name.on_wire(prefixed)));
+    let shared = site.cookies.domain().map_or_else(String::new, |domain| format!(" All hosts below {} get it.", escaped(domain)));
     if site.ceilings.lasting() {
         row(
             "Events with consent",
@@ -186,7 +188,7 @@ fn how_long(site: &Site, [without, with]: [Duration; 2], secure: bool) -> String
             &format!("Cookie {}", cookie(&site.cookies.visitor)),
             &format!(
                 "Set only after a yes. It lives as long as your consent, at most {}, is not prolonged by visits, and is deleted when you \
-                 withdraw. No script can read it.",
+                 withdraw. No script can read it.{shared}",
                 span(COOKIE_AGE_MAX)
             ),
         );
@@ -203,7 +205,7 @@ fn how_long(site: &Site, [without, with]: [Duration; 2], secure: bool) -> String
     }
     row(
         &format!("Cookie {}", cookie(&site.cookies.opt_out)),
-        &format!("Set only when you opt out: the same for everyone, {}, until you take it back.", span(OPT_OUT_AGE)),
+        &format!("Set only when you opt out: the same for everyone, {}, until you take it back.{shared}", span(OPT_OUT_AGE)),
     );
     row(
         "A no, an opt-out, Global Privacy Control, Do Not Track",
