@@ -179,6 +179,7 @@ impl Airlock {
             user_agent: text(said.user_agent),
             accept_language: text(said.language),
             own: OwnCookies { visitor: text(&self.cookie).into_iter().collect(), ..OwnCookies::default() },
+            matomo: consent::matomo::MatomoCookies::default(),
             global_privacy_control: false,
             do_not_track: false,
             signal,

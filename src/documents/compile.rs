@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use super::{
     Basis, Destination, Documents,
     deviation::{Deviation, State},
-    parse::{BasisName, DestinationDocument, Document, GpcSiteOverride, PolicyDocument, SiteDocument},
+    parse::{BasisName, ConsentTool, DestinationDocument, Document, GpcSiteOverride, PolicyDocument, SiteDocument},
     site::{Ceiling, Ceilings, Policy, SignalRules, Site},
 };
 use crate::{
@@ -407,7 +407,10 @@ fn compile_site(
         page_hosts,
         time_zone,
         cookies: CookieNames::new(&document.cookie, document.cookie_domain.as_deref(), &document.hosts),
-        signals: SignalRules { gpc_site_override: document.gpc_site_override.as_ref().map(|relaxed| relaxed.reason.clone()) },
+        signals: SignalRules {
+            gpc_site_override: document.gpc_site_override.as_ref().map(|relaxed| relaxed.reason.clone()),
+            follow_matomo: document.follow.contains(&ConsentTool::Matomo),
+        },
         policy,
         keys: document.keys.clone(),
         identify_secret,

@@ -103,12 +103,23 @@ pub struct SiteDocument {
     /// What vendors' libraries call this site, by protocol: `keys = { ga4 = ["G-ABC123"] }`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<String, BTreeSet<String>>,
+    /// Whose cookies with a yes in them are followed. A refusal in them counts anyway.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub follow: BTreeSet<ConsentTool>,
     /// A yes that was given on this very site counts although the browser sends Global Privacy Control.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpc_site_override: Option<GpcSiteOverride>,
     /// Where the secret is that its backend signs user ids with: `file:…` or `env:…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identify_secret: Option<String>,
+}
+
+/// A tool that keeps a visitor's choice in cookies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsentTool {
+    /// Matomo's script.
+    Matomo,
 }
 
 /// That a yes on the site outranks Global Privacy Control, and why.

@@ -68,6 +68,8 @@ impl Site {
 pub struct SignalRules {
     /// Why a yes that was given on this very site outranks the header `Sec-GPC`; nothing: it does not.
     pub gpc_site_override: Option<String>,
+    /// Whether a yes in Matomo's cookies is one for the site.
+    pub follow_matomo: bool,
 }
 
 /// A policy document: what a site allows beside the built-in fields.

@@ -288,6 +288,7 @@ mod tests {
             user_agent: text("x"),
             accept_language: text("fr"),
             own: OwnCookies { visitor: vec![Personal::new("x".into())], ..OwnCookies::default() },
+            matomo: consent::matomo::MatomoCookies::default(),
             global_privacy_control: false,
             do_not_track: false,
             secure: true,

@@ -4,7 +4,7 @@
 use std::{borrow::Cow, net::IpAddr};
 
 use super::{
-    consent::{ConsentSignal, evidence::Evidence},
+    consent::{ConsentSignal, evidence::Evidence, matomo::MatomoCookies},
     personal::Personal,
 };
 use crate::clock::Timestamp;
@@ -100,6 +100,8 @@ pub struct Arrival<'a> {
     pub accept_language: Option<Text<'a>>,
     /// This site's own cookies.
     pub own: OwnCookies<'a>,
+    /// What Matomo's cookies say.
+    pub matomo: MatomoCookies,
     /// `Sec-GPC: 1`.
     pub global_privacy_control: bool,
     /// `DNT: 1`.

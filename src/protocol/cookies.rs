@@ -1,11 +1,12 @@
-//! The site's own cookies: what they are called, which hosts they are for, and which of them a request carries. Every other cookie of the
-//! site stays unread.
+//! The site's own cookies: what they are called, which hosts they are for, and which of them a request carries; and what Matomo's say of the
+//! visitor's choice. Every other cookie stays unread.
 
 use std::borrow::Cow;
 
 use http::{HeaderMap, header};
 
 use crate::privacy::{
+    consent::matomo::MatomoCookies,
     personal::Personal,
     raw::{OwnCookies, Text},
 };
@@ -14,6 +15,9 @@ use crate::privacy::{
 const SAME_NAME_MAX: usize = 4;
 /// Domains that a left cookie is taken away from: five labels of three hosts.
 const DOMAINS_MAX: usize = 15;
+
+/// What stands for a cookie's value that is no text.
+const UNREADABLE: &str = "\u{fffd}";
 
 /// The two cookies that we set and read.
 ///
@@ -104,11 +108,22 @@ fn push<'r>(cookies: &mut Vec<Text<'r>>, value: &'r str) {
     }
 }
 
-/// The names and values of a request's cookies, as they came (<https://www.rfc-editor.org/rfc/rfc6265#section-5.4>).
+/// What Matomo's cookies say.
+pub(in crate::protocol) fn matomo(headers: &HeaderMap) -> MatomoCookies {
+    let mut said = MatomoCookies::default();
+    pairs(headers).for_each(|(name, value)| said.hear(name, value));
+    said
+}
+
+/// The names and values of a request's cookies, as they came (<https://www.rfc-editor.org/rfc/rfc6265#section-5.4>). One that is no text costs the
+/// others nothing, and is there all the same: a no must not be lost because a cookie beside it, or its own value, cannot be read.
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
-    pairs.map(|(name, value)| (name.trim(), value.trim()))
+    let pairs = headers.get_all(header::COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    pairs.filter_map(|pair| {
+        let (name, value) = pair.split_at_checked(memchr::memchr(b'=', pair)?)?;
+        let value = std::str::from_utf8(&value[1..]).unwrap_or(UNREADABLE);
+        Some((std::str::from_utf8(name).ok()?.trim(), value.trim()))
+    })
 }
 
 /// The domains that a cookie which is sent to this host can be for: itself and those above it, as far as they are nobody's in particular.
@@ -130,6 +145,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+    use crate::{event::Purposes, privacy::consent::ConsentSignal};
 
     fn read(names: &CookieNames, secure: bool, lines: &[&'static str]) -> (usize, usize, usize, usize) {
         let headers = HeaderMap::from_iter(lines.iter().map(|line| (header::COOKIE, HeaderValue::from_static(line))));
@@ -155,6 +171,17 @@ mod tests {
             assert_eq!(read(&domain, true, lines), on_domain, "{lines:?}");
         }
         assert_eq!(read(&host, false, &["w=x; __Host-w=y"]), (1, 1, 0, 0), "without TLS there is no prefix");
+    }
+
+    #[test]
+    fn what_cannot_be_read_hides_no_no() {
+        let line = HeaderValue::from_bytes(b"name=J\xfcrgen; __Host-wo=1; matomo_ignore=\xff; mtm_consent=\xff").unwrap();
+        let headers = HeaderMap::from_iter([(header::COOKIE, line)]);
+        assert!(CookieNames::new("w", None, &[]).read(&headers, true).opted_out());
+        let no = ConsentSignal::Given { purposes: Purposes::NONE, seconds_left: None };
+        assert_eq!(matomo(&headers).stance(false).signal(), no);
+        let line = HeaderValue::from_bytes(b"mtm_consent=\xff").unwrap();
+        assert_eq!(matomo(&HeaderMap::from_iter([(header::COOKIE, line)])).stance(true).signal(), ConsentSignal::Malformed);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{borrow::Cow, sync::OnceLock};
 use bytes::Bytes;
 use http::{HeaderMap, Uri, header};
 
-use super::cookies::CookieNames;
+use super::cookies::{self, CookieNames};
 use crate::{
     clock::Timestamp,
     privacy::{
@@ -55,6 +55,7 @@ impl Inbound {
             user_agent: self.text(header::USER_AGENT.as_str()),
             accept_language: self.text(header::ACCEPT_LANGUAGE.as_str()),
             own: names.read(&self.headers, self.secure),
+            matomo: cookies::matomo(&self.headers),
             global_privacy_control: self.header("sec-gpc") == Some("1"),
             do_not_track: self.header("dnt") == Some("1") || self.header("x-do-not-track") == Some("1"),
             secure: self.secure,

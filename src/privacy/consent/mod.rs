@@ -97,7 +97,8 @@ impl Decision {
 pub fn decide(arrival: &Arrival<'_>, rules: &SignalRules) -> Decision {
     let opted_out = arrival.own.opted_out() && arrival.signal != ConsentSignal::OptIn;
     let outranked = arrival.evidence.said_here && rules.gpc_site_override.is_some();
-    Decision(match arrival.signal {
+    let said = Stance::from(arrival.signal).and(arrival.matomo.stance(rules.follow_matomo)).signal();
+    Decision(match said {
         ConsentSignal::OptOut => ConsentState::Objected(Refusal::ObjectedOptOut),
         _ if opted_out => ConsentState::Objected(Refusal::ObjectedOptOut),
         ConsentSignal::Given { purposes, .. } if purposes.is_empty() => ConsentState::Objected(Refusal::ObjectedRefused),
@@ -138,7 +139,7 @@ pub fn permit<'a>(event: RawEvent<'a>, decision: Decision, site: &Site) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use super::{evidence::Evidence, *};
+    use super::{evidence::Evidence, matomo::MatomoCookies, *};
     use crate::{
         clock::Timestamp,
         privacy::{
@@ -158,6 +159,7 @@ mod tests {
             user_agent: None,
             accept_language: None,
             own: OwnCookies { opt_outs: usize::from(opted_out), ..OwnCookies::default() },
+            matomo: MatomoCookies::default(),
             global_privacy_control: gpc,
             do_not_track: dnt,
             secure: true,
@@ -196,7 +198,7 @@ mod tests {
     #[test]
     fn a_yes_given_here_outranks_the_gpc_header_alone_and_only_where_the_site_says_so() {
         use ConsentState::{Granted, Objected};
-        let rules = SignalRules { gpc_site_override: Some(String::from("a reason")) };
+        let rules = SignalRules { gpc_site_override: Some(String::from("a reason")), ..SignalRules::default() };
         let yes = ConsentSignal::Given { purposes: Purposes::ANALYTICS, seconds_left: None };
         let no = ConsentSignal::Given { purposes: Purposes::NONE, seconds_left: None };
         let gpc = (false, true, false);
