@@ -33,7 +33,7 @@ fuzz_target!(|request: (&str, &[u8])| {
         assert!(error.byte.is_none_or(|byte| byte <= body.len()), "a place beyond the body");
     }
     let names = CookieNames::new("a", None, &[]);
-    let arrival = inbound.arrival(&names, decoded.signal, decoded.evidence);
+    let arrival = inbound.arrival(&names, decoded.signal, Default::default());
     // The id that recognises a retry is made of parts: their separators and the place in the batch come on top.
     let longest = query.len() + body.len() + 16;
     for event in &decoded.events {

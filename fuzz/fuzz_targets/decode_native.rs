@@ -31,7 +31,7 @@ fuzz_target!(|body: &[u8]| {
         assert!(error.byte.is_none_or(|byte| byte <= body.len()), "a place beyond the body");
     }
     let names = CookieNames::new("w", None, &[]);
-    let arrival = inbound.arrival(&names, decoded.signal, decoded.evidence);
+    let arrival = inbound.arrival(&names, decoded.signal, Default::default());
     for event in &decoded.events {
         let shape = Shape::of(event, &arrival);
         assert!(shape.fields.iter().all(|(_, length)| *length <= body.len()), "a field longer than the body");

@@ -13,8 +13,8 @@ use arbitrary::Arbitrary;
 use firsthand::{
     clock::Timestamp,
     documents::{
-        Site,
-        site::{Ceiling, Ceilings, Policy, PropertyKind, SignalRules},
+        Basis, Site,
+        site::{Ceiling, Ceilings, Policy, PropertyKind, Recipient, SignalRules},
     },
     event::{DestinationNumber, PolicyVersion, Purposes, SiteNumber},
     privacy::{
@@ -219,6 +219,11 @@ fn site() -> Site {
             granted: [consented; 8],
             held: [consented; 8],
         },
-        allowed: vec![(DestinationNumber(1), Allowed::of(Transform::ConsentedAnalytics.breadth()))],
+        recipients: vec![Recipient {
+            number: DestinationNumber(1),
+            basis: Basis::Consent(Purposes::ANALYTICS),
+            tcf_vendor: None,
+            allowed: Allowed::of(Transform::ConsentedAnalytics.breadth()),
+        }],
     }
 }

@@ -137,6 +137,12 @@ fn show_destination(site: &Site, destination: &Destination, out: &mut dyn Write)
         Basis::Consent(needed) => {
             let purposes = needed.names().collect::<Vec<_>>().join(" and ");
             writeln!(out, "    who has not chosen yet: nothing; it needs consent to {purposes}")?;
+            if let Some(vendor) = destination.tcf_vendor {
+                writeln!(
+                    out,
+                    "    the consent must be, where it comes with a TC string, also to vendor {vendor} of the global vendor list"
+                )?;
+            }
             writeln!(out, "    who agreed to {purposes}:")?;
             let consented = allowed.breadth.needs_consent();
             let state = if consented { State::Granted } else { State::Unknown };

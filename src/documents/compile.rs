@@ -11,13 +11,14 @@ use super::{
     Basis, Destination, Documents,
     deviation::{Deviation, State},
     parse::{BasisName, ConsentTool, DestinationDocument, Document, GpcSiteOverride, PolicyDocument, SiteDocument},
-    site::{Ceiling, Ceilings, Policy, SignalRules, Site},
+    site::{Ceilings, Policy, Recipient, SignalRules, Site},
 };
 use crate::{
     config::secret,
     destination::DESTINATIONS,
     event::{DestinationNumber, PolicyVersion, Purposes, SiteNumber},
     privacy::{
+        consent::vendor_decisions::VENDORS_MAX,
         policy::{Allowed, Treatments},
         transform::Transform,
     },
@@ -228,6 +229,10 @@ fn compile_destination(
             Basis::Consent(document.purposes)
         }
     };
+    if document.tcf_vendor.is_some() && (basis == Basis::ExemptMeasurement || document.tcf_vendor == Some(0)) {
+        let reason = "a vendor of the global vendor list, counted from 1, of a destination with the basis \"consent\"";
+        fault(errors, of, "tcf_vendor", reason, "basis = \"consent\", or leave tcf_vendor out");
+    }
     let mut numbers = Vec::new();
     for name in &document.sites {
         match sites.iter().find(|(site, _)| site.name == *name) {
@@ -245,14 +250,15 @@ fn compile_destination(
         kind: kind.name,
         sites: numbers,
         basis,
+        tcf_vendor: document.tcf_vendor,
         transform: document.transform,
         paused: document.paused,
         settings: document.settings.clone(),
     })
 }
 
-/// What each destination of the site may see.
-fn allowed(site: SiteNumber, policy: &Policy, destinations: &[Arc<Destination>]) -> Vec<(DestinationNumber, Allowed)> {
+/// What each destination of the site may see, and on what ground.
+fn recipients(site: SiteNumber, policy: &Policy, destinations: &[Arc<Destination>]) -> Vec<Recipient> {
     let of = |destination: &Destination| {
         let breadth = destination.transform.breadth();
         let mut allowed = Allowed::of(policy.preset.map_or(breadth, |preset| preset.breadth().meet(breadth)));
@@ -261,44 +267,24 @@ fn allowed(site: SiteNumber, policy: &Policy, destinations: &[Arc<Destination>])
             .iter()
             .filter(|deviation| deviation.is_for(&destination.name))
             .for_each(|deviation| deviation.apply(&mut allowed));
-        allowed
+        Recipient { number: destination.number, basis: destination.basis, tcf_vendor: destination.tcf_vendor, allowed }
     };
-    let ours = destinations.iter().filter(|destination| destination.sites.contains(&site));
-    ours.map(|destination| (destination.number, of(destination))).collect()
+    destinations.iter().filter(|destination| destination.sites.contains(&site)).map(|destination| of(destination)).collect()
 }
 
-/// The most that any entitled destination of the site may get, per state of a visitor.
-fn ceilings(allowed: &[(DestinationNumber, Allowed)], destinations: &[Arc<Destination>]) -> Ceilings {
-    let mut ceilings = Ceilings::default();
-    for (number, allowed) in allowed {
-        let Some(destination) = destinations.iter().find(|destination| destination.number == *number) else { continue };
-        match destination.basis {
-            Basis::ExemptMeasurement => {
-                raise(&mut ceilings.unknown, allowed, false);
-                ceilings.granted.iter_mut().for_each(|ceiling| raise(ceiling, allowed, false));
-            }
-            Basis::Consent(needed) => {
-                for bits in 1..8u8 {
-                    if Purposes::from_bits(bits).cover(needed) {
-                        raise(&mut ceilings.granted[usize::from(bits)], allowed, allowed.breadth.needs_consent());
-                        raise(&mut ceilings.held[usize::from(bits)], allowed, allowed.breadth.needs_consent());
-                    }
-                }
-            }
-        }
+/// The vendors that TC strings are asked for.
+fn vendors(recipients: &[Recipient], of: (&'static str, &str), errors: &mut Vec<DocumentError>) -> Vec<u16> {
+    let vendors: BTreeSet<u16> = recipients.iter().filter_map(|recipient| recipient.tcf_vendor).collect();
+    if vendors.len() > VENDORS_MAX {
+        fault(
+            errors,
+            of,
+            "tcf_vendor",
+            format!("its destinations are of more than {VENDORS_MAX} vendors"),
+            "fewer destinations with tcf_vendor",
+        );
     }
-    ceilings
-}
-
-fn raise(ceiling: &mut Option<Ceiling>, allowed: &Allowed, consented: bool) {
-    if allowed.breadth.is_nothing() {
-        return;
-    }
-    let rests = allowed.treatments(allowed.breadth, consented);
-    *ceiling = Some(match ceiling {
-        None => Ceiling { breadth: allowed.breadth, rests },
-        Some(before) => Ceiling { breadth: before.breadth.join(allowed.breadth), rests: before.rests.most(&rests) },
-    });
+    vendors.into_iter().collect()
 }
 
 fn compile_site(
@@ -395,7 +381,8 @@ fn compile_site(
         fault(errors, of, "policy", format!("there is no policy \"{}\"", document.policy), suggestion(&document.policy, &known));
     }
     let (time_zone, policy) = (time_zone.ok()?, policy?);
-    let allowed = allowed(number, &policy, destinations);
+    let recipients = recipients(number, &policy, destinations);
+    let vendors = vendors(&recipients, of, errors);
     (errors.len() == before).then(|| Site {
         number,
         name: document.name.clone(),
@@ -410,12 +397,13 @@ fn compile_site(
         signals: SignalRules {
             gpc_site_override: document.gpc_site_override.as_ref().map(|relaxed| relaxed.reason.clone()),
             follow_matomo: document.follow.contains(&ConsentTool::Matomo),
+            vendors,
         },
         policy,
         keys: document.keys.clone(),
         identify_secret,
-        ceilings: ceilings(&allowed, destinations),
-        allowed,
+        ceilings: Ceilings::of(&recipients),
+        recipients,
     })
 }
 

@@ -71,6 +71,8 @@ pub struct Destination {
     pub sites: Vec<SiteNumber>,
     /// Whether events may go to it at all.
     pub basis: Basis,
+    /// Its number in the framework's global vendor list, where TC strings are asked for it.
+    pub tcf_vendor: Option<u16>,
     /// How much of them it may see.
     pub transform: Transform,
     /// Whether its courier rests; its events wait, and expire.

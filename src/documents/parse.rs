@@ -146,6 +146,9 @@ pub struct DestinationDocument {
     /// For the basis `consent`: which purposes, all of them.
     #[serde(default, skip_serializing_if = "Purposes::is_empty_ref")]
     pub purposes: Purposes,
+    /// The receiver's number in the IAB's global vendor list: where a yes comes with a TC string, it must be one to this vendor too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tcf_vendor: Option<u16>,
     /// How much it may see.
     pub transform: Transform,
     /// Whether its courier rests.

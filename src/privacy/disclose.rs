@@ -10,8 +10,10 @@ use std::{
 
 use serde::Serialize;
 
+pub use super::withheld::Withheld;
 use super::{
     clean::{CampaignField, CleanBody, CleanEvent, Granted, Item, OpenError, Opened, Page, Property},
+    consent::vendor_decisions::vendor_is_allowed,
     enrich::{ScreenClass, device::DeviceClass, language::Language, place::Country},
     identity::Assurance,
     keys::{
@@ -349,30 +351,6 @@ impl Disclosure {
     }
 }
 
-/// Why a destination does not get an event that is in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Withheld {
-    /// The destination needs a consent that was not given.
-    NoConsent,
-    /// A copy for consent-basis destinations: this one had the event when it happened.
-    HeldCopy,
-    /// The policy in force now allows this destination nothing.
-    Policy,
-}
-
-impl Withheld {
-    /// The rule's name in the ledger.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NoConsent => "no_consent",
-            Self::HeldCopy => "held_copy",
-            Self::Policy => "policy",
-        }
-    }
-}
-
 /// What became of one record for one destination.
 pub enum Disclosed {
     /// It may see this.
@@ -450,6 +428,9 @@ impl Discloser {
         };
         match CleanEvent::open(&record.bytes, &self.persons, now)? {
             Opened::Purged => Ok(Disclosed::Purged),
+            Opened::Event(event) if !vendor_is_allowed(event.body().vendors.as_ref(), destination) => {
+                Ok(Disclosed::Withheld(Withheld::Vendor))
+            }
             Opened::Event(event) => {
                 let mut disclosure = self.build(record.offset, &event, breadth, site, destination)?;
                 disclosure.grounds.revision = documents.revision;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     anonymise::anonymise,
-    consent::{self, ConsentState},
+    consent::{self, ConsentState, vendor_decisions::vendor_is_allowed},
     disclose::{Discloser, Withheld, entitlement},
     enrich::{self, device::DeviceClass, place::PlaceDatabase},
     keys::persistent::PersistentKeys,
@@ -180,7 +180,9 @@ pub fn explain(event: RawEvent<'_>, arrival: &Arrival<'_>, with: &Explainer<'_>)
     let mut destinations = Vec::new();
     for destination in addressed {
         let allowed = site.allowed(destination.number);
-        let entitled = entitlement(clean.header(), destination, allowed);
+        let entitled = entitlement(clean.header(), destination, allowed).and_then(|breadth| {
+            if vendor_is_allowed(clean.body().vendors.as_ref(), destination) { Ok(breadth) } else { Err(Withheld::Vendor) }
+        });
         let received = match entitled {
             Ok(transform) => serde_json::to_value(discloser.build(Offset(0), &clean, transform, site, destination)?)?,
             Err(_) => Value::Null,
@@ -200,6 +202,7 @@ pub fn explain(event: RawEvent<'_>, arrival: &Arrival<'_>, with: &Explainer<'_>)
                 Withheld::NoConsent => "it needs a consent that this visitor has not given",
                 Withheld::HeldCopy => "it had the event when it happened; this is the copy for destinations that need consent",
                 Withheld::Policy => "the policy allows it nothing",
+                Withheld::Vendor => "the visitor's TC string does not consent to this destination's vendor",
             }),
             fields,
         });

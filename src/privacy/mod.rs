@@ -19,6 +19,7 @@ pub mod record;
 pub mod scrub;
 pub mod transform;
 pub mod visitor;
+mod withheld;
 
 pub mod keys;
 mod newcomers;

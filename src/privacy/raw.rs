@@ -111,7 +111,7 @@ pub struct Arrival<'a> {
     /// What the body says of the visitor's choice.
     pub signal: ConsentSignal,
     /// What stands behind it.
-    pub evidence: Evidence,
+    pub evidence: Evidence<'a>,
     /// When the request came in.
     pub received: Timestamp,
 }

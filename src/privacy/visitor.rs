@@ -222,12 +222,12 @@ impl Visitors {
             let (persons, person) = (Arc::clone(&self.persons), Arc::clone(person));
             self.supervisor.blocking(move || persons.note_purposes(&person, granted)).await?;
         }
-        let lasting = site.ceilings.of_granted(granted, true).is_some_and(|ceiling| ceiling.breadth.needs_consent());
+        let lasting = site.ceiling_of_granted(granted, true, decision.vendors()).is_some_and(|ceiling| ceiling.breadth.needs_consent());
         if !lasting {
             let (epoch, token) = self.visit_keys.token(site, arrival.address.expose(), device, now)?;
             let subject = Subject::Token(token);
             let ceiling = match state {
-                ConsentState::Granted(purposes) => site.ceilings.of_granted(purposes, false),
+                ConsentState::Granted(purposes) => site.ceiling_of_granted(purposes, false, decision.vendors()),
                 ConsentState::Unknown | ConsentState::Objected(_) => site.ceilings.unknown,
             };
             // `strict` has no sessions, so nobody's are followed for it.

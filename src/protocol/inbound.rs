@@ -49,7 +49,7 @@ impl Inbound {
 
     /// What the connection and the headers say of the visitor, sealed.
     #[must_use]
-    pub fn arrival(&self, names: &CookieNames, signal: ConsentSignal, evidence: Evidence) -> Arrival<'_> {
+    pub fn arrival<'a>(&'a self, names: &CookieNames, signal: ConsentSignal, evidence: Evidence<'a>) -> Arrival<'a> {
         Arrival {
             address: &self.address,
             user_agent: self.text(header::USER_AGENT.as_str()),

@@ -67,7 +67,7 @@ pub struct Decoded<'a> {
     /// What the body says of the visitor's choice; for the whole request.
     pub signal: ConsentSignal,
     /// What stands behind that.
-    pub evidence: Evidence,
+    pub evidence: Evidence<'a>,
     /// The vendor's key (measurement id, write key) that the request names its site by; `None` for a protocol that has none.
     pub key: Option<VendorKey>,
     /// What `reply` needs to know of the request; never personal.

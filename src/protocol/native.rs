@@ -260,7 +260,7 @@ fn corrected(happened: i64, sent: Option<i64>, now: Timestamp) -> Option<Timesta
     (age <= AGE_MAX).then(|| now.minus(age))
 }
 
-impl<E> Body<'_, E> {
+impl<'a, E> Body<'a, E> {
     /// What all that the body says of the visitor's choice comes to.
     fn signal(&self, now: Timestamp) -> ConsentSignal {
         let opt_out = match self.o {
@@ -277,9 +277,12 @@ impl<E> Body<'_, E> {
     }
 
     /// A yes of the list, or of the TC string alone, was given in the dialogue of this site.
-    fn evidence(&self, now: Timestamp) -> Evidence {
+    fn evidence(&self, now: Timestamp) -> Evidence<'a> {
         let listed = Stance::from(self.list());
-        Evidence { said_here: listed.grants() || string(self.gt, |text| tcf::stance(text, now)).grants() }
+        let mut evidence = Evidence::said_here(listed.grants() || string(self.gt, |text| tcf::stance(text, now)).grants());
+        text(self.gt).into_iter().for_each(|text| evidence.keep_tcf(text));
+        text(self.gp).into_iter().for_each(|text| evidence.keep_gpp(text));
+        evidence
     }
 
     /// What the list of purposes says.
@@ -294,6 +297,11 @@ impl<E> Body<'_, E> {
             Err(_) => ConsentSignal::Malformed,
         }
     }
+}
+
+/// A consent string as it came, where it is one and not empty.
+fn text(given: Option<&RawValue>) -> Option<Cow<'_, str>> {
+    serde_json::from_str::<Borrowed<'_>>(given?.get()).ok().map(|Borrowed(text)| text).filter(|text| !text.is_empty())
 }
 
 /// What a consent string says, where there is one.
@@ -531,7 +539,7 @@ mod tests {
             (String::from(r#"{"gu":"1YNN"}"#), false),
         ] {
             let inbound = inbound(&body);
-            assert_eq!(Native.decode(&inbound, now).evidence, Evidence { said_here: here }, "{body}");
+            assert_eq!(Native.decode(&inbound, now).evidence.said_here, here, "{body}");
         }
     }
 }

@@ -12,6 +12,7 @@
 //! | `consent_table` | who gets what for which choice, and the cookie |
 //! | `cookies` | the form of the site's cookies, and what is left of another one |
 //! | `consent_oracle` | consent strings are read as the IAB's own libraries read them |
+//! | `vendors` | a TC string that does not consent to a destination's vendor |
 //! | `transparency` | what a visitor is shown of all that, and the button on it |
 //! | `command_line` | the commands and their messages |
 //!
@@ -31,6 +32,7 @@ mod golden;
 mod non_interference;
 mod policies;
 mod transparency;
+mod vendors;
 
 mod http_client;
 mod installation;

@@ -12,11 +12,13 @@ mod stance;
 pub mod tcf;
 pub mod us_privacy;
 pub mod us_sections;
+pub mod vendor_decisions;
 mod vendors;
 
 pub use self::{
     bits::Unreadable,
     stance::Stance,
+    vendor_decisions::VendorDecisions,
     vendors::{Restriction, Restrictions, VendorSet},
 };
 use super::{
@@ -81,13 +83,22 @@ impl ConsentState {
 /// A state that was decided from a request's own signals. Nothing but [`decide`] makes one, so nobody can permit an event by writing
 /// `Granted` themselves.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Decision(ConsentState);
+pub struct Decision {
+    state: ConsentState,
+    vendors: Option<VendorDecisions>,
+}
 
 impl Decision {
     /// Where the visitor stands.
     #[must_use]
     pub const fn state(self) -> ConsentState {
-        self.0
+        self.state
+    }
+
+    /// What TC strings decided on the vendors of the site's destinations; nothing, where the yes came without one.
+    #[must_use]
+    pub const fn vendors(&self) -> Option<&VendorDecisions> {
+        self.vendors.as_ref()
     }
 }
 
@@ -98,7 +109,7 @@ pub fn decide(arrival: &Arrival<'_>, rules: &SignalRules) -> Decision {
     let opted_out = arrival.own.opted_out() && arrival.signal != ConsentSignal::OptIn;
     let outranked = arrival.evidence.said_here && rules.gpc_site_override.is_some();
     let said = Stance::from(arrival.signal).and(arrival.matomo.stance(rules.follow_matomo)).signal();
-    Decision(match said {
+    let state = match said {
         ConsentSignal::OptOut => ConsentState::Objected(Refusal::ObjectedOptOut),
         _ if opted_out => ConsentState::Objected(Refusal::ObjectedOptOut),
         ConsentSignal::Given { purposes, .. } if purposes.is_empty() => ConsentState::Objected(Refusal::ObjectedRefused),
@@ -108,7 +119,12 @@ pub fn decide(arrival: &Arrival<'_>, rules: &SignalRules) -> Decision {
         ConsentSignal::Malformed => ConsentState::Objected(Refusal::ObjectedMalformed),
         ConsentSignal::Given { purposes, .. } => ConsentState::Granted(purposes),
         ConsentSignal::Absent | ConsentSignal::OptIn => ConsentState::Unknown,
-    })
+    };
+    let vendors = match state {
+        ConsentState::Granted(_) => VendorDecisions::of(&arrival.evidence, &rules.vendors, arrival.received),
+        ConsentState::Objected(_) | ConsentState::Unknown => None,
+    };
+    Decision { state, vendors }
 }
 
 /// An event that at least one destination may have, with the most that any of them may get. It holds its event: whoever has a
@@ -118,6 +134,7 @@ pub struct Permitted<'a> {
     pub(in crate::privacy) purposes: Purposes,
     pub(in crate::privacy) ceiling: Ceiling,
     pub(in crate::privacy) audience: Audience,
+    pub(in crate::privacy) vendors: Option<VendorDecisions>,
 }
 
 /// Permits an event, or says why not.
@@ -130,11 +147,11 @@ pub fn permit<'a>(event: RawEvent<'a>, decision: Decision, site: &Site) -> Resul
         // A held copy is sent on a grant; without one the event itself was sent, and the copy has no business here.
         ConsentState::Unknown if event.held => return Err(Refusal::NoBasis),
         ConsentState::Unknown => (Purposes::NONE, site.ceilings.unknown),
-        ConsentState::Granted(purposes) => (purposes, site.ceilings.of_granted(purposes, event.held)),
+        ConsentState::Granted(purposes) => (purposes, site.ceiling_of_granted(purposes, event.held, decision.vendors())),
     };
     let ceiling = ceiling.ok_or(Refusal::NoBasis)?;
     let audience = if event.held { Audience::ConsentBasisOnly } else { Audience::All };
-    Ok(Permitted { event, purposes, ceiling, audience })
+    Ok(Permitted { event, purposes, ceiling, audience, vendors: decision.vendors })
 }
 
 #[cfg(test)]
@@ -164,7 +181,7 @@ mod tests {
             do_not_track: dnt,
             secure: true,
             signal,
-            evidence: Evidence { said_here },
+            evidence: Evidence::said_here(said_here),
             received: Timestamp(0),
         };
         decide(&arrival, rules).state()

@@ -20,7 +20,7 @@ pub(super) struct Choice {
     mode: ConsentMode,
     others: Stance,
     consent_is_needed: bool,
-    evidence: Evidence,
+    evidence: Evidence<'static>,
 }
 
 impl Choice {
@@ -33,17 +33,24 @@ impl Choice {
             }
             _ if consent_mode::PARAMETERS.contains(&name) => return self.mode.hear(name, value),
             _ if value.is_empty() => return,
-            "gdpr_consent" => tcf::stance(value, now),
-            "gpp" => gpp::stance(value, now),
+            "gdpr_consent" => {
+                let stance = tcf::stance(value, now);
+                self.evidence.said_here |= stance.grants();
+                self.evidence.keep_tcf(value.to_owned().into());
+                stance
+            }
+            "gpp" => {
+                self.evidence.keep_gpp(value.to_owned().into());
+                gpp::stance(value, now)
+            }
             _ => us_privacy::stance(value),
         };
-        self.evidence.said_here |= name == "gdpr_consent" && heard.grants();
         self.others = self.others.and(heard);
     }
 
     /// What stands behind that.
-    pub(super) const fn evidence(&self) -> Evidence {
-        self.evidence
+    pub(super) fn evidence(&mut self) -> Evidence<'static> {
+        std::mem::take(&mut self.evidence)
     }
 
     /// What follows for the request.
@@ -105,7 +112,7 @@ mod tests {
             let mut choice = Choice::default();
             choice.hear(name, value, NOW);
             assert!(Stance::from(choice.signal()).grants(), "{name}");
-            assert_eq!(choice.evidence(), Evidence { said_here: here }, "{name}");
+            assert_eq!(choice.evidence().said_here, here, "{name}");
         }
     }
 }

@@ -347,7 +347,7 @@ mod tests {
 
     fn shapes(inbound: &Inbound, decoded: &Decoded<'_>) -> Vec<Vec<(&'static str, usize)>> {
         let names = CookieNames::new("a", None, &[]);
-        let arrival = inbound.arrival(&names, decoded.signal, decoded.evidence);
+        let arrival = inbound.arrival(&names, decoded.signal, Default::default());
         let of_event = |(name, _): &(&'static str, usize)| !matches!(*name, "client address" | "event id");
         decoded.events.iter().map(|event| Shape::of(event, &arrival).fields.into_iter().filter(of_event).collect()).collect()
     }

@@ -68,7 +68,7 @@ pub(in crate::server) fn site(origin: &str) -> Site {
         keys: BTreeMap::new(),
         identify_secret: None,
         ceilings: Ceilings::default(),
-        allowed: Vec::new(),
+        recipients: Vec::new(),
     }
 }
 

@@ -87,6 +87,11 @@ fn card(out: &mut String, site: &Site, destination: &Destination) {
         Basis::Consent(purposes) => {
             let purposes: Vec<_> = purposes.names().map(purpose).collect();
             fact("Ground", &format!("Your consent to {}", listed(&purposes)));
+            if let Some(vendor) = destination.tcf_vendor {
+                let words =
+                    format!("If the consent dialogue asks about single companies: only after a yes to this one (IAB vendor {vendor})");
+                fact("This company", &words);
+            }
             fact("Before you choose", "Nothing");
             fact("After a yes", if nothing { "Nothing" } else { "What is listed here" });
         }
@@ -230,6 +235,8 @@ mod tests {
 
     #[test]
     fn a_changed_document_is_a_changed_page() {
+        let vendor = DOCUMENTS.replace("transform = \"consented-profile\"", "transform = \"consented-profile\"\ntcf_vendor = 2");
+        assert!(part(&page(&vendor, &NOBODY), "<h3>crm</h3>", "</article>").contains("only after a yes to this one (IAB vendor 2)"));
         let narrower = DOCUMENTS.replace("transform = \"measurement\"", "transform = \"strict\"");
         let narrower = page(&narrower, &NOBODY);
         assert!(part(&narrower, "<h3>count</h3>", "</article>").contains("an id of this one event"));
