@@ -20,6 +20,7 @@ use crate::{
         record::Record,
         refusal::Refusal,
         shape::Shape,
+        vendor_cookies,
         visitor::{Sender, SetCookie, Visitor, Visitors},
     },
     protocol::{Decoded, Outcome, Protocol, Reply, inbound::Inbound, native::Native},
@@ -140,6 +141,7 @@ impl Pipeline {
         let sender = Sender::of(protocol.name(), &events);
         let (visitor, cookie) = self.visitors.identify(arrival, decision, &device, site, sender, now).await.map_err(unavailable)?;
         cookies.extend(cookie);
+        cookies.extend(vendor_cookies::kept_alive(arrival, decision, &visitor, site, &events, now));
         let site_key = self.persistent.site(site.number).map_err(|_| Unavailable(RETRY_AFTER))?;
         let mut records = Vec::with_capacity(events.len());
         let mut shapes = Vec::new();

@@ -393,7 +393,8 @@ fn compile_site(
         origins: document.origins.iter().cloned().collect::<BTreeSet<_>>(),
         page_hosts,
         time_zone,
-        cookies: CookieNames::new(&document.cookie, document.cookie_domain.as_deref(), &document.hosts),
+        cookies: CookieNames::new(&document.cookie, document.cookie_domain.as_deref(), &document.hosts)
+            .and_of_vendors(document.vendor_cookies.iter().copied()),
         signals: SignalRules {
             gpc_site_override: document.gpc_site_override.as_ref().map(|relaxed| relaxed.reason.clone()),
             follow_matomo: document.follow.contains(&ConsentTool::Matomo),

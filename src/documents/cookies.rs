@@ -4,11 +4,15 @@ use super::{
     compile::{DocumentError, fault},
     parse::SiteDocument,
 };
-use crate::protocol::cookies::is_public_suffix;
+use crate::protocol::cookies::{is_public_suffix, is_registrable};
 
 /// Checks the keys about cookies.
 pub(super) fn check(document: &SiteDocument, errors: &mut Vec<DocumentError>) {
     let of = ("site", document.name.as_str());
+    if !document.vendor_cookies.is_empty() && !document.cookie_domain.as_deref().is_some_and(is_registrable) {
+        let reason = "vendors' scripts set their cookies for the domain that was registered; one for another would be a second one";
+        fault(errors, of, "vendor_cookies", reason, "cookie_domain = \"shop.example\", the domain that was registered");
+    }
     let Some(domain) = document.cookie_domain.as_deref() else { return };
     let mut wrong = |reason: String, fix: &str| fault(errors, of, "cookie_domain", reason, fix);
     if let Err(reason) = is_domain(domain) {
@@ -64,11 +68,25 @@ mod tests {
     }
 
     #[test]
+    fn vendors_cookies_need_the_registered_domain() {
+        let faults = |cookie_domain: &str| {
+            let text = format!(
+                "name = \"shop\"\nhosts = [\"a.b.shop.co.uk\"]\norigins = []\nprefix = \"/kesolu\"\npolicy = \"shop\"\nvendor_cookies = [\"_ga\"]\n{cookie_domain}"
+            );
+            let mut errors = Vec::new();
+            check(&toml::from_str(&text).unwrap(), &mut errors);
+            errors.into_iter().map(|error| error.key).collect::<Vec<_>>()
+        };
+        assert_eq!(faults("cookie_domain = \"shop.co.uk\""), [""; 0]);
+        for wrong in ["", "cookie_domain = \"b.shop.co.uk\""] {
+            assert_eq!(faults(wrong), ["vendor_cookies"], "{wrong}");
+        }
+    }
+
+    #[test]
     fn a_cookies_domain_is_above_every_host_and_origin_and_someones_own() {
         let (host, origin) = ("t.shop.co.uk", "https://www.shop.co.uk");
-        for domain in ["shop.co.uk"] {
-            assert_eq!(faults(domain, &[host], &[origin, "https://shop.co.uk:8443"]), [""; 0]);
-        }
+        assert_eq!(faults("shop.co.uk", &[host], &[origin, "https://shop.co.uk:8443"]), [""; 0]);
         for (domain, hosts, origins, said) in [
             ("co.uk", &[host][..], &[origin][..], "more owners than one"),
             ("uk", &[host], &[origin], "more owners than one"),

@@ -34,7 +34,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{deviation::Deviation, site::PropertyKind};
-use crate::{event::Purposes, privacy::transform::Transform};
+use crate::{
+    event::Purposes,
+    privacy::{transform::Transform, vendor_cookies::VendorCookie},
+};
 
 /// A file of documents.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -95,6 +98,9 @@ pub struct SiteDocument {
     /// The domain that its cookies are for, where its pages and its beacons' host are different names below one; else the host alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cookie_domain: Option<String>,
+    /// Vendors' cookies that are kept alive, under the vendor's purpose.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub vendor_cookies: BTreeSet<VendorCookie>,
     /// Where its day begins and ends, by the IANA's name.
     #[serde(default = "default_time_zone")]
     pub time_zone: String,
@@ -186,6 +192,7 @@ fn default_time_zone() -> String {
 }
 
 /// A document of one of the three kinds.
+#[expect(clippy::large_enum_variant, reason = "documents are few, and read when one changes")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Document {
     /// A policy.

@@ -18,6 +18,7 @@ pub mod policy;
 pub mod record;
 pub mod scrub;
 pub mod transform;
+pub mod vendor_cookies;
 pub mod visitor;
 mod withheld;
 

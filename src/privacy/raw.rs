@@ -6,6 +6,7 @@ use std::{borrow::Cow, net::IpAddr};
 use super::{
     consent::{ConsentSignal, evidence::Evidence, matomo::MatomoCookies},
     personal::Personal,
+    vendor_cookies::VendorCookie,
 };
 use crate::clock::Timestamp;
 
@@ -128,6 +129,8 @@ pub struct OwnCookies<'a> {
     pub opt_outs: usize,
     /// How many of the other form; they count as much.
     pub left_over_opt_outs: usize,
+    /// Vendors' cookies that the site lists; of one that came more than once, two.
+    pub of_vendors: Vec<(VendorCookie, Text<'a>)>,
 }
 
 impl OwnCookies<'_> {

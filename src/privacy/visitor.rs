@@ -30,6 +30,7 @@ use super::{
     record::Subject,
     refusal::Refusal,
     sessions::Sessions,
+    vendor_cookies::{self, VendorCookie},
 };
 use crate::{
     clock::Timestamp,
@@ -300,6 +301,7 @@ impl Visitors {
             let (persons, number) = (Arc::clone(&self.persons), site.number);
             ended.extend(self.supervisor.blocking(move || persons.destroy(number, &index)).await?);
         }
+        cookies.extend(vendor_cookies::forgotten(arrival, site));
         match arrival.signal {
             ConsentSignal::OptOut => cookies.push(SetCookie::opt_out(site, arrival.secure)),
             ConsentSignal::OptIn => cookies.extend(SetCookie::forget_opt_out(site, arrival)),
@@ -437,17 +439,33 @@ impl SetCookie {
         Self::new(name.on_wire(site.cookies.are_prefixed(secure)), value, domain, secure, age)
     }
 
+    /// A vendor's, as its script had set it, but that a server has. The script reads it.
+    pub(in crate::privacy) fn of_vendor(cookie: VendorCookie, value: &str, domain: &str, age: Duration) -> Self {
+        Self::written(cookie.name(), value, (Some(domain), true), false, age)
+    }
+
+    /// Takes a vendor's cookie away, from wherever its script may have set it.
+    pub(in crate::privacy) fn forget_of_vendor(cookie: VendorCookie, site: &Site) -> Vec<Self> {
+        let domains = std::iter::once(None).chain(site.cookies.reach().iter().map(|domain| Some(domain.as_str())));
+        domains.map(|domain| Self::written(cookie.name(), "", (domain, true), false, Duration::ZERO)).collect()
+    }
+
     fn new(name: &str, value: &str, domain: Option<&str>, secure: bool, age: Duration) -> Self {
+        Self::written(name, value, (domain, secure), true, age)
+    }
+
+    fn written(name: &str, value: &str, (domain, secure): (Option<&str>, bool), http_only: bool, age: Duration) -> Self {
         let mut cookie = cookie::Cookie::build((name, value))
             .path("/")
-            .http_only(true)
+            .http_only(http_only)
             .secure(secure)
             .same_site(cookie::SameSite::Lax)
             .max_age(cookie::time::Duration::seconds(i64::try_from(age.as_secs()).unwrap_or(0)));
         if let Some(domain) = domain {
             cookie = cookie.domain(domain);
         }
-        let mut header = HeaderValue::try_from(cookie.build().to_string()).expect("our cookies' names, values and domains are plain ASCII");
+        let mut header =
+            HeaderValue::try_from(cookie.build().to_string()).expect("names, values and domains were checked to be plain ASCII");
         header.set_sensitive(true);
         Self(header)
     }

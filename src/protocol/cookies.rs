@@ -1,5 +1,5 @@
 //! The site's own cookies: what they are called, which hosts they are for, and which of them a request carries; and what Matomo's say of the
-//! visitor's choice. Every other cookie stays unread.
+//! visitor's choice, and vendors' cookies that the site lists. Every other cookie stays unread.
 
 use std::borrow::Cow;
 
@@ -9,6 +9,7 @@ use crate::privacy::{
     consent::matomo::MatomoCookies,
     personal::Personal,
     raw::{OwnCookies, Text},
+    vendor_cookies::VendorCookie,
 };
 
 /// Visitor cookies of one form that are looked at: one for each domain that the site's cookies may once have been for.
@@ -30,6 +31,7 @@ pub struct CookieNames {
     pub opt_out: CookieName,
     domain: Option<String>,
     reach: Vec<String>,
+    of_vendors: Vec<VendorCookie>,
 }
 
 /// One cookie's name.
@@ -55,10 +57,24 @@ impl CookieNames {
     #[must_use]
     pub fn new(name: &str, domain: Option<&str>, hosts: &[String]) -> Self {
         let mut reach: Vec<String> = hosts.iter().flat_map(|host| domains_of(host)).map(str::to_owned).collect();
-        reach.sort();
+        // The higher a domain is, the more of the hosts it reaches.
+        reach.sort_by_cached_key(|domain| (domain.split('.').count(), domain.clone()));
         reach.dedup();
         reach.truncate(DOMAINS_MAX);
-        Self { visitor: CookieName::new(name), opt_out: CookieName::new(&format!("{name}o")), domain: domain.map(str::to_owned), reach }
+        let opt_out = CookieName::new(&format!("{name}o"));
+        Self { visitor: CookieName::new(name), opt_out, domain: domain.map(str::to_owned), reach, of_vendors: Vec::new() }
+    }
+
+    /// The same, and of vendors' cookies these.
+    #[must_use]
+    pub fn and_of_vendors(self, of_vendors: impl IntoIterator<Item = VendorCookie>) -> Self {
+        Self { of_vendors: of_vendors.into_iter().collect(), ..self }
+    }
+
+    /// Vendors' cookies that the site lists.
+    #[must_use]
+    pub fn of_vendors(&self) -> &[VendorCookie] {
+        &self.of_vendors
     }
 
     /// Whether they have the prefix: only `secure` ones that are for one host.
@@ -92,6 +108,10 @@ impl CookieNames {
                 own.opt_outs += 1;
             } else if name == self.opt_out.on_wire(!prefixed) {
                 own.left_over_opt_outs += 1;
+            } else if let Some(cookie) = self.of_vendors.iter().find(|cookie| cookie.name() == name)
+                && own.of_vendors.iter().filter(|(other, _)| other == cookie).count() < 2
+            {
+                own.of_vendors.push((*cookie, Personal::new(Cow::Borrowed(value))));
             }
         }
         if self.domain.is_none() && own.visitor.len() > 1 {
@@ -138,6 +158,12 @@ fn domains_of(host: &str) -> impl Iterator<Item = &str> {
 #[must_use]
 pub fn is_public_suffix(domain: &str) -> bool {
     psl::suffix(domain.as_bytes()).is_some_and(|suffix| suffix.as_bytes() == domain.as_bytes())
+}
+
+/// Whether it is a domain that someone registered: one label below a public suffix.
+#[must_use]
+pub fn is_registrable(domain: &str) -> bool {
+    psl::domain(domain.as_bytes()).is_some_and(|registered| registered.as_bytes() == domain.as_bytes())
 }
 
 #[cfg(test)]

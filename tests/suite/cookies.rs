@@ -1,4 +1,5 @@
-//! The site's own cookies for a domain instead of one host, and what becomes of those of the other form when a site changes between the two.
+//! The site's own cookies for a domain instead of one host, and what becomes of those of the other form when a site changes between the two;
+//! and vendors' cookies that a site lists.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -117,4 +118,81 @@ fn a_domain_that_browsers_would_refuse_is_refused_here() {
         let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         assert!(!output.status.success() && text.contains(said), "{text}");
     }
+}
+
+#[test]
+fn a_listed_vendors_cookie_is_kept_alive_by_a_yes_to_its_purpose_and_goes_with_it() {
+    let listed = format!("{DOMAIN}vendor_cookies = [\"_ga\", \"_fbp\"]\n");
+    let installation = Installation::new(&documents(&listed));
+    let server = installation.start();
+    let now = firsthand::clock::now().0 / 1000;
+    let day = 24 * 60 * 60;
+    let ga = format!("_ga=GA1.1.1234567890.{}", now - 100 * day);
+    let fbp = format!("_fbp=fb.1.{}000.1234567890", now - 10 * day);
+    let all = format!("{ga}; {fbp}; _fbc=fb.1.{now}000.IwAR2");
+    let send = |said: serde_json::Value, cookies: &str| server.send(&beacon(&said).with("Cookie", cookies));
+    // Of vendors' cookies alone, their ends as days, rounded.
+    let of_vendors = |answer: &Answer| {
+        let text = |cookie: &&str| cookie.starts_with("_ga") || cookie.starts_with("_fb");
+        let plain = |cookie: &str| {
+            assert!(
+                !cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax") && cookie.contains("Secure") && cookie.contains("Path=/")
+            );
+            let attribute = |name: &str| cookie.split("; ").find_map(|one| one.strip_prefix(name)).unwrap_or("host").to_owned();
+            let days = (attribute("Max-Age=").parse::<i64>().unwrap() + day / 2) / day;
+            format!("{} {} {days}", cookie.split(';').next().unwrap(), attribute("Domain="))
+        };
+        answer.all("set-cookie").into_iter().filter(text).map(plain).collect::<BTreeSet<_>>()
+    };
+    let view = |g: &[&str]| json!({ "g": g, "e": [{ "k": "page_view" }] });
+    let gone = |name: &str| ["host", "shop.example", "t.shop.example"].map(|domain| format!("{name}= {domain} 0"));
+    let both_gone: BTreeSet<_> = [gone("_ga"), gone("_fbp")].concat().into_iter().collect();
+
+    assert_eq!(of_vendors(&send(json!({ "e": [{ "k": "page_view" }] }), &all)), set(&[]), "before the choice they are left alone");
+    let kept = of_vendors(&send(view(&["analytics", "ads"]), &all));
+    assert_eq!(kept, set(&[&format!("{ga} shop.example 295"), &format!("{fbp} shop.example 80")]));
+    assert_eq!(of_vendors(&send(view(&["analytics", "ads"]), "a=b")), set(&[]), "none is ever made");
+    let other = json!({ "g": ["analytics", "ads"], "e": [{ "k": "click" }] });
+    assert_eq!(of_vendors(&send(other, &all)), set(&[]), "once for each page");
+    let short = json!({ "g": ["analytics", "ads"], "gx": 3 * day, "e": [{ "k": "page_view" }] });
+    let kept = of_vendors(&send(short, &all));
+    assert_eq!(kept, set(&[&format!("{ga} shop.example 3"), &format!("{fbp} shop.example 3")]), "never beyond the consent");
+
+    for left_alone in
+        ["_ga=GA1.3.1.1790000000".to_owned(), "_ga=x".to_owned(), format!("{ga}; {ga}"), format!("_ga=GA1.1.1.{}", now - 396 * day)]
+    {
+        assert_eq!(of_vendors(&send(view(&["analytics", "ads"]), &left_alone)), set(&[]), "{left_alone}");
+    }
+    // A yes to the one purpose is a no to the other.
+    let mut partly: BTreeSet<_> = gone("_fbp").into_iter().collect();
+    partly.insert(format!("{ga} shop.example 295"));
+    assert_eq!(of_vendors(&send(view(&["analytics"]), &all)), partly);
+    for no in [json!({ "g": [] }), json!({ "o": 1 }), json!({ "g": "what" })] {
+        assert_eq!(of_vendors(&send(no.clone(), &all)), both_gone, "{no}");
+    }
+    let gpc = server.send(&beacon(&view(&["analytics", "ads"])).with("Cookie", &all).with("Sec-GPC", "1"));
+    assert_eq!(of_vendors(&gpc), both_gone);
+    assert_eq!(of_vendors(&send(json!({ "g": [] }), "a=b")), set(&[]), "what did not come is not taken away");
+
+    let mut foreign = beacon(&view(&["analytics", "ads"])).with("Cookie", &all);
+    foreign = foreign.instead("Origin", "https://elsewhere.example");
+    let answer = server.send(&foreign);
+    assert_eq!((answer.status, of_vendors(&answer)), (403, set(&[])));
+    assert!(
+        server
+            .send(&beacon(&view(&["analytics", "ads"])).with("Cookie", &all))
+            .header("cache-control")
+            .is_some_and(|said| said == "no-store")
+    );
+
+    // Off by default.
+    installation.apply(&documents(DOMAIN));
+    eventually("no list", PATIENCE, || of_vendors(&send(view(&["analytics", "ads"]), &all)).is_empty());
+    assert_eq!(of_vendors(&send(json!({ "g": [] }), &all)), set(&[]));
+    eventually("the events", PATIENCE, || !installation.outbox("customers").is_empty());
+    assert!(server.stop().success());
+    let state = std::fs::read(installation.data().join("state.db")).unwrap();
+    assert!(!state.windows(10).any(|window| window == b"1234567890"));
+    let received = installation.outbox("customers");
+    assert!(!received.is_empty() && received.iter().all(|event| !event.to_string().contains("1234567890")), "a vendor's id was recorded");
 }

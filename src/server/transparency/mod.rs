@@ -207,6 +207,18 @@ fn how_long(site: &Site, [without, with]: [Duration; 2], secure: bool) -> String
         &format!("Cookie {}", cookie(&site.cookies.opt_out)),
         &format!("Set only when you opt out: the same for everyone, {}, until you take it back.{shared}", span(OPT_OUT_AGE)),
     );
+    for cookie in site.cookies.of_vendors() {
+        let purposes: Vec<_> = cookie.purpose().names().map(recipients::purpose).collect();
+        row(
+            &format!("Cookie <code>{}</code>", cookie.name()),
+            &format!(
+                "Set by a company’s script on the page, not by this server, which keeps it alive after a yes to {}: {} from its first setting at \
+                 most, never beyond your consent. Deleted when you withdraw.",
+                listed(&purposes),
+                span(cookie.life())
+            ),
+        );
+    }
     row(
         "A no, an opt-out, Global Privacy Control, Do Not Track",
         "Counted per day, without anything about you. The event itself is not kept.",
