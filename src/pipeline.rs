@@ -13,7 +13,7 @@ use crate::{
     event_log::{Appended, EventLog},
     privacy::{
         anonymise::anonymise,
-        consent::{self, ConsentSignal, ConsentState, Decision},
+        consent::{self, ConsentSignal, ConsentState, Decision, evidence::Evidence},
         enrich::{self, device::DeviceClass, place::PlaceDatabase},
         keys::persistent::{PersistentKeys, SiteKey},
         raw::{Arrival, RawEvent},
@@ -21,6 +21,7 @@ use crate::{
         refusal::Refusal,
         shape::Shape,
         uniques::Uniques,
+        vendor_cookies,
         visitor::{Sender, SetCookie, Visitor, Visitors},
     },
     protocol::{Decoded, Outcome, Protocol, Reply, inbound::Inbound, native::Native},
@@ -69,7 +70,7 @@ impl Pipeline {
         inbound: Inbound,
         charge: impl FnOnce(usize) -> Result<(), Duration>,
     ) -> Ingested {
-        let Decoded { events, bad, signal, hints, key } = protocol.decode(&inbound, inbound.received());
+        let Decoded { events, bad, signal, evidence, hints, key } = protocol.decode(&inbound, inbound.received());
         let mut cookies = Vec::new();
         let mut outcome = Outcome { bad, ..Outcome::default() };
         self.refuse(site, Refusal::Undecodable, outcome.bad.len());
@@ -84,7 +85,7 @@ impl Pipeline {
                 outcome.over_quota = Some(wait);
             }
             Ok(()) => {
-                let arrival = inbound.arrival(&site.cookies, signal);
+                let arrival = inbound.arrival(&site.cookies, signal, evidence);
                 if let Err(Unavailable(wait)) = self.take_in(site, protocol, &arrival, events, &mut outcome, &mut cookies).await {
                     outcome.unavailable = Some(wait);
                 }
@@ -98,7 +99,7 @@ impl Pipeline {
     /// # Errors
     /// When it cannot be done now: how long to wait.
     pub async fn choose(&self, site: &Site, inbound: &Inbound, choice: ConsentSignal) -> Result<Vec<SetCookie>, Duration> {
-        let arrival = inbound.arrival(&site.cookies, choice);
+        let arrival = inbound.arrival(&site.cookies, choice, Evidence::default());
         let (mut outcome, mut cookies) = (Outcome::default(), Vec::new());
         match self.take_in(site, &Native, &arrival, Vec::new(), &mut outcome, &mut cookies).await {
             Ok(()) => Ok(cookies),
@@ -118,7 +119,7 @@ impl Pipeline {
     ) -> Result<(), Unavailable> {
         let now = arrival.received;
         let device = DeviceClass::of_arrival(arrival);
-        let decision = consent::decide(arrival);
+        let decision = consent::decide(arrival, &site.signals);
         let state = decision.state();
         let unavailable = |_| Unavailable(RETRY_AFTER);
         if let ConsentState::Objected(refusal) = state {
@@ -135,7 +136,7 @@ impl Pipeline {
             return Ok(());
         }
         if arrival.signal == ConsentSignal::OptIn {
-            cookies.push(SetCookie::forget_opt_out(site, arrival.secure));
+            cookies.extend(SetCookie::forget_opt_out(site, arrival));
         }
         if events.is_empty() {
             return Ok(());
@@ -143,6 +144,7 @@ impl Pipeline {
         let sender = Sender::of(protocol.name(), &events);
         let (visitor, cookie) = self.visitors.identify(arrival, decision, &device, site, sender, now).await.map_err(unavailable)?;
         cookies.extend(cookie);
+        cookies.extend(vendor_cookies::kept_alive(arrival, decision, &visitor, site, &events, now));
         let site_key = self.persistent.site(site.number).map_err(|_| Unavailable(RETRY_AFTER))?;
         let mut records = Vec::with_capacity(events.len());
         let mut shapes = Vec::new();

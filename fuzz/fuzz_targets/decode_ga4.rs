@@ -9,7 +9,8 @@ use firsthand::{
     privacy::{personal::Personal, raw::ClientAddress, shape::Shape},
     protocol::{
         Outcome, PROTOCOLS,
-        inbound::{CookieName, CookieNames, Inbound},
+        cookies::CookieNames,
+        inbound::Inbound,
     },
 };
 use http::{HeaderMap, Uri};
@@ -31,8 +32,8 @@ fuzz_target!(|request: (&str, &[u8])| {
     for (_, error) in &decoded.bad {
         assert!(error.byte.is_none_or(|byte| byte <= body.len()), "a place beyond the body");
     }
-    let names = CookieNames { visitor: CookieName::new("a"), opt_out: CookieName::new("b") };
-    let arrival = inbound.arrival(&names, decoded.signal);
+    let names = CookieNames::new("a", None, &[]);
+    let arrival = inbound.arrival(&names, decoded.signal, Default::default());
     // The id that recognises a retry is made of parts: their separators and the place in the batch come on top.
     let longest = query.len() + body.len() + 16;
     for event in &decoded.events {

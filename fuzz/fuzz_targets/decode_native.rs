@@ -9,7 +9,8 @@ use firsthand::{
     privacy::{personal::Personal, raw::ClientAddress, shape::Shape},
     protocol::{
         Outcome, PROTOCOLS,
-        inbound::{CookieName, CookieNames, Inbound},
+        cookies::CookieNames,
+        inbound::Inbound,
     },
 };
 use http::HeaderMap;
@@ -29,8 +30,8 @@ fuzz_target!(|body: &[u8]| {
     for (_, error) in &decoded.bad {
         assert!(error.byte.is_none_or(|byte| byte <= body.len()), "a place beyond the body");
     }
-    let names = CookieNames { visitor: CookieName::new("w"), opt_out: CookieName::new("wo") };
-    let arrival = inbound.arrival(&names, decoded.signal);
+    let names = CookieNames::new("w", None, &[]);
+    let arrival = inbound.arrival(&names, decoded.signal, Default::default());
     for event in &decoded.events {
         let shape = Shape::of(event, &arrival);
         assert!(shape.fields.iter().all(|(_, length)| *length <= body.len()), "a field longer than the body");

@@ -13,23 +13,23 @@ use arbitrary::Arbitrary;
 use firsthand::{
     clock::Timestamp,
     documents::{
-        Site,
-        site::{Ceiling, Ceilings, Policy, PropertyKind},
+        Basis, Site,
+        site::{Ceiling, Ceilings, Policy, PropertyKind, Recipient, SignalRules},
     },
     event::{DestinationNumber, PolicyVersion, Purposes, SiteNumber},
     privacy::{
         anonymise::anonymise,
-        consent::{self, ConsentSignal, proof::ConsentProof},
+        consent::{self, ConsentSignal, evidence::Evidence, proof::ConsentProof},
         enrich::{self, device::DeviceClass, place::PlaceDatabase},
         keys::{database::KeysDb, persistent::PersistentKeys, person::PersonKeys},
         personal::Personal,
         policy::Allowed,
         purge_set::PurgeSet,
-        raw::{Arrival, ClientAddress, PropertyValue, RawEvent, Text},
+        raw::{Arrival, ClientAddress, OwnCookies, PropertyValue, RawEvent, Text},
         transform::Transform,
         visitor::{Sender, Visitors},
     },
-    protocol::inbound::{CookieName, CookieNames},
+    protocol::cookies::CookieNames,
     state::StateDb,
     supervise::Supervisor,
 };
@@ -65,7 +65,7 @@ fuzz_target!(|said: Said<'_>| {
     let signal =
         if said.granted { ConsentSignal::Given { purposes: Purposes::ANALYTICS, seconds_left: None } } else { ConsentSignal::Absent };
     let arrival = airlock.arrival(&said, signal);
-    let decision = consent::decide(&arrival);
+    let decision = consent::decide(&arrival, &airlock.site.signals);
     let device = DeviceClass::of_arrival(&arrival);
     let (visitor, cookie) = airlock
         .runtime
@@ -164,7 +164,7 @@ impl Airlock {
     fn make_person(&self) -> String {
         let arrival = self.arrival(&Said::default(), ConsentSignal::Given { purposes: Purposes::ANALYTICS, seconds_left: None });
         let device = DeviceClass::of_arrival(&arrival);
-        let identify = self.visitors.identify(&arrival, consent::decide(&arrival), &device, &self.site, Sender::of("fuzz", &[]), NOW);
+        let identify = self.visitors.identify(&arrival, consent::decide(&arrival, &self.site.signals), &device, &self.site, Sender::of("fuzz", &[]), NOW);
         let (_, cookie) = self.runtime.block_on(identify).expect("the databases and the system give keys");
         let mut headers = HeaderMap::new();
         cookie.expect("a first visitor who consents gets a cookie").append_to(&mut headers);
@@ -178,11 +178,12 @@ impl Airlock {
             address: &self.address,
             user_agent: text(said.user_agent),
             accept_language: text(said.language),
-            visitor_cookie: text(&self.cookie),
-            opted_out: false,
+            own: OwnCookies { visitor: text(&self.cookie).into_iter().collect(), ..OwnCookies::default() },
+            matomo: consent::matomo::MatomoCookies::default(),
             global_privacy_control: false,
             do_not_track: false,
             signal,
+            evidence: Evidence::default(),
             secure: true,
             received: NOW,
         }
@@ -201,7 +202,8 @@ fn site() -> Site {
         origins: BTreeSet::from([String::from("https://www.shop.example")]),
         page_hosts: vec![String::from("www.shop.example")],
         time_zone: TimeZone::UTC,
-        cookies: CookieNames { visitor: CookieName::new("w"), opt_out: CookieName::new("wo") },
+        cookies: CookieNames::new("w", None, &[]),
+        signals: SignalRules::default(),
         policy: Arc::new(Policy {
             name: String::from("shop"),
             version: PolicyVersion(1),
@@ -217,6 +219,11 @@ fn site() -> Site {
             granted: [consented; 8],
             held: [consented; 8],
         },
-        allowed: vec![(DestinationNumber(1), Allowed::of(Transform::ConsentedAnalytics.breadth()))],
+        recipients: vec![Recipient {
+            number: DestinationNumber(1),
+            basis: Basis::Consent(Purposes::ANALYTICS),
+            tcf_vendor: None,
+            allowed: Allowed::of(Transform::ConsentedAnalytics.breadth()),
+        }],
     }
 }

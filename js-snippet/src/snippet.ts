@@ -101,8 +101,11 @@ interface WireEvent {
   h?: 1; // a copy that was held until the choice
 }
 
-/** Put in by the server: e, the collector's path; u, whether events may go before the choice; g, the global name. */
-declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
+/**
+ * Put in by the server: e, the collector's path; u, whether events may go before the choice; g, the global name; o, whether a yes on this site
+ * outranks Global Privacy Control.
+ */
+declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string; o?: boolean };
 
 (() => {
   const config = __FIRSTHAND_CONFIG__;
@@ -143,11 +146,12 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
     quantity: "QUANTITY",
   };
 
-  /** A browser that objects by itself cannot be talked round by the page. */
-  const browserObjects = browser.globalPrivacyControl === true || browser.doNotTrack === "1";
+  /** A browser that objects by itself cannot be talked round by the page; its visitor can overrule Global Privacy Control where the site's documents say so. */
+  const gpc = browser.globalPrivacyControl === true;
+  const browserObjects = browser.doNotTrack === "1" || (gpc && !config.o);
 
   let objected = browserObjects;
-  let choice: Purpose[] | undefined; // undefined: not chosen yet; empty: no
+  let choice: Purpose[] | undefined = gpc ? [] : undefined; // undefined: not chosen yet; empty: no
   let choiceEnds = Infinity;
   /** What each of those that were heard allows: the page, Consent Mode, the TC string, the GPP string's European section. */
   let said: [page?: Purpose[] | undefined, mode?: Purpose[], tcf?: Purpose[], gpp?: Purpose[]] = [];
@@ -238,6 +242,17 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
   const without = (events: WireEvent[], others: WireEvent[]): WireEvent[] =>
     events.filter((event) => !others.some((other) => other.i === event.i));
 
+  /** They wait for another try. */
+  const wait = (events: WireEvent[], yes: boolean): void => {
+    failed = [...failed, ...events.map((event): [WireEvent, boolean] => [event, yes])].slice(0, WAITING_MAX);
+  };
+
+  /** They wait, also for another page where that was agreed to. */
+  const keep = (events: WireEvent[], yes: boolean): void => {
+    wait(events, yes);
+    if (yes) stored((others) => [...without(others, events), ...events]);
+  };
+
   const send = (events: WireEvent[], yes: boolean): void => {
     // Who the page says the visitor is goes with a yes alone.
     const message: Record<string, unknown> = { gp, e: yes ? events : events.map((event) => ({ ...event, a: undefined, as: undefined, ae: undefined })) };
@@ -251,8 +266,7 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
       if (no) return void (yes && say(no));
       if (yes && cookie === "asked") cookie = pause ? "none" : "set";
       if (pause > 0) {
-        failed = [...failed, ...events.map((event): [WireEvent, boolean] => [event, yes])].slice(0, WAITING_MAX);
-        if (yes) stored((others) => [...without(others, events), ...events]);
+        keep(events, yes);
         later(pause);
       } else {
         if (storing) stored((others) => without(others, events));
@@ -267,9 +281,8 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
 
   /** Sends, unless the server asked for a pause or did not answer: then it goes with the others. */
   const offer = (events: WireEvent[], yes: boolean): void => {
-    if (!timer) return send(events, yes);
-    failed = [...failed, ...events.map((event): [WireEvent, boolean] => [event, yes])].slice(0, WAITING_MAX);
-    if (yes) stored((others) => [...without(others, events), ...events]);
+    if (timer) keep(events, yes);
+    else send(events, yes);
   };
 
   const later = (pause: number): void => {
@@ -302,7 +315,7 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
   /** The page's answer is no longer in force, and nothing is agreed to until someone speaks again. A refusal by another one stays. */
   const forgetYes = (): void => {
     said[0] = undefined;
-    choice = allOf(said)?.length ? undefined : allOf(said);
+    choice = gpc ? [] : allOf(said)?.length ? undefined : allOf(said);
     choiceEnds = Infinity;
     mayStore = false;
   };
@@ -337,7 +350,8 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
 
   /** Someone has said something of the visitor's choice. */
   const decide = (): void => {
-    choice = allOf(said);
+    // Under Global Privacy Control: a no, until the page or the TC string says yes. Consent Mode alone does not.
+    choice = gpc && !(said[0] ?? said[2])?.length ? [] : allOf(said);
     if (objected) return;
     if (granted()) {
       if (no) clearTimeout(timer), (timer = tries = 0); // what failed was the no
@@ -347,9 +361,7 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
       if (!storing) {
         if (said[0]) emptyStorage(); // of storage the page alone speaks
       } else if (!before) {
-        const mine = failed.map(([event]) => event);
-        const earlier = without(stored((others) => others), mine);
-        failed = [...failed, ...earlier.map((event): [WireEvent, boolean] => [event, true])].slice(0, WAITING_MAX);
+        wait(without(stored((others) => others), failed.map(([event]) => event)), true);
       }
       dropOld();
       const copies = held;
@@ -586,6 +598,8 @@ declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string };
     // A choice that the site already knows, and who is visiting, come before the page view that they are about; what happened on the page comes after it.
     const isEvent = ([name]: [string, ...unknown[]]) => name === "event" || name === "page";
     stub.filter((call) => !isEvent(call)).forEach(([name, ...parameters]) => run(name, parameters));
+    // Not before: a yes that is known already is not to be ended by the browser's no.
+    if (gpc) decide();
     look();
     run("page", []);
     stub.filter(isEvent).forEach(([name, ...parameters]) => run(name, parameters));

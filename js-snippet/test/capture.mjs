@@ -36,10 +36,10 @@ export async function startSite() {
       messages.push(message);
       site.answer(message, (status, headers) => response.writeHead(status, headers).end());
     } else if (url.pathname.startsWith("/q/core.")) {
-      const config = { e: "/q/e", u: url.pathname.includes("exempt"), g: "fpw" };
+      const config = { e: "/q/e", u: url.pathname.includes("exempt"), g: "fpw", o: url.pathname.includes("override") };
       response.writeHead(200, { "content-type": "text/javascript" }).end(script.replace("__FIRSTHAND_CONFIG__", JSON.stringify(config)));
     } else if (url.pathname.startsWith("/page")) {
-      const name = url.searchParams.has("consent-only") ? "consent" : "exempt";
+      const name = (url.searchParams.has("consent-only") ? "consent" : "exempt") + (url.searchParams.has("override") ? "-override" : "");
       const stub = url.searchParams.get("stub") ?? "";
       const follow = url.searchParams.has("follow") ? ` data-follow="${url.searchParams.get("follow")}"` : "";
       response.writeHead(200, { "content-type": "text/html" });

@@ -17,6 +17,11 @@ const YES = (gt) => ({ g: undefined, gt, gp: undefined, events: 1 });
 const NO = { g: [], gt: undefined, gp: undefined, events: undefined };
 const UNKNOWN = { g: undefined, gt: undefined, gp: undefined, events: 1 };
 
+const GRANTED = { analytics_storage: "granted", ad_storage: "granted", ad_user_data: "granted", ad_personalization: "granted" };
+const DENIED = { analytics_storage: "denied", ad_storage: "denied", ad_user_data: "denied", ad_personalization: "denied" };
+const gtag = `window.dataLayer = window.dataLayer || []; function gtag() { dataLayer.push(arguments); }`;
+const consentMode = (page, command, state) => page.evaluate((...all) => gtag("consent", ...all), command, state);
+
 test("TCF: a yes from an earlier page goes with the first page view", async () => {
   const page = await open("/page", `${tcfStub}; ${tcfTool}; tcf.update("${ANALYTICS}");`);
   assert.deepEqual(await said(1), YES(ANALYTICS));
@@ -124,6 +129,43 @@ test("under Global Privacy Control a tool's yes changes nothing", async () => {
   assert.deepEqual(await said(1), NO);
 });
 
+const GPC = `Object.defineProperty(Navigator.prototype, "globalPrivacyControl", { get: () => true });`;
+const DNT = `Object.defineProperty(Navigator.prototype, "doNotTrack", { get: () => "1" });`;
+
+test("where a yes on the site outranks Global Privacy Control: nothing but the objection before it, its words after it, and a no ends it", async () => {
+  const page = await open("/page?override", `${GPC} ${tcfStub};`);
+  await page.evaluate(() => fpw.event("own"));
+  assert.deepEqual(await said(1), NO);
+  assert.equal(await held(page), 0);
+  await page.evaluate(() => { fpw.consent(["analytics"]); fpw.event("own"); });
+  assert.deepEqual(await said(2), { ...YES(undefined), g: ["analytics"] });
+  await page.evaluate(() => { fpw.consent([]); fpw.event("own"); });
+  assert.deepEqual(await said(3), NO);
+  await page.addScriptTag({ content: tcfTool });
+  await page.evaluate(() => { fpw.consent(["analytics"], 0); fpw.event("own"); }); // it ends at once
+  await received(3);
+  await update(page, ANALYTICS);
+  await page.evaluate(() => fpw.event("own"));
+  assert.deepEqual(await said(4), YES(ANALYTICS));
+  await page.evaluate(() => { fpw.optOut(); fpw.consent(["analytics"]); fpw.event("own"); });
+  assert.equal((await received(5))[4].o, 1);
+  assert.deepEqual(page.errors, []);
+});
+
+test("a yes that is known already comes before the page view, and no objection before it", async () => {
+  await open(`/page?override&stub=${encodeURIComponent(`fpw = [["consent", ["analytics"]]]`)}`, GPC);
+  assert.deepEqual(await said(1), { ...YES(undefined), g: ["analytics"] });
+});
+
+test("neither Consent Mode nor a yes under Do Not Track outranks anything", async () => {
+  const page = await open("/page?override&follow=gcm", `${GPC} ${gtag}; gtag("consent", "update", ${JSON.stringify(GRANTED)});`);
+  await page.evaluate(() => fpw.event("own"));
+  assert.deepEqual(await said(1), NO);
+  const other = await open("/page?override", `${GPC} ${DNT}`);
+  await other.evaluate(() => { fpw.consent(["analytics"]); fpw.event("own"); });
+  assert.deepEqual(await said(2), NO);
+});
+
 // The stub puts a frame into the page, where the same preparation runs.
 test("a tool's yes leaves alone what waits in storage: of that the page speaks", async () => {
   const page = await open("/page", `if (window === top) localStorage.setItem("fpw-q", JSON.stringify([{ k: "earlier", i: "i", t: Date.now() }])); ${tcfStub}; ${tcfTool}; tcf.update("${ANALYTICS}");`);
@@ -179,10 +221,6 @@ test("GPP: a yes and a no of its European section are a yes and a no", async () 
   assert.deepEqual(await said(3), NO);
 });
 
-const GRANTED = { analytics_storage: "granted", ad_storage: "granted", ad_user_data: "granted", ad_personalization: "granted" };
-const DENIED = { analytics_storage: "denied", ad_storage: "denied", ad_user_data: "denied", ad_personalization: "denied" };
-const gtag = `window.dataLayer = window.dataLayer || []; function gtag() { dataLayer.push(arguments); }`;
-const consentMode = (page, command, state) => page.evaluate((...all) => gtag("consent", ...all), command, state);
 
 test("Consent Mode: not followed unless the script tag says so", async () => {
   const page = await open("/page", `${gtag}; gtag("consent", "update", ${JSON.stringify(GRANTED)});`);

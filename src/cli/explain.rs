@@ -121,8 +121,8 @@ fn explanations(
     }
     let with = Explainer { site, documents, places, keys: &keys, discloser: &discloser, protocol: protocol.name() };
     let mut explanations = Vec::new();
+    let arrival = inbound.arrival(&site.cookies, decoded.signal, decoded.evidence);
     for event in decoded.events {
-        let arrival = inbound.arrival(&site.cookies, decoded.signal);
         explanations.push(explain_event(event, &arrival, &with)?);
     }
     Ok(explanations)

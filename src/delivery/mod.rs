@@ -356,6 +356,7 @@ mod tests {
                 kind,
                 sites: Vec::new(),
                 basis: Basis::ExemptMeasurement,
+                tcf_vendor: None,
                 transform: Transform::Strict,
                 kept_months: None,
                 paused: *paused,

@@ -10,27 +10,25 @@ use jiff::tz::TimeZone;
 use super::{
     Basis, Destination, Documents, EXEMPT_MONTHS_MAX,
     deviation::{Deviation, State},
-    parse::{BasisName, DestinationDocument, Document, PolicyDocument, SiteDocument},
-    site::{Ceiling, Ceilings, Policy, Site},
+    parse::{BasisName, ConsentTool, DestinationDocument, Document, GpcSiteOverride, PolicyDocument, SiteDocument},
+    site::{Ceilings, Policy, Recipient, SignalRules, Site},
 };
 use crate::{
     config::secret,
     destination::DESTINATIONS,
     event::{DestinationNumber, PolicyVersion, Purposes, SiteNumber},
     privacy::{
+        consent::vendor_decisions::VENDORS_MAX,
         policy::{Allowed, Treatments},
         rules::{Rule, holds},
         transform::Transform,
     },
-    protocol::{
-        PROTOCOLS,
-        inbound::{CookieName, CookieNames},
-    },
+    protocol::{PROTOCOLS, cookies::CookieNames},
 };
 
 /// A shorter secret could be guessed by trying.
 const IDENTIFY_SECRET_BYTES_MIN: usize = 16;
-/// The reason of a deviation: a sentence or two.
+/// The reason of a deviation or an override: a sentence or two.
 const REASON_BYTES_MAX: usize = 1_000;
 
 /// A document with the number or version that the store gave it.
@@ -103,7 +101,13 @@ pub fn compile(documents: &[Numbered]) -> Result<Documents, Vec<DocumentError>> 
     Ok(Documents { sites, destinations, by_host, ..Documents::default() })
 }
 
-fn fault(errors: &mut Vec<DocumentError>, document: (&'static str, &str), key: &str, reason: impl Into<String>, fix: impl Into<String>) {
+pub(super) fn fault(
+    errors: &mut Vec<DocumentError>,
+    document: (&'static str, &str),
+    key: &str,
+    reason: impl Into<String>,
+    fix: impl Into<String>,
+) {
     let (kind, name) = document;
     errors.push(DocumentError { kind, name: name.to_owned(), key: key.to_owned(), reason: reason.into(), fix: fix.into() });
 }
@@ -134,7 +138,7 @@ fn check_policy(policy: &PolicyDocument, errors: &mut Vec<DocumentError>) {
             let wrong = format!("\"{name}\" cannot be made \"{}\"", treatment.name());
             fault(errors, document, "deviation.treatment", wrong, format!("treatment = {}", offered.join(" or ")));
         }
-        if (reason.trim().is_empty() || reason.len() > REASON_BYTES_MAX) && holds(Rule::DeviationHasReason) {
+        if !is_reason(reason) && holds(Rule::DeviationHasReason) {
             let wrong = format!("the deviation of \"{name}\" has no reason, or a very long one");
             fault(errors, document, "deviation.reason", wrong, "reason = \"why, for whoever asks in two years\"");
         }
@@ -144,6 +148,11 @@ fn check_policy(policy: &PolicyDocument, errors: &mut Vec<DocumentError>) {
             fault(errors, document, "deviation.state", wrong, "state = \"granted\"");
         }
     }
+}
+
+/// Whether a text can be taken for a reason.
+fn is_reason(text: &str) -> bool {
+    !text.trim().is_empty() && text.len() <= REASON_BYTES_MAX
 }
 
 /// Checks that deviations name destinations that there are.
@@ -221,6 +230,10 @@ fn compile_destination(
             Basis::Consent(document.purposes)
         }
     };
+    if document.tcf_vendor.is_some() && (basis == Basis::ExemptMeasurement || document.tcf_vendor == Some(0)) {
+        let reason = "a vendor of the global vendor list, counted from 1, of a destination with the basis \"consent\"";
+        fault(errors, of, "tcf_vendor", reason, "basis = \"consent\", or leave tcf_vendor out");
+    }
     let mut numbers = Vec::new();
     for name in &document.sites {
         match sites.iter().find(|(site, _)| site.name == *name) {
@@ -246,6 +259,7 @@ fn compile_destination(
         kind: kind.name,
         sites: numbers,
         basis,
+        tcf_vendor: document.tcf_vendor,
         transform: document.transform,
         kept_months: document.kept_months.or_else(|| exempt.then_some(EXEMPT_MONTHS_MAX)),
         paused: document.paused,
@@ -253,8 +267,8 @@ fn compile_destination(
     })
 }
 
-/// What each destination of the site may see.
-fn allowed(site: SiteNumber, policy: &Policy, destinations: &[Arc<Destination>]) -> Vec<(DestinationNumber, Allowed)> {
+/// What each destination of the site may see, and on what ground.
+fn recipients(site: SiteNumber, policy: &Policy, destinations: &[Arc<Destination>]) -> Vec<Recipient> {
     let of = |destination: &Destination| {
         let breadth = destination.transform.breadth();
         let mut allowed =
@@ -264,44 +278,24 @@ fn allowed(site: SiteNumber, policy: &Policy, destinations: &[Arc<Destination>])
             .iter()
             .filter(|deviation| deviation.is_for(&destination.name))
             .for_each(|deviation| deviation.apply(&mut allowed));
-        allowed
+        Recipient { number: destination.number, basis: destination.basis, tcf_vendor: destination.tcf_vendor, allowed }
     };
-    let ours = destinations.iter().filter(|destination| destination.sites.contains(&site));
-    ours.map(|destination| (destination.number, of(destination))).collect()
+    destinations.iter().filter(|destination| destination.sites.contains(&site)).map(|destination| of(destination)).collect()
 }
 
-/// The most that any entitled destination of the site may get, per state of a visitor.
-fn ceilings(allowed: &[(DestinationNumber, Allowed)], destinations: &[Arc<Destination>]) -> Ceilings {
-    let mut ceilings = Ceilings::default();
-    for (number, allowed) in allowed {
-        let Some(destination) = destinations.iter().find(|destination| destination.number == *number) else { continue };
-        match destination.basis {
-            Basis::ExemptMeasurement => {
-                raise(&mut ceilings.unknown, allowed, false);
-                ceilings.granted.iter_mut().for_each(|ceiling| raise(ceiling, allowed, false));
-            }
-            Basis::Consent(needed) => {
-                for bits in 1..8u8 {
-                    if Purposes::from_bits(bits).cover(needed) || !holds(Rule::CeilingOfTheEntitled) {
-                        raise(&mut ceilings.granted[usize::from(bits)], allowed, allowed.breadth.needs_consent());
-                        raise(&mut ceilings.held[usize::from(bits)], allowed, allowed.breadth.needs_consent());
-                    }
-                }
-            }
-        }
+/// The vendors that TC strings are asked for.
+fn vendors(recipients: &[Recipient], of: (&'static str, &str), errors: &mut Vec<DocumentError>) -> Vec<u16> {
+    let vendors: BTreeSet<u16> = recipients.iter().filter_map(|recipient| recipient.tcf_vendor).collect();
+    if vendors.len() > VENDORS_MAX {
+        fault(
+            errors,
+            of,
+            "tcf_vendor",
+            format!("its destinations are of more than {VENDORS_MAX} vendors"),
+            "fewer destinations with tcf_vendor",
+        );
     }
-    ceilings
-}
-
-fn raise(ceiling: &mut Option<Ceiling>, allowed: &Allowed, consented: bool) {
-    if allowed.breadth.is_nothing() {
-        return;
-    }
-    let rests = allowed.treatments(allowed.breadth, consented);
-    *ceiling = Some(match ceiling {
-        None => Ceiling { breadth: allowed.breadth, rests },
-        Some(before) => Ceiling { breadth: before.breadth.join(allowed.breadth), rests: before.rests.most(&rests) },
-    });
+    vendors.into_iter().collect()
 }
 
 fn compile_site(
@@ -364,6 +358,7 @@ fn compile_site(
             fault(errors, of, key, "letters and digits only, at most 24", "");
         }
     }
+    super::cookies::check(document, errors);
     for (protocol, keys) in &document.keys {
         let known: Vec<_> = PROTOCOLS.iter().map(|protocol| protocol.name()).collect();
         if !known.contains(&protocol.as_str()) {
@@ -372,6 +367,12 @@ fn compile_site(
         if keys.iter().any(|key| key.is_empty() || key.len() > 128 || !key.bytes().all(|byte| byte.is_ascii_graphic())) {
             fault(errors, of, "keys", "a key is 1 to 128 visible ASCII characters", "keys = { ga4 = [\"G-ABC123\"] }");
         }
+    }
+    if let Some(GpcSiteOverride { reason }) = &document.gpc_site_override
+        && !is_reason(reason)
+    {
+        let fix = "gpc_site_override = { reason = \"why, for whoever asks in two years\" }";
+        fault(errors, of, "gpc_site_override.reason", "it has no reason, or a very long one", fix);
     }
     let identify_secret = document.identify_secret.as_deref().and_then(|reference| {
         let secret = secret::resolve(reference).map_err(|wrong| wrong.to_string());
@@ -391,7 +392,8 @@ fn compile_site(
         fault(errors, of, "policy", format!("there is no policy \"{}\"", document.policy), suggestion(&document.policy, &known));
     }
     let (time_zone, policy) = (time_zone.ok()?, policy?);
-    let allowed = allowed(number, &policy, destinations);
+    let recipients = recipients(number, &policy, destinations);
+    let vendors = vendors(&recipients, of, errors);
     (errors.len() == before).then(|| Site {
         number,
         name: document.name.clone(),
@@ -402,12 +404,18 @@ fn compile_site(
         origins: document.origins.iter().cloned().collect::<BTreeSet<_>>(),
         page_hosts,
         time_zone,
-        cookies: CookieNames { visitor: CookieName::new(&document.cookie), opt_out: CookieName::new(&format!("{}o", document.cookie)) },
+        cookies: CookieNames::new(&document.cookie, document.cookie_domain.as_deref(), &document.hosts)
+            .and_of_vendors(document.vendor_cookies.iter().copied()),
+        signals: SignalRules {
+            gpc_site_override: document.gpc_site_override.as_ref().map(|relaxed| relaxed.reason.clone()),
+            follow_matomo: document.follow.contains(&ConsentTool::Matomo),
+            vendors,
+        },
         policy,
         keys: document.keys.clone(),
         identify_secret,
-        ceilings: ceilings(&allowed, destinations),
-        allowed,
+        ceilings: Ceilings::of(&recipients),
+        recipients,
     })
 }
 

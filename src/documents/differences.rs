@@ -9,8 +9,8 @@ use crate::privacy::policy::{Field, Treatment, Treatments};
 pub struct Difference {
     /// Of which site's events.
     pub site: String,
-    /// To which destination.
-    pub destination: String,
+    /// To which destination; none: to all.
+    pub destination: Option<String>,
     /// What is different.
     pub what: What,
     /// Whether the site was there before: nothing is relaxed about one that is new.
@@ -40,6 +40,18 @@ pub enum What {
         /// It comes onto the list.
         newly: bool,
     },
+    /// Whether a yes on the site outranks Global Privacy Control.
+    Override {
+        /// Why it would; nothing: it would not any more.
+        reason: Option<String>,
+    },
+    /// Which vendor of the global vendor list a TC string must consent to.
+    Vendor {
+        /// Which one it had to.
+        was: Option<u16>,
+        /// Which one it would have to.
+        is: Option<u16>,
+    },
     /// The destination would receive nothing of this site any more.
     Ends,
 }
@@ -63,6 +75,9 @@ impl Difference {
             && match &self.what {
                 What::Field { was, is, .. } => is > was,
                 What::Listed { newly, .. } => *newly,
+                What::Override { reason } => reason.is_some(),
+                // Another vendor is another question, of which nobody knows whether it is answered with yes more often.
+                What::Vendor { was, .. } => was.is_some(),
                 What::Ends => false,
             }
     }
@@ -74,9 +89,14 @@ pub fn differences(before: &Documents, after: &Documents) -> Vec<Difference> {
     let mut found = Vec::new();
     for site in &after.sites {
         let was_site = before.sites.iter().find(|was| was.name == site.name);
+        let outranked = was_site.and_then(|was| was.signals.gpc_site_override.as_ref());
+        if outranked.is_some() != site.signals.gpc_site_override.is_some() {
+            let what = What::Override { reason: site.signals.gpc_site_override.clone() };
+            found.push(Difference { site: site.name.clone(), destination: None, what, known_site: was_site.is_some() });
+        }
         for destination in after.destinations.iter().filter(|destination| destination.sites.contains(&site.number)) {
             let mut differs = |what| {
-                let (site, destination) = (site.name.clone(), destination.name.clone());
+                let (site, destination) = (site.name.clone(), Some(destination.name.clone()));
                 found.push(Difference { site, destination, what, known_site: was_site.is_some() });
             };
             let was_destination = before.destinations.iter().find(|was| was.name == destination.name);
@@ -95,7 +115,10 @@ pub fn differences(before: &Documents, after: &Documents) -> Vec<Difference> {
                 }
             }
             // Where all is new, so is every listed name.
-            if let Some((was, _)) = was {
+            if let Some((was, was_destination)) = was {
+                if was_destination.tcf_vendor != destination.tcf_vendor {
+                    differs(What::Vendor { was: was_destination.tcf_vendor, is: destination.tcf_vendor });
+                }
                 listed(was, site).into_iter().for_each(&mut differs);
             }
         }
@@ -105,7 +128,7 @@ pub fn differences(before: &Documents, after: &Documents) -> Vec<Difference> {
         for destination in before.destinations.iter().filter(|destination| destination.sites.contains(&site.number)) {
             let still = |stays: &Site| after.destinations.iter().any(|to| to.name == destination.name && to.sites.contains(&stays.number));
             if !stays.is_some_and(|stays| still(stays)) {
-                let (site, destination) = (site.name.clone(), destination.name.clone());
+                let (site, destination) = (site.name.clone(), Some(destination.name.clone()));
                 found.push(Difference { site, destination, what: What::Ends, known_site: true });
             }
         }
@@ -203,6 +226,11 @@ mod tests {
         let (relaxing, all) = count(site, DOCUMENTS);
         assert!(relaxing > 5 && relaxing == all, "{relaxing} of {all}");
         assert_eq!(count(DOCUMENTS, site), (0, 1), "it ends");
+        let outranked = DOCUMENTS.replace("policy = \"shop\"\n", "policy = \"shop\"\ngpc_site_override = { reason = \"a test\" }\n");
+        assert_eq!((count(DOCUMENTS, &outranked), count(&outranked, DOCUMENTS)), ((1, 1), (0, 1)));
+        let vendor = DOCUMENTS.replace("\"exempt_measurement\"", "\"consent\"\npurposes = [\"analytics\"]");
+        let asked = vendor.replace("transform =", "tcf_vendor = 755\ntransform =");
+        assert_eq!((count(&vendor, &asked), count(&asked, &vendor)), ((0, 1), (1, 1)));
         let (relaxing, all) = count("", DOCUMENTS);
         assert!(relaxing == 0 && all > 5, "{relaxing} of {all}");
     }

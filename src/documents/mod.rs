@@ -2,6 +2,7 @@
 //! Every change is a version with author, reason and difference, and goes through one function, [`store::DocumentStore::apply`].
 
 pub mod compile;
+mod cookies;
 pub mod deviation;
 pub mod differences;
 pub mod files;
@@ -75,6 +76,8 @@ pub struct Destination {
     pub sites: Vec<SiteNumber>,
     /// Whether events may go to it at all.
     pub basis: Basis,
+    /// Its number in the framework's global vendor list, where TC strings are asked for it.
+    pub tcf_vendor: Option<u16>,
     /// How much of them it may see.
     pub transform: Transform,
     /// For how many months the receiver keeps what it gets, where the site has said so. On the basis `exempt_measurement` at most

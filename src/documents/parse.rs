@@ -34,7 +34,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{deviation::Deviation, site::PropertyKind};
-use crate::{event::Purposes, privacy::transform::Transform};
+use crate::{
+    event::Purposes,
+    privacy::{transform::Transform, vendor_cookies::VendorCookie},
+};
 
 /// A file of documents.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -92,6 +95,12 @@ pub struct SiteDocument {
     /// The visitor cookie's name.
     #[serde(default = "default_cookie")]
     pub cookie: String,
+    /// The domain that its cookies are for, where its pages and its beacons' host are different names below one; else the host alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookie_domain: Option<String>,
+    /// Vendors' cookies that are kept alive, under the vendor's purpose.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub vendor_cookies: BTreeSet<VendorCookie>,
     /// Where its day begins and ends, by the IANA's name.
     #[serde(default = "default_time_zone")]
     pub time_zone: String,
@@ -100,9 +109,31 @@ pub struct SiteDocument {
     /// What vendors' libraries call this site, by protocol: `keys = { ga4 = ["G-ABC123"] }`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<String, BTreeSet<String>>,
+    /// Whose cookies with a yes in them are followed. A refusal in them counts anyway.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub follow: BTreeSet<ConsentTool>,
+    /// A yes that was given on this very site counts although the browser sends Global Privacy Control.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpc_site_override: Option<GpcSiteOverride>,
     /// Where the secret is that its backend signs user ids with: `file:…` or `env:…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identify_secret: Option<String>,
+}
+
+/// A tool that keeps a visitor's choice in cookies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsentTool {
+    /// Matomo's script.
+    Matomo,
+}
+
+/// That a yes on the site outranks Global Privacy Control, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GpcSiteOverride {
+    /// Why; the site's visitors are shown it.
+    pub reason: String,
 }
 
 /// Where clean events go.
@@ -121,6 +152,9 @@ pub struct DestinationDocument {
     /// For the basis `consent`: which purposes, all of them.
     #[serde(default, skip_serializing_if = "Purposes::is_empty_ref")]
     pub purposes: Purposes,
+    /// The receiver's number in the IAB's global vendor list: where a yes comes with a TC string, it must be one to this vendor too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tcf_vendor: Option<u16>,
     /// How much it may see.
     pub transform: Transform,
     /// For how many months the receiver keeps what it gets, as the site has agreed with it or set it there.
@@ -161,6 +195,7 @@ fn default_time_zone() -> String {
 }
 
 /// A document of one of the three kinds.
+#[expect(clippy::large_enum_variant, reason = "documents are few, and read when one changes")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Document {
     /// A policy.

@@ -8,15 +8,17 @@ use std::{
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use super::deviation::Deviation;
+use super::{Basis, deviation::Deviation};
 use crate::{
     config::secret::Secret,
     event::{DestinationNumber, PolicyVersion, Purposes, SiteNumber},
     privacy::{
+        consent::vendor_decisions::VendorDecisions,
         policy::{Allowed, Treatments},
+        rules::{Rule, holds},
         transform::{Breadth, Transform},
     },
-    protocol::inbound::CookieNames,
+    protocol::cookies::CookieNames,
 };
 
 /// A site document, compiled.
@@ -41,6 +43,8 @@ pub struct Site {
     pub time_zone: TimeZone,
     /// The two cookies that are ours.
     pub cookies: CookieNames,
+    /// What its document changes about how signals are weighed.
+    pub signals: SignalRules,
     /// What may be kept and seen of its events.
     pub policy: Arc<Policy>,
     /// What vendors' libraries call this site, by protocol: measurement ids, write keys.
@@ -49,16 +53,52 @@ pub struct Site {
     pub identify_secret: Option<Secret>,
     /// The most that any destination may get, per state of the visitor.
     pub ceilings: Ceilings,
-    /// What each of its destinations may see.
-    pub allowed: Vec<(DestinationNumber, Allowed)>,
+    /// What each of its destinations may see, and on what ground.
+    pub recipients: Vec<Recipient>,
 }
 
 impl Site {
     /// What a destination may see of this site's events, under the documents in force.
     #[must_use]
     pub fn allowed(&self, destination: DestinationNumber) -> &Allowed {
-        self.allowed.iter().find(|(number, _)| *number == destination).map_or(&Allowed::NOTHING, |(_, allowed)| allowed)
+        self.recipients.iter().find(|recipient| recipient.number == destination).map_or(&Allowed::NOTHING, |recipient| &recipient.allowed)
     }
+
+    /// The most that any destination may get of a granted event, a held copy or not. Where TC strings decided on vendors, those that they do
+    /// not consent to get nothing of it.
+    #[must_use]
+    pub fn ceiling_of_granted(&self, purposes: Purposes, held: bool, vendors: Option<&VendorDecisions>) -> Option<Ceiling> {
+        let Some(vendors) = vendors.filter(|_| !self.signals.vendors.is_empty()) else { return self.ceilings.of_granted(purposes, held) };
+        let refused = |recipient: &&Recipient| match (recipient.tcf_vendor, recipient.basis) {
+            (Some(vendor), Basis::Consent(needed)) => !vendors.allow(vendor, needed),
+            _ => false,
+        };
+        Ceiling::of_all(self.recipients.iter().filter(|recipient| !refused(recipient)), Some(purposes), held)
+    }
+}
+
+/// A destination of a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recipient {
+    /// Which one.
+    pub number: DestinationNumber,
+    /// On what ground it gets events.
+    pub basis: Basis,
+    /// Which vendor of the global vendor list it is of, where TC strings are asked.
+    pub tcf_vendor: Option<u16>,
+    /// What it may see.
+    pub allowed: Allowed,
+}
+
+/// What a site's document changes about how a visitor's signals are weighed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SignalRules {
+    /// Why a yes that was given on this very site outranks the header `Sec-GPC`; nothing: it does not.
+    pub gpc_site_override: Option<String>,
+    /// Whether a yes in Matomo's cookies is one for the site.
+    pub follow_matomo: bool,
+    /// Vendors of the global vendor list that destinations are of; TC strings are asked for them.
+    pub vendors: Vec<u16>,
 }
 
 /// A policy document: what a site allows beside the built-in fields.
@@ -117,6 +157,27 @@ impl Ceiling {
     pub const fn of(breadth: Breadth, consented: bool) -> Self {
         Self { breadth, rests: Treatments::of(breadth, consented) }
     }
+
+    /// The highest of these destinations', of those that are entitled: by what was granted, or while nothing was chosen. Of a held copy, those
+    /// alone that need a consent.
+    fn of_all<'r>(recipients: impl Iterator<Item = &'r Recipient>, granted: Option<Purposes>, held: bool) -> Option<Self> {
+        let of_one = |recipient: &Recipient| {
+            let allowed = &recipient.allowed;
+            let consented = match recipient.basis {
+                Basis::ExemptMeasurement if held => return None,
+                Basis::ExemptMeasurement => false,
+                Basis::Consent(needed) if granted.is_some_and(|granted| granted.cover(needed) || !holds(Rule::CeilingOfTheEntitled)) => {
+                    allowed.breadth.needs_consent()
+                }
+                Basis::Consent(_) => return None,
+            };
+            let rests = allowed.treatments(allowed.breadth, consented);
+            (!allowed.breadth.is_nothing()).then_some(Self { breadth: allowed.breadth, rests })
+        };
+        recipients
+            .filter_map(of_one)
+            .reduce(|one, other| Self { breadth: one.breadth.join(other.breadth), rests: one.rests.most(&other.rests) })
+    }
 }
 
 /// The ceilings per state of an event's visitor; `None`: no destination may have it.
@@ -131,6 +192,19 @@ pub struct Ceilings {
 }
 
 impl Ceilings {
+    /// Those of a site with these destinations.
+    #[must_use]
+    pub fn of(recipients: &[Recipient]) -> Self {
+        // A grant of nothing is none.
+        let granted = |bits: usize| u8::try_from(bits).ok().filter(|bits| *bits > 0).map(Purposes::from_bits);
+        let of = |bits, held| Ceiling::of_all(recipients.iter(), granted(bits), held);
+        Self {
+            unknown: of(0, false),
+            granted: std::array::from_fn(|bits| of(bits, false)),
+            held: std::array::from_fn(|bits| of(bits, true)),
+        }
+    }
+
     /// Whether some destination may be shown a lasting id, so that a visitor who consents gets a cookie.
     #[must_use]
     pub fn lasting(&self) -> bool {

@@ -66,7 +66,7 @@ pub enum DocumentStoreError {
         reason: String,
     },
     /// More would leave, and nobody says why.
-    #[error("{} would see more of site \"{}\", and no reason is given", .0.destination, .0.site)]
+    #[error("{} would see more of site \"{}\", and no reason is given", .0.destination.as_deref().unwrap_or("someone"), .0.site)]
     NoReason(Difference),
     /// `state.db` cannot be used.
     #[error(transparent)]

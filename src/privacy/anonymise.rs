@@ -77,6 +77,7 @@ pub fn anonymise(
         language: language.filter(|_| rests.lets(Field::Language)),
         screen: screen.filter(|_| rests.lets(Field::Screen)),
         properties: if rests.lets(Field::Properties) { properties(&raw, &site.policy) } else { Vec::new() },
+        vendors: permitted.vendors,
         session: visitor.session().filter(|_| rests.lets(Field::Session)),
         granted,
     };

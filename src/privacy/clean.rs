@@ -6,6 +6,7 @@ use std::{io, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    consent::vendor_decisions::VendorDecisions,
     enrich::{ScreenClass, device::DeviceClass, language::Language, place::Country},
     identity::Assurance,
     keys::person::{Person, PersonKeys},
@@ -39,6 +40,9 @@ pub(in crate::privacy) struct CleanBody {
     pub(in crate::privacy) screen: Option<ScreenClass>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in crate::privacy) properties: Vec<(String, Property)>,
+    /// What a TC string decided on the vendors of the site's destinations, where the yes came with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::privacy) vendors: Option<VendorDecisions>,
     /// 8 random bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::privacy) session: Option<[u8; 8]>,

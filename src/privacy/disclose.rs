@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::{
     clean::{CampaignField, CleanBody, CleanEvent, Granted, Item, OpenError, Opened, Page, Property},
+    consent::vendor_decisions::vendor_is_allowed,
     enrich::{ScreenClass, device::DeviceClass, language::Language, place::Country},
     entitlement::{Withheld, entitlement},
     identity::Assurance,
@@ -447,6 +448,9 @@ impl Discloser {
         };
         match CleanEvent::open(&record.bytes, &self.persons, now)? {
             Opened::Purged => Ok(Disclosed::Purged),
+            Opened::Event(event) if !vendor_is_allowed(event.body().vendors.as_ref(), destination) => {
+                Ok(Disclosed::Withheld(Withheld::Vendor))
+            }
             Opened::Event(event) => {
                 let mut disclosure = self.build(record.offset, &event, breadth, site, destination)?;
                 disclosure.grounds.revision = documents.revision;

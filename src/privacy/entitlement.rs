@@ -24,6 +24,8 @@ pub enum Withheld {
     HeldCopy,
     /// The policy in force now allows this destination nothing.
     Policy,
+    /// The visitor's TC string does not consent to the vendor that this destination is of.
+    Vendor,
 }
 
 impl Withheld {
@@ -34,6 +36,7 @@ impl Withheld {
             Self::NoConsent => "no_consent",
             Self::HeldCopy => "held_copy",
             Self::Policy => "policy",
+            Self::Vendor => "vendor_not_consented",
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     anonymise::anonymise,
-    consent::{self, ConsentState},
+    consent::{self, ConsentState, vendor_decisions::vendor_is_allowed},
     disclose::Discloser,
     enrich::{self, device::DeviceClass, place::PlaceDatabase},
     entitlement::{Withheld, entitlement},
@@ -159,7 +159,7 @@ pub struct Explainer<'e> {
 /// When keys cannot be had.
 pub fn explain(event: RawEvent<'_>, arrival: &Arrival<'_>, with: &Explainer<'_>) -> Result<Explanation, ExplainError> {
     let Explainer { site, documents, places, keys, discloser, protocol } = *with;
-    let decision = consent::decide(arrival);
+    let decision = consent::decide(arrival, &site.signals);
     let state = decision.state();
     let shape = Shape::of(&event, arrival);
     let addressed = documents.destinations.iter().filter(|destination| destination.sites.contains(&site.number));
@@ -181,7 +181,9 @@ pub fn explain(event: RawEvent<'_>, arrival: &Arrival<'_>, with: &Explainer<'_>)
     let mut destinations = Vec::new();
     for destination in addressed {
         let allowed = site.allowed(destination.number);
-        let entitled = entitlement(clean.header(), destination, allowed);
+        let entitled = entitlement(clean.header(), destination, allowed).and_then(|breadth| {
+            if vendor_is_allowed(clean.body().vendors.as_ref(), destination) { Ok(breadth) } else { Err(Withheld::Vendor) }
+        });
         let received = match entitled {
             Ok(transform) => serde_json::to_value(discloser.build(Offset(0), &clean, transform, site, destination)?)?,
             Err(_) => Value::Null,
@@ -201,6 +203,7 @@ pub fn explain(event: RawEvent<'_>, arrival: &Arrival<'_>, with: &Explainer<'_>)
                 Withheld::NoConsent => "it needs a consent that this visitor has not given",
                 Withheld::HeldCopy => "it had the event when it happened; this is the copy for destinations that need consent",
                 Withheld::Policy => "the policy allows it nothing",
+                Withheld::Vendor => "the visitor's TC string does not consent to this destination's vendor",
             }),
             fields,
         });
@@ -249,7 +252,10 @@ mod tests {
     use super::*;
     use crate::{
         clock::Timestamp,
-        privacy::{personal::Personal, raw::ClientAddress},
+        privacy::{
+            personal::Personal,
+            raw::{ClientAddress, OwnCookies},
+        },
     };
 
     #[test]
@@ -285,12 +291,13 @@ mod tests {
             address: &address,
             user_agent: text("x"),
             accept_language: text("fr"),
-            visitor_cookie: text("x"),
-            opted_out: false,
+            own: OwnCookies { visitor: vec![Personal::new("x".into())], ..OwnCookies::default() },
+            matomo: consent::matomo::MatomoCookies::default(),
             global_privacy_control: false,
             do_not_track: false,
             secure: true,
             signal: consent::ConsentSignal::Absent,
+            evidence: consent::evidence::Evidence::default(),
             received: Timestamp(0),
         };
         let shape = Shape::of(&event, &arrival);

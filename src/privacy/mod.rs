@@ -22,6 +22,7 @@ pub mod record;
 pub mod replay;
 pub mod scrub;
 pub mod transform;
+pub mod vendor_cookies;
 pub mod visitor;
 
 pub mod keys;

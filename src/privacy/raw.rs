@@ -3,7 +3,11 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
-use super::{consent::ConsentSignal, personal::Personal};
+use super::{
+    consent::{ConsentSignal, evidence::Evidence, matomo::MatomoCookies},
+    personal::Personal,
+    vendor_cookies::VendorCookie,
+};
 use crate::clock::Timestamp;
 
 /// A piece of request text: borrowed from the body where it needed no unescaping.
@@ -95,10 +99,10 @@ pub struct Arrival<'a> {
     pub user_agent: Option<Text<'a>>,
     /// The `Accept-Language` header.
     pub accept_language: Option<Text<'a>>,
-    /// The value of this site's own visitor cookie.
-    pub visitor_cookie: Option<Text<'a>>,
-    /// Whether this site's own opt-out cookie came along.
-    pub opted_out: bool,
+    /// This site's own cookies.
+    pub own: OwnCookies<'a>,
+    /// What Matomo's cookies say.
+    pub matomo: MatomoCookies,
     /// `Sec-GPC: 1`.
     pub global_privacy_control: bool,
     /// `DNT: 1`.
@@ -107,8 +111,34 @@ pub struct Arrival<'a> {
     pub secure: bool,
     /// What the body says of the visitor's choice.
     pub signal: ConsentSignal,
+    /// What stands behind it.
+    pub evidence: Evidence<'a>,
     /// When the request came in.
     pub received: Timestamp,
+}
+
+/// The site's own cookies that a request carried. They come in two forms, for one host and for a domain; a browser that knew the site before
+/// it changed from one to the other may have both.
+#[derive(Default)]
+pub struct OwnCookies<'a> {
+    /// The values of visitor cookies in the form that is in use; for one host, at most one.
+    pub visitor: Vec<Text<'a>>,
+    /// Those that say nothing of who it is, but end with a withdrawal: of the other form, or more than one for one host.
+    pub left_over: Vec<Text<'a>>,
+    /// How many opt-out cookies came along in the form that is in use.
+    pub opt_outs: usize,
+    /// How many of the other form; they count as much.
+    pub left_over_opt_outs: usize,
+    /// Vendors' cookies that the site lists; of one that came more than once, two.
+    pub of_vendors: Vec<(VendorCookie, Text<'a>)>,
+}
+
+impl OwnCookies<'_> {
+    /// Whether this browser opted out.
+    #[must_use]
+    pub const fn opted_out(&self) -> bool {
+        self.opt_outs + self.left_over_opt_outs > 0
+    }
 }
 
 /// The address of the visitor's terminal. It can be made by anyone and read only here, and is never written anywhere.

@@ -39,6 +39,8 @@ rules! {
     Refusal,
     /// Global Privacy Control is an objection, in a header or in a consent string.
     GlobalPrivacyControl,
+    /// A yes outranks Global Privacy Control only where the site's document says so, with a reason.
+    GpcIsOutrankedByDocument,
     /// Do Not Track is an objection.
     DoNotTrack,
     /// A signal that cannot be read is a no.
@@ -49,6 +51,10 @@ rules! {
     GrantsHaveInCommon,
     /// An objection to single purposes takes them out of a grant.
     ObjectionToPurposes,
+    /// A refusal in Matomo's cookies is one on every site.
+    MatomoRefusal,
+    /// A vendor's destination gets nothing under a TC string that does not consent to the vendor.
+    VendorOfTheDestination,
     /// A copy that was held until the choice comes in with a grant only.
     HeldCopyNeedsGrant,
     /// Nothing rests that no destination is entitled to.
@@ -63,6 +69,14 @@ rules! {
     CookieAtMostThirteenMonths,
     /// The visitor cookie is set once and never extended.
     CookieIsNotExtended,
+    /// A vendor's cookie is kept alive under its own purpose alone.
+    VendorCookieOfItsPurpose,
+    /// A vendor's cookie does not outlive the consent.
+    VendorCookieEndsWithConsent,
+    /// A vendor's cookie lives as long as from its first setting it may, and is never extended beyond.
+    VendorCookieIsNotExtended,
+    /// An objection takes vendors' cookies away.
+    ObjectionClearsVendorCookies,
     /// An objection takes the visitor cookie away.
     ObjectionClearsCookie,
     /// An objection destroys the person's key, and with it what was said before.

@@ -24,7 +24,7 @@ impl Shape {
             ("client address", Some(0)),
             ("user agent", length(&arrival.user_agent)),
             ("accept-language", length(&arrival.accept_language).filter(|_| event.language.is_none())),
-            ("visitor cookie", length(&arrival.visitor_cookie)),
+            ("visitor cookie", arrival.own.visitor.first().map(|value| value.expose().chars().count())),
             ("name", length(&event.name)),
             ("event id", length(&event.client_id)),
             ("time", number(event.time.is_some())),

@@ -26,16 +26,18 @@ use super::{
     newcomers::{Making, Newcomer, Newcomers},
     personal::Personal,
     purge_set::{PurgeError, PurgeSet},
-    raw::{Arrival, RawEvent, Text},
+    raw::{Arrival, OwnCookies, RawEvent, Text},
     record::Subject,
     refusal::Refusal,
     rules::{Rule, holds},
     sessions::Sessions,
+    vendor_cookies::{self, VendorCookie},
 };
 use crate::{
     clock::Timestamp,
     documents::Site,
     event::{Epoch, Purposes, SiteNumber},
+    protocol::cookies::CookieName,
     state::StoreError,
     supervise::Supervisor,
 };
@@ -238,13 +240,13 @@ impl Visitors {
             let (persons, person) = (Arc::clone(&self.persons), Arc::clone(person));
             self.supervisor.blocking(move || persons.note_purposes(&person, granted)).await?;
         }
-        let entitled = site.ceilings.of_granted(granted, true).is_some_and(|ceiling| ceiling.breadth.needs_consent());
+        let entitled = site.ceiling_of_granted(granted, true, decision.vendors()).is_some_and(|ceiling| ceiling.breadth.needs_consent());
         let lasting = entitled || !holds(Rule::LastingIdNeedsConsent);
         if !lasting {
             let (epoch, token) = self.visit_keys.token(site, arrival.address.expose(), device, now)?;
             let subject = Subject::Token(token);
             let ceiling = match state {
-                ConsentState::Granted(purposes) => site.ceilings.of_granted(purposes, false),
+                ConsentState::Granted(purposes) => site.ceiling_of_granted(purposes, false, decision.vendors()),
                 ConsentState::Unknown | ConsentState::Objected(_) => site.ceilings.unknown,
             };
             // Under `strict` visits are in our own count alone.
@@ -317,18 +319,26 @@ impl Visitors {
         now: Timestamp,
     ) -> Result<Vec<SetCookie>, Unidentified> {
         let mut cookies = Vec::new();
-        let mut ended = None;
-        if let Some(cookie) = &arrival.visitor_cookie {
-            cookies.extend(holds(Rule::ObjectionClearsCookie).then(|| SetCookie::forget_visitor(site, arrival.secure)));
-            if let Some(cookie_id) = parse_cookie_id(cookie.expose()).filter(|_| holds(Rule::ObjectionDestroysKey)) {
-                let index = self.persistent.site(site.number)?.cookie_index(&cookie_id);
-                let (persons, number) = (Arc::clone(&self.persons), site.number);
-                ended = self.supervisor.blocking(move || persons.destroy(number, &index)).await?;
-            }
+        let mut ended = Vec::new();
+        let own = &arrival.own;
+        if own.visitor.len() + own.left_over.len() > 0 && holds(Rule::ObjectionClearsCookie) {
+            cookies.extend(SetCookie::forget(
+                site,
+                &site.cookies.visitor,
+                arrival.secure,
+                own.visitor.len() > 1 || !own.left_over.is_empty(),
+            ));
         }
+        let destroyed = own.visitor.iter().chain(&own.left_over).filter(|_| holds(Rule::ObjectionDestroysKey));
+        for cookie_id in destroyed.filter_map(|cookie| parse_cookie_id(cookie.expose())) {
+            let index = self.persistent.site(site.number)?.cookie_index(&cookie_id);
+            let (persons, number) = (Arc::clone(&self.persons), site.number);
+            ended.extend(self.supervisor.blocking(move || persons.destroy(number, &index)).await?);
+        }
+        cookies.extend(vendor_cookies::forgotten(arrival, site));
         match arrival.signal {
             ConsentSignal::OptOut => cookies.push(SetCookie::opt_out(site, arrival.secure)),
-            ConsentSignal::OptIn => cookies.push(SetCookie::forget_opt_out(site, arrival.secure)),
+            ConsentSignal::OptIn => cookies.extend(SetCookie::forget_opt_out(site, arrival)),
             _ => {}
         }
         let (epoch, token) = self.visit_keys.token(site, arrival.address.expose(), device, now)?;
@@ -336,7 +346,7 @@ impl Visitors {
             let (purge_set, number) = (Arc::clone(&self.purge_set), site.number);
             self.supervisor.blocking(move || purge_set.add(number, epoch, token)).await?;
         }
-        if let Some(ended) = ended.filter(|ended| ended.expires > now) {
+        for ended in ended.into_iter().filter(|ended| ended.expires > now) {
             let said = Said::withdrawn(refusal);
             let record = ConsentRecord::new(ended.consent, (site.number, &*site.policy), said, Purposes::NONE, source, now, ended.expires);
             self.proof.append_withdrawal(record).await;
@@ -352,9 +362,10 @@ impl Visitors {
     pub async fn standing(&self, arrival: &Arrival<'_>, opened: bool, site: &Site, now: Timestamp) -> Result<BrowserState, Unidentified> {
         let known = self.known_person(arrival, site, now).await?;
         Ok(BrowserState {
-            opted_out: arrival.opted_out,
+            opted_out: arrival.own.opted_out(),
             global_privacy_control: arrival.global_privacy_control,
             do_not_track: arrival.do_not_track,
+            consent_outranks_gpc: site.signals.gpc_site_override.is_some(),
             consent: known.map(|(_, person)| ConsentInForce {
                 purposes: person.purposes(),
                 expires: person.expires(),
@@ -371,16 +382,17 @@ impl Visitors {
         site: &Site,
         now: Timestamp,
     ) -> Result<Option<([u8; 16], Arc<Person>)>, Unidentified> {
-        let Some(cookie_id) = arrival.visitor_cookie.as_ref().and_then(|cookie| parse_cookie_id(cookie.expose())) else {
-            return Ok(None);
-        };
-        let index = self.persistent.site(site.number)?.cookie_index(&cookie_id);
-        if let Some(person) = self.persons.cached(site.number, &index, now) {
-            return Ok(Some((cookie_id, person)));
+        for cookie_id in arrival.own.visitor.iter().filter_map(|cookie| parse_cookie_id(cookie.expose())) {
+            let index = self.persistent.site(site.number)?.cookie_index(&cookie_id);
+            if let Some(person) = self.persons.cached(site.number, &index, now) {
+                return Ok(Some((cookie_id, person)));
+            }
+            let (persons, number) = (Arc::clone(&self.persons), site.number);
+            if let Some(person) = self.supervisor.blocking(move || persons.find(number, &index, now)).await? {
+                return Ok(Some((cookie_id, person)));
+            }
         }
-        let (persons, number) = (Arc::clone(&self.persons), site.number);
-        let found = self.supervisor.blocking(move || persons.find(number, &index, now)).await?;
-        Ok(found.map(|person| (cookie_id, person)))
+        Ok(None)
     }
 }
 
@@ -394,13 +406,16 @@ pub struct BrowserState {
     pub do_not_track: bool,
     /// Its visitor consented.
     pub consent: Option<ConsentInForce>,
+    /// Here, a consent outranks Global Privacy Control.
+    pub consent_outranks_gpc: bool,
 }
 
 impl BrowserState {
     /// Whether it says no to everything, whatever else was said.
     #[must_use]
     pub const fn objects(&self) -> bool {
-        self.opted_out || self.global_privacy_control || self.do_not_track
+        let outranked = self.consent_outranks_gpc && self.consent.is_some();
+        self.opted_out || self.do_not_track || (self.global_privacy_control && !outranked)
     }
 }
 
@@ -423,32 +438,68 @@ pub struct SetCookie(HeaderValue);
 
 impl SetCookie {
     fn visitor(site: &Site, secure: bool, cookie_id: &[u8; 16], age: Duration) -> Self {
-        Self::new(site.cookies.visitor.on_wire(secure), &URL_SAFE_NO_PAD.encode(cookie_id), secure, age)
-    }
-
-    fn forget_visitor(site: &Site, secure: bool) -> Self {
-        Self::new(site.cookies.visitor.on_wire(secure), "", secure, Duration::ZERO)
+        Self::own(site, &site.cookies.visitor, &URL_SAFE_NO_PAD.encode(cookie_id), secure, age)
     }
 
     fn opt_out(site: &Site, secure: bool) -> Self {
-        Self::new(site.cookies.opt_out.on_wire(secure), "1", secure, OPT_OUT_AGE)
+        Self::own(site, &site.cookies.opt_out, "1", secure, OPT_OUT_AGE)
     }
 
-    /// Takes the opt-out back.
-    #[must_use]
-    pub fn forget_opt_out(site: &Site, secure: bool) -> Self {
-        Self::new(site.cookies.opt_out.on_wire(secure), "", secure, Duration::ZERO)
+    /// Takes the opt-out back, in every form in which it came.
+    pub fn forget_opt_out(site: &Site, arrival: &Arrival<'_>) -> Vec<Self> {
+        let OwnCookies { opt_outs, left_over_opt_outs, .. } = arrival.own;
+        Self::forget(site, &site.cookies.opt_out, arrival.secure, opt_outs > 1 || left_over_opt_outs > 0)
     }
 
-    fn new(name: &str, value: &str, secure: bool, age: Duration) -> Self {
-        let cookie = cookie::Cookie::build((name, value))
+    /// Takes a cookie away: in the form that is in use, and where one came that is not it, in every form that it can have. Of one that came a
+    /// browser does not say which domain it is for.
+    fn forget(site: &Site, name: &CookieName, secure: bool, left_over: bool) -> Vec<Self> {
+        let mut cookies = vec![Self::own(site, name, "", secure, Duration::ZERO)];
+        if left_over {
+            let prefixed = site.cookies.are_prefixed(secure);
+            if secure && !prefixed {
+                cookies.push(Self::new(name.on_wire(true), "", None, secure, Duration::ZERO));
+            }
+            let plain = |domain| Self::new(name.on_wire(false), "", domain, secure, Duration::ZERO);
+            cookies.push(plain(None));
+            cookies.extend(site.cookies.reach().iter().map(|domain| plain(Some(domain))));
+        }
+        cookies
+    }
+
+    /// One of ours, in the form that is in use.
+    fn own(site: &Site, name: &CookieName, value: &str, secure: bool, age: Duration) -> Self {
+        let domain = site.cookies.domain().filter(|_| secure);
+        Self::new(name.on_wire(site.cookies.are_prefixed(secure)), value, domain, secure, age)
+    }
+
+    /// A vendor's, as its script had set it, but that a server has. The script reads it.
+    pub(in crate::privacy) fn of_vendor(cookie: VendorCookie, value: &str, domain: &str, age: Duration) -> Self {
+        Self::written(cookie.name(), value, (Some(domain), true), false, age)
+    }
+
+    /// Takes a vendor's cookie away, from wherever its script may have set it.
+    pub(in crate::privacy) fn forget_of_vendor(cookie: VendorCookie, site: &Site) -> Vec<Self> {
+        let domains = std::iter::once(None).chain(site.cookies.reach().iter().map(|domain| Some(domain.as_str())));
+        domains.map(|domain| Self::written(cookie.name(), "", (domain, true), false, Duration::ZERO)).collect()
+    }
+
+    fn new(name: &str, value: &str, domain: Option<&str>, secure: bool, age: Duration) -> Self {
+        Self::written(name, value, (domain, secure), true, age)
+    }
+
+    fn written(name: &str, value: &str, (domain, secure): (Option<&str>, bool), http_only: bool, age: Duration) -> Self {
+        let mut cookie = cookie::Cookie::build((name, value))
             .path("/")
-            .http_only(true)
+            .http_only(http_only)
             .secure(secure)
             .same_site(cookie::SameSite::Lax)
-            .max_age(cookie::time::Duration::seconds(i64::try_from(age.as_secs()).unwrap_or(0)))
-            .build();
-        let mut header = HeaderValue::try_from(cookie.to_string()).expect("our cookies' names and values are plain ASCII");
+            .max_age(cookie::time::Duration::seconds(i64::try_from(age.as_secs()).unwrap_or(0)));
+        if let Some(domain) = domain {
+            cookie = cookie.domain(domain);
+        }
+        let mut header =
+            HeaderValue::try_from(cookie.build().to_string()).expect("names, values and domains were checked to be plain ASCII");
         header.set_sensitive(true);
         Self(header)
     }

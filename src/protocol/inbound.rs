@@ -6,10 +6,11 @@ use std::{borrow::Cow, sync::OnceLock};
 use bytes::Bytes;
 use http::{HeaderMap, Uri, header};
 
+use super::cookies::{self, CookieNames};
 use crate::{
     clock::Timestamp,
     privacy::{
-        consent::ConsentSignal,
+        consent::{ConsentSignal, evidence::Evidence},
         personal::Personal,
         raw::{Arrival, ClientAddress, Text},
     },
@@ -24,35 +25,6 @@ pub struct Inbound {
     secure: bool,
     received: Timestamp,
     unpacked: OnceLock<Vec<u8>>,
-}
-
-/// The names of the two cookies that we set and read; every other cookie of the site stays unread.
-pub struct CookieNames {
-    /// Carries the cookie id, only with consent.
-    pub visitor: CookieName,
-    /// Says that this browser opted out; the same value for everyone.
-    pub opt_out: CookieName,
-}
-
-/// One cookie's name. Over TLS it has the prefix that makes browsers hold it to this host, `Secure` and `Path=/`:
-/// <https://www.rfc-editor.org/rfc/rfc6265#section-4.1.3> (6265bis, cookie name prefixes).
-pub struct CookieName {
-    plain: String,
-    prefixed: String,
-}
-
-impl CookieName {
-    /// A cookie of that name.
-    #[must_use]
-    pub fn new(name: &str) -> Self {
-        Self { plain: name.to_owned(), prefixed: format!("__Host-{name}") }
-    }
-
-    /// The name on the wire.
-    #[must_use]
-    pub fn on_wire(&self, secure: bool) -> &str {
-        if secure { &self.prefixed } else { &self.plain }
-    }
 }
 
 impl Inbound {
@@ -77,18 +49,18 @@ impl Inbound {
 
     /// What the connection and the headers say of the visitor, sealed.
     #[must_use]
-    pub fn arrival(&self, names: &CookieNames, signal: ConsentSignal) -> Arrival<'_> {
-        let (visitor_cookie, opted_out) = self.own_cookies(names);
+    pub fn arrival<'a>(&'a self, names: &CookieNames, signal: ConsentSignal, evidence: Evidence<'a>) -> Arrival<'a> {
         Arrival {
             address: &self.address,
             user_agent: self.text(header::USER_AGENT.as_str()),
             accept_language: self.text(header::ACCEPT_LANGUAGE.as_str()),
-            visitor_cookie,
-            opted_out,
+            own: names.read(&self.headers, self.secure),
+            matomo: cookies::matomo(&self.headers),
             global_privacy_control: self.header("sec-gpc") == Some("1"),
             do_not_track: self.header("dnt") == Some("1") || self.header("x-do-not-track") == Some("1"),
             secure: self.secure,
             signal,
+            evidence,
             received: self.received,
         }
     }
@@ -140,30 +112,5 @@ impl Inbound {
 
     fn text(&self, name: &str) -> Option<Text<'_>> {
         self.header(name).map(|value| Personal::new(Cow::Borrowed(value)))
-    }
-
-    /// A visitor cookie that comes twice is not ours to choose from, and counts as absent; one opt-out is enough.
-    fn own_cookies(&self, names: &CookieNames) -> (Option<Text<'_>>, bool) {
-        let (visitor_name, opt_out_name) = (names.visitor.on_wire(self.secure), names.opt_out.on_wire(self.secure));
-        let mut visitor = None;
-        let mut seen = 0;
-        let mut opted_out = false;
-        for line in self.headers.get_all(header::COOKIE) {
-            let Ok(line) = line.to_str() else { continue };
-            // A site's own cookies are many and none of our business: where our names are not, nothing is parsed.
-            let names_us = |name: &str| memchr::memmem::find(line.as_bytes(), name.as_bytes()).is_some();
-            if !names_us(visitor_name) && !names_us(opt_out_name) {
-                continue;
-            }
-            for cookie in cookie::Cookie::split_parse(line).flatten() {
-                if cookie.name() == visitor_name {
-                    seen += 1;
-                    visitor = Some(Personal::new(Cow::Owned(cookie.value().to_owned())));
-                } else if cookie.name() == opt_out_name {
-                    opted_out = true;
-                }
-            }
-        }
-        (if seen == 1 { visitor } else { None }, opted_out)
     }
 }

@@ -3,6 +3,7 @@
 //! A protocol is a pure decoder: bytes in, sealed values out; it does no I/O, keeps nothing, and is bounded. Adding one is a file here,
 //! a row in [`PROTOCOLS`], and golden files; see CONTRIBUTING.md.
 
+pub mod cookies;
 pub mod ga4;
 pub mod inbound;
 pub mod native;
@@ -16,7 +17,11 @@ use self::inbound::Inbound;
 use crate::{
     clock::Timestamp,
     documents::Site,
-    privacy::{consent::ConsentSignal, raw::RawEvent, refusal::Refusal},
+    privacy::{
+        consent::{ConsentSignal, evidence::Evidence},
+        raw::RawEvent,
+        refusal::Refusal,
+    },
 };
 
 /// An inbound protocol: how one family of trackers talks.
@@ -61,6 +66,8 @@ pub struct Decoded<'a> {
     pub bad: Vec<(usize, DecodeError)>,
     /// What the body says of the visitor's choice; for the whole request.
     pub signal: ConsentSignal,
+    /// What stands behind that.
+    pub evidence: Evidence<'a>,
     /// The vendor's key (measurement id, write key) that the request names its site by; `None` for a protocol that has none.
     pub key: Option<VendorKey>,
     /// What `reply` needs to know of the request; never personal.

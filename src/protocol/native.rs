@@ -33,7 +33,7 @@ use crate::{
     clock::Timestamp,
     event::Purposes,
     privacy::{
-        consent::{ConsentSignal, Stance, gpp, tcf, us_privacy},
+        consent::{ConsentSignal, Stance, evidence::Evidence, gpp, tcf, us_privacy},
         personal::Personal,
         raw::{PropertyValue, RawEvent, RawItem, Text},
     },
@@ -67,6 +67,7 @@ impl Protocol for Native {
         match serde_json::from_slice::<Body<'a, Event<'a>>>(bytes) {
             Ok(body) if body.e.len() <= EVENTS_MAX && body.e.iter().all(|event| !event.k.is_empty()) => Decoded {
                 signal: body.signal(now),
+                evidence: body.evidence(now),
                 hints: ReplyHints { events: body.e.len(), ..ReplyHints::default() },
                 events: body.e.into_iter().map(|event| event.into_raw(body.s, now)).collect(),
                 ..Decoded::default()
@@ -116,7 +117,7 @@ fn one_by_one(bytes: &[u8], now: Timestamp) -> Decoded<'_> {
         return unreadable(DecodeError { reason: "more than 50 events", byte: None });
     }
     let hints = ReplyHints { events: body.e.len(), ..ReplyHints::default() };
-    let mut decoded = Decoded { signal: body.signal(now), hints, ..Decoded::default() };
+    let mut decoded = Decoded { signal: body.signal(now), evidence: body.evidence(now), hints, ..Decoded::default() };
     for (index, raw) in body.e.into_iter().enumerate() {
         let text = raw.get();
         match serde_json::from_str::<Event<'_>>(text) {
@@ -259,7 +260,7 @@ fn corrected(happened: i64, sent: Option<i64>, now: Timestamp) -> Option<Timesta
     (age <= AGE_MAX).then(|| now.minus(age))
 }
 
-impl<E> Body<'_, E> {
+impl<'a, E> Body<'a, E> {
     /// What all that the body says of the visitor's choice comes to.
     fn signal(&self, now: Timestamp) -> ConsentSignal {
         let opt_out = match self.o {
@@ -275,6 +276,15 @@ impl<E> Body<'_, E> {
         strings.into_iter().fold(Stance::from(opt_out).and(self.list().into()), Stance::and).signal()
     }
 
+    /// A yes of the list, or of the TC string alone, was given in the dialogue of this site.
+    fn evidence(&self, now: Timestamp) -> Evidence<'a> {
+        let listed = Stance::from(self.list());
+        let mut evidence = Evidence::said_here(listed.grants() || string(self.gt, |text| tcf::stance(text, now)).grants());
+        text(self.gt).into_iter().for_each(|text| evidence.keep_tcf(text));
+        text(self.gp).into_iter().for_each(|text| evidence.keep_gpp(text));
+        evidence
+    }
+
     /// What the list of purposes says.
     fn list(&self) -> ConsentSignal {
         let Some(given) = self.g else { return ConsentSignal::Absent };
@@ -287,6 +297,11 @@ impl<E> Body<'_, E> {
             Err(_) => ConsentSignal::Malformed,
         }
     }
+}
+
+/// A consent string as it came, where it is one and not empty.
+fn text(given: Option<&RawValue>) -> Option<Cow<'_, str>> {
+    serde_json::from_str::<Borrowed<'_>>(given?.get()).ok().map(|Borrowed(text)| text).filter(|text| !text.is_empty())
 }
 
 /// What a consent string says, where there is one.
@@ -504,5 +519,27 @@ mod tests {
         assert_eq!(corrected(6_000, Some(5_000), now), None, "after it was sent");
         assert_eq!(corrected(0, Some(73 * 3_600_000), now), None, "too old");
         assert_eq!(corrected(i64::MIN, Some(i64::MAX), now), None);
+    }
+
+    #[test]
+    fn a_yes_of_the_list_or_of_the_tc_string_was_given_here() {
+        let now = Timestamp(1_773_480_413_589);
+        let tc = "CQg2bYAQg2bYAEsABBFRB4FgAIGAAEPgAAqIF5wAoAAgAEAvMAAAAAAA.IF5wA4AAgAEAAoBeYAAA.YAAAAAAAAAAA";
+        let tc_no = "CQg2bYAQg2bYAEsABBFRB4FgAAAAAEPgAAqIAAAAAAAA.IF5wA4AAgAEAAoBeYAAA.YAAAAAAAAAAA";
+        for (body, here) in [
+            (String::from("{}"), false),
+            (String::from(r#"{"g":["analytics"]}"#), true),
+            (String::from(r#"{"g":[]}"#), false),
+            (String::from(r#"{"g":["marketing"]}"#), false),
+            (String::from(r#"{"g":"analytics"}"#), false),
+            (String::from(r#"{"o":0}"#), false),
+            (format!(r#"{{"gt":"{tc}"}}"#), true),
+            (format!(r#"{{"gt":"{tc_no}"}}"#), false),
+            (format!(r#"{{"gp":"DBABMA~{tc}"}}"#), false),
+            (String::from(r#"{"gu":"1YNN"}"#), false),
+        ] {
+            let inbound = inbound(&body);
+            assert_eq!(Native.decode(&inbound, now).evidence.said_here, here, "{body}");
+        }
     }
 }

@@ -30,6 +30,9 @@ struct Settings<'a> {
     u: bool,
     /// The global name that the page calls it by.
     g: &'a str,
+    /// Whether a yes on the site outranks Global Privacy Control; left out where it does not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    o: bool,
 }
 
 /// The rendered scripts of all sites, bounded.
@@ -82,8 +85,13 @@ impl Snippets {
 }
 
 fn render(site: &Arc<Site>) -> Rendered {
-    let settings = Settings { e: format!("{}/e", site.prefix), u: site.ceilings.unknown.is_some(), g: &site.global };
-    let settings = serde_json::to_string(&settings).expect("two texts and a flag are always JSON");
+    let settings = Settings {
+        e: format!("{}/e", site.prefix),
+        u: site.ceilings.unknown.is_some(),
+        g: &site.global,
+        o: site.signals.gpc_site_override.is_some(),
+    };
+    let settings = serde_json::to_string(&settings).expect("texts and flags are always JSON");
     let script = SOURCE.replace(SETTINGS_TOKEN, &settings);
     let mut tag = String::from("\"");
     for byte in &Sha256::digest(&script)[..12] {
@@ -116,6 +124,11 @@ mod tests {
         let script = std::str::from_utf8(&rendered.script).expect("text");
         assert!(script.contains(r#"{"e":"/keso/e","u":false,"g":"mela"}"#), "{script}");
         assert!(!script.contains(SETTINGS_TOKEN));
+        let mut relaxed = site("https://www.shop.example");
+        relaxed.signals.gpc_site_override = Some(String::from("a reason"));
+        let rendered = render(&Arc::new(relaxed));
+        let script = std::str::from_utf8(&rendered.script).expect("text");
+        assert!(script.contains(r#""g":"mela","o":true}"#) && !script.contains("a reason"), "{script}");
     }
 
     #[test]

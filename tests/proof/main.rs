@@ -11,6 +11,7 @@ mod person;
 mod proven;
 mod said;
 mod served;
+mod vendors;
 mod visit;
 
 #[expect(dead_code, reason = "the suite's; not all of it is needed here")]
@@ -52,12 +53,19 @@ fn case_of(rule: Rule) -> fn() -> Found {
         Rule::MostRestrictiveWins => said::yes_beside_something_unreadable,
         Rule::GrantsHaveInCommon => said::grants_with_nothing_in_common,
         Rule::ObjectionToPurposes => said::objection_to_a_sale,
+        Rule::GpcIsOutrankedByDocument => said::a_yes_against_global_privacy_control,
+        Rule::MatomoRefusal => said::a_refusal_to_matomo,
+        Rule::VendorOfTheDestination => said::a_vendor_that_was_refused,
         Rule::HeldCopyNeedsGrant => said::held_copy_before_the_choice,
         Rule::CeilingOfTheEntitled => said::a_purpose_that_nobody_has,
 
         Rule::LastingIdNeedsConsent => person::no_choice_yet,
         Rule::CookieEndsWithConsent => person::a_minutes_consent,
         Rule::CookieAtMostThirteenMonths => person::a_long_consent,
+        Rule::VendorCookieOfItsPurpose => vendors::another_purpose,
+        Rule::VendorCookieEndsWithConsent => vendors::a_minutes_consent,
+        Rule::VendorCookieIsNotExtended => vendors::an_old_cookie,
+        Rule::ObjectionClearsVendorCookies => vendors::a_refusal,
         Rule::CookieIsNotExtended => person::a_second_visit,
         Rule::ObjectionClearsCookie => person::a_refusal_with_a_cookie,
         Rule::ObjectionDestroysKey => person::what_a_person_said_before,

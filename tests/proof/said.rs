@@ -63,6 +63,34 @@ pub(crate) fn objection_to_a_sale() -> Found {
     unless(gets(&line, offset, "campaigns").is_some(), "an event for advertising, of a visitor who objected to a sale")
 }
 
+pub(crate) fn a_yes_against_global_privacy_control() -> Found {
+    let yes = beacon(AGREED, "").with("sec-gpc", "1");
+    let overridden = documents().replacen("\n[[destination]]", "\ngpc_site_override = { reason = \"a test\" }\n[[destination]]", 1);
+    assert!(rests(&Line::new(&overridden, 0).receive(&yes, NOW)), "the control: where the document says so it rests");
+    unless(
+        rests(&Line::new(&documents(), 0).receive(&yes, NOW)),
+        "the event of a browser that sends Global Privacy Control, by a page's yes",
+    )
+}
+
+pub(crate) fn a_refusal_to_matomo() -> Found {
+    nothing_rests(&beacon(AGREED, "").with("cookie", "matomo_ignore=1"), "the event of a visitor who refused in Matomo's dialogue")
+}
+
+pub(crate) fn a_vendor_that_was_refused() -> Found {
+    // Consents to what analytics needs, and to the vendors 1, 2 and 755.
+    let string = "CQg2bYAQg2bYAEsABBFRB4FgAIGAAEPgAAqIF5wAoAAgAEAvMAAAAAAA.IF5wA4AAgAEAAoBeYAAA.YAAAAAAAAAAA";
+    let of = |vendor: u16| {
+        let customers = file_destination("customers", "consent", "consented-analytics");
+        let documents = SITE.to_owned() + &customers.replace("transform =", &format!("tcf_vendor = {vendor}\ntransform ="));
+        let line = Line::new(&(documents + &file_destination("own", "consent", "consented-analytics")), 1);
+        let (offset, _) = captured(&line, &beacon(&format!("\"gt\":\"{string}\","), ""));
+        gets(&line, offset, "customers").is_some()
+    };
+    assert!(of(2), "the control: a vendor that was consented to");
+    unless(of(3), "an event to a vendor that the visitor did not consent to")
+}
+
 pub(crate) fn held_copy_before_the_choice() -> Found {
     nothing_rests(&beacon("", ",\"h\":1"), "a copy that the page should have held until the choice")
 }

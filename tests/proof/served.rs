@@ -23,14 +23,14 @@ const SOON: Duration = Duration::from_secs(10);
 const YES: &str = r#"{"g":["analytics"],"e":[{"k":"page_view"}]}"#;
 
 /// The program, as long as this lives.
-struct Program {
+pub(crate) struct Program {
     app: Option<App>,
     runtime: Runtime,
     _directory: tempfile::TempDir,
 }
 
 impl Program {
-    fn start(documents: impl FnOnce(&Path) -> String) -> Self {
+    pub(crate) fn start(documents: impl FnOnce(&Path) -> String) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("firsthand.toml");
         std::fs::write(directory.path().join("documents.toml"), documents(directory.path())).unwrap();
@@ -42,7 +42,7 @@ impl Program {
         Self { app: Some(app), runtime, _directory: directory }
     }
 
-    fn send(&self, request: &Request) -> Answer {
+    pub(crate) fn send(&self, request: &Request) -> Answer {
         let address = self.app.as_ref().unwrap().addresses()[0].address;
         Connection::open(address).unwrap().exchange(request).unwrap()
     }

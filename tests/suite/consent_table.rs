@@ -253,6 +253,39 @@ fn the_cookie_is_the_hosts_own_and_keeps_its_first_expiry() {
 }
 
 #[test]
+fn a_yes_on_the_site_outranks_gpc_where_its_document_says_so_with_a_reason_and_nothing_else_does() {
+    let customers = file_destination("customers", "consent", "consented-analytics");
+    let relaxed = SITE.to_owned() + "gpc_site_override = { reason = \"our dialogue asks about it\" }\n";
+    let gpc = |request: Request| request.with("Sec-GPC", "1");
+    for (documents, kept) in [(SITE.to_owned() + &customers, &[][..]), (relaxed + &customers, &[3][..])] {
+        let installation = Installation::new(&documents);
+        let server = installation.start();
+        for request in [
+            gpc(event(1, json!({}), false)),
+            gpc(event(2, json!({ "g": [] }), false)),
+            gpc(granted(3)),
+            gpc(granted(4)).with("DNT", "1"),
+            gpc(granted(5)).with("Cookie", "__Host-wo=1"),
+            gpc(event(6, json!({ "g": ["analytics"], "gp": "DBABLA~CAAAAAAAAABA.YA" }), false)),
+            gpc(event(7, json!({ "g": ["analytics"], "gt": "nonsense" }), false)),
+            gpc(event(8, json!({ "g": ["analytics"], "o": 1 }), false)),
+        ] {
+            assert_eq!(server.send(&request).status, 204);
+        }
+        // The United States' opt-out takes away what it is about, also from such a yes.
+        let opted_out_of_sale = gpc(event(9, json!({ "g": ["ads"], "gu": "1YYN" }), false));
+        assert_eq!(server.send(&opted_out_of_sale).status, 204);
+        let refused = ["objected_gpc", "objected_refused", "objected_dnt", "objected_opt_out", "objected_malformed"];
+        eventually("the counters", PATIENCE, || {
+            refused.iter().map(|reason| installation.refused(reason)).sum::<i64>() == 9 - kept.len() as i64
+        });
+        eventually("the events", PATIENCE, || installation.outbox("customers").len() == kept.len());
+        assert!(server.stop().success());
+        assert_eq!(numbers(&installation, "customers"), kept.iter().copied().collect());
+    }
+}
+
+#[test]
 fn an_opt_out_is_taken_back_by_the_visitor_alone() {
     let documents = [SITE.to_owned(), file_destination("measurement", "exempt_measurement", "strict")];
     let installation = Installation::new(&documents.concat());

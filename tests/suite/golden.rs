@@ -26,8 +26,8 @@ use crate::{
 /// 2026-03-14T09:26:53.589Z: every request comes in then.
 const RECEIVED: Timestamp = Timestamp(1_773_480_413_589);
 
-/// Three sites, told apart by their hosts: `www` has an exempt destination that may see `measurement`, `strict` one that may see `strict`,
-/// `consent-only` none. All have one with consent.
+/// Five sites, told apart by their hosts: `www` has an exempt destination that may see `measurement`, `strict` one that may see `strict`,
+/// the others none; on `own-word`, a yes outranks Global Privacy Control, and `matomo` follows Matomo's cookies. All have one with consent.
 const DOCUMENTS: &str = r#"
 [[policy]]
 name = "shop"
@@ -56,6 +56,22 @@ origins = ["https://consent-only.shop.example"]
 prefix = "/keso"
 policy = "shop"
 
+[[site]]
+name = "own-word"
+hosts = ["own-word.shop.example"]
+origins = ["https://own-word.shop.example"]
+prefix = "/keso"
+policy = "shop"
+gpc_site_override = { reason = "our dialogue asks about it" }
+
+[[site]]
+name = "matomo"
+hosts = ["matomo.shop.example"]
+origins = ["https://matomo.shop.example"]
+prefix = "/keso"
+policy = "shop"
+follow = ["matomo"]
+
 [[destination]]
 name = "measurement"
 type = "file"
@@ -75,7 +91,7 @@ settings = { directory = "outbox/strict" }
 [[destination]]
 name = "customers"
 type = "file"
-sites = ["shop", "strict", "consent-only"]
+sites = ["shop", "strict", "consent-only", "own-word", "matomo"]
 basis = "consent"
 purposes = ["analytics"]
 transform = "consented-analytics"

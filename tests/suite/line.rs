@@ -120,8 +120,8 @@ impl Line {
         let (site, protocol) = route(&self.documents, request);
         let inbound = request.inbound(&self.addresses, received);
         let decoded = protocol.decode(&inbound, received);
-        let arrival = inbound.arrival(&site.cookies, decoded.signal);
-        let (decision, device) = (consent::decide(&arrival), DeviceClass::of_arrival(&arrival));
+        let arrival = inbound.arrival(&site.cookies, decoded.signal, decoded.evidence);
+        let (decision, device) = (consent::decide(&arrival, &site.signals), DeviceClass::of_arrival(&arrival));
         let state = decision.state();
         let mut taken = Received { state, events: Vec::new(), unreadable: decoded.bad, cookies: Vec::new() };
         if let ConsentState::Objected(refusal) = state {

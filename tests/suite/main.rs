@@ -11,8 +11,10 @@
 //! | `policies` | a deviation changes its field alone, and never what rested to something wider |
 //! | `cells` | the six cells of basis and state, for three destinations each, as a golden file |
 //! | `consent_table` | who gets what for which choice, and the cookie |
+//! | `cookies` | the form of the site's cookies, and what is left of another one |
 //! | `consent_oracle` | consent strings are read as the IAB's own libraries read them |
 //! | `withdrawal` | with a backlog that is being sent, nothing more of a person who withdraws leaves after a second, nor from a backup |
+//! | `vendors` | a TC string that does not consent to a destination's vendor |
 //! | `transparency` | what a visitor is shown of all that, and the button on it |
 //! | `uniques` | visitors and visits in our own count, and how long ids may be for it |
 //! | `command_line` | the commands and their messages |
@@ -26,6 +28,7 @@ mod command_line;
 mod consent_oracle;
 mod consent_proof;
 mod consent_table;
+mod cookies;
 mod durability;
 mod faults;
 mod faulty_files;
@@ -34,6 +37,7 @@ mod non_interference;
 mod policies;
 mod transparency;
 mod uniques;
+mod vendors;
 mod withdrawal;
 
 mod http_client;

@@ -31,6 +31,12 @@ const FIVE_MINUTES: i64 = 5 * 60 * 1000;
 /// The ids of a disclosure, which are functions of the day's token where there is no consent.
 const IDS: [&str; 3] = ["event_id", "visitor_id", "session_id"];
 
+/// Two TC strings that consent to what `analytics` needs, and to vendor 755: with vendors 1 and 2 besides, and with a third.
+const STRINGS: [&str; 2] = [
+    "CQg2bYAQg2bYAEsABBFRB4FgAIGAAEPgAAqIF5wAoAAgAEAvMAAAAAAA.IF5wA4AAgAEAAoBeYAAA.YAAAAAAAAAAA",
+    "CQg2bYAQg2bYAEsABBFRB4FgAIGAAEPgAAqIF5wAoAAgAGAvMAAAAAAA.IF5wA4AAgAEAAoBeYAAA.YAAAAAAAAAAA",
+];
+
 /// What a disclosure may have, whoever gets it.
 const ALWAYS: [&str; 13] = [
     "consent",
@@ -70,6 +76,7 @@ enum Difference {
     UnknownField,
     LanguageRegion,
     WidthInTheSameClass,
+    ConsentToOtherVendors,
     // The following are seen by a destination with consent.
     Referrer,
     Campaign,
@@ -81,7 +88,7 @@ enum Difference {
 }
 
 impl Difference {
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 24] = [
         Self::AddressInTheSameCountry,
         Self::AddressInTheSameNetwork,
         Self::UserAgentOfTheSameClass,
@@ -98,6 +105,7 @@ impl Difference {
         Self::UnknownField,
         Self::LanguageRegion,
         Self::WidthInTheSameClass,
+        Self::ConsentToOtherVendors,
         Self::Referrer,
         Self::Campaign,
         Self::Money,
@@ -231,6 +239,7 @@ impl Said {
         let mut body = json!({ "s": RECEIVED.0, "e": [event] });
         if state.cookie.is_some() {
             body["g"] = json!(["analytics"]);
+            body["gt"] = json!(STRINGS[way(Difference::ConsentToOtherVendors)]);
         }
         let cookies = format!(
             "{}; session-{}={}",
@@ -259,7 +268,7 @@ impl State {
             SITE.to_owned(),
             file_destination("strict", "exempt_measurement", "strict"),
             file_destination("measurement", "exempt_measurement", "measurement"),
-            file_destination("customers", "consent", "consented-analytics"),
+            file_destination("customers", "consent", "consented-analytics").replace("transform =", "tcf_vendor = 755\ntransform ="),
         ];
         let line = Line::new(&documents.concat(), 2);
         let cookie = granted.then(|| {

@@ -178,6 +178,21 @@ fn what_leaves_is_shown_set_and_compared_on_the_command_line() {
     let diff = run(&["policy", "diff", "wider.toml"]);
     holds(&diff, &["of visitors who agreed", "would newly leave: user_id (pseudonymise → keep)"]);
     assert!(!diff.contains("order_id"), "{diff}");
+    let relaxed =
+        |reason: &str| documents(None).replace("policy = \"shop\"\n", &format!("policy = \"shop\"\ngpc_site_override = {{ {reason} }}\n"));
+    for (reason, said) in [("", "missing field `reason`"), ("reason = \" \"", "gpc_site_override.reason: it has no reason")] {
+        installation.write("relaxed.toml", &relaxed(reason));
+        holds(&run(&["apply", "relaxed.toml"]), &[said]);
+    }
+    installation.write("relaxed.toml", &relaxed("reason = \"our dialogue asks\""));
+    holds(
+        &run(&["policy", "diff", "relaxed.toml"]),
+        &["a yes on the site would newly count although the browser sends GPC: our dialogue asks"],
+    );
+    run(&["apply", "relaxed.toml"]);
+    holds(&run(&["policy", "show"]), &["counts although the browser sends GPC: our dialogue asks"]);
+    let kept = "SELECT count(*) FROM document_versions WHERE kind = 'site' AND body LIKE '%our dialogue asks%' AND version = 2";
+    assert_eq!(installation.number("state.db", kept), 1, "the reason is in the history");
     installation.write("beacon.json", r#"{"g":["analytics","profile"],"e":[{"k":"purchase","x":"A-1007"}]}"#);
     let explain = |version| run(&["explain", "beacon.json", "--at", version]);
     assert!(explain("1").contains("transaction_id = \"A-1007\"") && !explain("2").contains("A-1007"));

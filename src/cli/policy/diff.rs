@@ -81,8 +81,10 @@ fn heading_of(Difference { site, destination, what, .. }: &Difference) -> String
         What::Field { of: Visitors::All, .. } => ", of every visitor who has not objected:",
         What::Listed { .. } => ", of the policy's lists:",
         What::Ends => ": nothing would leave any more",
+        What::Override { .. } | What::Vendor { .. } => ":",
     };
-    format!("site \"{site}\" to \"{destination}\"{who}")
+    let destination = destination.as_ref().map_or_else(String::new, |destination| format!(" to \"{destination}\""));
+    format!("site \"{site}\"{destination}{who}")
 }
 
 fn print_difference(difference: &Difference, out: &mut dyn Write) -> std::io::Result<()> {
@@ -98,6 +100,12 @@ fn print_difference(difference: &Difference, out: &mut dyn Write) -> std::io::Re
         }
         What::Listed { field, name, newly: true } => writeln!(out, "  would newly leave, where it does at all: {} {name}", field.name()),
         What::Listed { field, name, newly: false } => writeln!(out, "  would no longer leave: {} {name}", field.name()),
+        What::Override { reason: Some(reason) } => {
+            writeln!(out, "  a yes on the site would newly count although the browser sends GPC: {reason}")
+        }
+        What::Override { reason: None } => writeln!(out, "  GPC would outrank a yes on the site again"),
+        What::Vendor { is: Some(vendor), .. } => writeln!(out, "  a TC string would have to consent to vendor {vendor}, too"),
+        What::Vendor { is: None, .. } => writeln!(out, "  a TC string would no longer be asked for a vendor"),
         What::Ends => Ok(()),
     }
 }

@@ -43,6 +43,9 @@ pub(super) fn show(documents: &Documents, arguments: &ShowArguments, out: &mut d
         let policy = &site.policy;
         let bound = policy.preset.map_or_else(String::new, |preset| format!(", nothing beyond {}", preset.name()));
         writeln!(out, "site \"{}\", policy \"{}\" version {}{bound}", site.name, policy.name, policy.version.0)?;
+        if let Some(reason) = &site.signals.gpc_site_override {
+            writeln!(out, "  a yes that was given on this very site counts although the browser sends GPC: {reason}")?;
+        }
         let wanted = |destination: &&Arc<Destination>| {
             destination.sites.contains(&site.number) && arguments.destination.as_ref().is_none_or(|name| *name == destination.name)
         };
@@ -80,6 +83,12 @@ fn show_destination(site: &Site, destination: &Destination, out: &mut dyn Write)
         Basis::Consent(needed) => {
             let purposes = needed.names().collect::<Vec<_>>().join(" and ");
             writeln!(out, "    who has not chosen yet: nothing; it needs consent to {purposes}")?;
+            if let Some(vendor) = destination.tcf_vendor {
+                writeln!(
+                    out,
+                    "    the consent must be, where it comes with a TC string, also to vendor {vendor} of the global vendor list"
+                )?;
+            }
             writeln!(out, "    who agreed to {purposes}:")?;
             let consented = allowed.breadth.needs_consent();
             let state = if consented { State::Granted } else { State::Unknown };

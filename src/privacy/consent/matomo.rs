@@ -10,18 +10,49 @@
 //!
 //! A refusal wins over a yes, as in Matomo's script. It lasts as long as its cookie: it is no opt-out of ours, which would outlive it. An
 //! empty cookie is one that was taken away and says nothing. A yes that is no moment cannot be read, and counts as no.
+//!
+//! A refusal is a person's decision, and counts on every site. A yes was given to Matomo's script: it counts where the site's document says
+//! that this is the yes for the whole site (`follow = ["matomo"]`).
 
 use super::{ConsentSignal, Stance};
-use crate::event::Purposes;
+use crate::{
+    event::Purposes,
+    privacy::rules::{Rule, holds},
+};
 
+/// The cookies that say yes.
+const CONSENTS: [&str; 2] = ["mtm_consent", "mtm_cookie_consent"];
 /// A moment in milliseconds has 13 digits until the year 2286.
 const MOMENT_BYTES_MAX: usize = 20;
+
+/// What the cookies of a request say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MatomoCookies {
+    refusal: Stance,
+    consent: Stance,
+}
+
+impl MatomoCookies {
+    /// Takes one cookie in, whosever it is.
+    pub fn hear(&mut self, name: &str, value: &str) {
+        let heard = stance(name, value);
+        let whose = if CONSENTS.contains(&name) { &mut self.consent } else { &mut self.refusal };
+        *whose = whose.and(heard);
+    }
+
+    /// What follows, on a site that follows a yes or on one that does not.
+    #[must_use]
+    pub fn stance(self, followed: bool) -> Stance {
+        let refusal = if holds(Rule::MatomoRefusal) { self.refusal } else { Stance::default() };
+        if followed { refusal.and(self.consent) } else { refusal }
+    }
+}
 
 /// What one cookie says; nothing, where it is none of Matomo's.
 #[must_use]
 pub fn stance(name: &str, value: &str) -> Stance {
     let granted = match name {
-        "mtm_consent" | "mtm_cookie_consent" => Purposes::ANALYTICS,
+        name if CONSENTS.contains(&name) => Purposes::ANALYTICS,
         "mtm_consent_removed" | "matomo_ignore" | "piwik_ignore" => Purposes::NONE,
         _ => return Stance::default(),
     };
@@ -63,6 +94,11 @@ mod tests {
         for (cookies, expected) in cases {
             let said = cookies.iter().fold(Stance::default(), |all, (name, value)| all.and(stance(name, value)));
             assert_eq!(said.signal(), expected, "{cookies:?}");
+            let mut heard = MatomoCookies::default();
+            cookies.iter().for_each(|(name, value)| heard.hear(name, value));
+            assert_eq!(heard.stance(true).signal(), expected, "{cookies:?}");
+            let not_followed = if expected == no { no } else { ConsentSignal::Absent };
+            assert_eq!(heard.stance(false).signal(), not_followed, "{cookies:?}");
         }
     }
 }

@@ -4,6 +4,7 @@
 mod bits;
 pub mod chain;
 pub mod consent_mode;
+pub mod evidence;
 pub mod gpp;
 pub mod matomo;
 pub mod proof;
@@ -11,11 +12,13 @@ mod stance;
 pub mod tcf;
 pub mod us_privacy;
 pub mod us_sections;
+pub mod vendor_decisions;
 mod vendors;
 
 pub use self::{
     bits::Unreadable,
     stance::Stance,
+    vendor_decisions::VendorDecisions,
     vendors::{Restriction, Restrictions, VendorSet},
 };
 use super::{
@@ -25,7 +28,10 @@ use super::{
     rules::{Rule, holds},
 };
 use crate::{
-    documents::{Site, site::Ceiling},
+    documents::{
+        Site,
+        site::{Ceiling, SignalRules},
+    },
     event::Purposes,
 };
 
@@ -78,39 +84,54 @@ impl ConsentState {
 /// A state that was decided from a request's own signals. Nothing but [`decide`] makes one, so nobody can permit an event by writing
 /// `Granted` themselves.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Decision(ConsentState);
+pub struct Decision {
+    state: ConsentState,
+    vendors: Option<VendorDecisions>,
+}
 
 impl Decision {
     /// Where the visitor stands.
     #[must_use]
     pub const fn state(self) -> ConsentState {
-        self.0
+        self.state
+    }
+
+    /// What TC strings decided on the vendors of the site's destinations; nothing, where the yes came without one.
+    #[must_use]
+    pub const fn vendors(&self) -> Option<&VendorDecisions> {
+        self.vendors.as_ref()
     }
 }
 
-/// Where the visitor of a request stands. An explicit objection comes before the browser's general ones, those before any yes.
+/// Where the visitor of a request stands. An explicit objection comes before the browser's general ones, those before any yes; but a yes
+/// that was given on this very site outranks the header `Sec-GPC` where the site's document says so.
 #[must_use]
-pub fn decide(arrival: &Arrival<'_>) -> Decision {
-    let signal = arrival.signal;
-    let refused = matches!(signal, ConsentSignal::Given { purposes, .. } if purposes.is_empty());
-    let controlled = arrival.global_privacy_control || signal == ConsentSignal::GlobalPrivacyControl;
+pub fn decide(arrival: &Arrival<'_>, rules: &SignalRules) -> Decision {
+    let said = Stance::from(arrival.signal).and(arrival.matomo.stance(rules.follow_matomo)).signal();
+    let refused = matches!(said, ConsentSignal::Given { purposes, .. } if purposes.is_empty());
+    let outranked = arrival.evidence.said_here && (rules.gpc_site_override.is_some() || !holds(Rule::GpcIsOutrankedByDocument));
+    let controlled = arrival.global_privacy_control && !outranked || said == ConsentSignal::GlobalPrivacyControl;
     let objections = [
-        (signal == ConsentSignal::OptOut, Rule::OptOut, Refusal::ObjectedOptOut),
-        (arrival.opted_out && signal != ConsentSignal::OptIn, Rule::OptOutOutlastsYes, Refusal::ObjectedOptOut),
+        (said == ConsentSignal::OptOut, Rule::OptOut, Refusal::ObjectedOptOut),
+        (arrival.own.opted_out() && arrival.signal != ConsentSignal::OptIn, Rule::OptOutOutlastsYes, Refusal::ObjectedOptOut),
         (refused, Rule::Refusal, Refusal::ObjectedRefused),
         (controlled, Rule::GlobalPrivacyControl, Refusal::ObjectedGpc),
         (arrival.do_not_track, Rule::DoNotTrack, Refusal::ObjectedDnt),
-        (signal == ConsentSignal::Malformed, Rule::MalformedIsNo, Refusal::ObjectedMalformed),
+        (said == ConsentSignal::Malformed, Rule::MalformedIsNo, Refusal::ObjectedMalformed),
     ];
-    if let Some((.., refusal)) = objections.into_iter().find(|(said, rule, _)| *said && holds(*rule)) {
-        return Decision(ConsentState::Objected(refusal));
-    }
-    Decision(match signal {
-        ConsentSignal::Given { purposes, .. } => ConsentState::Granted(purposes),
-        ConsentSignal::Absent | ConsentSignal::OptIn => ConsentState::Unknown,
+    let objection = objections.into_iter().find(|(said, rule, _)| *said && holds(*rule));
+    let state = match (objection, said) {
+        (Some((.., refusal)), _) => ConsentState::Objected(refusal),
+        (None, ConsentSignal::Given { purposes, .. }) => ConsentState::Granted(purposes),
+        (None, ConsentSignal::Absent | ConsentSignal::OptIn) => ConsentState::Unknown,
         // Here only where a proof has taken their rule out.
-        ConsentSignal::OptOut | ConsentSignal::GlobalPrivacyControl | ConsentSignal::Malformed => ConsentState::Unknown,
-    })
+        (None, ConsentSignal::OptOut | ConsentSignal::GlobalPrivacyControl | ConsentSignal::Malformed) => ConsentState::Unknown,
+    };
+    let vendors = match state {
+        ConsentState::Granted(_) => VendorDecisions::of(&arrival.evidence, &rules.vendors, arrival.received),
+        ConsentState::Objected(_) | ConsentState::Unknown => None,
+    };
+    Decision { state, vendors }
 }
 
 /// An event that at least one destination may have, with the most that any of them may get. It holds its event: whoever has a
@@ -120,6 +141,7 @@ pub struct Permitted<'a> {
     pub(in crate::privacy) purposes: Purposes,
     pub(in crate::privacy) ceiling: Ceiling,
     pub(in crate::privacy) audience: Audience,
+    pub(in crate::privacy) vendors: Option<VendorDecisions>,
 }
 
 /// Permits an event, or says why not.
@@ -132,36 +154,44 @@ pub fn permit<'a>(event: RawEvent<'a>, decision: Decision, site: &Site) -> Resul
         // A held copy is sent on a grant; without one the event itself was sent, and the copy has no business here.
         ConsentState::Unknown if event.held && holds(Rule::HeldCopyNeedsGrant) => return Err(Refusal::NoBasis),
         ConsentState::Unknown => (Purposes::NONE, site.ceilings.unknown),
-        ConsentState::Granted(purposes) => (purposes, site.ceilings.of_granted(purposes, event.held)),
+        ConsentState::Granted(purposes) => (purposes, site.ceiling_of_granted(purposes, event.held, decision.vendors())),
     };
     let ceiling = ceiling.ok_or(Refusal::NoBasis)?;
     let audience = if event.held { Audience::ConsentBasisOnly } else { Audience::All };
-    Ok(Permitted { event, purposes, ceiling, audience })
+    Ok(Permitted { event, purposes, ceiling, audience, vendors: decision.vendors })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{evidence::Evidence, matomo::MatomoCookies, *};
     use crate::{
         clock::Timestamp,
-        privacy::{personal::Personal, raw::ClientAddress},
+        privacy::{
+            personal::Personal,
+            raw::{ClientAddress, OwnCookies},
+        },
     };
 
     fn state(signal: ConsentSignal, opted_out: bool, gpc: bool, dnt: bool) -> ConsentState {
+        state_under(&SignalRules::default(), signal, true, (opted_out, gpc, dnt))
+    }
+
+    fn state_under(rules: &SignalRules, signal: ConsentSignal, said_here: bool, (opted_out, gpc, dnt): (bool, bool, bool)) -> ConsentState {
         let address = Personal::new(ClientAddress::new([192, 0, 2, 1].into()));
-        decide(&Arrival {
+        let arrival = Arrival {
             address: &address,
             user_agent: None,
             accept_language: None,
-            visitor_cookie: None,
-            opted_out,
+            own: OwnCookies { opt_outs: usize::from(opted_out), ..OwnCookies::default() },
+            matomo: MatomoCookies::default(),
             global_privacy_control: gpc,
             do_not_track: dnt,
             secure: true,
             signal,
+            evidence: Evidence::said_here(said_here),
             received: Timestamp(0),
-        })
-        .state()
+        };
+        decide(&arrival, rules).state()
     }
 
     #[test]
@@ -187,5 +217,28 @@ mod tests {
         for (signal, opted_out, gpc, dnt, expected) in cases {
             assert_eq!(state(signal, opted_out, gpc, dnt), expected, "{signal:?} {opted_out} {gpc} {dnt}");
         }
+    }
+
+    #[test]
+    fn a_yes_given_here_outranks_the_gpc_header_alone_and_only_where_the_site_says_so() {
+        use ConsentState::{Granted, Objected};
+        let rules = SignalRules { gpc_site_override: Some(String::from("a reason")), ..SignalRules::default() };
+        let yes = ConsentSignal::Given { purposes: Purposes::ANALYTICS, seconds_left: None };
+        let no = ConsentSignal::Given { purposes: Purposes::NONE, seconds_left: None };
+        let gpc = (false, true, false);
+        for (signal, said_here, flags, expected) in [
+            (yes, true, gpc, Granted(Purposes::ANALYTICS)),
+            (yes, false, gpc, Objected(Refusal::ObjectedGpc)),
+            (ConsentSignal::Absent, false, gpc, Objected(Refusal::ObjectedGpc)),
+            (ConsentSignal::OptIn, false, gpc, Objected(Refusal::ObjectedGpc)),
+            (ConsentSignal::GlobalPrivacyControl, true, gpc, Objected(Refusal::ObjectedGpc)),
+            (ConsentSignal::Malformed, true, gpc, Objected(Refusal::ObjectedMalformed)),
+            (no, true, gpc, Objected(Refusal::ObjectedRefused)),
+            (yes, true, (false, true, true), Objected(Refusal::ObjectedDnt)),
+            (yes, true, (true, true, false), Objected(Refusal::ObjectedOptOut)),
+        ] {
+            assert_eq!(state_under(&rules, signal, said_here, flags), expected, "{signal:?} {said_here} {flags:?}");
+        }
+        assert_eq!(state_under(&SignalRules::default(), yes, true, gpc), Objected(Refusal::ObjectedGpc), "not by default");
     }
 }

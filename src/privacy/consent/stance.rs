@@ -54,6 +54,12 @@ impl Stance {
         self.objected
     }
 
+    /// Whether it says yes to something.
+    #[must_use]
+    pub fn grants(self) -> bool {
+        matches!(self.signal(), ConsentSignal::Given { purposes, .. } if !purposes.is_empty())
+    }
+
     /// What follows for the request. A grant of which the objections leave nothing is a refusal; objections without a choice leave the
     /// visitor where they were, with nothing granted.
     #[must_use]

@@ -38,8 +38,6 @@ const AGE_MAX: Duration = Duration::from_secs(395 * 24 * 60 * 60);
 const AHEAD_MAX: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 /// The number of purposes that a string has room for.
 pub(super) const PURPOSES_MAX: u8 = 24;
-/// Purposes that nobody may have on legitimate interest since 2.2.
-const BY_CONSENT_ALONE: [u8; 5] = [1, 3, 4, 5, 6];
 
 /// What each of our purposes needs.
 const NEEDED: [(Purposes, &[u8]); 3] =
@@ -179,14 +177,11 @@ impl<'a> TcString<'a> {
             && matches!(self.restrictions.on(purpose, vendor), None | Some(Restriction::ConsentRequired))
     }
 
-    /// Whether that vendor may process for that purpose by a legitimate interest that the visitor did not object to.
+    /// For which of our purposes that vendor may process: those for which the visitor consented to it for all that they need.
     #[must_use]
-    pub fn tolerates(&self, purpose: u8, vendor: u16) -> bool {
-        self.is_valid_for(vendor)
-            && !BY_CONSENT_ALONE.contains(&purpose)
-            && self.purpose_legitimate_interests.has(purpose)
-            && self.vendor_legitimate_interests.has(vendor)
-            && matches!(self.restrictions.on(purpose, vendor), None | Some(Restriction::LegitimateInterestRequired))
+    pub fn vendor_consents_to(&self, vendor: u16) -> Purposes {
+        let consented = NEEDED.iter().filter(|(_, needed)| needed.iter().all(|purpose| self.consents_to(*purpose, vendor)));
+        consented.fold(Purposes::NONE, |all, (ours, _)| all.and(*ours))
     }
 
     /// What follows for our purposes; see the table above. `now` is the time of receipt.
@@ -343,29 +338,41 @@ mod tests {
         let may = |policy, restriction, shown: &str, purpose, vendor| {
             let text = core(policy, true, &[1, 2, 7], &[2, 3, 7], restriction) + shown;
             let string = TcString::decode(&text).unwrap();
-            (string.consents_to(purpose, vendor), string.tolerates(purpose, vendor))
+            string.consents_to(purpose, vendor)
         };
         let cases = [
-            (None, 2, 1, (true, false)),
-            (None, 2, 2, (true, true)),
-            (None, 1, 2, (true, false)),
-            (None, 2, 3, (false, true)),
-            (None, 3, 2, (false, false)),
-            (None, 8, 2, (false, false)),
-            (None, 2, 6, (false, false)),
-            (Some((2, 0)), 2, 5, (false, false)),
-            (Some((2, 1)), 2, 5, (true, false)),
-            (Some((2, 2)), 2, 5, (false, true)),
-            (Some((2, 0)), 7, 5, (true, true)),
-            (Some((2, 0)), 2, 2, (true, true)),
+            (None, 2, 1, true),
+            (None, 2, 2, true),
+            (None, 1, 2, true),
+            (None, 2, 3, false),
+            (None, 3, 2, false),
+            (None, 8, 2, false),
+            (None, 2, 6, false),
+            (Some((2, 0)), 2, 5, false),
+            (Some((2, 1)), 2, 5, true),
+            (Some((2, 2)), 2, 5, false),
+            (Some((2, 0)), 7, 5, true),
+            (Some((2, 0)), 2, 2, true),
         ];
         for (restriction, purpose, vendor, expected) in cases {
             assert_eq!(may(4, restriction, "", purpose, vendor), expected, "{restriction:?} {purpose} {vendor}");
             assert_eq!(may(5, restriction, &disclosed(0b11111), purpose, vendor), expected, "{restriction:?} {purpose} {vendor}");
-            assert_eq!(may(5, restriction, "", purpose, vendor), (false, false), "2.3 says who was shown");
+            assert!(!may(5, restriction, "", purpose, vendor), "2.3 says who was shown");
         }
-        assert_eq!(may(4, None, &disclosed(0b10111), 2, 2), (false, false), "not shown");
-        assert_eq!(may(3, None, "", 2, 2), (false, false), "a policy before 2.2");
+        assert!(!may(4, None, &disclosed(0b10111), 2, 2), "not shown");
+        assert!(!may(3, None, "", 2, 2), "a policy before 2.2");
+    }
+
+    #[test]
+    fn a_vendor_has_a_purpose_of_ours_where_it_has_all_that_ours_needs() {
+        let consents = |restriction, purposes: &[u8], vendor| {
+            TcString::decode(&core(4, true, purposes, &[], restriction)).unwrap().vendor_consents_to(vendor)
+        };
+        assert_eq!(consents(None, &[1, 8, 9], 2), Purposes::ANALYTICS);
+        assert_eq!(consents(None, &[1, 8, 9], 3), Purposes::NONE, "the purposes, and not the vendor");
+        assert_eq!(consents(None, &[1, 8], 2), Purposes::NONE);
+        assert_eq!(consents(Some((9, 0)), &[1, 2, 3, 4, 7, 8, 9], 5), Purposes::ADS, "restricted for one purpose");
+        assert_eq!(consents(Some((1, 2)), &[1, 2, 3, 4, 7, 8, 9], 5), Purposes::NONE, "by legitimate interest alone");
     }
 
     #[test]

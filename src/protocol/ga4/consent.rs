@@ -6,7 +6,7 @@
 
 use crate::{
     clock::Timestamp,
-    privacy::consent::{ConsentSignal, Stance, consent_mode, consent_mode::ConsentMode, gpp, tcf, us_privacy},
+    privacy::consent::{ConsentSignal, Stance, consent_mode, consent_mode::ConsentMode, evidence::Evidence, gpp, tcf, us_privacy},
 };
 
 /// Whether a parameter speaks of consent.
@@ -20,6 +20,7 @@ pub(super) struct Choice {
     mode: ConsentMode,
     others: Stance,
     consent_is_needed: bool,
+    evidence: Evidence<'static>,
 }
 
 impl Choice {
@@ -32,11 +33,24 @@ impl Choice {
             }
             _ if consent_mode::PARAMETERS.contains(&name) => return self.mode.hear(name, value),
             _ if value.is_empty() => return,
-            "gdpr_consent" => tcf::stance(value, now),
-            "gpp" => gpp::stance(value, now),
+            "gdpr_consent" => {
+                let stance = tcf::stance(value, now);
+                self.evidence.said_here |= stance.grants();
+                self.evidence.keep_tcf(value.to_owned().into());
+                stance
+            }
+            "gpp" => {
+                self.evidence.keep_gpp(value.to_owned().into());
+                gpp::stance(value, now)
+            }
             _ => us_privacy::stance(value),
         };
         self.others = self.others.and(heard);
+    }
+
+    /// What stands behind that.
+    pub(super) fn evidence(&mut self) -> Evidence<'static> {
+        std::mem::take(&mut self.evidence)
     }
 
     /// What follows for the request.
@@ -89,5 +103,16 @@ mod tests {
             assert_eq!(signal(query), expected, "{query}");
         }
         assert_eq!(signal(granted), given(Purposes::ANALYTICS.and(Purposes::ADS)));
+    }
+
+    #[test]
+    fn of_all_that_a_tag_says_a_tc_string_alone_was_said_on_this_site() {
+        let tc = "CQg2bYAQg2bYAEsABBFRB4FgAIGAAEPgAAqIF5wAoAAgAEAvMAAAAAAA.IF5wA4AAgAEAAoBeYAAA.YAAAAAAAAAAA";
+        for (name, value, here) in [("gcs", "G111", false), ("gdpr_consent", tc, true), ("gpp", &*format!("DBABMA~{tc}"), false)] {
+            let mut choice = Choice::default();
+            choice.hear(name, value, NOW);
+            assert!(Stance::from(choice.signal()).grants(), "{name}");
+            assert_eq!(choice.evidence().said_here, here, "{name}");
+        }
     }
 }

@@ -126,7 +126,7 @@ impl Protocol for Ga4 {
             }
         }
         let hints = ReplyHints { events: lines.len(), ..ReplyHints::default() };
-        Decoded { events, bad, signal: choice.signal(), key: Some(key), hints }
+        Decoded { events, bad, signal: choice.signal(), evidence: choice.evidence(), key: Some(key), hints }
     }
 
     /// Nothing, to everything that could be read: the tag takes any other answer for a failure, and sends again by other ways. That is
@@ -333,7 +333,7 @@ mod tests {
     use crate::{
         event::Purposes,
         privacy::{consent::ConsentSignal, raw::ClientAddress, shape::Shape},
-        protocol::inbound::{CookieName, CookieNames},
+        protocol::cookies::CookieNames,
     };
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -346,8 +346,8 @@ mod tests {
     }
 
     fn shapes(inbound: &Inbound, decoded: &Decoded<'_>) -> Vec<Vec<(&'static str, usize)>> {
-        let names = CookieNames { visitor: CookieName::new("a"), opt_out: CookieName::new("b") };
-        let arrival = inbound.arrival(&names, decoded.signal);
+        let names = CookieNames::new("a", None, &[]);
+        let arrival = inbound.arrival(&names, decoded.signal, Default::default());
         let of_event = |(name, _): &(&'static str, usize)| !matches!(*name, "client address" | "event id");
         decoded.events.iter().map(|event| Shape::of(event, &arrival).fields.into_iter().filter(of_event).collect()).collect()
     }

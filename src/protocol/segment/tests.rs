@@ -26,11 +26,8 @@ fn request(path: &'static str, authorization: Option<&'static str>, body: &str) 
 /// The names and lengths of an event's fields.
 fn shape(event: &RawEvent<'_>) -> Vec<(&'static str, usize)> {
     let inbound = request("/", None, "");
-    let names = crate::protocol::inbound::CookieNames {
-        visitor: crate::protocol::inbound::CookieName::new("v"),
-        opt_out: crate::protocol::inbound::CookieName::new("o"),
-    };
-    let arrival = inbound.arrival(&names, ConsentSignal::Absent);
+    let names = crate::protocol::cookies::CookieNames::new("v", None, &[]);
+    let arrival = inbound.arrival(&names, ConsentSignal::Absent, Default::default());
     Shape::of(event, &arrival).fields.into_iter().filter(|(name, _)| *name != "client address").collect()
 }
 

@@ -23,7 +23,7 @@ use crate::{
     counters::Counters,
     documents::{
         Documents, Site,
-        site::{Ceiling, Ceilings, Policy},
+        site::{Ceiling, Ceilings, Policy, SignalRules},
     },
     event::{PolicyVersion, SiteNumber},
     event_log::{DiskFiles, EventLog, LogOptions},
@@ -38,7 +38,7 @@ use crate::{
         uniques::Uniques,
         visitor::Visitors,
     },
-    protocol::inbound::{CookieName, CookieNames},
+    protocol::cookies::CookieNames,
     state::StateDb,
     supervise::Supervisor,
 };
@@ -63,12 +63,13 @@ pub(in crate::server) fn site(origin: &str) -> Site {
         origins: BTreeSet::from([origin.to_owned()]),
         page_hosts: vec![String::from("www.shop.example")],
         time_zone: TimeZone::UTC,
-        cookies: CookieNames { visitor: CookieName::new("v"), opt_out: CookieName::new("o") },
+        cookies: CookieNames::new("v", None, &[]),
+        signals: SignalRules::default(),
         policy: Arc::new(policy),
         keys: BTreeMap::new(),
         identify_secret: None,
         ceilings: Ceilings::default(),
-        allowed: Vec::new(),
+        recipients: Vec::new(),
     }
 }
 

@@ -18,7 +18,7 @@ async fn the_page_is_nobodys_to_keep_to_frame_or_to_run_scripts_in() {
     assert!(page.body.contains("<form method=\"post\" action=\"about/out\">"));
     assert_eq!(request(server.address, "HEAD", "/keso/about", &[], b"").await.body, "");
     // A link from anywhere leads here; an opted-out browser is told so.
-    let linked = ["origin: https://elsewhere.example", "cookie: __Host-o=1"];
+    let linked = ["origin: https://elsewhere.example", "cookie: __Host-vo=1"];
     let page = request(server.address, "GET", "/keso/about", &linked, b"").await;
     assert!(page.status == 200 && page.body.contains("You have opted out") && page.header("access-control-allow-origin").is_none());
 }
@@ -29,10 +29,10 @@ async fn the_form_opts_out_and_back_in_for_pages_of_this_site_alone() {
     let out = request(server.address, "POST", "/keso/about/out", &[OURS], b"").await;
     assert_eq!((out.status, out.header("location").as_deref()), (303, Some("../about")));
     assert_eq!(out.header("cache-control").as_deref(), Some("no-store"));
-    assert!(out.header("set-cookie").is_some_and(|cookie| cookie.starts_with("__Host-o=1;") && cookie.contains("SameSite=Lax")));
+    assert!(out.header("set-cookie").is_some_and(|cookie| cookie.starts_with("__Host-vo=1;") && cookie.contains("SameSite=Lax")));
     assert_eq!(server.line.count("objected_opt_out"), 1);
-    let back = request(server.address, "POST", "/keso/about/in", &[OURS, "cookie: __Host-o=1"], b"").await;
-    assert!(back.status == 303 && back.header("set-cookie").is_some_and(|cookie| cookie.starts_with("__Host-o=;")));
+    let back = request(server.address, "POST", "/keso/about/in", &[OURS, "cookie: __Host-vo=1"], b"").await;
+    assert!(back.status == 303 && back.header("set-cookie").is_some_and(|cookie| cookie.starts_with("__Host-vo=;")));
     for foreign in ["origin: https://elsewhere.example", "origin: null"] {
         for path in ["/keso/about/out", "/keso/about/in"] {
             let answer = request(server.address, "POST", path, &[foreign], b"").await;

@@ -17,10 +17,10 @@ use crate::{
     event::RetentionClass,
     pipeline::Pipeline,
     privacy::{
-        consent::{ConsentSignal, chain::KEPT_AFTER_END},
+        consent::{ConsentSignal, chain::KEPT_AFTER_END, evidence::Evidence},
         visitor::{BrowserState, COOKIE_AGE_MAX, OPT_OUT_AGE},
     },
-    protocol::{Reply, inbound::Inbound},
+    protocol::{Reply, cookies::CookieName, inbound::Inbound},
 };
 
 const PAGE: &str = include_str!("page.html");
@@ -73,7 +73,7 @@ impl TransparencyPage {
     }
 
     async fn show(&self, pipeline: &Pipeline, site: &Site, inbound: &Inbound) -> Response<ReplyBody> {
-        let (arrival, now) = (inbound.arrival(&site.cookies, ConsentSignal::Absent), inbound.received());
+        let (arrival, now) = (inbound.arrival(&site.cookies, ConsentSignal::Absent, Evidence::default()), inbound.received());
         let standing = match pipeline.visitors.standing(&arrival, inbound.is_opened_page(), site, now).await {
             Ok(standing) => standing,
             Err(_) => return later(Duration::from_secs(10)),
@@ -128,7 +128,18 @@ fn browser(site: &Site, standing: &BrowserState) -> String {
         say("<strong>You have opted out.</strong> Nothing is recorded of your visits with this browser.");
     }
     if standing.global_privacy_control {
-        say("<strong>Your browser sends Global Privacy Control.</strong> It counts as an objection: nothing is recorded of your visits.");
+        say(match (standing.consent_outranks_gpc, standing.objects()) {
+            (false, _) => {
+                "<strong>Your browser sends Global Privacy Control.</strong> It counts as an objection: nothing is recorded of your visits."
+            }
+            (true, true) => {
+                "<strong>Your browser sends Global Privacy Control.</strong> It counts as an objection: nothing is recorded of your visits, \
+                 until you say yes on this very website."
+            }
+            (true, false) => {
+                "<strong>Your browser sends Global Privacy Control.</strong> You said yes on this very website all the same, and here that counts for more."
+            }
+        });
     }
     if standing.do_not_track {
         say("<strong>Your browser sends Do Not Track.</strong> It counts as an objection: nothing is recorded of your visits.");
@@ -165,7 +176,9 @@ fn how_long(site: &Site, [without, with]: [Duration; 2], secure: bool) -> String
         let _ = write!(rows, "<div><dt>{what}</dt><dd>{how_long}</dd></div>");
     };
     row("Events without consent", &format!("{} on this server; then deleted, as soon as newer ones have come in.", span(without)));
-    let cookie = |name: &crate::protocol::inbound::CookieName| format!("<code>{}</code>", escaped(name.on_wire(secure)));
+    let prefixed = site.cookies.are_prefixed(secure);
+    let cookie = |name: &CookieName| format!("<code>{}</code>", escaped(name.on_wire(prefixed)));
+    let shared = site.cookies.domain().map_or_else(String::new, |domain| format!(" All hosts below {} get it.", escaped(domain)));
     if site.ceilings.lasting() {
         row(
             "Events with consent",
@@ -175,7 +188,7 @@ fn how_long(site: &Site, [without, with]: [Duration; 2], secure: bool) -> String
             &format!("Cookie {}", cookie(&site.cookies.visitor)),
             &format!(
                 "Set only after a yes. It lives as long as your consent, at most {}, is not prolonged by visits, and is deleted when you \
-                 withdraw. No script can read it.",
+                 withdraw. No script can read it.{shared}",
                 span(COOKIE_AGE_MAX)
             ),
         );
@@ -192,12 +205,34 @@ fn how_long(site: &Site, [without, with]: [Duration; 2], secure: bool) -> String
     }
     row(
         &format!("Cookie {}", cookie(&site.cookies.opt_out)),
-        &format!("Set only when you opt out: the same for everyone, {}, until you take it back.", span(OPT_OUT_AGE)),
+        &format!("Set only when you opt out: the same for everyone, {}, until you take it back.{shared}", span(OPT_OUT_AGE)),
     );
+    for cookie in site.cookies.of_vendors() {
+        let purposes: Vec<_> = cookie.purpose().names().map(recipients::purpose).collect();
+        row(
+            &format!("Cookie <code>{}</code>", cookie.name()),
+            &format!(
+                "Set by a company’s script on the page, not by this server, which keeps it alive after a yes to {}: {} from its first setting at \
+                 most, never beyond your consent. Deleted when you withdraw.",
+                listed(&purposes),
+                span(cookie.life())
+            ),
+        );
+    }
     row(
         "A no, an opt-out, Global Privacy Control, Do Not Track",
         "Counted per day, without anything about you. The event itself is not kept.",
     );
+    if let Some(reason) = &site.signals.gpc_site_override {
+        row(
+            "A yes here, and Global Privacy Control",
+            &format!(
+                "A yes that you give on this very website counts for more than Global Privacy Control; never for more than Do Not Track, an \
+                 opt-out or a no. The website’s reason: “{}”",
+                escaped(reason)
+            ),
+        );
+    }
     row("What receivers have got", "As long as is said of each above.");
     rows
 }

@@ -87,6 +87,11 @@ fn card(out: &mut String, site: &Site, destination: &Destination) {
         Basis::Consent(purposes) => {
             let purposes: Vec<_> = purposes.names().map(purpose).collect();
             fact("Ground", &format!("Your consent to {}", listed(&purposes)));
+            if let Some(vendor) = destination.tcf_vendor {
+                let words =
+                    format!("If the consent dialogue asks about single companies: only after a yes to this one (IAB vendor {vendor})");
+                fact("This company", &words);
+            }
             fact("Before you choose", "Nothing");
             fact("After a yes", if nothing { "Nothing" } else { "What is listed here" });
         }
@@ -193,7 +198,8 @@ mod tests {
         store.compiled().unwrap()
     }
 
-    const NOBODY: BrowserState = BrowserState { opted_out: false, global_privacy_control: false, do_not_track: false, consent: None };
+    const NOBODY: BrowserState =
+        BrowserState { opted_out: false, global_privacy_control: false, do_not_track: false, consent: None, consent_outranks_gpc: false };
 
     fn page(text: &str, standing: &BrowserState) -> String {
         let documents = compiled(text);
@@ -232,6 +238,8 @@ mod tests {
 
     #[test]
     fn a_changed_document_is_a_changed_page() {
+        let vendor = DOCUMENTS.replace("transform = \"consented-profile\"", "transform = \"consented-profile\"\ntcf_vendor = 2");
+        assert!(part(&page(&vendor, &NOBODY), "<h3>crm</h3>", "</article>").contains("only after a yes to this one (IAB vendor 2)"));
         let narrower = DOCUMENTS.replace("transform = \"measurement\"", "transform = \"strict\"");
         let narrower = page(&narrower, &NOBODY);
         assert!(part(&narrower, "<h3>count</h3>", "</article>").contains("an id of this one event"));
@@ -240,6 +248,21 @@ mod tests {
         let none = page(&format!("{none}[[site]]{}", site.split_once("[[destination]]").unwrap().0), &NOBODY);
         assert!(none.contains("Nobody receives anything.") && none.contains("Nothing is recorded of your visits."));
         assert!(none.contains("None is set") && !none.contains("__Host-fp") && !none.contains("Record of your consent"));
+    }
+
+    #[test]
+    fn a_site_where_a_yes_outranks_gpc_says_so_and_why() {
+        let relaxed = DOCUMENTS.replace("policy = \"shop\"\n", "policy = \"shop\"\ngpc_site_override = { reason = \"asked <twice>\" }\n");
+        let gpc = BrowserState { global_privacy_control: true, consent_outranks_gpc: true, ..NOBODY };
+        let objecting = page(&relaxed, &gpc);
+        assert!(
+            objecting.contains("until you say yes on this very website")
+                && objecting.contains("The website’s reason: “asked &lt;twice&gt;”")
+        );
+        assert!(!page(DOCUMENTS, &NOBODY).contains("A yes here, and Global Privacy Control"));
+        let consent = ConsentInForce { purposes: Purposes::ANALYTICS, expires: Timestamp(1_800_000_000_000), reference: None };
+        let agreed = page(&relaxed, &BrowserState { consent: Some(consent), ..gpc });
+        assert!(agreed.contains("counts for more.") && agreed.contains("You agreed</strong>"));
     }
 
     #[test]
