@@ -45,6 +45,7 @@ use crate::{
         enrich::place::{PlaceDatabase, PlaceError},
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
         purge_set::PurgeSet,
+        uniques::Uniques,
         visitor::Visitors,
     },
     report::Report,
@@ -164,7 +165,9 @@ impl App {
         let log_directory = config.data_dir.join("log");
         let log = Arc::new(EventLog::open(Arc::new(DiskFiles::open(&log_directory)?), config.log_options(), clock::now())?);
         let keys = Arc::new(KeysDb::open(&config.data_dir.join("keys.db"))?);
-        let (persistent, epochs) = (Arc::new(PersistentKeys::new(Arc::clone(&state))), Arc::new(EpochKeys::new(Arc::clone(&keys))));
+        let uniques = Arc::new(Uniques::new(Arc::clone(&state)));
+        let persistent = Arc::new(PersistentKeys::new(Arc::clone(&state)));
+        let epochs = Arc::new(EpochKeys::new(Arc::clone(&keys)).sized_by(Arc::clone(&uniques)));
         let (persons, purge_set) = (Arc::new(PersonKeys::new(Arc::clone(&keys))), Arc::new(PurgeSet::open(keys)?));
         let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
         let feed = Feed::default();
@@ -185,6 +188,7 @@ impl App {
             persistent,
             places: ArcSwap::from_pointee(open_places(&config, demonstration)?),
             log: Arc::clone(&log),
+            uniques,
             counters: Counters::default(),
             feed: feed.clone(),
         });
@@ -226,7 +230,7 @@ impl App {
     pub async fn stop(self) -> bool {
         let ended = self.supervisor.shut_down(SHUTDOWN_PATIENCE).await;
         let flushed = self.pipeline.counters.flush(&self.state, &self.pipeline.documents.load(), clock::now());
-        if flushed.is_err() {
+        if flushed.is_err() || self.pipeline.uniques.flush().is_err() {
             tracing::error!("the last second's counters could not be written");
         }
         self.pipeline.log.close();

@@ -124,6 +124,9 @@ impl Housekeeping {
 
     fn destroy_what_is_over(&self, now: Timestamp) {
         self.pipeline.visitors.visit_keys().destroy_old(now);
+        if let Err(error) = self.pipeline.uniques.flush() {
+            tracing::warn!(%error, "the count of visitors could not be written down; the next round tries again");
+        }
         let documents = self.pipeline.documents.load_full();
         if let Err(error) = self.begin_epochs(&documents, now) {
             tracing::warn!(%error, "the day's start could not be written down");

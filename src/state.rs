@@ -60,6 +60,11 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX consent_proof_by_consent ON consent_proof (consent) WHERE consent IS NOT NULL;
     CREATE INDEX consent_proof_by_end ON consent_proof (kept_until) WHERE consent IS NOT NULL;
 ",
+    "
+    CREATE TABLE daily_uniques (
+        site INTEGER NOT NULL, day INTEGER NOT NULL, visitors INTEGER NOT NULL, visits INTEGER NOT NULL,
+        PRIMARY KEY (site, day)) WITHOUT ROWID;
+",
     // It rests in keys.db.
     "DROP TABLE purge_set",
 ];

@@ -54,6 +54,7 @@ const OWNERS: &[(&str, &[&str], &str)] = &[
             "state.rs",
             "privacy/consent/proof.rs",
             "privacy/keys/",
+            "privacy/uniques.rs",
             "delivery/consumer.rs",
             "delivery/ledger.rs",
             "delivery/parking.rs",

@@ -16,7 +16,7 @@
 //! | known event ids | `dedup` |
 //! | which log segments there are, the durable head, retention | `catalogue` |
 //! | after a crash | `recovery` |
-//! | reading | `reader` |
+//! | reading | `reader`, from outside `recent` |
 //! | power cuts, full disks, failing syncs | `trial` (tests) |
 
 mod catalogue;
@@ -31,6 +31,7 @@ mod log_segment;
 mod options;
 mod pending;
 mod reader;
+mod recent;
 mod recovery;
 mod stats;
 #[cfg(test)]
@@ -54,6 +55,7 @@ pub use self::{
     options::LogOptions,
     pending::Appended,
     reader::LogReader,
+    recent::recent,
     stats::{LogState, LogStats},
 };
 use crate::{

@@ -117,6 +117,8 @@ rules! {
     LastingIdsOfOneDestination,
     /// A day's ids are each destination's own.
     DailyIdsOfOneDestination,
+    /// Under `strict` an id is one event's, or shared by most visitors.
+    StrictIdsTellNobody,
     /// A vendor's own consent parameters say what the person agreed to.
     VendorConsentDerived,
 
@@ -135,6 +137,12 @@ rules! {
     NoExemptionForConsented,
     /// What a consent allows is shown where that consent is needed.
     TransformOfItsPurpose,
+    /// What the exemption covers is kept for 25 months at most.
+    ExemptionEndsAfter25Months,
+    /// Where more would leave than before, there is a reason.
+    RelaxingHasReason,
+    /// Documents that a file is the master of are changed there alone.
+    ManagedInTheirFile,
     /// A deviation has a reason.
     DeviationHasReason,
     /// Without consent a deviation can narrow only.

@@ -2,7 +2,9 @@
 
 use std::{path::Path, sync::Arc};
 
+use clap::Parser as _;
 use firsthand::{
+    cli::{Arguments, execute},
     clock::Timestamp,
     documents::{
         parse::DocumentFile,
@@ -15,12 +17,15 @@ use crate::{
     Found,
     installation::{SITE, destination, file_destination},
     unless,
-    visit::with_policy,
+    visit::{exempt, with_policy},
 };
 
 fn are_taken(documents: &str) -> bool {
-    let store = DocumentStore::new(Arc::new(StateDb::open(Path::new(IN_MEMORY)).unwrap()));
-    let author = Author { name: "test", reason: "test", at: Timestamp(0) };
+    apply(&DocumentStore::new(Arc::new(StateDb::open(Path::new(IN_MEMORY)).unwrap())), documents, "a test")
+}
+
+fn apply(store: &DocumentStore, documents: &str, reason: &str) -> bool {
+    let author = Author { name: "test", reason, at: Timestamp(0) };
     store.apply(DocumentFile::parse(documents).unwrap().into_documents(), false, false, &author).is_ok()
 }
 
@@ -46,6 +51,39 @@ pub(crate) fn an_exemption_for_a_consented_transform() -> Found {
 pub(crate) fn a_transform_without_its_purpose() -> Found {
     let of = |transform| SITE.to_owned() + &file_destination("customers", "consent", transform);
     refused(&of("consented-analytics"), &of("consented-ads"), "what consent to advertising shows, by a consent to analytics")
+}
+
+pub(crate) fn an_exemption_without_an_end() -> Found {
+    let of = |months| exempt("strict") + &format!("kept_months = {months}\n");
+    refused(&of(25), &of(26), "events without consent, at a receiver that keeps them for longer than the exemption covers")
+}
+
+pub(crate) fn a_change_that_lets_more_leave() -> Found {
+    let taken = |reason| {
+        let store = DocumentStore::new(Arc::new(StateDb::open(Path::new(IN_MEMORY)).unwrap()));
+        assert!(apply(&store, &exempt("strict"), "a test"));
+        apply(&store, &exempt("measurement"), reason)
+    };
+    assert!(taken("visits are counted there"), "the control: with a reason it is taken");
+    unless(taken(" "), "more than before, and nobody says why")
+}
+
+pub(crate) fn a_change_beside_the_file() -> Found {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let file = directory.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file.display().to_string()
+    };
+    let machine = write("firsthand.toml", "[managed]\nfrom = \"managed.toml\"\n");
+    let [same, other] = ["managed.toml", "other.toml"].map(|name| write(name, SITE));
+    let apply = |file: &str| {
+        let arguments = Arguments::try_parse_from(["firsthand", "--config", &machine, "apply", file, "--reason", "a test"]).unwrap();
+        execute(arguments, &mut Vec::new()).is_ok()
+    };
+    assert!(apply(&same), "the control: what the file says is taken");
+    write("other.toml", &SITE.replace("newsletter_opened", "newsletter_closed"));
+    unless(apply(&other), "a change of documents that their master, a file, does not know of")
 }
 
 fn with_deviation(treatment: &str, reason: &str) -> String {

@@ -15,6 +15,7 @@ use crate::{
     privacy::{
         record::Subject,
         rules::{Rule, holds},
+        uniques::Uniques,
     },
     state::StoreError,
 };
@@ -51,7 +52,8 @@ impl EpochKey {
     /// `strict`'s ids: per event below 6,800 visitors a day, else cut so short that most visitors share theirs.
     /// The session id is a function of the collided id, so that it does not undo the collision.
     pub(in crate::privacy) fn strict_ids(&self, event_id: EventId, subject: Subject) -> EpochIds {
-        let Some(bits) = self.bits else {
+        let bits = if holds(Rule::StrictIdsTellNobody) { self.bits } else { Some(u64::BITS) };
+        let Some(bits) = bits else {
             return EpochIds { visitor: mac::mac64(&self.key, &[b"event", &event_id.0]), session: None };
         };
         let visitor = mac::mac64(&self.key, &[b"subject", &subject_bytes(subject)]) >> (64 - bits);
@@ -88,25 +90,33 @@ fn id_bits(visitors: u32) -> Option<u32> {
 pub struct EpochKeys {
     database: Arc<KeysDb>,
     cached: Mutex<HashMap<(SiteNumber, DestinationNumber, Epoch), Arc<EpochKey>>>,
+    uniques: Option<Arc<Uniques>>,
 }
 
 impl EpochKeys {
     /// Keys from this database.
     #[must_use]
     pub fn new(database: Arc<KeysDb>) -> Self {
-        Self { database, cached: Mutex::default() }
+        Self { database, cached: Mutex::default(), uniques: None }
     }
 
-    /// The key; made on first use, with the id length that follows from `visitors`, the site's mean of the previous days (0: not known).
+    /// The same, whose ids are as long as the sites' own counts of their visitors allow. Without, every site is taken for a small one.
+    #[must_use]
+    pub fn sized_by(self, uniques: Arc<Uniques>) -> Self {
+        Self { uniques: Some(uniques), ..self }
+    }
+
+    /// The key; made on first use, with the id length that follows from the site's visitors on the days before, and keeps it.
     ///
     /// # Errors
     /// When `keys.db` cannot be used.
-    pub fn of(&self, site: SiteNumber, destination: DestinationNumber, epoch: Epoch, visitors: u32) -> Result<Arc<EpochKey>, StoreError> {
+    pub fn of(&self, site: SiteNumber, destination: DestinationNumber, epoch: Epoch) -> Result<Arc<EpochKey>, StoreError> {
         let destination = if holds(Rule::DailyIdsOfOneDestination) { destination } else { DestinationNumber(0) };
         let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(key) = cached.get(&(site, destination, epoch)) {
             return Ok(Arc::clone(key));
         }
+        let visitors = self.uniques.as_ref().map_or(Ok(0), |uniques| uniques.expected(site, epoch))?;
         let row = self.database.with(|connection| {
             let fresh = random_key().map_err(|_| rusqlite::Error::InvalidQuery)?;
             connection.execute(
@@ -183,7 +193,7 @@ mod tests {
         let database = Arc::new(KeysDb::open(&directory.path().join("keys.db")).unwrap());
         let (site, event) = (SiteNumber(1), EventId([3; 16]));
         let id = |keys: &EpochKeys, destination: u32, epoch: i32| {
-            let key = keys.of(site, DestinationNumber(destination), Epoch(epoch), 0).unwrap();
+            let key = keys.of(site, DestinationNumber(destination), Epoch(epoch)).unwrap();
             key.strict_ids(event, Subject::None).visitor
         };
         let keys = EpochKeys::new(Arc::clone(&database));
