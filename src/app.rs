@@ -42,7 +42,10 @@ use crate::{
     privacy::{
         consent::proof::ConsentProof,
         disclose::Discloser,
-        enrich::place::{PlaceDatabase, PlaceError},
+        enrich::{
+            place::{PlaceDatabase, PlaceError},
+            place_file::{PlaceFile, is_old},
+        },
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
         purge_set::PurgeSet,
         uniques::Uniques,
@@ -182,11 +185,12 @@ impl App {
             supervisor: supervisor.clone(),
         };
         let delivery = Delivery::start(parts, Arc::clone(&documents)).await;
+        let (place_file, places) = open_places(&config, demonstration)?;
         let pipeline = Arc::new(Pipeline {
             documents: ArcSwap::new(documents),
             visitors: Visitors::new(supervisor.clone(), Arc::clone(&persistent), Arc::clone(&persons), Arc::clone(&purge_set), proof),
             persistent,
-            places: ArcSwap::from_pointee(open_places(&config, demonstration)?),
+            places: ArcSwap::from_pointee(places),
             log: Arc::clone(&log),
             uniques,
             counters: Counters::default(),
@@ -202,8 +206,18 @@ impl App {
         let framed_by: Vec<String> = if demonstration { page_origins(&addresses) } else { Vec::new() };
         let console = Arc::new(Console::new(feed, report.sources(), supervisor.clone(), &framed_by));
         supervisor.spawn("admin listener", admin_listener.run(supervisor.clone(), move |request, _| answer(Arc::clone(&console), request)));
-        Housekeeping { pipeline: Arc::clone(&pipeline), delivery, store, state: Arc::clone(&state), epochs, persons, purge_set, revision }
-            .start(&supervisor);
+        let housekeeping = Housekeeping {
+            pipeline: Arc::clone(&pipeline),
+            delivery,
+            store,
+            state: Arc::clone(&state),
+            epochs,
+            persons,
+            purge_set,
+            places: place_file,
+            revision,
+        };
+        housekeeping.start(&supervisor);
         server.run(&supervisor, Arc::clone(&pipeline));
         Ok(Self { supervisor, pipeline, state, addresses, admin, certificate_authority, _lock: lock })
     }
@@ -257,11 +271,17 @@ fn open_tls(config: &Config, demonstration: bool) -> Result<(Option<Arc<Tls>>, O
     Ok((Some(Tls::open(made.files)?), Some(made.authority)))
 }
 
-fn open_places(config: &Config, demonstration: bool) -> Result<PlaceDatabase, PlaceError> {
+fn open_places(config: &Config, demonstration: bool) -> Result<(Option<PlaceFile>, PlaceDatabase), PlaceError> {
     match &config.places.database {
-        Some(file) => PlaceDatabase::open(file),
-        None if demonstration => PlaceDatabase::from_bytes(demonstration::PLACE_DATABASE.to_vec()),
-        None => Ok(PlaceDatabase::none()),
+        Some(path) => {
+            let (file, database) = PlaceFile::open(path)?;
+            if is_old(database.built(), clock::now()) {
+                tracing::warn!("the place database is more than 60 days old: some countries will be wrong");
+            }
+            Ok((Some(file), database))
+        }
+        None if demonstration => Ok((None, PlaceDatabase::from_bytes(demonstration::PLACE_DATABASE.to_vec())?)),
+        None => Ok((None, PlaceDatabase::none())),
     }
 }
 

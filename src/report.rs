@@ -66,6 +66,10 @@ impl Report {
             let help = "Visits of the site's day so far, by our own count (within 2 %).";
             text.sample("firsthand_visits", "gauge", help, &[("site", &site.name)], visits);
         }
+        if let Some(built) = self.pipeline.places.load().built() {
+            let days = clock::now().since(built).as_secs() / 86_400;
+            text.sample("firsthand_place_database_age_days", "gauge", "How old the place database in use is, by its own date.", &[], days);
+        }
         let locked = u64::from(self.pipeline.visitors.visit_keys().all_locked());
         text.sample("firsthand_keys_locked", "gauge", "1 when every key in use could be locked into memory.", &[], locked);
         let help = "Withdrawals that were carried out and could not be put on record.";

@@ -53,8 +53,8 @@ const OWNERS: &[(&str, &[&str], &str)] = &[
         &[
             "state.rs",
             "privacy/consent/proof.rs",
-            "privacy/keys/",
             "privacy/uniques.rs",
+            "privacy/keys/",
             "delivery/consumer.rs",
             "delivery/ledger.rs",
             "delivery/parking.rs",

@@ -233,7 +233,7 @@ fn compile_destination(
     }
     let exempt = basis == Basis::ExemptMeasurement;
     if let Some(months) = document.kept_months
-        && (months == 0 || exempt && months > EXEMPT_MONTHS_MAX && holds(Rule::ExemptionEndsAfter25Months))
+        && (months == 0 || exempt && months > EXEMPT_MONTHS_MAX && holds(Rule::ExemptMonths))
     {
         let reason = format!("{months} months: the audience-measurement exemption covers what is kept for 1 to {EXEMPT_MONTHS_MAX} months");
         let reason = if exempt { reason } else { String::from("0 months: it is kept for a month at least") };

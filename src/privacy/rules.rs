@@ -137,9 +137,9 @@ rules! {
     NoExemptionForConsented,
     /// What a consent allows is shown where that consent is needed.
     TransformOfItsPurpose,
-    /// What the exemption covers is kept for 25 months at most.
-    ExemptionEndsAfter25Months,
-    /// Where more would leave than before, there is a reason.
+    /// What is collected under the exemption is kept for 25 months at most.
+    ExemptMonths,
+    /// More leaves than before only where someone says why.
     RelaxingHasReason,
     /// Documents that a file is the master of are changed there alone.
     ManagedInTheirFile,

@@ -84,14 +84,14 @@ impl Person {
         self.expires
     }
 
-    /// Whether their consent has not ended.
-    fn is_in_force(&self, now: Timestamp) -> bool {
-        self.expires > now || !holds(Rule::ConsentEnds)
-    }
-
     /// Whether their key was made on that day.
     pub(in crate::privacy) fn is_new_on(&self, day: Epoch) -> bool {
         self.made == Some(day)
+    }
+
+    /// Whether their consent has not ended.
+    fn is_in_force(&self, now: Timestamp) -> bool {
+        self.expires > now || !holds(Rule::ConsentEnds)
     }
 
     /// Seals a record's body: random nonce, ciphertext, tag. The header is authenticated with it.
