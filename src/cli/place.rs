@@ -15,6 +15,7 @@ use crate::{
         parse::Document,
         store::{Author, DocumentStore},
     },
+    privacy::rules::{Rule, holds},
     state::{IN_MEMORY, StateDb},
 };
 
@@ -65,7 +66,7 @@ impl Place {
         for theirs in read_documents(&managed.from)? {
             let (kind, name) = (theirs.kind(), theirs.name());
             let other = wanted.iter().any(|document| (document.kind(), document.name()) == (kind, name) && *document != theirs);
-            if other || removed.contains(&(kind, name)) {
+            if (other || removed.contains(&(kind, name))) && holds(Rule::ManagedInTheirFile) {
                 let file = managed.from.display();
                 let problem =
                     format!("{kind} \"{name}\" is managed by file: it is read from {file} at every start\n  fix: change it there");

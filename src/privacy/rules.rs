@@ -131,6 +131,8 @@ rules! {
     LastingIdsOfOneDestination,
     /// A day's ids are each destination's own.
     DailyIdsOfOneDestination,
+    /// Under `strict` an id is one event's, or shared by most visitors.
+    StrictIdsTellNobody,
     /// A vendor's own consent parameters say what the person agreed to.
     VendorConsentDerived,
 
@@ -153,6 +155,8 @@ rules! {
     ExemptMonths,
     /// More leaves than before only where someone says why.
     RelaxingHasReason,
+    /// Documents that a file is the master of are changed there alone.
+    ManagedInTheirFile,
     /// A deviation has a reason.
     DeviationHasReason,
     /// Without consent a deviation can narrow only.

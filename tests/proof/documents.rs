@@ -2,7 +2,9 @@
 
 use std::{path::Path, sync::Arc};
 
+use clap::Parser as _;
 use firsthand::{
+    cli::{Arguments, execute},
     clock::Timestamp,
     documents::{
         parse::DocumentFile,
@@ -68,6 +70,24 @@ pub(crate) fn relaxed_without_a_reason() -> Found {
         "the control"
     );
     unless(applied("measurement", ""), "more than before, and nobody knows why")
+}
+
+pub(crate) fn a_change_beside_the_file() -> Found {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let file = directory.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file.display().to_string()
+    };
+    let machine = write("firsthand.toml", "[managed]\nfrom = \"managed.toml\"\n");
+    let [same, other] = ["managed.toml", "other.toml"].map(|name| write(name, SITE));
+    let apply = |file: &str| {
+        let arguments = Arguments::try_parse_from(["firsthand", "--config", &machine, "apply", file, "--reason", "a test"]).unwrap();
+        execute(arguments, &mut Vec::new()).is_ok()
+    };
+    assert!(apply(&same), "the control: what the file says is taken");
+    write("other.toml", &SITE.replace("newsletter_opened", "newsletter_closed"));
+    unless(apply(&other), "a change of documents that their master, a file, does not know of")
 }
 
 fn with_deviation(treatment: &str, reason: &str) -> String {

@@ -149,6 +149,13 @@ pub(crate) fn daily_ids_of_two_destinations() -> Found {
     unless(one == other, "an id by which two destinations can join what they know of a day's visitor")
 }
 
+pub(crate) fn strict_ids() -> Found {
+    let line = Line::new(&exempt("strict"), 1);
+    let [one, other] = [(); 2].map(|()| captured(&line, &beacon("", "")).0);
+    let [one, other] = [one, other].map(|offset| gets(&line, offset, "measurement").expect("it leaves")["visitor_id"].clone());
+    unless(one == other, "an id across the events of a visitor, under strict")
+}
+
 pub(crate) fn a_vendors_consent_parameters() -> Found {
     let secret = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(secret.path(), "a-secret-of-the-vendor").unwrap();

@@ -93,6 +93,7 @@ fn case_of(rule: Rule) -> fn() -> Found {
         Rule::SitePresetBounds => leaves::the_sites_preset,
         Rule::LastingIdsOfOneDestination => leaves::lasting_ids_of_two_destinations,
         Rule::DailyIdsOfOneDestination => leaves::daily_ids_of_two_destinations,
+        Rule::StrictIdsTellNobody => leaves::strict_ids,
         Rule::VendorConsentDerived => leaves::a_vendors_consent_parameters,
         Rule::ConsentOnTheWay => leaves::a_withdrawal_on_the_way,
         Rule::DocumentsOnTheWay => leaves::changed_documents_on_the_way,
@@ -102,6 +103,7 @@ fn case_of(rule: Rule) -> fn() -> Found {
         Rule::TransformOfItsPurpose => documents::a_transform_without_its_purpose,
         Rule::ExemptMonths => documents::kept_for_longer_than_the_exemption_allows,
         Rule::RelaxingHasReason => documents::relaxed_without_a_reason,
+        Rule::ManagedInTheirFile => documents::a_change_beside_the_file,
         Rule::DeviationHasReason => documents::a_deviation_without_a_reason,
         Rule::UnknownOnlyNarrows => documents::a_wider_deviation_without_consent,
 

@@ -52,7 +52,8 @@ impl EpochKey {
     /// `strict`'s ids: per event below 6,800 visitors a day, else cut so short that most visitors share theirs.
     /// The session id is a function of the collided id, so that it does not undo the collision.
     pub(in crate::privacy) fn strict_ids(&self, event_id: EventId, subject: Subject) -> EpochIds {
-        let Some(bits) = self.bits else {
+        let bits = if holds(Rule::StrictIdsTellNobody) { self.bits } else { Some(u64::BITS) };
+        let Some(bits) = bits else {
             return EpochIds { visitor: mac::mac64(&self.key, &[b"event", &event_id.0]), session: None };
         };
         let visitor = mac::mac64(&self.key, &[b"subject", &subject_bytes(subject)]) >> (64 - bits);
