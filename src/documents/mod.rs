@@ -8,6 +8,7 @@ pub mod names;
 pub mod parse;
 pub mod site;
 pub mod store;
+pub mod tightened;
 
 pub use site::Site;
 

@@ -15,6 +15,7 @@ pub mod enrich;
 pub mod explain;
 pub mod identity;
 pub mod policy;
+pub mod recleanse;
 pub mod record;
 pub mod scrub;
 pub mod transform;
