@@ -1,7 +1,7 @@
 //! Wires the parts by hand: start and shutdown order in one place.
 //!
 //! Start: bind every address, so that a taken port is said before anything is written · lock the data directory · databases · documents ·
-//! event log (recovers) · keys · couriers · accept. Shutdown: stop accepting and finish what is under way · couriers settle · counters · log.
+//! event log (recovers) · keys · couriers · recleanse · accept. Shutdown: stop accepting and finish what is under way · couriers settle · counters · log.
 
 use std::{
     fs::File,
@@ -47,6 +47,7 @@ use crate::{
         purge_set::PurgeSet,
         visitor::Visitors,
     },
+    recleanse::{self, Recleanse},
     report::Report,
     server::{
         BindError, Limits, Listener, LocalAddress, Pages, Rate, RateLimits, ReplyBody, Server, ServerMetrics, ServerSettings,
@@ -128,6 +129,9 @@ pub enum StartError {
     /// The place database cannot be used.
     #[error("places.database: {0}")]
     Places(#[from] PlaceError),
+    /// What is stored cannot be brought to the documents in force.
+    #[error(transparent)]
+    Recleanse(#[from] recleanse::StartError),
     /// No HTTP client could be made.
     #[error(transparent)]
     HttpClient(#[from] HttpCarrierError),
@@ -179,6 +183,14 @@ impl App {
             supervisor: supervisor.clone(),
         };
         let delivery = Delivery::start(parts, Arc::clone(&documents)).await;
+        let parts = recleanse::Parts {
+            log: Arc::clone(&log),
+            persons: Arc::clone(&persons),
+            store: store.clone(),
+            state: Arc::clone(&state),
+            supervisor: supervisor.clone(),
+        };
+        let recleanse = Recleanse::start(parts, Arc::clone(&documents))?;
         let pipeline = Arc::new(Pipeline {
             documents: ArcSwap::new(documents),
             visitors: Visitors::new(supervisor.clone(), Arc::clone(&persistent), Arc::clone(&persons), Arc::clone(&purge_set), proof),
@@ -194,12 +206,23 @@ impl App {
             delivery: Arc::clone(&delivery),
             state: Arc::clone(&state),
             server: server.metrics(),
+            recleanse: Arc::clone(&recleanse),
         });
         let framed_by: Vec<String> = if demonstration { page_origins(&addresses) } else { Vec::new() };
         let console = Arc::new(Console::new(feed, report.sources(), supervisor.clone(), &framed_by));
         supervisor.spawn("admin listener", admin_listener.run(supervisor.clone(), move |request, _| answer(Arc::clone(&console), request)));
-        Housekeeping { pipeline: Arc::clone(&pipeline), delivery, store, state: Arc::clone(&state), epochs, persons, purge_set, revision }
-            .start(&supervisor);
+        let house = Housekeeping {
+            pipeline: Arc::clone(&pipeline),
+            delivery,
+            recleanse,
+            store,
+            state: Arc::clone(&state),
+            epochs,
+            persons,
+            purge_set,
+            revision,
+        };
+        house.start(&supervisor);
         server.run(&supervisor, Arc::clone(&pipeline));
         Ok(Self { supervisor, pipeline, state, addresses, admin, certificate_authority, _lock: lock })
     }

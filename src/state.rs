@@ -1,5 +1,5 @@
 //! `state.db`: the small state beside the event log (SQLite). Documents, consumer state, ledger, counters, purge set, persistent keys,
-//! proof of consent.
+//! proof of consent, how far a recleanse is.
 //! Nothing in it is on the path of an acknowledgement, but for an objection's row in the purge set and the record of a consent that
 //! begins, changes or ends.
 
@@ -60,6 +60,12 @@ const MIGRATIONS: &[&str] = &[
         expires INTEGER);
     CREATE INDEX consent_proof_by_consent ON consent_proof (consent) WHERE consent IS NOT NULL;
     CREATE INDEX consent_proof_by_end ON consent_proof (kept_until) WHERE consent IS NOT NULL;
+",
+    "
+    CREATE TABLE recleanse (
+        only_row INTEGER PRIMARY KEY CHECK (only_row = 1), run INTEGER NOT NULL, revision INTEGER NOT NULL, cause TEXT NOT NULL,
+        began INTEGER NOT NULL, ended INTEGER, short_below INTEGER NOT NULL, long_below INTEGER NOT NULL,
+        segments_done INTEGER NOT NULL, segments INTEGER NOT NULL, replaced INTEGER NOT NULL, asked INTEGER NOT NULL);
 ",
 ];
 

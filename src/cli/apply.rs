@@ -4,7 +4,7 @@ use std::{io::Write, path::PathBuf};
 
 use clap::Args;
 
-use super::{CommandError, Place};
+use super::{CommandError, Place, recleanse::TIGHTENED};
 use crate::{
     clock,
     documents::{
@@ -34,7 +34,10 @@ pub(super) struct ApplyArguments {
 pub(super) fn apply(place: &Place, arguments: &ApplyArguments, out: &mut dyn Write) -> Result<(), CommandError> {
     let wanted = read_documents(&arguments.path)?;
     let author = Author { name: &arguments.author, reason: &arguments.reason, at: clock::now() };
-    let changes = place.documents(true)?.apply(wanted, arguments.prune, arguments.dry_run, &author)?;
+    let store = place.documents(true)?;
+    // Documents at rest that cannot be compiled any more say nothing of what could rest.
+    let before = store.compiled().ok();
+    let changes = store.apply(wanted, arguments.prune, arguments.dry_run, &author)?;
     if changes.is_empty() {
         writeln!(out, "Nothing to change: these documents are in force already.")?;
         return Ok(());
@@ -48,6 +51,9 @@ pub(super) fn apply(place: &Place, arguments: &ApplyArguments, out: &mut dyn Wri
         writeln!(out, "\n{count} document{plural} would change. Nothing was changed (--dry-run).")?;
     } else {
         writeln!(out, "\n{count} document{plural} changed. A running server takes them up within a second.")?;
+        if before.is_some_and(|before| store.compiled().is_ok_and(|after| after.tighten(&before))) {
+            writeln!(out, "{TIGHTENED}")?;
+        }
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::{io::Write, path::PathBuf, sync::Arc};
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{CommandError, Place};
+use super::{CommandError, Place, recleanse::TIGHTENED};
 use crate::{
     clock,
     documents::{
@@ -215,6 +215,9 @@ fn set(place: &Place, arguments: &SetArguments, out: &mut dyn Write) -> Result<(
         writeln!(out, "Nothing was changed (--dry-run).")?;
     } else {
         writeln!(out, "In force. A running server acts on it within a second.")?;
+        if store.compiled().is_ok_and(|now| now.tighten(&before)) {
+            writeln!(out, "{TIGHTENED}")?;
+        }
     }
     Ok(())
 }
