@@ -9,6 +9,7 @@
 //! | `faults` | broken receivers, a full disk, hostile clients, a stop under load |
 //! | `consent_proof` | what is on record of what visitors said |
 //! | `policies` | a deviation changes its field alone, and never what rested to something wider |
+//! | `recleanse` | what is stored is brought to tightened documents, through kills too, and never becomes wider again |
 //! | `consent_table` | who gets what for which choice, and the cookie |
 //! | `consent_oracle` | consent strings are read as the IAB's own libraries read them |
 //! | `transparency` | what a visitor is shown of all that, and the button on it |
@@ -28,6 +29,7 @@ mod faulty_files;
 mod golden;
 mod non_interference;
 mod policies;
+mod recleanse;
 mod transparency;
 
 mod http_client;
