@@ -1,3 +1,5 @@
+//! Runs on a real directory, with documents that are changed under them: begun, interrupted, taken up again.
+
 use std::path::Path;
 
 use super::*;
