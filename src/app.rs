@@ -42,9 +42,13 @@ use crate::{
     privacy::{
         consent::proof::ConsentProof,
         disclose::Discloser,
-        enrich::place::{PlaceDatabase, PlaceError},
+        enrich::{
+            place::{PlaceDatabase, PlaceError},
+            place_file::{PlaceFile, is_old},
+        },
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
         purge_set::PurgeSet,
+        uniques::Uniques,
         visitor::Visitors,
     },
     recleanse::{self, Recleanse},
@@ -168,7 +172,9 @@ impl App {
         let log_directory = config.data_dir.join("log");
         let log = Arc::new(EventLog::open(Arc::new(DiskFiles::open(&log_directory)?), config.log_options(), clock::now())?);
         let keys = Arc::new(KeysDb::open(&config.data_dir.join("keys.db"))?);
-        let (persistent, epochs) = (Arc::new(PersistentKeys::new(Arc::clone(&state))), Arc::new(EpochKeys::new(Arc::clone(&keys))));
+        let uniques = Arc::new(Uniques::new(Arc::clone(&state)));
+        let persistent = Arc::new(PersistentKeys::new(Arc::clone(&state)));
+        let epochs = Arc::new(EpochKeys::new(Arc::clone(&keys)).sized_by(Arc::clone(&uniques)));
         let (persons, purge_set) = (Arc::new(PersonKeys::new(keys)), Arc::new(PurgeSet::open(Arc::clone(&state))?));
         let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
         let feed = Feed::default();
@@ -191,12 +197,14 @@ impl App {
             supervisor: supervisor.clone(),
         };
         let recleanse = Recleanse::start(parts, Arc::clone(&documents))?;
+        let (place_file, places) = open_places(&config, demonstration)?;
         let pipeline = Arc::new(Pipeline {
             documents: ArcSwap::new(documents),
             visitors: Visitors::new(supervisor.clone(), Arc::clone(&persistent), Arc::clone(&persons), Arc::clone(&purge_set), proof),
             persistent,
-            places: ArcSwap::from_pointee(open_places(&config, demonstration)?),
+            places: ArcSwap::from_pointee(places),
             log: Arc::clone(&log),
+            uniques,
             counters: Counters::default(),
             feed: feed.clone(),
         });
@@ -211,7 +219,7 @@ impl App {
         let framed_by: Vec<String> = if demonstration { page_origins(&addresses) } else { Vec::new() };
         let console = Arc::new(Console::new(feed, report.sources(), supervisor.clone(), &framed_by));
         supervisor.spawn("admin listener", admin_listener.run(supervisor.clone(), move |request, _| answer(Arc::clone(&console), request)));
-        let house = Housekeeping {
+        let housekeeping = Housekeeping {
             pipeline: Arc::clone(&pipeline),
             delivery,
             recleanse,
@@ -220,9 +228,10 @@ impl App {
             epochs,
             persons,
             purge_set,
+            places: place_file,
             revision,
         };
-        house.start(&supervisor);
+        housekeeping.start(&supervisor);
         server.run(&supervisor, Arc::clone(&pipeline));
         Ok(Self { supervisor, pipeline, state, addresses, admin, certificate_authority, _lock: lock })
     }
@@ -249,7 +258,7 @@ impl App {
     pub async fn stop(self) -> bool {
         let ended = self.supervisor.shut_down(SHUTDOWN_PATIENCE).await;
         let flushed = self.pipeline.counters.flush(&self.state, &self.pipeline.documents.load(), clock::now());
-        if flushed.is_err() {
+        if flushed.is_err() || self.pipeline.uniques.flush().is_err() {
             tracing::error!("the last second's counters could not be written");
         }
         self.pipeline.log.close();
@@ -276,11 +285,17 @@ fn open_tls(config: &Config, demonstration: bool) -> Result<(Option<Arc<Tls>>, O
     Ok((Some(Tls::open(made.files)?), Some(made.authority)))
 }
 
-fn open_places(config: &Config, demonstration: bool) -> Result<PlaceDatabase, PlaceError> {
+fn open_places(config: &Config, demonstration: bool) -> Result<(Option<PlaceFile>, PlaceDatabase), PlaceError> {
     match &config.places.database {
-        Some(file) => PlaceDatabase::open(file),
-        None if demonstration => PlaceDatabase::from_bytes(demonstration::PLACE_DATABASE.to_vec()),
-        None => Ok(PlaceDatabase::none()),
+        Some(path) => {
+            let (file, database) = PlaceFile::open(path)?;
+            if is_old(database.built(), clock::now()) {
+                tracing::warn!("the place database is more than 60 days old: some countries will be wrong");
+            }
+            Ok((Some(file), database))
+        }
+        None if demonstration => Ok((None, PlaceDatabase::from_bytes(demonstration::PLACE_DATABASE.to_vec())?)),
+        None => Ok((None, PlaceDatabase::none())),
     }
 }
 

@@ -60,6 +60,18 @@ pub fn now() -> Timestamp {
     Timestamp(millis(span))
 }
 
+/// Time since the system started, also while it slept. Where a system does not say so: `None`, and the monotonic clock has to do.
+#[must_use]
+pub fn since_boot() -> Option<Duration> {
+    #[cfg(target_os = "linux")]
+    {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Some(Duration::new(time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?))
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

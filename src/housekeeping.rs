@@ -13,6 +13,7 @@ use crate::{
     event_log::LogError,
     pipeline::Pipeline,
     privacy::{
+        enrich::place_file::{PlaceFile, is_old},
         keys::{epoch::EpochKeys, person::PersonKeys, visit::LocalDay},
         purge_set::PurgeSet,
         record::header_of,
@@ -45,6 +46,8 @@ pub struct Housekeeping {
     pub persons: Arc<PersonKeys>,
     /// Objections that die with their events.
     pub purge_set: Arc<PurgeSet>,
+    /// The place database's file, where there is one.
+    pub places: Option<PlaceFile>,
     /// The store's revision, read before the documents in force were: whatever was changed since is noticed.
     pub revision: i64,
 }
@@ -128,7 +131,11 @@ impl Housekeeping {
         let stop = supervisor.stop_signal();
         loop {
             let house = Arc::clone(&self);
-            supervisor.blocking(move || house.destroy_what_is_over(clock::now())).await;
+            let round = move || {
+                house.renew_places(clock::now());
+                house.destroy_what_is_over(clock::now());
+            };
+            supervisor.blocking(round).await;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(LONG_ROUND) => {}
@@ -136,8 +143,21 @@ impl Housekeeping {
         }
     }
 
+    /// Takes up a place database that was put in the other one's place, and tells once of one that is old.
+    fn renew_places(&self, now: Timestamp) {
+        if let Some(renewed) = self.places.as_ref().and_then(PlaceFile::renewed) {
+            if is_old(renewed.built(), now) {
+                tracing::warn!("the place database is more than 60 days old: some countries will be wrong");
+            }
+            self.pipeline.places.store(Arc::new(renewed));
+        }
+    }
+
     fn destroy_what_is_over(&self, now: Timestamp) {
         self.pipeline.visitors.visit_keys().destroy_old(now);
+        if let Err(error) = self.pipeline.uniques.flush() {
+            tracing::warn!(%error, "the count of visitors could not be written down; the next round tries again");
+        }
         let documents = self.pipeline.documents.load_full();
         if let Err(error) = self.begin_epochs(&documents, now) {
             tracing::warn!(%error, "the day's start could not be written down");

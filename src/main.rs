@@ -20,6 +20,10 @@ fn main() -> ExitCode {
     let result = execute(arguments, &mut std::io::stdout().lock());
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads has read enough: `firsthand policy show | head`.
+        Err(error) if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) => {
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             // Nothing is left to do where even standard error is gone.
             let _ = writeln!(std::io::stderr(), "error: {error}");

@@ -20,6 +20,7 @@ use crate::{
         record::Record,
         refusal::Refusal,
         shape::Shape,
+        uniques::Uniques,
         visitor::{Sender, SetCookie, Visitor, Visitors},
     },
     protocol::{Decoded, Outcome, Protocol, Reply, inbound::Inbound, native::Native},
@@ -40,6 +41,8 @@ pub struct Pipeline {
     pub places: ArcSwap<PlaceDatabase>,
     /// The durable log.
     pub log: Arc<EventLog>,
+    /// How many visitors and visits there are.
+    pub uniques: Arc<Uniques>,
     /// What was stored and refused.
     pub counters: Counters,
     /// The live pages.
@@ -161,6 +164,7 @@ impl Pipeline {
             return Ok(());
         }
         let appended = self.log.append(records).await.map_err(|full| Unavailable(full.retry_after()))?;
+        self.uniques.count(site.number, &visitor);
         let counters = self.counters.of(site.number);
         let mut shapes = shapes.into_iter();
         for end in appended {

@@ -18,7 +18,7 @@ use crate::{
     event_log::LogState,
     metrics::Exposition,
     pipeline::Pipeline,
-    privacy::{keys::visit::LocalDay, refusal::Refusal},
+    privacy::{keys::visit::LocalDay, refusal::Refusal, uniques::Estimate},
     recleanse::Recleanse,
     server::ServerMetrics,
     state::{StateDb, StoreError},
@@ -63,6 +63,15 @@ impl Report {
             let breaks = self.epoch_breaks(site, clock::now()).unwrap_or(0);
             let help = "How often the day's key was lost today; visitors before and after count as different ones.";
             text.sample("firsthand_epoch_breaks", "gauge", help, &[("site", &site.name)], breaks);
+            let Estimate { visitors, visits } = self.uniques(site, clock::now());
+            let help = "Different visitors of the site's day so far, by our own count (within 2 %).";
+            text.sample("firsthand_visitors", "gauge", help, &[("site", &site.name)], visitors);
+            let help = "Visits of the site's day so far, by our own count (within 2 %).";
+            text.sample("firsthand_visits", "gauge", help, &[("site", &site.name)], visits);
+        }
+        if let Some(built) = self.pipeline.places.load().built() {
+            let days = clock::now().since(built).as_secs() / 86_400;
+            text.sample("firsthand_place_database_age_days", "gauge", "How old the place database in use is, by its own date.", &[], days);
         }
         let locked = u64::from(self.pipeline.visitors.visit_keys().all_locked());
         text.sample("firsthand_keys_locked", "gauge", "1 when every key in use could be locked into memory.", &[], locked);
@@ -154,12 +163,19 @@ impl Report {
         // What cannot be read is shown as nothing counted; the health page says why.
         let counts: BTreeMap<String, u64> = Counters::of_day(&self.state, site.number, day).unwrap_or_default().into_iter().collect();
         let refused = Refusal::ALL.into_iter().filter_map(|reason| Some(RefusedCount::new(reason, *counts.get(reason.name())?)));
+        let Estimate { visitors, visits } = self.uniques(site, now);
         SiteOverview {
             name: site.name.clone(),
             stored: counts.get(counters::STORED).copied().unwrap_or(0),
             refused: refused.collect(),
             epoch_breaks: self.epoch_breaks(site, now).unwrap_or(0),
+            visitors,
+            visits,
         }
+    }
+
+    fn uniques(&self, site: &Site, now: Timestamp) -> Estimate {
+        self.pipeline.uniques.estimate(site.number, LocalDay::of(&site.time_zone, now).epoch).unwrap_or_default()
     }
 
     fn epoch_breaks(&self, site: &Site, now: Timestamp) -> Result<u64, StoreError> {

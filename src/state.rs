@@ -62,6 +62,11 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX consent_proof_by_end ON consent_proof (kept_until) WHERE consent IS NOT NULL;
 ",
     "
+    CREATE TABLE daily_uniques (
+        site INTEGER NOT NULL, day INTEGER NOT NULL, visitors INTEGER NOT NULL, visits INTEGER NOT NULL,
+        PRIMARY KEY (site, day)) WITHOUT ROWID;
+",
+    "
     CREATE TABLE recleanse (
         only_row INTEGER PRIMARY KEY CHECK (only_row = 1), run INTEGER NOT NULL, revision INTEGER NOT NULL, cause TEXT NOT NULL,
         began INTEGER NOT NULL, ended INTEGER, short_below INTEGER NOT NULL, long_below INTEGER NOT NULL,

@@ -4,12 +4,13 @@ use std::{io::Write, path::PathBuf};
 
 use clap::Args;
 
-use super::{CommandError, Place, recleanse::TIGHTENED};
+use super::{CommandError, Place, policy::print_differences, recleanse::TIGHTENED};
 use crate::{
     clock,
     documents::{
+        differences::{Difference, differences},
         files::read_documents,
-        store::{Author, Change},
+        store::{Author, Change, DocumentStoreError, Proposal},
     },
 };
 
@@ -23,8 +24,8 @@ pub(super) struct ApplyArguments {
     /// Remove documents that are in force and not in the files.
     #[arg(long)]
     prune: bool,
-    /// Why; kept with each new version.
-    #[arg(long, default_value = "applied from a file")]
+    /// Why; kept with each new version. Where more would leave than before, there must be one.
+    #[arg(long, default_value = "")]
     reason: String,
     /// Who; kept with each new version.
     #[arg(long, env = "USER", default_value = "command line")]
@@ -33,11 +34,11 @@ pub(super) struct ApplyArguments {
 
 pub(super) fn apply(place: &Place, arguments: &ApplyArguments, out: &mut dyn Write) -> Result<(), CommandError> {
     let wanted = read_documents(&arguments.path)?;
-    let author = Author { name: &arguments.author, reason: &arguments.reason, at: clock::now() };
     let store = place.documents(true)?;
-    // Documents at rest that cannot be compiled any more say nothing of what could rest.
-    let before = store.compiled().ok();
-    let changes = store.apply(wanted, arguments.prune, arguments.dry_run, &author)?;
+    let Proposal { changes, before, after } = store.propose(&wanted, arguments.prune)?;
+    let removed: Vec<_> = changes.iter().filter(|change| change.after.is_none()).collect();
+    let removed: Vec<_> = removed.iter().map(|change| (change.kind.as_str(), change.name.as_str())).collect();
+    place.refuse_managed(&wanted, &removed)?;
     if changes.is_empty() {
         writeln!(out, "Nothing to change: these documents are in force already.")?;
         return Ok(());
@@ -45,13 +46,28 @@ pub(super) fn apply(place: &Place, arguments: &ApplyArguments, out: &mut dyn Wri
     for change in &changes {
         print_change(change, out)?;
     }
+    let relaxes = differences(&before, &after).iter().any(Difference::relaxes);
+    if relaxes {
+        writeln!(out)?;
+        print_differences(&before, &after, out)?;
+    }
+    let author = Author { name: &arguments.author, reason: &arguments.reason, at: clock::now() };
+    match store.apply(wanted, arguments.prune, arguments.dry_run, &author) {
+        Err(error @ DocumentStoreError::NoReason(_)) if !arguments.dry_run => {
+            return Err(format!("{error}\n  fix: --reason \"why, for whoever asks in two years\"").into());
+        }
+        // What would be asked for then is said below.
+        Err(DocumentStoreError::NoReason(_)) => {}
+        other => drop(other?),
+    }
     let count = changes.len();
     let plural = if count == 1 { "" } else { "s" };
     if arguments.dry_run {
-        writeln!(out, "\n{count} document{plural} would change. Nothing was changed (--dry-run).")?;
+        let asks = if relaxes { " More would leave than before: --reason will be asked for." } else { "" };
+        writeln!(out, "\n{count} document{plural} would change. Nothing was changed (--dry-run).{asks}")?;
     } else {
         writeln!(out, "\n{count} document{plural} changed. A running server takes them up within a second.")?;
-        if before.is_some_and(|before| store.compiled().is_ok_and(|after| after.tighten(&before))) {
+        if after.tighten(&before) {
             writeln!(out, "{TIGHTENED}")?;
         }
     }

@@ -12,6 +12,7 @@ use crate::{
     documents::{
         Documents,
         files::read_documents,
+        parse::Document,
         store::{Author, DocumentStore},
     },
     state::{IN_MEMORY, StateDb},
@@ -55,6 +56,23 @@ impl Place {
             in_memory.apply(read_documents(&managed.from)?, false, false, &author)?;
         }
         Ok(in_memory.compiled()?)
+    }
+
+    /// A document that a file is the master of is changed there: `wanted` may only say what the file says, and `removed` (kind and name) must
+    /// not be in it.
+    pub(super) fn refuse_managed(&self, wanted: &[Document], removed: &[(&str, &str)]) -> Result<(), CommandError> {
+        let Some(managed) = self.config()?.and_then(|config| config.managed) else { return Ok(()) };
+        for theirs in read_documents(&managed.from)? {
+            let (kind, name) = (theirs.kind(), theirs.name());
+            let other = wanted.iter().any(|document| (document.kind(), document.name()) == (kind, name) && *document != theirs);
+            if other || removed.contains(&(kind, name)) {
+                let file = managed.from.display();
+                let problem =
+                    format!("{kind} \"{name}\" is managed by file: it is read from {file} at every start\n  fix: change it there");
+                return Err(problem.into());
+            }
+        }
+        Ok(())
     }
 
     /// The documents of the data directory; made where there are none and `make` says so.

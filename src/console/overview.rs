@@ -67,6 +67,10 @@ pub struct SiteOverview {
     pub refused: Vec<RefusedCount>,
     /// How often the day's key was lost today: visitors before and after count as different ones.
     pub epoch_breaks: u64,
+    /// Different visitors today, by our own count.
+    pub visitors: u64,
+    /// Visits today, by our own count.
+    pub visits: u64,
 }
 
 /// How many were refused for one reason.

@@ -357,6 +357,7 @@ mod tests {
                 sites: Vec::new(),
                 basis: Basis::ExemptMeasurement,
                 transform: Transform::Strict,
+                kept_months: None,
                 paused: *paused,
                 settings: settings.parse().unwrap(),
             })

@@ -8,7 +8,7 @@ use std::{
 use jiff::tz::TimeZone;
 
 use super::{
-    Basis, Destination, Documents,
+    Basis, Destination, Documents, EXEMPT_MONTHS_MAX,
     deviation::{Deviation, State},
     parse::{BasisName, DestinationDocument, Document, PolicyDocument, SiteDocument},
     site::{Ceiling, Ceilings, Policy, Site},
@@ -230,6 +230,14 @@ fn compile_destination(
             }
         }
     }
+    let exempt = basis == Basis::ExemptMeasurement;
+    if let Some(months) = document.kept_months
+        && (months == 0 || exempt && months > EXEMPT_MONTHS_MAX)
+    {
+        let reason = format!("{months} months: the audience-measurement exemption covers what is kept for 1 to {EXEMPT_MONTHS_MAX} months");
+        let reason = if exempt { reason } else { String::from("0 months: it is kept for a month at least") };
+        fault(errors, of, "kept_months", reason, format!("kept_months = {EXEMPT_MONTHS_MAX}, and the same in the receiver's own settings"));
+    }
     let kind = kind?;
     (errors.len() == before).then(|| Destination {
         number,
@@ -238,6 +246,7 @@ fn compile_destination(
         sites: numbers,
         basis,
         transform: document.transform,
+        kept_months: document.kept_months.or_else(|| exempt.then_some(EXEMPT_MONTHS_MAX)),
         paused: document.paused,
         settings: document.settings.clone(),
     })

@@ -3,6 +3,7 @@
 
 pub mod compile;
 pub mod deviation;
+pub mod differences;
 pub mod files;
 pub mod names;
 pub mod parse;
@@ -59,6 +60,10 @@ impl Documents {
     }
 }
 
+/// The audience-measurement exemption lets what is collected be kept for 25 months (the CNIL's guidelines on cookies and other trackers), and a
+/// tracker live for 13; ours lives a day.
+pub const EXEMPT_MONTHS_MAX: u16 = 25;
+
 /// A destination document, compiled.
 pub struct Destination {
     /// Its number, never reused.
@@ -73,6 +78,9 @@ pub struct Destination {
     pub basis: Basis,
     /// How much of them it may see.
     pub transform: Transform,
+    /// For how many months the receiver keeps what it gets, where the site has said so. On the basis `exempt_measurement` at most
+    /// [`EXEMPT_MONTHS_MAX`], also where nothing is said.
+    pub kept_months: Option<u16>,
     /// Whether its courier rests; its events wait, and expire.
     pub paused: bool,
     /// The settings that `destination::DestinationType::open` reads.

@@ -123,6 +123,9 @@ pub struct DestinationDocument {
     pub purposes: Purposes,
     /// How much it may see.
     pub transform: Transform,
+    /// For how many months the receiver keeps what it gets, as the site has agreed with it or set it there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_months: Option<u16>,
     /// Whether its courier rests.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,

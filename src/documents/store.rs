@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 use super::{
     Documents,
     compile::{DocumentError, Numbered, compile},
+    differences::{Difference, differences},
     parse::Document,
 };
 use crate::{
@@ -37,6 +38,16 @@ pub struct Change {
     pub after: Option<String>,
 }
 
+/// A change of documents, with what leaves before and after it.
+pub struct Proposal {
+    /// Document by document.
+    pub changes: Vec<Change>,
+    /// In force before.
+    pub before: Documents,
+    /// In force then.
+    pub after: Documents,
+}
+
 /// Documents could not be changed or read.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentStoreError {
@@ -53,6 +64,9 @@ pub enum DocumentStoreError {
         /// The parser's words.
         reason: String,
     },
+    /// More would leave, and nobody says why.
+    #[error("{} would see more of site \"{}\", and no reason is given", .0.destination, .0.site)]
+    NoReason(Difference),
     /// `state.db` cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -62,7 +76,7 @@ pub enum DocumentStoreError {
 pub struct Author<'a> {
     /// A name.
     pub name: &'a str,
-    /// A reason.
+    /// A reason. Without one (`""`) nothing can be relaxed.
     pub reason: &'a str,
     /// When.
     pub at: Timestamp,
@@ -79,12 +93,27 @@ impl DocumentStore {
     /// applying the same twice changes nothing. With `dry_run`, only says what would change.
     ///
     /// # Errors
-    /// When the documents that would be in force then are wrong together.
+    /// When the documents that would be in force then are wrong together, or let more leave without a reason.
     pub fn apply(&self, wanted: Vec<Document>, prune: bool, dry_run: bool, author: &Author<'_>) -> Result<Vec<Change>, DocumentStoreError> {
+        let Proposal { changes, .. } = self.change(&wanted, prune, dry_run, author)?;
+        Ok(changes)
+    }
+
+    /// What [`Self::apply`] would bring, in words that a reason is given for: nothing is changed.
+    ///
+    /// # Errors
+    /// When the documents that would be in force then are wrong together.
+    pub fn propose(&self, wanted: &[Document], prune: bool) -> Result<Proposal, DocumentStoreError> {
+        let author = Author { name: "nobody", reason: "only asked", at: Timestamp(0) };
+        self.change(wanted, prune, true, &author)
+    }
+
+    fn change(&self, wanted: &[Document], prune: bool, dry_run: bool, author: &Author<'_>) -> Result<Proposal, DocumentStoreError> {
         self.state.with(|connection| {
             let mut transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
             let mut texts = texts_in_force(&transaction)?;
-            let changes = differences(&texts, &wanted, prune);
+            let before = numbered(&transaction, &texts)?;
+            let changes = differences_in_text(&texts, wanted, prune);
             for Change { kind, name, after, .. } in &changes {
                 let key = (kind.clone(), name.clone());
                 match after {
@@ -93,12 +122,12 @@ impl DocumentStore {
                 };
                 write_version(&mut transaction, kind, name, after.as_deref(), author)?;
             }
-            let checked = numbered(&transaction, &texts)?;
-            let checked = checked.and_then(|documents| compile(&documents).map_err(DocumentStoreError::Invalid));
-            if checked.is_ok() && !dry_run {
+            let after = numbered(&transaction, &texts)?;
+            let proposal = checked(before, after, changes, author);
+            if proposal.is_ok() && !dry_run {
                 transaction.commit()?;
             }
-            Ok(checked.map(|_| changes))
+            Ok(proposal)
         })?
     }
 
@@ -173,6 +202,24 @@ impl DocumentStore {
     }
 }
 
+/// Whether the documents fit together, and whether what they relax has a reason.
+fn checked(
+    before: Result<Vec<Numbered>, DocumentStoreError>,
+    after: Result<Vec<Numbered>, DocumentStoreError>,
+    changes: Vec<Change>,
+    author: &Author<'_>,
+) -> Result<Proposal, DocumentStoreError> {
+    let after = compile(&after?).map_err(DocumentStoreError::Invalid)?;
+    // What was in force and cannot be read any more let nothing leave.
+    let before = before.ok().and_then(|documents| compile(&documents).ok()).unwrap_or_default();
+    if author.reason.trim().is_empty()
+        && let Some(relaxed) = differences(&before, &after).into_iter().find(Difference::relaxes)
+    {
+        return Err(DocumentStoreError::NoReason(relaxed));
+    }
+    Ok(Proposal { changes, before, after })
+}
+
 fn newest(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("SELECT coalesce(max(id), 0) FROM document_versions", [], |row| row.get(0))
 }
@@ -203,7 +250,7 @@ fn texts_as_of(transaction: &Transaction<'_>, revision: i64) -> rusqlite::Result
     rows.collect()
 }
 
-fn differences(in_force: &Texts, wanted: &[Document], prune: bool) -> Vec<Change> {
+fn differences_in_text(in_force: &Texts, wanted: &[Document], prune: bool) -> Vec<Change> {
     let mut changes = Vec::new();
     for document in wanted {
         let key = (document.kind().to_owned(), document.name().to_owned());
@@ -348,6 +395,41 @@ mod tests {
         assert_ne!(store.compiled().unwrap().sites[0].number, first);
         apply(&store, FILE, true, false).unwrap();
         assert_eq!(store.compiled().unwrap().sites[0].number, first, "the same site is the same number");
+    }
+
+    #[test]
+    fn relaxing_asks_for_a_reason_and_tightening_does_not() {
+        let (_directory, store) = store();
+        let apply = |text: &str, reason| {
+            let author = Author { name: "test", reason, at: Timestamp(0) };
+            store.apply(DocumentFile::parse(text).unwrap().into_documents(), true, false, &author)
+        };
+        assert_eq!(apply(FILE, "").unwrap().len(), 2, "a new site relaxes nothing");
+        let open = format!(
+            "{FILE}\n[[destination]]\nname = \"visits\"\ntype = \"file\"\nsites = [\"shop\"]\nbasis = \"exempt_measurement\"\n\
+             transform = \"strict\"\nsettings = {{ directory = \"visits\" }}"
+        );
+        let before = store.revision().unwrap();
+        for reason in ["", " \n"] {
+            let Err(error @ DocumentStoreError::NoReason(_)) = apply(&open, reason) else { panic!("refused") };
+            assert_eq!(error.to_string(), "visits would see more of site \"shop\", and no reason is given");
+        }
+        assert_eq!(store.revision().unwrap(), before);
+        assert_eq!(apply(&open, "visits are counted").unwrap().len(), 1);
+        assert_eq!(apply(FILE, "").unwrap().len(), 1);
+        assert!(apply(&open, "").is_err(), "what was taken away is relaxed again");
+    }
+
+    #[test]
+    fn what_is_proposed_has_the_numbers_that_it_will_have_and_changes_nothing() {
+        let (_directory, store) = store();
+        apply(&store, FILE, false, false).unwrap();
+        let revision = store.revision().unwrap();
+        let wanted = DocumentFile::parse(&FILE.replace("plan = \"word\"", "plan = \"flag\"")).unwrap().into_documents();
+        let Proposal { changes, before, after } = store.propose(&wanted, false).unwrap();
+        assert_eq!((changes.len(), before.sites[0].policy.version.0, after.sites[0].policy.version.0), (1, 1, 2));
+        assert_eq!(before.sites[0].number, after.sites[0].number);
+        assert_eq!(store.revision().unwrap(), revision);
     }
 
     #[test]

@@ -89,6 +89,11 @@ impl LogFiles for DiskFiles {
 
 struct DiskFile(File);
 
+/// A log's file for reading alone, whoever holds the directory.
+pub(super) fn open_to_look(path: &Path) -> io::Result<Arc<dyn LogFile>> {
+    Ok(Arc::new(DiskFile(File::open(path)?)))
+}
+
 impl LogFile for DiskFile {
     fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())

@@ -16,7 +16,7 @@
 //! | known event ids | `dedup` |
 //! | which log segments there are, the durable head, retention | `catalogue` |
 //! | after a crash | `recovery` |
-//! | reading | `reader` |
+//! | reading | `reader`, from outside `recent` |
 //! | the next generation of a log segment | `rewrite` |
 //! | power cuts, full disks, failing syncs | `trial` (tests) |
 
@@ -32,6 +32,7 @@ mod log_segment;
 mod options;
 mod pending;
 mod reader;
+mod recent;
 mod recovery;
 mod rewrite;
 mod stats;
@@ -56,6 +57,7 @@ pub use self::{
     options::LogOptions,
     pending::Appended,
     reader::LogReader,
+    recent::recent,
     rewrite::{Rewrite, RewriteError, Rewritten, SealedLogSegment},
     stats::{LogState, LogStats},
 };

@@ -428,6 +428,35 @@ impl Discloser {
         destination: &Destination,
         now: Timestamp,
     ) -> Result<Disclosed, OpenError> {
+        self.disclose_under(record, documents, destination, now, |header, _| Some(header.ceiling))
+    }
+
+    /// What the destination would see of the record's event if it came in now, under these documents: for comparing documents, never for
+    /// sending, since its own ceiling is left out of account. What does not rest is not seen all the same.
+    pub(in crate::privacy) fn disclose_as_if_new(
+        &self,
+        record: &LogRecord,
+        documents: &Documents,
+        destination: &Destination,
+        now: Timestamp,
+    ) -> Result<Disclosed, OpenError> {
+        self.disclose_under(record, documents, destination, now, |header, site| {
+            let ceiling = match header.purposes {
+                Purposes::NONE => site.ceilings.unknown,
+                granted => site.ceilings.of_granted(granted, header.audience == Audience::ConsentBasisOnly),
+            };
+            ceiling.map(|ceiling| ceiling.breadth)
+        })
+    }
+
+    fn disclose_under(
+        &self,
+        record: &LogRecord,
+        documents: &Documents,
+        destination: &Destination,
+        now: Timestamp,
+        ceiling: impl FnOnce(&Header, &Site) -> Option<Breadth>,
+    ) -> Result<Disclosed, OpenError> {
         let mut header = super::record::header_of(&record.bytes)?;
         if !destination.sites.contains(&header.site) {
             return Ok(Disclosed::NotAddressed);
@@ -444,6 +473,10 @@ impl Discloser {
             header.purposes = header.purposes.both(consent_now);
         }
         let Some(site) = documents.site(header.site) else { return Ok(Disclosed::Withheld(Withheld::Policy)) };
+        match ceiling(&header, site) {
+            Some(ceiling) => header.ceiling = ceiling,
+            None => return Ok(Disclosed::Withheld(Withheld::Policy)),
+        }
         let breadth = match entitlement(&header, destination, site.allowed(destination.number)) {
             Ok(breadth) => breadth,
             Err(rule) => return Ok(Disclosed::Withheld(rule)),
@@ -541,8 +574,7 @@ impl Discloser {
         destination: &Destination,
     ) -> Result<Ids, StoreError> {
         let header = event.header();
-        // Visitors are counted from B2 on; until then every site is taken for a small one, whose ids are per event.
-        let key = self.epochs.of(header.site, destination.number, header.epoch, 0)?;
+        let key = self.epochs.of(header.site, destination.number, header.epoch)?;
         // A consent-basis transform without what consent would have added is the least there is.
         let visits = breadth.has_visits() && !breadth.needs_consent() && policy.lets(Field::Visitor);
         let ids = if visits {

@@ -51,6 +51,8 @@ pub struct Visitor {
     session: Option<[u8; 8]>,
     cookie_id: Option<[u8; 16]>,
     person: Option<Arc<Person>>,
+    /// As whom, and as which visit, our own counters know them.
+    counted: Option<([u8; 16], Option<[u8; 8]>)>,
 }
 
 impl Visitor {
@@ -63,6 +65,7 @@ impl Visitor {
             session: Some(*id.first_chunk().expect("16 bytes hold 8")),
             cookie_id: with_consent.then(random_id).transpose()?,
             person: None,
+            counted: None,
         })
     }
 
@@ -87,6 +90,19 @@ impl Visitor {
 
     pub(in crate::privacy) const fn cookie_id(&self) -> Option<[u8; 16]> {
         self.cookie_id
+    }
+
+    /// As whom and as which visit our own counters know them: 64 bits of each id.
+    pub(in crate::privacy) fn counted(&self) -> Option<(u64, Option<u64>)> {
+        let (who, visit) = self.counted?;
+        let who = u64::from_le_bytes(*who.first_chunk().expect("16 bytes hold 8"));
+        Some((who, visit.map(u64::from_le_bytes)))
+    }
+
+    /// A visitor for tests of the counting.
+    #[cfg(test)]
+    pub(in crate::privacy) const fn counted_for_test(epoch: Epoch, who: [u8; 16], visit: [u8; 8]) -> Self {
+        Self { epoch, subject: Subject::None, session: None, cookie_id: None, person: None, counted: Some((who, Some(visit))) }
     }
 
     pub(in crate::privacy) const fn is_person(&self) -> bool {
@@ -229,13 +245,11 @@ impl Visitors {
                 ConsentState::Granted(purposes) => site.ceilings.of_granted(purposes, false),
                 ConsentState::Unknown | ConsentState::Objected(_) => site.ceilings.unknown,
             };
-            // `strict` has no sessions, so nobody's are followed for it.
-            let session = if ceiling.is_some_and(|ceiling| ceiling.breadth.has_visits()) {
-                self.sessions.of(site.number, subject, now)?
-            } else {
-                None
-            };
-            return Ok((Visitor { epoch, subject, session, cookie_id: None, person: None }, None));
+            // Under `strict` visits are in our own count alone.
+            let visit = self.sessions.of(site.number, subject, now)?;
+            let session = visit.filter(|_| ceiling.is_some_and(|ceiling| ceiling.breadth.has_visits()));
+            let counted = Some((token, visit));
+            return Ok((Visitor { epoch, subject, session, cookie_id: None, person: None, counted }, None));
         }
         let (cookie_id, person, cookie) = match known {
             Some((cookie_id, person)) => (cookie_id, person, None),
@@ -254,7 +268,8 @@ impl Visitors {
                         ConsentSignal::Given { seconds_left: Some(seconds), .. } => Duration::from_secs(seconds.into()).min(COOKIE_AGE_MAX),
                         _ => COOKIE_AGE_MAX,
                     };
-                    let person = self.persons.make(site.number, site_key.cookie_index(&cookie_id), granted, now.plus(age)).await?;
+                    let today = self.visit_keys.epoch(site, now)?;
+                    let person = self.persons.make((site.number, today), site_key.cookie_index(&cookie_id), granted, now.plus(age)).await?;
                     let record = ConsentRecord::new(person.consent(), on, Said::Granted, granted, source, now, person.expires());
                     self.proof.append(record).await?;
                     Ok(Newcomer { cookie_id, person })
@@ -267,7 +282,16 @@ impl Visitors {
         let subject = Subject::Person(person.handle());
         let session = self.sessions.of(site.number, subject, now)?;
         let epoch = self.visit_keys.epoch(site, now)?;
-        Ok((Visitor { epoch, subject, session, cookie_id: Some(cookie_id), person: Some(person) }, cookie))
+        // On the day of the choice they may have been counted without a cookie before it: they stay who they were, for that day. No one
+        // else learns that the two are one.
+        let (who, visit) = if person.is_new_on(epoch) {
+            let (_, token) = self.visit_keys.token(site, arrival.address.expose(), device, now)?;
+            (token, self.sessions.of(site.number, Subject::Token(token), now)?)
+        } else {
+            (person.handle(), session)
+        };
+        let counted = Some((who, visit));
+        Ok((Visitor { epoch, subject, session, cookie_id: Some(cookie_id), person: Some(person), counted }, cookie))
     }
 
     /// Carries out an objection: the person's key is destroyed, the day's token is purged, both durably, before this returns. Then the

@@ -75,7 +75,7 @@ fn documents_are_applied_shown_and_exported() {
     assert_holds(&out(&machine.run(&["apply", "exported.toml", "--prune"])), &["Nothing to change"]);
 
     machine.write("changed.toml", &more.replace("\"strict\"", "\"measurement\""));
-    let changed = out(&machine.run(&["apply", "changed.toml"]));
+    let changed = out(&machine.run(&["apply", "changed.toml", "--reason", "visits are counted"]));
     assert_holds(&changed, &["destination \"warehouse\": changed", "- transform = \"strict\"", "+ transform = \"measurement\""]);
     assert_eq!(
         machine.number("state.db", "SELECT count(*) FROM document_versions WHERE name = 'warehouse'"),
@@ -94,7 +94,11 @@ fn documents_are_applied_shown_and_exported() {
 fn wrong_documents_are_refused_with_their_reasons_and_change_nothing() {
     let machine = Installation::new(SITE);
     let file = |name: &str| file_destination(name, "exempt_measurement", "strict");
-    let cases: [(String, &[&str]); 9] = [
+    let cases: [(String, &[&str]); 10] = [
+        (
+            file("a").replace("basis", "kept_months = 26\nbasis"),
+            &["destination \"a\": kept_months: 26 months: the audience-measurement exemption covers", "fix: kept_months = 25"],
+        ),
         (
             file("a").replace("\"file\"", "\"flie\""),
             &["destination \"a\": type: there is no destination type \"flie\"", "did you mean \"file\"?"],

@@ -138,7 +138,7 @@ impl Installation {
     /// Puts documents in force, as a person would.
     pub(crate) fn apply(&self, documents: &str) {
         self.write("documents.toml", documents);
-        let output = self.command(&["apply", "documents.toml"]).output().expect("the binary runs");
+        let output = self.command(&["apply", "documents.toml", "--reason", "a test"]).output().expect("the binary runs");
         assert!(output.status.success(), "apply: {}", String::from_utf8_lossy(&output.stderr));
     }
 
@@ -227,6 +227,13 @@ impl Installation {
         database.query_row(select, [], |row| row.get(0)).expect("the database can be read")
     }
 
+    /// Changes a database of the data directory, as the passing of days would have.
+    pub(crate) fn change(&self, file: &str, statement: &str) {
+        let database = Database::open(self.data().join(file)).expect("the database opens");
+        database.busy_timeout(Duration::from_secs(5)).expect("a timeout can be set");
+        database.execute(statement, []).expect("the database can be changed");
+    }
+
     fn state(&self) -> Database {
         let database = Database::open_with_flags(self.data().join("state.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).expect("state.db opens");
         database.busy_timeout(Duration::from_secs(5)).expect("a timeout can be set");
@@ -290,6 +297,11 @@ impl Running {
     pub(crate) fn admin_page(&self, path: &str) -> Answer {
         let mut connection = Connection::open(self.admin()).expect("the admin listener accepts");
         connection.exchange(&Request::get(path)).expect("the admin listener answers")
+    }
+
+    /// The numbers that the admin listener shows.
+    pub(crate) fn overview(&self) -> Value {
+        serde_json::from_slice(&self.admin_page("/overview.json").body).expect("the overview is JSON")
     }
 
     /// SIGKILL: no warning, no goodbye.

@@ -28,6 +28,7 @@ use firsthand::{
         recleanse::{Recleansed, recleanse},
         record::{Header, Record},
         refusal::Refusal,
+        uniques::Uniques,
         visitor::{Sender, SetCookie, Visitors},
     },
     protocol::{DecodeError, PROTOCOLS, Protocol, inbound::Inbound},
@@ -210,6 +211,7 @@ pub(crate) fn pipeline(documents: &str, files: Arc<dyn LogFiles>, now: Timestamp
     let purge_set = Arc::new(PurgeSet::open(Arc::clone(&state)).unwrap());
     let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
     Pipeline {
+        uniques: Arc::new(Uniques::new(Arc::clone(&state))),
         documents: ArcSwap::from_pointee(compiled(documents, state)),
         visitors: Visitors::new(Supervisor::new(), Arc::clone(&persistent), persons, purge_set, proof),
         persistent,

@@ -10,15 +10,18 @@
 //! | `consent_proof` | what is on record of what visitors said |
 //! | `policies` | a deviation changes its field alone, and never what rested to something wider |
 //! | `recleanse` | what is stored is brought to tightened documents, through kills too, and never becomes wider again |
+//! | `cells` | the six cells of basis and state, for three destinations each, as a golden file |
 //! | `consent_table` | who gets what for which choice, and the cookie |
 //! | `consent_oracle` | consent strings are read as the IAB's own libraries read them |
 //! | `transparency` | what a visitor is shown of all that, and the button on it |
+//! | `uniques` | visitors and visits in our own count, and how long ids may be for it |
 //! | `command_line` | the commands and their messages |
 //!
 //! A test that needs what a machine has not says so in a line that begins with `left out:` and passes.
 #![expect(clippy::unwrap_used, reason = "in a test, what fails is told by the test")]
 
 mod canary;
+mod cells;
 mod command_line;
 mod consent_oracle;
 mod consent_proof;
@@ -31,6 +34,7 @@ mod non_interference;
 mod policies;
 mod recleanse;
 mod transparency;
+mod uniques;
 
 mod http_client;
 mod installation;

@@ -153,7 +153,10 @@ fn what_leaves_is_shown_set_and_compared_on_the_command_line() {
         &run(&["policy", "show", "--destination", "profiles"]),
         &["who has not chosen yet: nothing; it needs consent to profile", "order_id    keep", "user_id     pseudonymise", "plan (word)"],
     );
-    holds(&run(&["policy", "show"]), &["to \"measurement\"", "everyone else, also before the choice", "referrer    drop"]);
+    holds(
+        &run(&["policy", "show"]),
+        &["to \"measurement\"", "kept there 25 months at most", "everyone else, also before the choice", "referrer    drop"],
+    );
     let set = |rest: &[&str]| run(&[&["policy", "set"], rest].concat());
     holds(&set(&["order_id", "drop", "--reason", "no orders there", "--dry-run"]), &["would no longer leave: order_id", "--dry-run"]);
     assert!(run(&["policy", "show"]).contains("version 1"), "a dry run changes nothing");
@@ -206,4 +209,86 @@ fn an_id_that_the_sites_backend_signed_for_this_browser_is_proven_and_any_other_
     assert_eq!(said.iter().filter(|assurance| *assurance == "claimed").count(), 2, "{said:?}");
     let ids: BTreeSet<_> = installation.outbox("profiles").iter().map(|event| event["user_id"].as_str().unwrap().to_owned()).collect();
     assert!(ids.len() == 1 && !ids.contains("u7"), "one id, under the destination's key");
+}
+
+/// What `run` printed, on either stream.
+fn printed(installation: &Installation, arguments: &[&str]) -> String {
+    let output = installation.run(arguments);
+    String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+}
+
+#[test]
+fn documents_are_tried_on_the_newest_events_of_a_running_server_before_they_are_applied() {
+    let installation = Installation::new(&documents(None));
+    installation.write("wider.toml", &documents(Some((Field::UserId, Treatment::Keep))));
+    assert!(printed(&installation, &["policy", "diff", "wider.toml"]).contains("No event has come in yet"));
+    let server = installation.start();
+    let purchase = |order: u32, purposes: &str| {
+        let body = format!(r#"{{"g":{purposes},"e":[{{"k":"purchase","x":"A-{order}","a":"customer-{order}","v":5,"m":"EUR"}}]}}"#);
+        server.send(&Request::beacon(body).with("X-Forwarded-For", &format!("192.0.2.{order}")))
+    };
+    let mut cookies = Vec::new();
+    for order in 1..=5 {
+        let answer = purchase(order, r#"["profile"]"#);
+        cookies.push(answer.header("set-cookie").and_then(|cookie| cookie.split(';').next()).expect("a cookie").to_owned());
+    }
+    eventually("all have left", Duration::from_secs(20), || installation.outbox("profiles").len() == 5);
+    let diff = |file: &str| printed(&installation, &["policy", "diff", file]);
+    let wider = diff("wider.toml");
+    for part in ["The newest 5 events", "site \"shop\" to \"profiles\"", "user_id: would leave as another value in 5"] {
+        assert!(wider.contains(part), "{part:?} is not in:\n{wider}");
+    }
+    // What would leave to a destination that is not there yet, by its true values.
+    installation.write(
+        "more.toml",
+        &(documents(None) + &file_destination("second", "consent", "consented-profile").replace("[\"analytics\"]", "[\"profile\"]")),
+    );
+    let more = diff("more.toml");
+    for part in ["5 events would newly leave", "transaction_id: would newly leave in 5, e.g. \"A-1\", \"A-2\", \"A-3\""] {
+        assert!(more.contains(part), "{part:?} is not in:\n{more}");
+    }
+    installation.write("narrower.toml", &documents(Some((Field::OrderId, Treatment::Drop))));
+    assert!(diff("narrower.toml").contains("transaction_id: would no longer leave in 5"));
+    installation.write("nothing.toml", &documents(None).replace("\nevents", "\npreset = \"deny-all\"\nevents"));
+    assert!(diff("nothing.toml").contains("5 events would no longer leave"));
+    installation.write("same.toml", &documents(None));
+    assert!(diff("same.toml").contains("would stay the same"));
+    // Who withdraws is not replayed any more.
+    assert_eq!(server.send(&Request::beacon(r#"{"o":1}"#).with("Cookie", &cookies[0])).status, 204);
+    eventually("the withdrawn one is left out", Duration::from_secs(5), || {
+        let wider = diff("wider.toml");
+        wider.contains("The newest 4 events") && wider.contains("1 more were left out")
+    });
+    assert!(server.stop().success());
+}
+
+#[test]
+fn more_leaves_only_with_a_reason_and_what_a_file_manages_is_changed_there_alone() {
+    let installation = Installation::new(&documents(Some((Field::OrderId, Treatment::Drop))));
+    installation.write("wider.toml", &documents(None));
+    let before = printed(&installation, &["export"]);
+    let refused = printed(&installation, &["apply", "wider.toml"]);
+    for part in ["would newly leave: order_id (drop → keep)", "no reason is given", "fix: --reason"] {
+        assert!(refused.contains(part), "{part:?} is not in:\n{refused}");
+    }
+    assert!(printed(&installation, &["apply", "wider.toml", "--dry-run"]).contains("--reason will be asked for"));
+    assert_eq!(printed(&installation, &["export"]), before, "nothing has changed");
+    assert!(printed(&installation, &["apply", "wider.toml", "--reason", "orders are matched again"]).contains("1 document changed"));
+    // Tightening asks nobody.
+    installation.write("narrower.toml", &before);
+    assert!(printed(&installation, &["apply", "narrower.toml"]).contains("1 document changed"));
+
+    let machine = std::fs::read_to_string(installation.path().join("firsthand.toml")).unwrap();
+    installation.write("firsthand.toml", &(machine + "\n[managed]\nfrom = \"narrower.toml\"\n"));
+    for arguments in [
+        &["apply", "wider.toml", "--reason", "x"][..],
+        &["policy", "set", "user_id", "drop", "--reason", "x"],
+        &["apply", "other.toml", "--prune", "--reason", "x"],
+    ] {
+        installation
+            .write("other.toml", &SITE.replace("name = \"shop\"", "name = \"other\"").replace("policy = \"shop\"", "policy = \"other\""));
+        let said = printed(&installation, arguments);
+        assert!(said.contains("is managed by file: it is read from") && said.contains("fix: change it there"), "{arguments:?}: {said}");
+    }
+    assert!(printed(&installation, &["apply", "narrower.toml"]).contains("in force already"), "what the file says may be said");
 }

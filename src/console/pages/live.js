@@ -358,7 +358,8 @@ function showNumbers({ sites, destinations: known, log, recleanse }) {
   for (const site of sites) {
     const lines = site.refused.filter((one) => one.count).map((one) => [one.because, one.count]);
     if (site.epoch_breaks) lines.push(["the day's key was lost and made anew", site.epoch_breaks]);
-    grid.append(numbers(site.name, [["kept", site.stored], ...lines]));
+    const people = [["different visitors, about", site.visitors], ["visits, about", site.visits]];
+    grid.append(numbers(site.name, [...people, ["kept", site.stored], ...lines]));
   }
   grid.append(numbers("Event log", [["records since the start", log.records], ["records per sync", log.events_per_sync.toFixed(1)]]));
   if (recleanse.segments || recleanse.running) {

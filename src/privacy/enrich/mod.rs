@@ -3,6 +3,7 @@
 pub mod device;
 pub mod language;
 pub mod place;
+pub mod place_file;
 
 use self::{
     device::DeviceClass,

@@ -5,7 +5,7 @@ use std::path::Path;
 use maxminddb::{Reader, path};
 use serde::{Deserialize, Serialize};
 
-use crate::privacy::raw::ClientAddress;
+use crate::{clock::Timestamp, privacy::raw::ClientAddress};
 
 /// An ISO 3166-1 code of two letters, or `ZZ`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +75,13 @@ impl PlaceDatabase {
     /// When the bytes are no MaxMind DB.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, PlaceError> {
         Reader::from_source(bytes).map(|reader| Self(Some(reader))).map_err(|_| PlaceError::Format)
+    }
+
+    /// When it was made, by its own word.
+    #[must_use]
+    pub fn built(&self) -> Option<Timestamp> {
+        let seconds = self.0.as_ref()?.metadata().build_epoch;
+        i64::try_from(seconds).ok()?.checked_mul(1000).map(Timestamp)
     }
 
     pub(in crate::privacy) fn country(&self, address: &ClientAddress) -> Country {

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::{database::KeysDb, locked::KEY_BYTES, mac, random_key};
 use crate::{
     event::{DestinationNumber, Epoch, EventId, SiteNumber},
-    privacy::record::Subject,
+    privacy::{record::Subject, uniques::Uniques},
     state::StoreError,
 };
 
@@ -85,24 +85,32 @@ fn id_bits(visitors: u32) -> Option<u32> {
 pub struct EpochKeys {
     database: Arc<KeysDb>,
     cached: Mutex<HashMap<(SiteNumber, DestinationNumber, Epoch), Arc<EpochKey>>>,
+    uniques: Option<Arc<Uniques>>,
 }
 
 impl EpochKeys {
     /// Keys from this database.
     #[must_use]
     pub fn new(database: Arc<KeysDb>) -> Self {
-        Self { database, cached: Mutex::default() }
+        Self { database, cached: Mutex::default(), uniques: None }
     }
 
-    /// The key; made on first use, with the id length that follows from `visitors`, the site's mean of the previous days (0: not known).
+    /// The same, whose ids are as long as the sites' own counts of their visitors allow. Without, every site is taken for a small one.
+    #[must_use]
+    pub fn sized_by(self, uniques: Arc<Uniques>) -> Self {
+        Self { uniques: Some(uniques), ..self }
+    }
+
+    /// The key; made on first use, with the id length that follows from the site's visitors on the days before, and keeps it.
     ///
     /// # Errors
     /// When `keys.db` cannot be used.
-    pub fn of(&self, site: SiteNumber, destination: DestinationNumber, epoch: Epoch, visitors: u32) -> Result<Arc<EpochKey>, StoreError> {
+    pub fn of(&self, site: SiteNumber, destination: DestinationNumber, epoch: Epoch) -> Result<Arc<EpochKey>, StoreError> {
         let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(key) = cached.get(&(site, destination, epoch)) {
             return Ok(Arc::clone(key));
         }
+        let visitors = self.uniques.as_ref().map_or(Ok(0), |uniques| uniques.expected(site, epoch))?;
         let row = self.database.with(|connection| {
             let fresh = random_key().map_err(|_| rusqlite::Error::InvalidQuery)?;
             connection.execute(
@@ -179,7 +187,7 @@ mod tests {
         let database = Arc::new(KeysDb::open(&directory.path().join("keys.db")).unwrap());
         let (site, event) = (SiteNumber(1), EventId([3; 16]));
         let id = |keys: &EpochKeys, destination: u32, epoch: i32| {
-            let key = keys.of(site, DestinationNumber(destination), Epoch(epoch), 0).unwrap();
+            let key = keys.of(site, DestinationNumber(destination), Epoch(epoch)).unwrap();
             key.strict_ids(event, Subject::None).visitor
         };
         let keys = EpochKeys::new(Arc::clone(&database));

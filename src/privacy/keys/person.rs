@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use super::{database::KeysDb, locked::KEY_BYTES, random_id, random_key};
 use crate::{
     clock::Timestamp,
-    event::{Purposes, SiteNumber},
+    event::{Epoch, Purposes, SiteNumber},
     privacy::record::CorruptRecord,
     state::StoreError,
     supervise,
@@ -48,6 +48,8 @@ pub struct Person {
     consent: [u8; 16],
     /// What the proof has it that they granted.
     purposes: AtomicU8,
+    /// The day on which the key was made, where this program made it: before it, they were a visitor without one. In RAM alone.
+    made: Option<Epoch>,
 }
 
 /// What is left to say of a person whose key was destroyed.
@@ -77,6 +79,11 @@ impl Person {
     /// When their consent ends.
     pub(in crate::privacy) const fn expires(&self) -> Timestamp {
         self.expires
+    }
+
+    /// Whether their key was made on that day.
+    pub(in crate::privacy) fn is_new_on(&self, day: Epoch) -> bool {
+        self.made == Some(day)
     }
 
     /// Seals a record's body: random nonce, ciphertext, tag. The header is authenticated with it.
@@ -110,6 +117,7 @@ impl Person {
             expires: Timestamp(row.get(4)?),
             consent: row.get(5)?,
             purposes: AtomicU8::new(row.get(6)?),
+            made: None,
         })
     }
 }
@@ -177,7 +185,7 @@ impl PersonKeys {
     /// Makes a key row for a new person and waits until it is durable.
     pub(in crate::privacy) async fn make(
         &self,
-        site: SiteNumber,
+        (site, today): (SiteNumber, Epoch),
         cookie: [u8; 16],
         purposes: Purposes,
         expires: Timestamp,
@@ -185,7 +193,8 @@ impl PersonKeys {
         let handle = random_id().map_err(|_| NoPersonKey)?;
         let consent = random_id().map_err(|_| NoPersonKey)?;
         let key = Zeroizing::new(random_key().map_err(|_| NoPersonKey)?);
-        let person = Arc::new(Person { handle, site, cookie, key, expires, consent, purposes: AtomicU8::new(purposes.bits()) });
+        let person =
+            Arc::new(Person { handle, site, cookie, key, expires, consent, purposes: AtomicU8::new(purposes.bits()), made: Some(today) });
         let (durable, answer) = oneshot::channel();
         self.newcomers.try_send(Newcomer { person: Arc::clone(&person), durable }).map_err(|_| NoPersonKey)?;
         match answer.await {
@@ -342,7 +351,7 @@ mod tests {
         let path = directory.path().join("keys.db");
         let keys = PersonKeys::new(Arc::new(KeysDb::open(&path).unwrap()));
         let (site, cookie, now) = (SiteNumber(1), [5; 16], Timestamp(1_000));
-        let person = keys.make(site, cookie, Purposes::ANALYTICS, Timestamp(2_000)).await.unwrap();
+        let person = keys.make((site, Epoch(0)), cookie, Purposes::ANALYTICS, Timestamp(2_000)).await.unwrap();
         let sealed = person.seal(b"header", b"body").unwrap();
         let found = keys.find(site, &cookie, now).unwrap().expect("durable");
         assert_eq!(found.open(b"header", &sealed[6..]).unwrap(), b"body");

@@ -13,7 +13,7 @@ use jiff::{Unit, tz::TimeZone};
 
 use super::{locked::LockedKey, mac::mac128};
 use crate::{
-    clock::Timestamp,
+    clock::{self, Timestamp},
     documents::Site,
     event::{Epoch, SiteNumber},
     privacy::{enrich::device::DeviceClass, raw::ClientAddress},
@@ -33,17 +33,24 @@ struct VisitKey {
     epoch: Epoch,
     day: LocalDay,
     born: Instant,
+    /// Since the system's start; it goes on while the machine sleeps, which the monotonic clock does not.
+    born_after_boot: Option<Duration>,
 }
 
 impl VisitKey {
     fn new(zone: &TimeZone, now: Timestamp) -> io::Result<Self> {
         let day = LocalDay::of(zone, now);
-        Ok(Self { key: LockedKey::random()?, epoch: day.epoch, day, born: Instant::now() })
+        Ok(Self { key: LockedKey::random()?, epoch: day.epoch, day, born: Instant::now(), born_after_boot: clock::since_boot() })
     }
 
-    /// By the wall clock (also one that was set back) and by the monotonic one, whichever says so first.
+    /// By the wall clock (also one that was set back), by the monotonic one, and by the one that counts a machine's sleep: whichever says so
+    /// first.
     fn is_over(&self, now: Timestamp) -> bool {
-        !self.day.holds(now) || self.born.elapsed() >= AGE_MAX
+        !self.day.holds(now) || self.born.elapsed().max(self.age_with_sleep()) >= AGE_MAX
+    }
+
+    fn age_with_sleep(&self) -> Duration {
+        self.born_after_boot.zip(clock::since_boot()).map_or(Duration::ZERO, |(born, now)| now.saturating_sub(born))
     }
 }
 
@@ -143,6 +150,28 @@ mod tests {
 
     fn at(text: &str) -> Timestamp {
         Timestamp(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
+    }
+
+    #[test]
+    fn a_key_is_over_by_whichever_clock_says_so_first() {
+        let now = at("2026-11-23T12:00:00Z");
+        let key = |change: fn(&mut VisitKey)| {
+            let mut key = VisitKey::new(&TimeZone::UTC, now).unwrap();
+            change(&mut key);
+            key
+        };
+        let fresh = key(|_| {});
+        assert!(!fresh.is_over(now) && fresh.is_over(at("2026-11-24T00:00:00Z")) && fresh.is_over(at("2026-11-22T23:59:59Z")));
+        // The wall clock stands still, or was set back within the day; the machine slept.
+        if clock::since_boot().is_some() {
+            let slept = key(|key| key.born_after_boot = key.born_after_boot.map(|_| Duration::ZERO));
+            assert_eq!(slept.is_over(now), clock::since_boot().unwrap() >= AGE_MAX);
+        }
+        if let Some(yesterday) = Instant::now().checked_sub(AGE_MAX) {
+            let mut old = key(|_| {});
+            old.born = yesterday;
+            assert!(old.is_over(now));
+        }
     }
 
     #[test]

@@ -35,6 +35,7 @@ use crate::{
         purge_set::PurgeSet,
         refusal::Refusal,
         transform::Transform,
+        uniques::Uniques,
         visitor::Visitors,
     },
     protocol::inbound::{CookieName, CookieNames},
@@ -97,6 +98,7 @@ impl Line {
         let documents = Documents { sites: vec![site], by_host, ..Documents::default() };
         let visitors = Visitors::new(supervisor.clone(), Arc::clone(&persistent), Arc::new(PersonKeys::new(keys)), purge_set, proof);
         let pipeline = Pipeline {
+            uniques: Arc::new(Uniques::new(state)),
             documents: ArcSwap::from_pointee(documents),
             visitors,
             persistent,

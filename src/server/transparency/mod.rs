@@ -198,7 +198,7 @@ fn how_long(site: &Site, [without, with]: [Duration; 2], secure: bool) -> String
         "A no, an opt-out, Global Privacy Control, Do Not Track",
         "Counted per day, without anything about you. The event itself is not kept.",
     );
-    row("What receivers have got", "As long as their own rules say.");
+    row("What receivers have got", "As long as is said of each above.");
     rows
 }
 

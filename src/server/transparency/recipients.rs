@@ -92,6 +92,8 @@ fn card(out: &mut String, site: &Site, destination: &Destination) {
         }
     }
     fact("After a no or an opt-out", "Nothing");
+    let kept = destination.kept_months.map(|months| format!("{months} months at most, as agreed with the receiver"));
+    fact("Kept there", kept.as_deref().unwrap_or("As long as the receiver’s own rules say"));
     out.push_str("</dl>");
     if !nothing {
         table(out, site, &fields, shows_granted);
@@ -223,6 +225,7 @@ mod tests {
         assert!(crm.contains("<dt>Before you choose</dt><dd>Nothing</dd>") && crm.contains("Does not leave: order id."));
         let count = part(&page, "<h3>count</h3>", "</article>");
         assert!(count.contains("<dt>Before you choose</dt><dd>What is listed here</dd>") && count.contains("an id that lives one day"));
+        assert!(count.contains("<dt>Kept there</dt><dd>25 months at most") && crm.contains("<dt>Kept there</dt><dd>As long as"));
         assert!(!page.contains("secret reason"), "reasons are the site's own");
         assert!(page.contains("Policy “shop”, version 1. This website’s settings were last changed on 2026-09-21."));
     }

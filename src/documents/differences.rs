@@ -1,0 +1,209 @@
+//! What a change of documents changes about what leaves: per site, destination and visitor's state, field by field and listed name by
+//! listed name. What only widens is a relaxation, and asks for a reason.
+
+use super::{Basis, Destination, Documents, Site};
+use crate::privacy::policy::{Field, Treatment, Treatments};
+
+/// One difference in what leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Of which site's events.
+    pub site: String,
+    /// To which destination.
+    pub destination: String,
+    /// What is different.
+    pub what: What,
+    /// Whether the site was there before: nothing is relaxed about one that is new.
+    pub known_site: bool,
+}
+
+/// What is different.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// What becomes of a field.
+    Field {
+        /// Of which visitors.
+        of: Visitors,
+        /// Which field.
+        field: Field,
+        /// What became of it.
+        was: Treatment,
+        /// What would.
+        is: Treatment,
+    },
+    /// Names of events or properties come onto the policy's list, or go off it.
+    Listed {
+        /// [`Field::Name`] or [`Field::Properties`].
+        field: Field,
+        /// The name, and for a property as what.
+        name: String,
+        /// It comes onto the list.
+        newly: bool,
+    },
+    /// The destination would receive nothing of this site any more.
+    Ends,
+}
+
+/// Which visitors a destination's table is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visitors {
+    /// Those who have not chosen.
+    Undecided,
+    /// Those who agreed to what the destination needs.
+    Agreed,
+    /// All but those who objected: the destination needs no consent, and a consent shows it nothing more.
+    All,
+}
+
+impl Difference {
+    /// Whether more leaves than before.
+    #[must_use]
+    pub fn relaxes(&self) -> bool {
+        self.known_site
+            && match &self.what {
+                What::Field { was, is, .. } => is > was,
+                What::Listed { newly, .. } => *newly,
+                What::Ends => false,
+            }
+    }
+}
+
+/// Every difference between two sets of documents, in the order of sites and destinations.
+#[must_use]
+pub fn differences(before: &Documents, after: &Documents) -> Vec<Difference> {
+    let mut found = Vec::new();
+    for site in &after.sites {
+        let was_site = before.sites.iter().find(|was| was.name == site.name);
+        for destination in after.destinations.iter().filter(|destination| destination.sites.contains(&site.number)) {
+            let mut differs = |what| {
+                let (site, destination) = (site.name.clone(), destination.name.clone());
+                found.push(Difference { site, destination, what, known_site: was_site.is_some() });
+            };
+            let was_destination = before.destinations.iter().find(|was| was.name == destination.name);
+            let was = was_site.zip(was_destination);
+            let exempt = |was: &Destination| was.basis == Basis::ExemptMeasurement;
+            let all: &[_] = if exempt(destination) && was_destination.is_none_or(|was| exempt(was)) {
+                &[Visitors::All]
+            } else {
+                &[Visitors::Undecided, Visitors::Agreed]
+            };
+            for of in all.iter().copied() {
+                let old = was.map_or(Treatments::NOTHING, |(site, destination)| leaves(site, destination, of));
+                let new = leaves(site, destination, of);
+                for field in Field::ALL.into_iter().filter(|field| old.get(*field) != new.get(*field)) {
+                    differs(What::Field { of, field, was: old.get(field), is: new.get(field) });
+                }
+            }
+            // Where all is new, so is every listed name.
+            if let Some((was, _)) = was {
+                listed(was, site).into_iter().for_each(&mut differs);
+            }
+        }
+    }
+    for site in &before.sites {
+        let stays = after.sites.iter().find(|stays| stays.name == site.name);
+        for destination in before.destinations.iter().filter(|destination| destination.sites.contains(&site.number)) {
+            let still = |stays: &Site| after.destinations.iter().any(|to| to.name == destination.name && to.sites.contains(&stays.number));
+            if !stays.is_some_and(|stays| still(stays)) {
+                let (site, destination) = (site.name.clone(), destination.name.clone());
+                found.push(Difference { site, destination, what: What::Ends, known_site: true });
+            }
+        }
+    }
+    found
+}
+
+/// What leaves to a destination of some visitors; nothing, where it has no basis for them or none of this site.
+fn leaves(site: &Site, destination: &Destination, of: Visitors) -> Treatments {
+    let allowed = site.allowed(destination.number);
+    match (destination.basis, of) {
+        (Basis::Consent(_), Visitors::Undecided | Visitors::All) => Treatments::NOTHING,
+        (Basis::Consent(_), Visitors::Agreed) => allowed.treatments(allowed.breadth, allowed.breadth.needs_consent()),
+        (Basis::ExemptMeasurement, _) => allowed.treatments(allowed.breadth, false),
+    }
+}
+
+/// Names that come onto the policy's lists, and those that go.
+fn listed(before: &Site, after: &Site) -> Vec<What> {
+    let events = |site: &Site| site.policy.events.iter().map(|name| (Field::Name, name.clone())).collect::<Vec<_>>();
+    let properties = |site: &Site| {
+        let name = |(name, kind): (&String, &super::site::PropertyKind)| (Field::Properties, format!("{name} ({})", kind.name()));
+        site.policy.properties.iter().map(name).collect::<Vec<_>>()
+    };
+    let all = |site: &Site| [events(site), properties(site)].concat();
+    let (old, new) = (all(before), all(after));
+    let missing = |from: &[(Field, String)], of: &[(Field, String)], newly| {
+        let there = from.iter().filter(|name| !of.contains(name)).cloned();
+        there.map(|(field, name)| What::Listed { field, name, newly }).collect::<Vec<_>>()
+    };
+    [missing(&new, &old, true), missing(&old, &new, false)].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        clock::Timestamp,
+        documents::{
+            parse::DocumentFile,
+            store::{Author, DocumentStore},
+        },
+        state::{IN_MEMORY, StateDb},
+    };
+
+    const DOCUMENTS: &str = r#"
+        [[policy]]
+        name = "shop"
+        events = ["newsletter_opened"]
+        [[site]]
+        name = "shop"
+        hosts = ["www.shop.example"]
+        origins = ["https://www.shop.example"]
+        prefix = "/kesolu"
+        policy = "shop"
+        [[destination]]
+        name = "visits"
+        type = "file"
+        sites = ["shop"]
+        basis = "exempt_measurement"
+        transform = "strict"
+        settings = { directory = "visits" }
+    "#;
+
+    fn compiled(text: &str) -> Documents {
+        let store = DocumentStore::new(Arc::new(StateDb::open(std::path::Path::new(IN_MEMORY)).unwrap()));
+        let author = Author { name: "test", reason: "a test", at: Timestamp(0) };
+        store.apply(DocumentFile::parse(text).unwrap().into_documents(), false, false, &author).unwrap();
+        store.compiled().unwrap()
+    }
+
+    /// How many differences relax, and how many there are.
+    fn count(before: &str, after: &str) -> (usize, usize) {
+        let found = differences(&compiled(before), &compiled(after));
+        (found.iter().filter(|difference| difference.relaxes()).count(), found.len())
+    }
+
+    #[test]
+    fn what_widens_relaxes_and_what_narrows_does_not() {
+        let wider = DOCUMENTS.replace("transform = \"strict\"", "transform = \"measurement\"");
+        assert_eq!(count(DOCUMENTS, DOCUMENTS), (0, 0));
+        assert_eq!(count(DOCUMENTS, &wider), (2, 2), "visitor and session");
+        assert_eq!(count(&wider, DOCUMENTS), (0, 2));
+        let listed =
+            DOCUMENTS.replace("[\"newsletter_opened\"]", "[\"newsletter_opened\", \"quiz_ended\"]\nproperties = { plan = \"word\" }");
+        assert_eq!(count(DOCUMENTS, &listed), (2, 2));
+        assert_eq!(count(&listed, DOCUMENTS), (0, 2));
+    }
+
+    #[test]
+    fn a_new_destination_relaxes_and_a_new_site_does_not() {
+        let (site, _) = DOCUMENTS.split_once("[[destination]]").unwrap();
+        let (relaxing, all) = count(site, DOCUMENTS);
+        assert!(relaxing > 5 && relaxing == all, "{relaxing} of {all}");
+        assert_eq!(count(DOCUMENTS, site), (0, 1), "it ends");
+        let (relaxing, all) = count("", DOCUMENTS);
+        assert!(relaxing == 0 && all > 5, "{relaxing} of {all}");
+    }
+}
