@@ -1,7 +1,7 @@
 //! Wires the parts by hand: start and shutdown order in one place.
 //!
 //! Start: bind every address, so that a taken port is said before anything is written · lock the data directory · databases · documents ·
-//! event log (recovers) · keys · couriers · accept. Shutdown: stop accepting and finish what is under way · couriers settle · counters · log.
+//! event log (recovers) · keys · couriers · recleanse · accept. Shutdown: stop accepting and finish what is under way · couriers settle · counters · log.
 
 use std::{
     fs::File,
@@ -51,6 +51,7 @@ use crate::{
         uniques::Uniques,
         visitor::Visitors,
     },
+    recleanse::{self, Recleanse},
     report::Report,
     server::{
         BindError, Limits, Listener, LocalAddress, Pages, Rate, RateLimits, ReplyBody, Server, ServerMetrics, ServerSettings,
@@ -132,6 +133,9 @@ pub enum StartError {
     /// The place database cannot be used.
     #[error("places.database: {0}")]
     Places(#[from] PlaceError),
+    /// What is stored cannot be brought to the documents in force.
+    #[error(transparent)]
+    Recleanse(#[from] recleanse::StartError),
     /// No HTTP client could be made.
     #[error(transparent)]
     HttpClient(#[from] HttpCarrierError),
@@ -185,6 +189,14 @@ impl App {
             supervisor: supervisor.clone(),
         };
         let delivery = Delivery::start(parts, Arc::clone(&documents)).await;
+        let parts = recleanse::Parts {
+            log: Arc::clone(&log),
+            persons: Arc::clone(&persons),
+            store: store.clone(),
+            state: Arc::clone(&state),
+            supervisor: supervisor.clone(),
+        };
+        let recleanse = Recleanse::start(parts, Arc::clone(&documents))?;
         let (place_file, places) = open_places(&config, demonstration)?;
         let pipeline = Arc::new(Pipeline {
             documents: ArcSwap::new(documents),
@@ -202,6 +214,7 @@ impl App {
             delivery: Arc::clone(&delivery),
             state: Arc::clone(&state),
             server: server.metrics(),
+            recleanse: Arc::clone(&recleanse),
         });
         let framed_by: Vec<String> = if demonstration { page_origins(&addresses) } else { Vec::new() };
         let console = Arc::new(Console::new(feed, report.sources(), supervisor.clone(), &framed_by));
@@ -209,6 +222,7 @@ impl App {
         let housekeeping = Housekeeping {
             pipeline: Arc::clone(&pipeline),
             delivery,
+            recleanse,
             store,
             state: Arc::clone(&state),
             epochs,

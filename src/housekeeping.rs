@@ -18,6 +18,7 @@ use crate::{
         purge_set::PurgeSet,
         record::header_of,
     },
+    recleanse::Recleanse,
     state::{StateDb, StoreError},
     supervise::Supervisor,
 };
@@ -33,6 +34,8 @@ pub struct Housekeeping {
     pub pipeline: Arc<Pipeline>,
     /// Couriers, to be told of changed documents.
     pub delivery: Arc<Delivery>,
+    /// What is stored, to be told of changed documents too.
+    pub recleanse: Arc<Recleanse>,
     /// The documents at rest.
     pub store: DocumentStore,
     /// Counters at rest.
@@ -68,13 +71,16 @@ impl Housekeeping {
                 () = tokio::time::sleep(SHORT_ROUND) => {}
             }
             let house = Arc::clone(&self);
-            let (flushed, now_in_force) = supervisor
+            let (flushed, asked, now_in_force) = supervisor
                 .blocking(move || {
                     let documents = house.pipeline.documents.load_full();
                     let flushed = house.pipeline.counters.flush(&house.state, &documents, clock::now());
-                    (flushed, house.store.revision())
+                    (flushed, house.recleanse.look_for_request(), house.store.revision())
                 })
                 .await;
+            if let Err(error) = asked {
+                tracing::warn!(%error, "whether somebody asks for a recleanse could not be looked for");
+            }
             if let Err(error) = flushed {
                 tracing::warn!(%error, "counters could not be flushed; the next round brings them");
             }
@@ -91,16 +97,24 @@ impl Housekeeping {
         }
     }
 
-    /// Couriers first: what is appended under new documents has its place in every ledger. Returns whether that revision is dealt with.
+    /// Couriers first: what is appended under new documents has its place in every ledger. What is stored last: by then nothing begins
+    /// any more under the documents before. Returns whether that revision is dealt with.
     async fn take_up_documents(&self, supervisor: &Supervisor) -> bool {
         let store = self.store.clone();
         match supervisor.blocking(move || store.compiled()).await {
             Ok(documents) => {
                 let documents = Arc::new(documents);
                 self.delivery.reload(Arc::clone(&documents)).await;
-                self.pipeline.documents.store(documents);
+                let before = self.pipeline.documents.swap(Arc::clone(&documents)).sites.iter().map(Arc::downgrade).collect();
                 tracing::info!("changed documents are in force");
-                true
+                let recleanse = Arc::clone(&self.recleanse);
+                match supervisor.blocking(move || recleanse.take_up(&documents, before)).await {
+                    Ok(()) => true,
+                    Err(error) => {
+                        tracing::warn!(%error, "whether less may rest now could not be looked for; the next round tries again");
+                        false
+                    }
+                }
             }
             Err(DocumentStoreError::Store(error)) => {
                 tracing::warn!(%error, "changed documents cannot be read now; the next round tries again");

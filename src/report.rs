@@ -6,7 +6,7 @@ use crate::{
     clock::{self, Timestamp},
     console::{
         Sources,
-        overview::{self, DestinationOverview, Health, LogOverview, Overview, RefusedCount, SiteOverview},
+        overview::{self, DestinationOverview, Health, LogOverview, Overview, RecleanseOverview, RefusedCount, SiteOverview},
     },
     counters::{self, Counters},
     delivery::{
@@ -19,6 +19,7 @@ use crate::{
     metrics::Exposition,
     pipeline::Pipeline,
     privacy::{keys::visit::LocalDay, refusal::Refusal, uniques::Estimate},
+    recleanse::Recleanse,
     server::ServerMetrics,
     state::{StateDb, StoreError},
 };
@@ -33,6 +34,8 @@ pub struct Report {
     pub state: Arc<StateDb>,
     /// Connections and answers.
     pub server: Arc<ServerMetrics>,
+    /// How far what is stored is brought to the documents in force.
+    pub recleanse: Arc<Recleanse>,
 }
 
 impl Report {
@@ -90,6 +93,13 @@ impl Report {
         for (name, kind, help, value) in samples {
             text.sample(name, kind, help, &[], value);
         }
+        let recleanse = self.recleanse.progress();
+        let help = "Log segments that are still to be brought to what may rest under the documents in force.";
+        text.sample("firsthand_recleanse_segments_left", "gauge", help, &[], recleanse.segments.saturating_sub(recleanse.segments_done));
+        let help = "1 while what is stored is being brought to what may rest under the documents in force.";
+        text.sample("firsthand_recleanse_running", "gauge", help, &[], u64::from(!recleanse.is_over()));
+        let help = "Stored records that narrower ones took the place of.";
+        text.sample("firsthand_recleanse_replaced_total", "counter", help, &[], self.recleanse.replaced());
         status::expose(&self.delivery.status(clock::now()), &mut text);
         self.server.write(&mut text);
         text.into_text()
@@ -130,6 +140,21 @@ impl Report {
                     LogState::Repairing | LogState::Closed => overview::LogState::Failed,
                 },
             },
+            recleanse: self.recleansing(),
+        }
+    }
+
+    fn recleansing(&self) -> RecleanseOverview {
+        let progress = self.recleanse.progress();
+        RecleanseOverview {
+            running: !progress.is_over(),
+            because: progress.cause.explanation(),
+            revision: progress.revision,
+            began: progress.began,
+            ended: progress.ended,
+            segments: progress.segments,
+            segments_done: progress.segments_done,
+            replaced: progress.replaced,
         }
     }
 

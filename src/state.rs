@@ -1,5 +1,5 @@
 //! `state.db`: the small state beside the event log (SQLite). Documents, consumer state, ledger, counters, persistent keys,
-//! proof of consent.
+//! proof of consent, how far a recleanse is.
 //! Nothing in it is on the path of an acknowledgement, but for the record of a consent that begins, changes or ends.
 
 use std::{
@@ -67,6 +67,12 @@ const MIGRATIONS: &[&str] = &[
 ",
     // It rests in keys.db.
     "DROP TABLE purge_set",
+    "
+    CREATE TABLE recleanse (
+        only_row INTEGER PRIMARY KEY CHECK (only_row = 1), run INTEGER NOT NULL, revision INTEGER NOT NULL, cause TEXT NOT NULL,
+        began INTEGER NOT NULL, ended INTEGER, short_below INTEGER NOT NULL, long_below INTEGER NOT NULL,
+        segments_done INTEGER NOT NULL, segments INTEGER NOT NULL, replaced INTEGER NOT NULL, asked INTEGER NOT NULL);
+",
 ];
 
 /// The open database. One connection, one user at a time; every use is short.

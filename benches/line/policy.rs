@@ -22,7 +22,7 @@ use firsthand::{
     },
     privacy::{
         anonymise::anonymise,
-        consent::{self, ConsentSignal, proof::ConsentProof},
+        consent::{self, ConsentSignal, evidence::Evidence, matomo::MatomoCookies, proof::ConsentProof},
         enrich::{self, device::DeviceClass, place::PlaceDatabase},
         keys::{
             database::KeysDb,
@@ -31,7 +31,7 @@ use firsthand::{
         },
         personal::Personal,
         purge_set::PurgeSet,
-        raw::{Arrival, ClientAddress, PropertyValue, RawEvent},
+        raw::{Arrival, ClientAddress, OwnCookies, PropertyValue, RawEvent},
         visitor::{Sender, Visitor, Visitors},
     },
     state::{IN_MEMORY, StateDb},
@@ -191,7 +191,7 @@ impl Stages {
         let address = Personal::new(ClientAddress::new([192, 0, 2, 7].into()));
         let device = DeviceClass::of_arrival(&arrival(&address));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let decision = consent::decide(&arrival(&address));
+        let decision = consent::decide(&arrival(&address), &site.signals);
         let sender = Sender::of("native", &[]);
         let (visitor, _) = runtime.block_on(visitors.identify(&arrival(&address), decision, &device, site, sender, NOW))?;
         let site_key = persistent.site(site.number)?;
@@ -206,7 +206,7 @@ impl Stages {
         if matches!(until, Until::Event) {
             return Ok(());
         }
-        let decision = consent::decide(&arrival);
+        let decision = consent::decide(&arrival, &self.site.signals);
         let permitted = black_box(consent::permit(event, decision, &self.site)).map_err(|_| "the event is permitted")?;
         if matches!(until, Until::Permit) {
             return Ok(());
@@ -233,8 +233,9 @@ fn arrival(address: &Personal<ClientAddress>) -> Arrival<'_> {
         address,
         user_agent: text("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"),
         accept_language: text("fr-FR,fr;q=0.9"),
-        visitor_cookie: None,
-        opted_out: false,
+        own: OwnCookies::default(),
+        matomo: MatomoCookies::default(),
+        evidence: Evidence::default(),
         global_privacy_control: false,
         do_not_track: false,
         secure: true,

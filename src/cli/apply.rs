@@ -4,7 +4,7 @@ use std::{io::Write, path::PathBuf};
 
 use clap::Args;
 
-use super::{CommandError, Place, policy::print_differences};
+use super::{CommandError, Place, policy::print_differences, recleanse::TIGHTENED};
 use crate::{
     clock,
     documents::{
@@ -67,6 +67,9 @@ pub(super) fn apply(place: &Place, arguments: &ApplyArguments, out: &mut dyn Wri
         writeln!(out, "\n{count} document{plural} would change. Nothing was changed (--dry-run).{asks}")?;
     } else {
         writeln!(out, "\n{count} document{plural} changed. A running server takes them up within a second.")?;
+        if after.tighten(&before) {
+            writeln!(out, "{TIGHTENED}")?;
+        }
     }
     Ok(())
 }

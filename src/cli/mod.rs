@@ -8,6 +8,7 @@ mod init;
 mod place;
 mod policy;
 mod proof;
+mod recleanse;
 mod run;
 
 use std::{error::Error, io::Write, net::SocketAddr, path::PathBuf};
@@ -75,6 +76,8 @@ enum Command {
     Explain(explain::ExplainArguments),
     /// Check the chain of what visitors said to the site, or show one consent's records.
     Proof(proof::ProofArguments),
+    /// Say how far what is stored has been brought to documents that let less rest; or ask for that by hand.
+    Recleanse(recleanse::RecleanseArguments),
 }
 
 /// What a command ends with when it cannot do its work: a chain of reasons for a person.
@@ -96,6 +99,7 @@ pub fn execute(arguments: Arguments, out: &mut dyn Write) -> Result<(), CommandE
         Some(Command::Policy(command)) => policy::policy(&place, &command, out),
         Some(Command::Explain(explain)) => explain::explain(&place, &explain, out),
         Some(Command::Proof(proof)) => proof::proof(&place, &proof, out),
+        Some(Command::Recleanse(recleanse)) => recleanse::recleanse(&place, &recleanse, out),
     }
 }
 
@@ -119,7 +123,7 @@ mod tests {
     fn the_command_line_is_well_formed() {
         Arguments::command().debug_assert();
         let text = Arguments::command().render_long_help().to_string();
-        for command in ["run", "init", "check", "apply", "export", "policy", "explain", "proof"] {
+        for command in ["run", "init", "check", "apply", "export", "policy", "explain", "proof", "recleanse"] {
             assert!(text.contains(command), "{command}");
         }
     }

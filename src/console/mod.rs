@@ -178,7 +178,7 @@ mod tests {
 
     use super::{
         feed::Item,
-        overview::{LogOverview, LogState},
+        overview::{LogOverview, LogState, RecleanseOverview},
         *,
     };
     use crate::clock::Timestamp;
@@ -190,6 +190,16 @@ mod tests {
             sites: Vec::new(),
             destinations: Vec::new(),
             log: LogOverview { records: 3, events_per_sync: 1.5, state: LogState::Open },
+            recleanse: RecleanseOverview {
+                running: true,
+                because: "a test",
+                revision: 2,
+                began: Timestamp(1),
+                ended: None,
+                segments: 5,
+                segments_done: 3,
+                replaced: 7,
+            },
         };
         let sources = Sources { metrics: Arc::new(|| String::from("x_total 1\n")), health: Arc::new(health), overview: Arc::new(overview) };
         Console::new(feed.clone(), sources, Supervisor::new(), &[String::from("http://127.0.0.1:8080"), String::from("bad; script-src *")])

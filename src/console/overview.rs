@@ -31,6 +31,29 @@ pub struct Overview {
     pub destinations: Vec<DestinationOverview>,
     /// The event log.
     pub log: LogOverview,
+    /// How far what is stored has been brought to the documents in force.
+    pub recleanse: RecleanseOverview,
+}
+
+/// The recleanse under way, or the last one.
+#[derive(Debug, Serialize)]
+pub struct RecleanseOverview {
+    /// Whether it is under way.
+    pub running: bool,
+    /// Why it was begun, in constant words.
+    pub because: &'static str,
+    /// The revision of the documents that the records are brought to.
+    pub revision: i64,
+    /// Since when.
+    pub began: Timestamp,
+    /// Until when, where it is over.
+    pub ended: Option<Timestamp>,
+    /// Log segments to do, as far as they are known.
+    pub segments: u64,
+    /// Those of them that are done.
+    pub segments_done: u64,
+    /// Records that narrower ones took the place of.
+    pub replaced: u64,
 }
 
 /// One site's day so far.

@@ -10,6 +10,7 @@ pub mod names;
 pub mod parse;
 pub mod site;
 pub mod store;
+pub mod tightened;
 
 pub use site::Site;
 

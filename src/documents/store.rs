@@ -171,6 +171,19 @@ impl DocumentStore {
         Ok(Some(Documents { revision, ..compile(&documents).map_err(DocumentStoreError::Invalid)? }))
     }
 
+    /// The compiled form of the documents that were in force at an earlier revision.
+    ///
+    /// # Errors
+    /// As for [`Self::compiled`].
+    pub fn compiled_as_of(&self, revision: i64) -> Result<Documents, DocumentStoreError> {
+        let documents = self.state.with(|connection| {
+            let transaction = connection.transaction()?;
+            let texts = texts_as_of(&transaction, revision)?;
+            numbered(&transaction, &texts)
+        })??;
+        Ok(Documents { revision, ..compile(&documents).map_err(DocumentStoreError::Invalid)? })
+    }
+
     /// A number that grows with every change, for noticing one.
     ///
     /// # Errors
@@ -226,11 +239,16 @@ fn site_changes(connection: &Connection) -> rusqlite::Result<HashMap<SiteNumber,
 type Texts = BTreeMap<(String, String), String>;
 
 fn texts_in_force(transaction: &Transaction<'_>) -> rusqlite::Result<Texts> {
+    texts_as_of(transaction, i64::MAX)
+}
+
+/// The texts that were in force once everything up to a revision was written.
+fn texts_as_of(transaction: &Transaction<'_>, revision: i64) -> rusqlite::Result<Texts> {
     let mut select = transaction.prepare(
-        "SELECT kind, name, body FROM document_versions AS one
-         WHERE body IS NOT NULL AND version = (SELECT max(version) FROM document_versions WHERE kind = one.kind AND name = one.name)",
+        "SELECT kind, name, body FROM document_versions AS one WHERE body IS NOT NULL AND version =
+         (SELECT max(version) FROM document_versions WHERE kind = one.kind AND name = one.name AND id <= ?1)",
     )?;
-    let rows = select.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?;
+    let rows = select.query_map([revision], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?;
     rows.collect()
 }
 
@@ -351,6 +369,21 @@ mod tests {
         assert!(documents.site_of("www.shop.example", "/kesolu/e").is_some());
         assert!(documents.site_of("www.shop.example", "/kesolux/e").is_none());
         assert!(documents.site_of("shop.example", "/kesolu/e").is_none());
+    }
+
+    #[test]
+    fn earlier_documents_are_compiled_as_they_were() {
+        let (_directory, store) = store();
+        apply(&store, FILE, false, false).unwrap();
+        let first = store.revision().unwrap();
+        apply(&store, &FILE.replace("newsletter_opened", "newsletter_closed"), false, false).unwrap();
+        let events = |documents: &Documents| documents.sites.first().map(|site| site.policy.events.iter().cloned().collect::<Vec<_>>());
+        assert_eq!(events(&store.compiled_as_of(first).unwrap()), Some(vec![String::from("newsletter_opened")]));
+        assert_eq!(events(&store.compiled().unwrap()), Some(vec![String::from("newsletter_closed")]));
+        apply(&store, "", true, false).unwrap();
+        assert_eq!(events(&store.compiled_as_of(store.revision().unwrap()).unwrap()), None);
+        assert_eq!(events(&store.compiled_as_of(0).unwrap()), None);
+        assert!(events(&store.compiled_as_of(first).unwrap()).is_some());
     }
 
     #[test]

@@ -78,6 +78,24 @@ impl Catalogue {
         family.get(family.partition_point(|segment| segment.first() <= first)).cloned()
     }
 
+    /// The log segment that begins at `first`, in its present generation.
+    pub(super) fn present(&self, class: RetentionClass, first: Offset) -> Option<Arc<LogSegment>> {
+        self.lock()[index(class)].iter().find(|segment| segment.first() == first).cloned()
+    }
+
+    /// A family's sealed log segments that begin below an offset.
+    pub(super) fn sealed_below(&self, class: RetentionClass, end: Offset) -> Vec<Arc<LogSegment>> {
+        let families = self.lock();
+        families[index(class)].iter().filter(|segment| segment.first() < end && segment.extent().sealed).cloned().collect()
+    }
+
+    /// Puts a log segment's next generation in its place. False: it is no longer there. Readers that have the old one open read on in it.
+    pub(super) fn replace(&self, old: &LogSegment, next: &Arc<LogSegment>) -> bool {
+        let mut families = self.lock();
+        let place = families[index(old.name().class)].iter_mut().find(|segment| segment.name() == old.name());
+        place.map(|place| *place = Arc::clone(next)).is_some()
+    }
+
     /// The oldest offset that may still be read; the head when there is no record.
     pub(super) fn first_offset(&self) -> Offset {
         let families = self.lock();

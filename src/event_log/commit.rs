@@ -67,7 +67,17 @@ impl Committer {
                         std::thread::sleep(LINGER);
                     }
                 }
-                Taken::Timeout => self.roll(),
+                Taken::Timeout => {
+                    // Nobody waits for it: the next attempt to write says what is wrong.
+                    let _ = self.roll(Family::roll_if_due);
+                }
+                Taken::Roll => {
+                    let rolled = self.roll(Family::roll).map(|()| self.next);
+                    for asker in self.pending.take_rolls() {
+                        // An asker that has gone away needs no answer.
+                        let _ = asker.send(rolled);
+                    }
+                }
                 Taken::Closed => break,
             }
         }
@@ -195,15 +205,14 @@ impl Committer {
         tracing::info!("the log was reopened and verified: events are taken");
     }
 
-    /// Seals the log segments that are old enough.
-    fn roll(&mut self) {
-        let rolled = self.families.iter_mut().try_for_each(|family| family.roll_if_due(self.next));
-        if let Err(failure) = rolled {
-            self.shut(&failure);
-            if matches!(failure, Failure::Broken(_)) {
-                self.repair();
-            }
+    /// Seals log segments, and starts the next ones.
+    fn roll(&mut self, roll: fn(&mut Family, Offset) -> Result<(), Failure>) -> Result<(), AppendError> {
+        let Err(failure) = self.families.iter_mut().try_for_each(|family| roll(family, self.next)) else { return Ok(()) };
+        let reason = self.shut(&failure);
+        if matches!(failure, Failure::Broken(_)) {
+            self.repair();
         }
+        Err(reason)
     }
 }
 

@@ -179,11 +179,15 @@ impl Family {
 
     /// Seals the active log segment, if it is old enough, and starts the next.
     pub(super) fn roll_if_due(&mut self, next: Offset) -> Result<(), Failure> {
-        if self.roll_due().is_some_and(|left| left.is_zero()) {
+        if self.roll_due().is_some_and(|left| left.is_zero()) { self.roll(next) } else { Ok(()) }
+    }
+
+    /// Seals the active log segment and starts the next. One without records stays.
+    pub(super) fn roll(&mut self, next: Offset) -> Result<(), Failure> {
+        if self.active.as_ref().is_some_and(|active| active.end > FRAMES_START) {
             self.seal().map_err(Failure::Broken)?;
-            self.ensure_active(next)?;
         }
-        Ok(())
+        self.ensure_active(next).map(|_| ())
     }
 
     /// Makes sure that there is an active log segment. `next`: no record after it has a lower offset.
@@ -256,7 +260,7 @@ impl Family {
 }
 
 /// The first broken frame before the durable end, if there is one.
-fn verify(file: &Arc<dyn LogFile>, contents: &Contents) -> io::Result<Option<u64>> {
+pub(super) fn verify(file: &Arc<dyn LogFile>, contents: &Contents) -> io::Result<Option<u64>> {
     let mut source = FrameSource::new(Arc::clone(file), FRAMES_START);
     loop {
         match source.next(contents.end)? {

@@ -17,6 +17,7 @@
 //! | which log segments there are, the durable head, retention | `catalogue` |
 //! | after a crash | `recovery` |
 //! | reading | `reader`, from outside `recent` |
+//! | the next generation of a log segment | `rewrite` |
 //! | power cuts, full disks, failing syncs | `trial` (tests) |
 
 mod catalogue;
@@ -33,6 +34,7 @@ mod pending;
 mod reader;
 mod recent;
 mod recovery;
+mod rewrite;
 mod stats;
 #[cfg(test)]
 mod trial;
@@ -56,6 +58,7 @@ pub use self::{
     pending::Appended,
     reader::LogReader,
     recent::recent,
+    rewrite::{Rewrite, RewriteError, Rewritten, SealedLogSegment},
     stats::{LogState, LogStats},
 };
 use crate::{
@@ -161,6 +164,15 @@ impl EventLog {
     /// When a file cannot be removed; the next call tries again.
     pub fn drop_expired(&self, now: Timestamp) -> Result<usize, LogError> {
         self.catalogue.drop_expired(&self.options, now)
+    }
+
+    /// Seals the log segments that are being written, after everything that waits to be appended now, and starts the next ones. Returns
+    /// the offset from which on they are in those.
+    ///
+    /// # Errors
+    /// When the disk is full or fails, or the log is closed.
+    pub async fn roll(&self) -> Result<Offset, AppendError> {
+        self.pending.ask_roll()?.await.unwrap_or(Err(AppendError::Closed))
     }
 
     /// The log's numbers.

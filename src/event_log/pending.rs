@@ -60,6 +60,8 @@ struct Inner {
     waiting: Vec<Waiting>,
     records: usize,
     bytes: usize,
+    /// Who waits for both families' active log segments to be sealed.
+    rolls: Vec<oneshot::Sender<Result<Offset, AppendError>>>,
     door: Door,
     /// Whether the commit thread sleeps: it is woken only then, which saves a system call per append under load.
     asleep: bool,
@@ -76,6 +78,8 @@ pub(super) struct Pending {
 pub(super) enum Taken {
     /// There is something to commit.
     Batch,
+    /// Somebody wants the active log segments sealed, and nothing waits to be committed first.
+    Roll,
     /// The given time is over.
     Timeout,
     /// The log was closed and nothing waits any more.
@@ -84,7 +88,7 @@ pub(super) enum Taken {
 
 impl Pending {
     pub(super) fn new() -> Self {
-        let inner = Inner { waiting: Vec::new(), records: 0, bytes: 0, door: Door::Open, asleep: false };
+        let inner = Inner { waiting: Vec::new(), records: 0, bytes: 0, rolls: Vec::new(), door: Door::Open, asleep: false };
         Self { inner: Mutex::new(inner), wake: Condvar::new() }
     }
 
@@ -134,6 +138,25 @@ impl Pending {
         Ok(answer)
     }
 
+    /// Asks for both families' active log segments to be sealed, after everything that waits now. The answer is the first offset that
+    /// is in none of them.
+    pub(super) fn ask_roll(&self) -> Result<oneshot::Receiver<Result<Offset, AppendError>>, AppendError> {
+        let (reply, answer) = oneshot::channel();
+        let mut inner = self.lock();
+        if inner.door == Door::Closed {
+            return Err(AppendError::Closed);
+        }
+        inner.rolls.push(reply);
+        drop(inner);
+        self.wake.notify_one();
+        Ok(answer)
+    }
+
+    /// Who asked for it.
+    pub(super) fn take_rolls(&self) -> Vec<oneshot::Sender<Result<Offset, AppendError>>> {
+        std::mem::take(&mut self.lock().rolls)
+    }
+
     /// Waits until there is something, then takes all of it into `batch`, which must be empty.
     pub(super) fn take(&self, batch: &mut Vec<Waiting>, timeout: Option<Duration>) -> Taken {
         let mut inner = self.lock();
@@ -147,6 +170,9 @@ impl Pending {
             }
             if inner.door == Door::Closed {
                 return Taken::Closed;
+            }
+            if !inner.rolls.is_empty() {
+                return Taken::Roll;
             }
             inner.asleep = true;
             inner = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
@@ -195,7 +221,11 @@ impl Pending {
 
     /// Lets no call in any more. What waits is still committed.
     pub(super) fn close(&self) {
-        self.lock().door = Door::Closed;
+        let mut inner = self.lock();
+        inner.door = Door::Closed;
+        // Whoever waits for a roll hears that there is none.
+        inner.rolls.clear();
+        drop(inner);
         self.wake.notify_one();
     }
 

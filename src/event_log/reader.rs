@@ -169,8 +169,13 @@ impl Cursor {
                 let after_seen = position.max(segment.first());
                 self.current = Some(Current { segment, source, extent, after_seen });
             }
-            // Dropped a moment ago.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.finished = Some(segment.first()),
+            // Rewritten a moment ago, then the next look finds its next generation; or dropped.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let present = catalogue.present(self.class, segment.first());
+                if present.is_none_or(|present| present.name() == segment.name()) {
+                    self.finished = Some(segment.first());
+                }
+            }
             Err(error) => return Err(LogError::io("open", name)(error)),
         }
         Ok(true)

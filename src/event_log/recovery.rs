@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | a whole seal | ended in order | used as it is, not scanned |
 //! | no seal, the family's last, ends in zeros or in a broken frame with no commit start behind it | the power went, or the program | cut off behind the last good frame, sealed; an empty one is used again |
+//! | two generations of one, the higher with a whole seal | the rewrite was finished | the lower is removed |
+//! | two generations of one, the higher without a seal | the rewrite was not | the higher is removed |
 //! | no header, nothing behind it | the power went while it was made | removed |
 //! | anything else: a broken frame with a later commit behind it, no seal though others follow, no header but frames | damage | left as it is, for a person to look at; readable up to there |
 //!
@@ -93,8 +95,13 @@ impl Recovery<'_> {
             let mut kept = generations[0];
             for name in &generations[1..] {
                 let file = self.open(*name)?;
-                // A rewrite that was not finished has no seal; what it was made from is still there.
+                // A rewrite that was not finished has no seal; what it was made from is still there. What the cache alone holds of a
+                // seal may be lost yet: it must rest before the one it was made from goes.
+                file.forget_cached().map_err(LogError::io("reread", name))?;
                 let whole = read_seal(&*file).map_err(LogError::io("read", name))?.is_some();
+                if whole {
+                    file.sync_data().map_err(LogError::io("sync", name))?;
+                }
                 let dropped = if whole { std::mem::replace(&mut kept, *name) } else { *name };
                 self.remove(dropped)?;
             }

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Without consent, times are rounded to this.
-const TIME_STEP: Duration = Duration::from_secs(5 * 60);
+pub(super) const TIME_STEP: Duration = Duration::from_secs(5 * 60);
 /// Products in one event; the rest are dropped. GA4 takes as many.
 const ITEMS_MAX: usize = 200;
 /// Properties in one event; the rest are dropped.

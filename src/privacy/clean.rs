@@ -180,8 +180,13 @@ impl CleanEvent {
     /// # Errors
     /// When the system has no randomness for the seal, or the visitor is not the one whom the event is of.
     pub fn into_record(self, visitor: &Visitor) -> io::Result<Record> {
+        self.into_record_of(visitor.person())
+    }
+
+    /// The same for a person whose key is at hand already.
+    pub(in crate::privacy) fn into_record_of(self, person: Option<&Person>) -> io::Result<Record> {
         let head = self.header.encode();
-        let bytes = match visitor.person().filter(|_| self.header.sealed) {
+        let bytes = match person.filter(|_| self.header.sealed) {
             Some(person) => person.seal(&head, &serde_json::to_vec(&self.body)?)?,
             None if self.header.sealed => return Err(io::Error::other("a granted event without its person's key")),
             None => {
@@ -202,6 +207,9 @@ impl CleanEvent {
         let bytes = bytes.as_slice();
         let header = Header::decode(bytes)?;
         let (head, rest) = bytes.split_at(HEADER_BYTES);
+        if header.ceiling.is_nothing() {
+            return Ok(Opened::Purged);
+        }
         if !header.sealed {
             return Ok(Opened::Event(Self { body: parse(rest)?, header }));
         }
@@ -220,7 +228,7 @@ fn parse(body: &[u8]) -> Result<CleanBody, CorruptRecord> {
 pub(in crate::privacy) enum Opened {
     /// The event.
     Event(CleanEvent),
-    /// Its person's key is gone, and with it the event.
+    /// Its person's key is gone, and with it the event; or it was emptied by [`recleanse`](super::recleanse).
     Purged,
 }
 

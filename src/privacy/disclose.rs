@@ -578,7 +578,7 @@ fn subject_id(subject: Subject) -> [u8; 16] {
 }
 
 /// The policy now, not the one at capture: a property taken off the list since then no longer leaves.
-fn properties(resting: &[(String, Property)], site: &Site) -> BTreeMap<String, Property> {
+pub(super) fn properties(resting: &[(String, Property)], site: &Site) -> BTreeMap<String, Property> {
     resting
         .iter()
         .filter(|(name, value)| {

@@ -18,6 +18,7 @@ pub mod explain;
 pub mod fidelity;
 pub mod identity;
 pub mod policy;
+pub mod recleanse;
 pub mod record;
 pub mod replay;
 pub mod scrub;

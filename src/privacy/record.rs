@@ -6,7 +6,8 @@
 //!  u8     u8     u8       u8        u32     i32      u32       16 bytes   16 bytes  i64 (ms)
 //! ```
 //! All numbers are little-endian. `flags`: bits 0-1 subject kind (0 none, 1 token, 2 person handle), bit 2 audience (1: consent-basis
-//! destinations only), bit 3 body is sealed, bits 4-6 purposes. The header of a sealed record is the associated data of its seal.
+//! destinations only), bit 3 body is sealed, bits 4-6 purposes. The header of a sealed record is the associated data of its seal. A ceiling
+//! of nothing (0) says that the header is all there is.
 
 use super::transform::Breadth;
 use crate::{
@@ -57,7 +58,7 @@ pub struct Header {
     pub audience: Audience,
     /// What the person had consented to; empty: no choice was known.
     pub purposes: Purposes,
-    /// The largest disclosure that any destination may get of it.
+    /// The largest disclosure that any destination may get of it. Nothing: there is no body any more ([`recleanse`](super::recleanse)).
     pub ceiling: Breadth,
     /// Whether the body is sealed under the person's key.
     pub sealed: bool,

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fmt::Write as _,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use bytes::Bytes;
@@ -43,8 +43,9 @@ pub(super) struct Snippets {
 
 #[derive(Clone)]
 struct Rendered {
-    /// The document that it was rendered from; another one means that it is out of date.
-    site: Arc<Site>,
+    /// The document that it was rendered from; another one means that it is out of date. It is not kept alive: when documents that
+    /// were in force are gone, no request is under way with them.
+    site: Weak<Site>,
     script: Bytes,
     tag: HeaderValue,
 }
@@ -71,7 +72,7 @@ impl Snippets {
     fn of(&self, site: &Arc<Site>) -> Rendered {
         let mut rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = rendered.get(&site.number)
-            && Arc::ptr_eq(&known.site, site)
+            && std::ptr::eq(known.site.as_ptr(), Arc::as_ptr(site))
         {
             return known.clone();
         }
@@ -100,7 +101,7 @@ fn render(site: &Arc<Site>) -> Rendered {
     }
     tag.push('"');
     let tag = HeaderValue::try_from(tag).expect("hexadecimal digits in quotes are a header value");
-    Rendered { site: Arc::clone(site), script: Bytes::from(script), tag }
+    Rendered { site: Arc::downgrade(site), script: Bytes::from(script), tag }
 }
 
 /// Whether one of the listed entity tags is ours (RFC 9110 §13.1.2: the weak comparison).

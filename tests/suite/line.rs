@@ -15,7 +15,7 @@ use firsthand::{
         store::{Author, DocumentStore},
     },
     event::Offset,
-    event_log::{Appended, EventLog, LogFiles, LogOptions, LogRecord},
+    event_log::{Appended, EventLog, LogFiles, LogOptions, LogRecord, Rewrite},
     pipeline::Pipeline,
     privacy::{
         anonymise::anonymise,
@@ -25,6 +25,7 @@ use firsthand::{
         enrich::{self, device::DeviceClass, place::PlaceDatabase},
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
         purge_set::PurgeSet,
+        recleanse::{Recleansed, recleanse},
         record::{Header, Record},
         refusal::Refusal,
         uniques::Uniques,
@@ -55,6 +56,7 @@ pub(crate) struct Line {
     persistent: Arc<PersistentKeys>,
     places: PlaceDatabase,
     pub(crate) discloser: Discloser,
+    persons: Arc<PersonKeys>,
     addresses: ClientAddresses,
     pub(crate) state: Arc<StateDb>,
 }
@@ -100,7 +102,8 @@ impl Line {
             visitors: Visitors::new(Supervisor::new(), Arc::clone(&persistent), Arc::clone(&persons), Arc::clone(&purge_set), proof),
             persistent: Arc::clone(&persistent),
             places: places(),
-            discloser: Discloser::new(persistent, epochs, persons, purge_set),
+            discloser: Discloser::new(persistent, epochs, Arc::clone(&persons), purge_set),
+            persons,
             addresses: addresses(),
             state,
         }
@@ -180,6 +183,17 @@ impl Line {
             (destination.name.clone(), text)
         });
         disclosed.collect()
+    }
+
+    /// Brings what one of the logs holds to the documents in force. Returns how many records others took the place of.
+    pub(crate) fn recleanse(&self, log: usize, now: Timestamp) -> u64 {
+        let log = &self.logs[log];
+        let end = self.runtime.block_on(log.roll()).unwrap();
+        let mut judge = |record: &LogRecord| match recleanse(&record.bytes, &self.documents, &self.persons, now).unwrap() {
+            Recleansed::Same => Rewrite::Same,
+            Recleansed::Narrower(instead) | Recleansed::Emptied(instead) => Rewrite::Instead(instead),
+        };
+        log.sealed_below(end).into_iter().map(|segment| log.rewrite(segment, &mut judge).unwrap().replaced).sum()
     }
 
     /// The records of a log from an offset on.

@@ -9,6 +9,7 @@
 //! | `faults` | broken receivers, a full disk, hostile clients, a stop under load |
 //! | `consent_proof` | what is on record of what visitors said |
 //! | `policies` | a deviation changes its field alone, and never what rested to something wider |
+//! | `recleanse` | what is stored is brought to tightened documents, through kills too, and never becomes wider again |
 //! | `cells` | the six cells of basis and state, for three destinations each, as a golden file |
 //! | `consent_table` | who gets what for which choice, and the cookie |
 //! | `cookies` | the form of the site's cookies, and what is left of another one |
@@ -35,6 +36,7 @@ mod faulty_files;
 mod golden;
 mod non_interference;
 mod policies;
+mod recleanse;
 mod transparency;
 mod uniques;
 mod vendors;

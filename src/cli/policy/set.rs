@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::{CommandError, Place, print_differences};
 use crate::{
+    cli::recleanse::TIGHTENED,
     clock,
     documents::{
         compile::suggestion,
@@ -97,6 +98,9 @@ pub(super) fn set(place: &Place, arguments: &SetArguments, out: &mut dyn Write) 
         writeln!(out, "Nothing was changed (--dry-run).")?;
     } else {
         writeln!(out, "In force. A running server acts on it within a second.")?;
+        if after.tighten(&before) {
+            writeln!(out, "{TIGHTENED}")?;
+        }
     }
     Ok(())
 }

@@ -346,12 +346,14 @@ async function readNumbers() {
   }
 }
 
-function showNumbers({ sites, destinations: known, log }) {
+function showNumbers({ sites, destinations: known, log, recleanse }) {
   several = sites.length > 1;
   for (const destination of known) knowDestination(destination.name, destination);
   const stored = sites.reduce((sum, site) => sum + site.stored, 0);
   const refused = sites.reduce((sum, site) => sum + site.refused.reduce((all, one) => all + one.count, 0), 0);
-  byId("today-line").textContent = `Today: ${stored} kept, ${refused} refused · ${LOG[log.state] ?? words(log.state)}`;
+  const log_line = LOG[log.state] ?? words(log.state);
+  const recleansing = recleanse.running ? ` · recleanse: ${recleanse.segments_done} of ${recleanse.segments} log segments done` : "";
+  byId("today-line").textContent = `Today: ${stored} kept, ${refused} refused · ${log_line}${recleansing}`;
   const grid = make("div", "today-grid");
   for (const site of sites) {
     const lines = site.refused.filter((one) => one.count).map((one) => [one.because, one.count]);
@@ -360,6 +362,11 @@ function showNumbers({ sites, destinations: known, log }) {
     grid.append(numbers(site.name, [...people, ["kept", site.stored], ...lines]));
   }
   grid.append(numbers("Event log", [["records since the start", log.records], ["records per sync", log.events_per_sync.toFixed(1)]]));
+  if (recleanse.segments || recleanse.running) {
+    const title = `Recleanse (${recleanse.running ? "under way" : "over"}: ${recleanse.because})`;
+    const done = `${recleanse.segments_done} of ${recleanse.segments}`;
+    grid.append(numbers(title, [["log segments done", done], ["records made narrower", recleanse.replaced]]));
+  }
   for (const { name, kind, in_flight, lag, ledger } of known) {
     const lines = Object.entries(ledger).map(([state, count]) => [STATES[state] ?? words(state), count]);
     grid.append(numbers(`${name} (${kind})`, [["waiting", lag], ["under way", in_flight], ...lines]));

@@ -2,6 +2,7 @@
 
 mod faults;
 mod power_cut;
+mod rewrite;
 
 use std::{
     collections::BTreeMap,
