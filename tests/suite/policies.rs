@@ -189,7 +189,8 @@ fn what_leaves_is_shown_set_and_compared_on_the_command_line() {
         &run(&["policy", "diff", "relaxed.toml"]),
         &["a yes on the site would newly count although the browser sends GPC: our dialogue asks"],
     );
-    run(&["apply", "relaxed.toml"]);
+    holds(&run(&["apply", "relaxed.toml"]), &["no reason is given"]);
+    run(&["apply", "relaxed.toml", "--reason", "our dialogue asks"]);
     holds(&run(&["policy", "show"]), &["counts although the browser sends GPC: our dialogue asks"]);
     let kept = "SELECT count(*) FROM document_versions WHERE kind = 'site' AND body LIKE '%our dialogue asks%' AND version = 2";
     assert_eq!(installation.number("state.db", kept), 1, "the reason is in the history");
