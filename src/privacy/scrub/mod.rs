@@ -3,3 +3,15 @@
 pub mod detect;
 pub mod page;
 pub mod words;
+
+mod address;
+mod card;
+mod coordinates;
+mod date;
+mod decode;
+mod digits;
+mod email;
+mod iban;
+mod national;
+mod phone;
+mod token;
