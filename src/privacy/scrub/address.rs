@@ -1,33 +1,34 @@
 //! Addresses of machines: IPv4 and IPv6 in every spelling that a request has brought one in, and hardware addresses.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 /// A quad with dashes has at least so many digits; shorter ones count down (`5-4-3-2-1`).
 const DASHED_QUAD_DIGITS_MIN: usize = 6;
 
 /// Whether text holds an IP address: a dotted or dashed quad, colons as in IPv6, brackets and zones as browsers write them.
 pub(super) fn has_ip(text: &str) -> bool {
-    let bare = text.trim_start_matches('[').split([']', '%']).next().unwrap_or(text);
-    bare.parse::<IpAddr>().is_ok() || has_quad(text) || has_colons(text) || has_dashed_ipv6(text)
+    has_quad(text) || has_colons(text) || has_dashed_ipv6(text)
 }
 
-/// Four numbers of a byte each, also inside longer text and with dashes: `host-192-0-2-1`.
+/// Four numbers of a byte each with the same sign between them, also inside longer text: `host-192-0-2-1`.
 fn has_quad(text: &str) -> bool {
-    let (mut run, mut digits, mut dotted) = (0, 0, true);
+    let bytes = text.as_bytes();
+    let (mut run, mut digits, mut joint) = (0, 0, 0);
     let mut at = 0_usize;
     for part in text.split(|letter: char| !letter.is_ascii_alphanumeric()) {
-        let sign = at.checked_sub(1).map(|sign| text.as_bytes()[sign]);
+        let sign = at.checked_sub(1).map_or(0, |sign| bytes[sign]);
         at += part.len();
         // The sign behind, which is one character of any length.
         at += text[at..].chars().next().map_or(0, char::len_utf8);
-        let number = part.len() <= 3 && part.bytes().all(|byte| byte.is_ascii_digit()) && part.parse::<u8>().is_ok();
+        // With a zero in front it is half of a telephone number's four.
+        let number = part.parse::<u8>().is_ok_and(|value| part.len() == 1 + usize::from(value > 9) + usize::from(value > 99));
         if !number {
             run = 0;
             continue;
         }
-        let joined = run > 0 && sign.is_some_and(|sign| b".-_,: ".contains(&sign));
-        (run, digits, dotted) = if joined { (run + 1, digits + part.len(), dotted && sign == Some(b'.')) } else { (1, part.len(), true) };
-        if run >= 4 && (dotted || digits >= DASHED_QUAD_DIGITS_MIN + (run - 4) * 3) {
+        let joined = run > 0 && b".-_".contains(&sign) && (run == 1 || sign == joint);
+        (run, digits, joint) = if joined { (run + 1, digits + part.len(), sign) } else { (1, part.len(), 0) };
+        if run >= 4 && (joint == b'.' || digits >= DASHED_QUAD_DIGITS_MIN + (run - 4) * 3) {
             return true;
         }
     }

@@ -24,8 +24,8 @@ fn has_pair(text: &str) -> bool {
             continue;
         }
         let Ok(degrees) = text[start..end].parse::<f64>() else { continue };
-        let near = |from: usize| start >= from && start - from <= BETWEEN_MAX && !text[from..start].contains(|c: char| c.is_ascii_digit());
-        if before.is_some_and(|(latitude, from)| start > from && near(from) && (latitude <= 90.0 && degrees <= 180.0)) {
+        let near = |from: usize| start > from && start - from <= BETWEEN_MAX && bytes[from] != b'.';
+        if before.is_some_and(|(latitude, from)| near(from) && latitude <= 90.0 && degrees <= 180.0) {
             return true;
         }
         before = Some((degrees, end));

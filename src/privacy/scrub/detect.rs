@@ -247,6 +247,10 @@ fn of_digits(text: &str) -> Option<Class> {
         if national::has_lettered(text) {
             return Some(Class::National);
         }
+        // Before numbers are looked for: there are long runs of digits in hashes, too.
+        if let Some(class) = of_hexadecimal(text) {
+            return Some(class);
+        }
         for run in digits::runs(text).filter(|run| run.total > 4) {
             if date::is_birth(&run) {
                 return Some(Class::Birth);
@@ -257,6 +261,9 @@ fn of_digits(text: &str) -> Option<Class> {
             if card::is_card(&run) {
                 return Some(Class::Card);
             }
+            if run.plus && phone::is_phone(&run) {
+                return Some(Class::Phone);
+            }
             if national::is_national(&run) || national::is_named_national(text, &run) {
                 return Some(Class::National);
             }
@@ -266,20 +273,26 @@ fn of_digits(text: &str) -> Option<Class> {
         }
     }
     let number = !text.chars().any(char::is_alphabetic) || digits > DIGITS_MAX && digits::runs(text).any(|run| run.telling() > DIGITS_MAX);
-    // A hash has long runs of digits too.
+    // Shorter hashes have runs of digits, too.
     let token = number && words(text).any(|word| word.bytes().any(|byte| byte.is_ascii_alphabetic()) && token::is_random(word));
     (number && !token).then_some(Class::Number)
 }
 
+/// Ids in hexadecimal that have letters.
+fn of_hexadecimal(text: &str) -> Option<Class> {
+    if words(text).any(token::is_object_id) {
+        return Some(Class::ObjectId);
+    }
+    words(text).any(token::is_hexadecimal).then_some(Class::Token)
+}
+
 /// What is random.
 fn of_random(text: &str, signs: Signs) -> Option<Class> {
-    if signs.has(Signs::DIGIT) {
-        if words(text).any(token::is_ulid) {
-            return Some(Class::Ulid);
-        }
-        if words(text).any(token::is_object_id) {
-            return Some(Class::ObjectId);
-        }
+    if signs.has(Signs::DIGIT) && words(text).any(token::is_ulid) {
+        return Some(Class::Ulid);
+    }
+    if let Some(class) = of_hexadecimal(text) {
+        return Some(class);
     }
     let whole = signs.has(Signs::CAPITAL) && signs.has(Signs::DIGIT | Signs::SMALL) && token::has_base64url(text);
     (whole || words(text).any(token::is_random)).then_some(Class::Token)

@@ -58,10 +58,21 @@ impl Run<'_> {
         })
     }
 
+    /// `9.00-17.30`: when a shop is open.
+    fn is_hours(&self) -> bool {
+        let signs = self.text.bytes().filter(|byte| !byte.is_ascii_digit());
+        let hour = |group: usize| self.group(group).len() <= 2 && value(self.group(group)) <= 24;
+        let minute = |group: usize| self.group(group).len() == 2 && value(self.group(group)) <= 59;
+        self.groups == 4 && signs.eq(*b".-.") && hour(0) && minute(1) && hour(2) && minute(3)
+    }
+
     /// How many digits are left when years, dates that are too late for a birth, and the two digits of cents are taken away.
     pub(super) fn telling(&self) -> usize {
         if self.total > self.kept {
             return self.total;
+        }
+        if self.is_hours() {
+            return 0;
         }
         let mut left = 0;
         let mut group = 0;
@@ -158,6 +169,7 @@ mod tests {
             ("10-2023-2024", 2),
             ("0171-2023", 8),
             ("12999.00", 5),
+            ("9.00-17.30", 0),
             ("12999.001", 8),
             ("4111111111111111", 16),
         ] {

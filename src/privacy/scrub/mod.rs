@@ -15,3 +15,6 @@ mod iban;
 mod national;
 mod phone;
 mod token;
+
+#[cfg(test)]
+mod tests;

@@ -68,10 +68,14 @@ fn scrubbed_segment(segment: &str) -> Cow<'_, str> {
     let (name, parameters) = decoded.split_once(';').unwrap_or((&decoded, ""));
     let class = if has_encoding(&decoded) {
         Some(Class::Encoded)
-    } else if decoded.chars().count() > SEGMENT_CHARS_MAX {
-        Some(Class::Token)
     } else {
-        class_of(name).or_else(|| decoded.contains(['/', '\\', '?', '#', '{', '}']).then_some(Class::Encoded))
+        // A pair of coordinates may have the semicolon between them.
+        let whole = if parameters.is_empty() { None } else { class_of(&decoded).filter(|class| *class == Class::Coordinates) };
+        let too_long = || (decoded.chars().count() > SEGMENT_CHARS_MAX).then_some(Class::Token);
+        whole
+            .or_else(|| class_of(name))
+            .or_else(too_long)
+            .or_else(|| decoded.contains(['/', '\\', '?', '#', '{', '}']).then_some(Class::Encoded))
     };
     match class {
         Some(class) => Cow::Borrowed(class.placeholder()),

@@ -59,6 +59,12 @@ pub(super) fn is_object_id(word: &str) -> bool {
     word.len() == 24 && word.bytes().all(|byte| byte.is_ascii_hexdigit()) && word.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
+/// Whether a word is so long in hexadecimal that it is nothing else, and has letters.
+pub(super) fn is_hexadecimal(word: &str) -> bool {
+    let letters = word.bytes().any(|byte| byte.is_ascii_alphabetic());
+    word.len() >= HEXADECIMAL_MIN && letters && word.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// Whether base64url text, dashes and underscores included, is random.
 pub(super) fn has_base64url(text: &str) -> bool {
     text.split(|letter: char| !u8::try_from(letter).is_ok_and(is_base64url))
@@ -105,7 +111,7 @@ pub(super) fn is_random(word: &str) -> bool {
     let digits = word.bytes().filter(u8::is_ascii_digit).count();
     let changes = changes(word);
     if word.bytes().all(|byte| byte.is_ascii_hexdigit()) && digits < length {
-        return length >= HEXADECIMAL_MIN || digits >= 3 || changes >= 2;
+        return is_hexadecimal(word) || digits >= 3 || changes >= 2;
     }
     changes >= 2 && length < changes * 5 || has_unwritten_letters(word)
 }
