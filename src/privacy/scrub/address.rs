@@ -52,7 +52,7 @@ fn has_colons(text: &str) -> bool {
 
 /// IPv6 with dashes for colons, as host names have it: all eight groups, or a gap.
 fn has_dashed_ipv6(text: &str) -> bool {
-    if memchr::memchr(b'-', text.as_bytes()).is_none() {
+    if text.bytes().filter(|byte| *byte == b'-').count() < 7 && !text.contains("--") {
         return false;
     }
     text.split(|letter: char| !(letter.is_ascii_hexdigit() || letter == '-')).any(|piece| {

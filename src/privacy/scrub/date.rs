@@ -36,6 +36,9 @@ pub(super) fn is_of_publication(one: &[u8], two: &[u8], three: &[u8]) -> bool {
 
 /// Whether a day, a month's name and a year of birth stand in a row: `12-mars-1985`, `March 12, 1985`.
 pub(super) fn has_spelled_birth(text: &str) -> bool {
+    if !text.as_bytes().windows(4).any(|four| matches!(four, [b'1', b'9', b'1'..=b'9', _] | [b'2', b'0', b'0' | b'1', _])) {
+        return false;
+    }
     let mut words = text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
     let mut before: [&str; 3] = [""; 3];
     words.any(|word| {

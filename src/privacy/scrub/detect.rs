@@ -5,6 +5,12 @@ use super::{address, card, coordinates, date, decode, digits, email, iban, natio
 
 /// From this many digits on, in one run, it is somebody's number.
 const DIGITS_MAX: usize = 6;
+/// The fewest digits that name a person: a date of birth's.
+const PERSON_DIGITS_MIN: usize = 5;
+/// The fewest of a place: those of a plus code may be two.
+const PLACE_DIGITS_MIN: usize = 2;
+/// The fewest of a quad.
+const QUAD_DIGITS_MIN: usize = 4;
 /// Longer text is not looked through: it is no name of anything.
 const TEXT_BYTES_MAX: usize = 1_024;
 
@@ -128,7 +134,11 @@ fn inside_base64(text: &str) -> Option<Class> {
 
 /// Which kinds of character are in a piece of text, in one pass.
 #[derive(Clone, Copy)]
-struct Signs(u16);
+struct Signs {
+    kinds: u16,
+    /// How many digits there are.
+    digits: usize,
+}
 
 impl Signs {
     const SMALL: u16 = 1;
@@ -175,15 +185,21 @@ impl Signs {
     };
 
     fn of(text: &str) -> Self {
-        Self(text.bytes().fold(0, |signs, byte| signs | Self::TABLE[usize::from(byte)]))
+        let mut signs = Self { kinds: 0, digits: 0 };
+        for byte in text.bytes() {
+            let kind = Self::TABLE[usize::from(byte)];
+            signs.kinds |= kind;
+            signs.digits += usize::from(kind == Self::DIGIT);
+        }
+        signs
     }
 
     const fn has(self, any: u16) -> bool {
-        self.0 & any != 0
+        self.kinds & any != 0
     }
 
     const fn within(self, all: u16) -> bool {
-        self.0 & !all == 0
+        self.kinds & !all == 0
     }
 }
 
@@ -200,7 +216,7 @@ fn class_of_letters(text: &str) -> Option<Class> {
 
 /// The first that fits, of folded text: what has marks of its own first, then what is only a number, then what is only random.
 fn found(text: &str, signs: Signs) -> Option<Class> {
-    if signs.has(Signs::AT | Signs::DOT | Signs::PLUS | Signs::BEYOND) && coordinates::has_coordinates(text) {
+    if signs.digits >= PLACE_DIGITS_MIN && signs.has(Signs::DOT | Signs::PLUS | Signs::BEYOND) && coordinates::has_coordinates(text) {
         return Some(Class::Coordinates);
     }
     if signs.has(Signs::AT)
@@ -211,14 +227,14 @@ fn found(text: &str, signs: Signs) -> Option<Class> {
     if signs.has(Signs::CAPITAL) && token::has_jwt(text) {
         return Some(Class::Jwt);
     }
-    if signs.has(Signs::DASH) && token::has_uuid(text) {
+    if signs.has(Signs::DASH) && text.len() >= token::UUID_BYTES && token::has_uuid(text) {
         return Some(Class::Uuid);
     }
     if signs.has(Signs::COLON | Signs::DOT | Signs::DASH) {
-        if address::has_mac(text) {
+        if signs.has(Signs::DIGIT) && address::has_mac(text) {
             return Some(Class::Mac);
         }
-        if (signs.has(Signs::DIGIT) || signs.has(Signs::COLON)) && address::has_ip(text) {
+        if (signs.digits >= QUAD_DIGITS_MIN || signs.has(Signs::COLON)) && address::has_ip(text) {
             return Some(Class::Ip);
         }
     }
@@ -231,13 +247,12 @@ fn found(text: &str, signs: Signs) -> Option<Class> {
     if signs.has(Signs::PERCENT) && decode::has_encoding(text) {
         return Some(Class::Encoded);
     }
-    signs.has(Signs::DIGIT).then(|| of_digits(text)).flatten().or_else(|| of_random(text, signs))
+    signs.has(Signs::DIGIT).then(|| of_digits(text, signs.digits)).flatten().or_else(|| of_random(text, signs))
 }
 
 /// What has digits: the numbers that name persons, then any number.
-fn of_digits(text: &str) -> Option<Class> {
-    let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    if digits > 4 {
+fn of_digits(text: &str, digits: usize) -> Option<Class> {
+    if digits >= PERSON_DIGITS_MIN {
         if date::has_spelled_birth(text) {
             return Some(Class::Birth);
         }
@@ -251,7 +266,7 @@ fn of_digits(text: &str) -> Option<Class> {
         if let Some(class) = of_hexadecimal(text) {
             return Some(class);
         }
-        for run in digits::runs(text).filter(|run| run.total > 4) {
+        for run in digits::runs(text).filter(|run| run.total >= PERSON_DIGITS_MIN) {
             if date::is_birth(&run) {
                 return Some(Class::Birth);
             }

@@ -20,6 +20,9 @@ pub(super) fn of_sign(text: &str) -> Option<Class> {
 /// Whether an address is spelled out: `jane at example.org`, `jane (at) example [dot] org`.
 pub(super) fn is_spelled(text: &str) -> bool {
     let bytes = text.as_bytes();
+    if !has_sign(bytes) {
+        return false;
+    }
     let mut before = "";
     let mut next = Next::Sign;
     let mut at = 0;
@@ -47,6 +50,18 @@ pub(super) fn is_spelled(text: &str) -> bool {
         before = word;
     }
     false
+}
+
+/// Whether one of the words for the sign stands in text: what nearly all text is spared the rest by.
+fn has_sign(bytes: &[u8]) -> bool {
+    let words = bytes.split(|byte| !byte.is_ascii_alphanumeric() && byte.is_ascii());
+    words.skip(1).any(|word| match word {
+        [b'a' | b'A', b't' | b'T'] => true,
+        _ => {
+            word.len() >= 5 && SIGNS[1..].iter().any(|sign| sign.as_bytes().eq_ignore_ascii_case(word))
+                || word.eq_ignore_ascii_case("małpa".as_bytes())
+        }
+    })
 }
 
 /// What would go on with an address that is being spelled.

@@ -90,8 +90,9 @@ const LENGTH_MAX: usize = 33;
 pub(super) fn has_iban(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.windows(2).enumerate().any(|(start, pair)| {
+        let of_form = pair.iter().all(u8::is_ascii_alphabetic) && bytes.get(start + 2).is_some_and(|next| !next.is_ascii_alphabetic());
         let at_word = start == 0 || !bytes[start - 1].is_ascii_alphanumeric();
-        at_word && length_for(pair).is_some_and(|length| is_iban(&bytes[start..], length))
+        of_form && at_word && length_for(pair).is_some_and(|length| is_iban(&bytes[start..], length))
     })
 }
 

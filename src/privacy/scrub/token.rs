@@ -11,6 +11,8 @@ const HEXADECIMAL_MIN: usize = 16;
 const BASE64URL_MIN: usize = 20;
 /// Bits per character above which base64url is random: words, also many of them, stay below or do not mix kinds of character.
 const ENTROPY_MIN: f64 = 3.5;
+/// How long a UUID is.
+pub(super) const UUID_BYTES: usize = 36;
 /// Letters alone are judged from this length on.
 pub(super) const WORD_LETTERS_MIN: usize = 12;
 
@@ -34,14 +36,14 @@ pub(super) fn has_uuid(text: &str) -> bool {
     let bytes = text.as_bytes();
     memchr::memchr_iter(b'-', bytes).any(|dash| {
         let Some(start) = dash.checked_sub(8) else { return false };
-        let Some(uuid) = bytes.get(start..start + 36) else { return false };
+        let Some(uuid) = bytes.get(start..start + UUID_BYTES) else { return false };
         let of_form = uuid.iter().enumerate().all(|(place, byte)| match place {
             8 | 13 | 18 | 23 => *byte == b'-',
             14 => matches!(byte, b'1'..=b'8'),
             19 => matches!(byte, b'8' | b'9' | b'a' | b'b' | b'A' | b'B'),
             _ => byte.is_ascii_hexdigit(),
         });
-        of_form && !bytes.get(start + 36).is_some_and(u8::is_ascii_hexdigit)
+        of_form && !bytes.get(start + UUID_BYTES).is_some_and(u8::is_ascii_hexdigit)
     })
 }
 
