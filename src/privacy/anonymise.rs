@@ -12,7 +12,7 @@ use super::{
     policy::{Field, Treatment, Treatments},
     raw::{PropertyValue, RawEvent, RawItem, Text},
     record::Header,
-    scrub::{page, words},
+    scrub::{page, referrer, words},
     visitor::Visitor,
 };
 use crate::{
@@ -135,10 +135,13 @@ fn own_host(said: &str, site: &Site) -> Option<String> {
     site.page_hosts.iter().find(|own| own.eq_ignore_ascii_case(said)).cloned()
 }
 
-/// The referring site's host; our own is no referrer.
+/// The referring site; our own is no referrer.
 fn referrer_host(raw: &RawEvent<'_>, site: &Site) -> Option<String> {
     let address = page::split(raw.referrer.as_ref()?.expose())?;
-    words::host(address.host).filter(|host| !site.page_hosts.contains(host))
+    if site.page_hosts.iter().any(|own| own.eq_ignore_ascii_case(address.host)) {
+        return None;
+    }
+    referrer::site_of(address.host)
 }
 
 fn campaign(query: &str) -> Vec<(CampaignField, String)> {

@@ -138,6 +138,8 @@ struct Signs {
     kinds: u16,
     /// How many digits there are.
     digits: usize,
+    /// How long the longest run of letters and digits is, in bytes.
+    longest: usize,
 }
 
 impl Signs {
@@ -185,11 +187,14 @@ impl Signs {
     };
 
     fn of(text: &str) -> Self {
-        let mut signs = Self { kinds: 0, digits: 0 };
+        let mut signs = Self { kinds: 0, digits: 0, longest: 0 };
+        let mut run = 0;
         for byte in text.bytes() {
             let kind = Self::TABLE[usize::from(byte)];
             signs.kinds |= kind;
             signs.digits += usize::from(kind == Self::DIGIT);
+            run = if kind & (Self::SMALL | Self::CAPITAL | Self::DIGIT | Self::BEYOND) == 0 { 0 } else { run + 1 };
+            signs.longest = signs.longest.max(run);
         }
         signs
     }
@@ -247,12 +252,12 @@ fn found(text: &str, signs: Signs) -> Option<Class> {
     if signs.has(Signs::PERCENT) && decode::has_encoding(text) {
         return Some(Class::Encoded);
     }
-    signs.has(Signs::DIGIT).then(|| of_digits(text, signs.digits)).flatten().or_else(|| of_random(text, signs))
+    signs.has(Signs::DIGIT).then(|| of_digits(text, signs)).flatten().or_else(|| of_random(text, signs))
 }
 
 /// What has digits: the numbers that name persons, then any number.
-fn of_digits(text: &str, digits: usize) -> Option<Class> {
-    if digits >= PERSON_DIGITS_MIN {
+fn of_digits(text: &str, signs: Signs) -> Option<Class> {
+    if signs.digits >= PERSON_DIGITS_MIN {
         if date::has_spelled_birth(text) {
             return Some(Class::Birth);
         }
@@ -263,7 +268,9 @@ fn of_digits(text: &str, digits: usize) -> Option<Class> {
             return Some(Class::National);
         }
         // Before numbers are looked for: there are long runs of digits in hashes, too.
-        if let Some(class) = of_hexadecimal(text) {
+        if signs.longest >= token::HEXADECIMAL_MIN
+            && let Some(class) = of_hexadecimal(text)
+        {
             return Some(class);
         }
         for run in digits::runs(text).filter(|run| run.total >= PERSON_DIGITS_MIN) {
@@ -287,7 +294,8 @@ fn of_digits(text: &str, digits: usize) -> Option<Class> {
             }
         }
     }
-    let number = !text.chars().any(char::is_alphabetic) || digits > DIGITS_MAX && digits::runs(text).any(|run| run.telling() > DIGITS_MAX);
+    let number =
+        !text.chars().any(char::is_alphabetic) || signs.digits > DIGITS_MAX && digits::runs(text).any(|run| run.telling() > DIGITS_MAX);
     // Shorter hashes have runs of digits, too.
     let token = number && words(text).any(|word| word.bytes().any(|byte| byte.is_ascii_alphabetic()) && token::is_random(word));
     (number && !token).then_some(Class::Number)
@@ -303,14 +311,17 @@ fn of_hexadecimal(text: &str) -> Option<Class> {
 
 /// What is random.
 fn of_random(text: &str, signs: Signs) -> Option<Class> {
-    if signs.has(Signs::DIGIT) && words(text).any(token::is_ulid) {
-        return Some(Class::Ulid);
+    if signs.longest >= token::HEXADECIMAL_MIN {
+        if signs.has(Signs::DIGIT) && words(text).any(token::is_ulid) {
+            return Some(Class::Ulid);
+        }
+        if let Some(class) = of_hexadecimal(text) {
+            return Some(class);
+        }
     }
-    if let Some(class) = of_hexadecimal(text) {
-        return Some(class);
-    }
-    let whole = signs.has(Signs::CAPITAL) && signs.has(Signs::DIGIT | Signs::SMALL) && token::has_base64url(text);
-    (whole || words(text).any(token::is_random)).then_some(Class::Token)
+    let whole = || signs.has(Signs::CAPITAL) && signs.has(Signs::DIGIT | Signs::SMALL) && token::has_base64url(text);
+    let random = signs.longest >= token::MIXED_CHARS_MIN && words(text).any(token::is_random);
+    (random || whole()).then_some(Class::Token)
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {

@@ -2,6 +2,7 @@
 
 pub mod detect;
 pub mod page;
+pub mod referrer;
 pub mod words;
 
 mod address;

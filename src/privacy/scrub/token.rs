@@ -4,9 +4,9 @@
 /// A run of letters longer than this is no word of any language that we know.
 const LETTERS_MAX: usize = 48;
 /// Text of at least this length that changes between kinds of character often is a token.
-const MIXED_CHARS_MIN: usize = 8;
+pub(super) const MIXED_CHARS_MIN: usize = 8;
 /// Hexadecimal text of at least this length is a token, whatever it looks like.
-const HEXADECIMAL_MIN: usize = 16;
+pub(super) const HEXADECIMAL_MIN: usize = 16;
 /// Base64url of at least this length is looked at as a whole, dashes and underscores included.
 const BASE64URL_MIN: usize = 20;
 /// Bits per character above which base64url is random: words, also many of them, stay below or do not mix kinds of character.
