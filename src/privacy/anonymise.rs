@@ -12,7 +12,7 @@ use super::{
     policy::{Field, Treatment, Treatments},
     raw::{PropertyValue, RawEvent, RawItem, Text},
     record::Header,
-    scrub::{page, referrer, words},
+    scrub::{page, parameters, referrer, words},
     visitor::Visitor,
 };
 use crate::{
@@ -148,7 +148,7 @@ fn campaign(query: &str) -> Vec<(CampaignField, String)> {
     let mut fields: Vec<(CampaignField, String)> = Vec::new();
     for pair in query.split('&') {
         let Some((name, value)) = pair.split_once('=') else { continue };
-        let Some(field) = campaign_field(name) else { continue };
+        let Some(field) = parameters::kept(name) else { continue };
         let value = value.replace('+', " ");
         if let Some(word) = words::word(&value).filter(|_| fields.iter().all(|(known, _)| *known != field)) {
             fields.push((field, word.into_owned()));
@@ -156,18 +156,6 @@ fn campaign(query: &str) -> Vec<(CampaignField, String)> {
     }
     fields.sort_by_key(|(field, _)| *field);
     fields
-}
-
-fn campaign_field(name: &str) -> Option<CampaignField> {
-    Some(match name {
-        "utm_source" => CampaignField::Source,
-        "utm_medium" => CampaignField::Medium,
-        "utm_campaign" => CampaignField::Name,
-        "utm_term" => CampaignField::Term,
-        "utm_content" => CampaignField::Content,
-        "utm_id" => CampaignField::Id,
-        _ => return None,
-    })
 }
 
 fn properties(raw: &RawEvent<'_>, policy: &Policy) -> Vec<(String, Property)> {

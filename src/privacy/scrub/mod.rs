@@ -2,6 +2,7 @@
 
 pub mod detect;
 pub mod page;
+pub mod parameters;
 pub mod referrer;
 pub mod words;
 

@@ -1,11 +1,15 @@
 //! The detectors against labelled text: `tests/corpus/detectors/*.tsv`, in the format of the README there. Prints recall and false positives
 //! per class (`cargo test --lib privacy::scrub::tests -- --nocapture`), and fails below the floors.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use super::{
     detect::{Class, class_of},
-    page,
+    page, parameters,
 };
 
 /// Of what has a form of its own, no more than one in two hundred may stay.
@@ -172,4 +176,49 @@ fn the_corpus_is_recognised() {
         }
     }
     assert_eq!(failed, Vec::<String>::new());
+}
+
+/// Where Debian's package `webext-ublock-origin-chromium` puts a list with parameters.
+const UBLOCK_LIST: &str = "/usr/share/chromium/extensions/ublock-origin/assets/ublock/privacy.min.txt";
+/// A directory of other lists, in the form in which they are published: ClearURLs' and Brave's JSON, AdGuard's text.
+const MORE_LISTS: &str = "PARAMETER_LISTS";
+/// The listed names that may rest, and why: campaigns, with consent, where their values name nobody (`Field::Campaign`).
+const KEPT_WITH_CONSENT: [&str; 6] = ["utm_campaign", "utm_content", "utm_id", "utm_medium", "utm_source", "utm_term"];
+
+/// Every preset gets parameters from `parameters::kept` alone, so that what it does not know goes under each.
+#[test]
+fn no_parameter_of_a_public_list_rests() {
+    let mut files: Vec<_> = [UBLOCK_LIST.into()].into_iter().filter(|path: &std::path::PathBuf| path.exists()).collect();
+    if let Ok(directory) = std::env::var(MORE_LISTS) {
+        files.extend(fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()));
+    }
+    if files.is_empty() {
+        println!("left out: no list of parameters on this machine (see {MORE_LISTS})");
+        return;
+    }
+    let mut union = BTreeSet::new();
+    for file in files {
+        let names = listed(&fs::read_to_string(&file).unwrap());
+        let (known, all) = (names.iter().filter(|name| parameters::meaning(name).is_some()).count(), names.len());
+        println!("{}: {all} names, {known} of them in our table", file.file_name().unwrap().display());
+        assert!(all > 20, "a list of names was read");
+        union.extend(names);
+    }
+    let resting: Vec<_> = union.iter().filter(|name| parameters::kept(name).is_some()).collect();
+    let dropped = union.len() - resting.len();
+    println!("union: {} names, {dropped} dropped under every preset, {} kept with consent: {resting:?}", union.len(), resting.len());
+    assert!(resting.iter().all(|name| KEPT_WITH_CONSENT.contains(&name.as_str())), "{resting:?}");
+}
+
+/// The names of a list: what follows `removeparam=`, else every quoted word. Of an expression, what it is of letters.
+fn listed(text: &str) -> BTreeSet<String> {
+    let plain = |word: &str| {
+        let word = word.replace("(?:%3F)?", "").replace("[a-z_]*", "");
+        let word = word.trim_matches(|sign: char| "/^$".contains(sign)).to_owned();
+        let name = word.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-');
+        (name && !word.is_empty() && word.len() <= 40).then_some(word)
+    };
+    let rules = text.split("removeparam=").skip(1).filter_map(|rest| rest.split([',', '\n', '\r', ' ']).next());
+    let rules: BTreeSet<String> = rules.filter_map(plain).collect();
+    if rules.is_empty() { text.split('"').skip(1).step_by(2).filter_map(plain).collect() } else { rules }
 }
