@@ -21,6 +21,7 @@ use crate::{
         consent::vendor_decisions::VENDORS_MAX,
         policy::{Allowed, Treatments},
         rules::{Rule, holds},
+        scrub::parameters::{self, Meaning},
         transform::Transform,
     },
     protocol::{PROTOCOLS, cookies::CookieNames},
@@ -129,6 +130,12 @@ fn check_policy(policy: &PolicyDocument, errors: &mut Vec<DocumentError>) {
         if !plain || name.len() > 40 || !name.as_bytes().first().is_some_and(u8::is_ascii_lowercase) {
             let reason = format!("\"{name}\" is no name: small letters, digits and underscores, a letter first, at most 40");
             fault(errors, document, key, reason, "newsletter_opened");
+        }
+    }
+    for name in policy.properties.keys() {
+        if matches!(parameters::meaning(name), Some(Meaning::Click(_) | Meaning::Personal)) {
+            let reason = format!("\"{name}\" is the name of somebody's: no value under it may leave");
+            fault(errors, document, "properties", reason, "leave it out");
         }
     }
     for Deviation { field, treatment, state, reason, .. } in &policy.deviation {

@@ -13,7 +13,7 @@ use super::{
     raw::{PropertyValue, RawEvent, RawItem, Text},
     record::Header,
     rules::{Rule, holds},
-    scrub::{page, words},
+    scrub::{page, parameters, referrer, words},
     visitor::Visitor,
 };
 use crate::{
@@ -136,17 +136,20 @@ fn own_host(said: &str, site: &Site) -> Option<String> {
     site.page_hosts.iter().find(|own| own.eq_ignore_ascii_case(said)).cloned()
 }
 
-/// The referring site's host; our own is no referrer.
+/// The referring site; our own is no referrer.
 fn referrer_host(raw: &RawEvent<'_>, site: &Site) -> Option<String> {
     let address = page::split(raw.referrer.as_ref()?.expose())?;
-    words::host(address.host).filter(|host| !site.page_hosts.contains(host))
+    if site.page_hosts.iter().any(|own| own.eq_ignore_ascii_case(address.host)) {
+        return None;
+    }
+    referrer::site_of(address.host)
 }
 
 fn campaign(query: &str) -> Vec<(CampaignField, String)> {
     let mut fields: Vec<(CampaignField, String)> = Vec::new();
     for pair in query.split('&') {
         let Some((name, value)) = pair.split_once('=') else { continue };
-        let Some(field) = campaign_field(name) else { continue };
+        let Some(field) = parameters::kept(name) else { continue };
         let value = value.replace('+', " ");
         if let Some(word) = words::word(&value).filter(|_| fields.iter().all(|(known, _)| *known != field)) {
             fields.push((field, word.into_owned()));
@@ -154,18 +157,6 @@ fn campaign(query: &str) -> Vec<(CampaignField, String)> {
     }
     fields.sort_by_key(|(field, _)| *field);
     fields
-}
-
-fn campaign_field(name: &str) -> Option<CampaignField> {
-    Some(match name {
-        "utm_source" => CampaignField::Source,
-        "utm_medium" => CampaignField::Medium,
-        "utm_campaign" => CampaignField::Name,
-        "utm_term" => CampaignField::Term,
-        "utm_content" => CampaignField::Content,
-        "utm_id" => CampaignField::Id,
-        _ => return None,
-    })
 }
 
 fn properties(raw: &RawEvent<'_>, policy: &Policy) -> Vec<(String, Property)> {

@@ -166,7 +166,7 @@ impl Field {
             (Self::Time, Keep) => "by our clock, to the second",
             (Self::Time, _) => "rounded down to 5 minutes",
             (Self::Page, Generalise) => "the site's own host and the path as a template; no parameter, no title",
-            (Self::Referrer, Generalise) => "the host only, where it is another site's",
+            (Self::Referrer, Generalise) => "another site's registrable domain; of a provider of names for anyone, the provider's",
             (Self::Campaign, Keep) => "utm_* values that name nobody; no other parameter",
             (Self::Visitor, Pseudonymise) if consented => {
                 "an id under this destination's key, as long as the consent; no other destination's is like it"

@@ -2,4 +2,21 @@
 
 pub mod detect;
 pub mod page;
+pub mod parameters;
+pub mod referrer;
 pub mod words;
+
+mod address;
+mod card;
+mod coordinates;
+mod date;
+mod decode;
+mod digits;
+mod email;
+mod iban;
+mod national;
+mod phone;
+mod token;
+
+#[cfg(test)]
+mod tests;

@@ -2,16 +2,15 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::percent_decode_str;
-
-use super::detect::{Class, class_of, has_encoding};
+use super::{
+    decode::{has_encoding, is_invisible, percent},
+    detect::{Class, class_of},
+};
 
 /// Longer paths are cut: a page that differs only beyond this is the same page for our purposes.
 const SEGMENTS_MAX: usize = 12;
 /// A segment longer than this is no name of a page.
 const SEGMENT_CHARS_MAX: usize = 80;
-/// How often encoded text is decoded; what is encoded deeper is replaced.
-const DECODINGS_MAX: usize = 3;
 
 /// The parts of an address that may be looked at further.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,41 +63,35 @@ fn scrubbed_segment(segment: &str) -> Cow<'_, str> {
     if segment == "…" || Class::ALL.iter().any(|class| class.placeholder() == segment) {
         return Cow::Borrowed(segment);
     }
-    let decoded = decode(segment);
+    let decoded = percent(segment);
     // What follows a semicolon are parameters (`;jsessionid=…`).
     let (name, parameters) = decoded.split_once(';').unwrap_or((&decoded, ""));
     let class = if has_encoding(&decoded) {
         Some(Class::Encoded)
-    } else if decoded.chars().count() > SEGMENT_CHARS_MAX {
-        Some(Class::Token)
+    } else if name.bytes().all(|byte| byte.is_ascii_digit()) && !name.is_empty() {
+        // Whatever its digits are: a check that passes by chance would give one page two templates, and tell something of the number.
+        Some(Class::Number)
     } else {
-        class_of(name).or_else(|| decoded.contains(['/', '\\', '?', '#', '{', '}']).then_some(Class::Encoded))
+        // A pair of coordinates may have the semicolon between them.
+        let whole = if parameters.is_empty() { None } else { class_of(&decoded).filter(|class| *class == Class::Coordinates) };
+        let too_long = || (decoded.chars().count() > SEGMENT_CHARS_MAX).then_some(Class::Token);
+        whole
+            .or_else(|| class_of(name))
+            .or_else(too_long)
+            .or_else(|| decoded.contains(['/', '\\', '?', '#', '{', '}']).then_some(Class::Encoded))
     };
     match class {
         Some(class) => Cow::Borrowed(class.placeholder()),
         None if name.is_empty() => Cow::Borrowed(Class::Parameter.placeholder()),
-        None if name.chars().any(|letter| letter.is_control() || letter.is_whitespace() && letter != ' ' || letter == '\u{fffd}') => {
+        None if name.chars().any(|letter| {
+            letter.is_control() || letter.is_whitespace() && letter != ' ' || letter == '\u{fffd}' || is_invisible(letter)
+        }) =>
+        {
             Cow::Borrowed(Class::Encoded.placeholder())
         }
         None if parameters.is_empty() && name.len() == segment.len() => Cow::Borrowed(segment),
         None => Cow::Owned(name.to_owned()),
     }
-}
-
-/// Percent-decoding to a fixpoint, at most [`DECODINGS_MAX`] times.
-pub(in crate::privacy) fn decode(text: &str) -> Cow<'_, str> {
-    let mut text = Cow::Borrowed(text);
-    for _ in 0..DECODINGS_MAX {
-        if !text.contains('%') {
-            break;
-        }
-        let decoded = percent_decode_str(&text).decode_utf8_lossy().into_owned();
-        if decoded == *text {
-            break;
-        }
-        text = Cow::Owned(decoded);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -126,6 +119,7 @@ mod tests {
             ("/products/red-shoes", "/products/red-shoes"),
             ("/products/", "/products/"),
             ("/user/8412/orders", "/user/{n}/orders"),
+            ("/user/19850312/4111111111111111", "/user/{n}/{n}"),
             ("/u/jane%40example.org", "/u/{email}"),
             ("/u/jane%2540example.org", "/u/{email}"),
             ("/u/jane%25252540example.org", "/u/{encoded}"),
@@ -133,7 +127,7 @@ mod tests {
             ("/;jsessionid=x", "/{parameter}"),
             ("/ip/192.0.2.1/x", "/ip/{ip}/x"),
             ("//a//b", "/a/b"),
-            ("/reset/0b0e3a4c-8d0f-4a52-9d5e-1f5b4c7a9e21", "/reset/{token}"),
+            ("/reset/0b0e3a4c-8d0f-4a52-9d5e-1f5b4c7a9e21", "/reset/{uuid}"),
             ("/%E4%BA%A7%E5%93%81", "/产品"),
             ("/%ff%fe", "/{encoded}"),
             ("/a%2fb", "/{encoded}"),

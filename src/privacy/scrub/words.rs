@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use super::{
+    decode,
     detect::{Class, class_of},
-    page,
 };
 use crate::{
     documents::site::Policy,
@@ -77,7 +77,7 @@ pub(in crate::privacy) fn event_name<'p>(said: &'p str, policy: &'p Policy) -> &
 
 /// A word as it may be kept: letters, digits, space and `_.-`, short, and nothing that a detector knows.
 pub(in crate::privacy) fn word(said: &str) -> Option<Cow<'_, str>> {
-    let decoded = page::decode(said);
+    let decoded = decode::percent(said);
     let plain = decoded.bytes().all(|byte| byte.is_ascii_alphanumeric() || b" _.-".contains(&byte));
     let short = !decoded.is_empty() && decoded.len() <= WORD_BYTES_MAX;
     (plain && short && class_of(&decoded).is_none()).then_some(decoded)
