@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { after, afterEach, before, test } from "node:test";
+import { gppStub, gppTool, tcfStub, tcfTool, tcString } from "../../js-snippet/test/consent-tools.mjs";
 import { startChromium } from "./chromium.mjs";
 import { bytesOf, counts, DESTINATIONS, eventsOf, ledger, refusals, settled } from "./receivers.mjs";
 
@@ -27,7 +28,7 @@ afterEach(async () => {
 });
 
 /** A new visitor, with an empty profile. Notes every request and every script error of all pages. */
-async function arrive(address, from = `${PARIS}${(house += 1)}`) {
+async function arrive(address, from = `${PARIS}${(house += 1)}`, script = undefined) {
   await visitor?.close();
   visitor = await chromium.browser.createBrowserContext();
   const page = await visitor.newPage();
@@ -41,6 +42,7 @@ async function arrive(address, from = `${PARIS}${(house += 1)}`) {
   // Time stands still, so that how long a page was in sight, which is sent when it is left, does not depend on this machine.
   await page.evaluateOnNewDocument(() => { performance.now = () => 0; });
   await page.evaluateOnNewDocument((from) => { if (window === window.top) window.simulated = { address: from, doNotTrack: false }; }, from);
+  if (script) await page.evaluateOnNewDocument(script);
   await page.goto(address);
   marks.add(await page.evaluate(() => navigator.userAgent));
   return page;
@@ -152,6 +154,39 @@ test("a yes sends the held copy to customers alone; then both receive; the cooki
   await adds(counts, { measurement: 0, customers: 0 }, () => page.goto(`${SITE}/shop`));
   assert.deepEqual(await cookies(), [], "a yes taken back takes the cookie with it");
   for (const address of page.asked) assert.ok(address.startsWith(`${SITE}/`), `asked another host: ${new URL(address).origin}`);
+  assert.deepEqual(page.errors, []);
+});
+
+test("a TCF tool's string is what the server decides by, without a word of the page's own", async () => {
+  const page = await adds(counts, { measurement: 1, customers: 0 }, () => arrive(`${SITE}/shop`, undefined, `${tcfStub}; ${tcfTool}`));
+  const update = (string) => page.evaluate((string) => tcf.update(string), string);
+  // Agreed to in another tool, and none of ours: purposes that are not what `analytics` needs.
+  await adds(refusals, { objected_refused: 1 }, () => update(tcString(2, 3)));
+  await adds(counts, { measurement: 0, customers: 0 }, () => page.click("[data-add=cup]"));
+  await adds(counts, { measurement: 1, customers: 1 }, async () => {
+    await update(tcString(1, 8, 9));
+    await page.click("[data-add=cup]");
+  });
+  assert.deepEqual(eventsOf("customers").at(-1).consent, { state: "granted", purposes: ["analytics"] });
+  const [cookie] = await cookies();
+  marks.add(cookie.value);
+  await adds(refusals, { objected_refused: 1 }, () => update(tcString()));
+  await adds(counts, { measurement: 0, customers: 0 }, () => page.click("[data-add=cup]"));
+  assert.deepEqual(await cookies(), [], "a yes taken back in the tool takes the cookie with it");
+  assert.deepEqual(page.errors, []);
+});
+
+test("a GPP tool's opt-out of a sale under United States law reaches the server", async () => {
+  const script = `${gppStub}; ${gppTool}`;
+  const page = await adds(counts, { measurement: 1, customers: 0 }, () => arrive(`${SITE}/shop`, undefined, script));
+  await adds(counts, { customers: 1 }, () => page.click("#accept"));
+  marks.add((await cookies())[0].value);
+  await page.evaluate(() => {
+    gpp.setFieldValue("usnat", "Gpc", true);
+    gpp.setApplicableSections([7]);
+    gpp.setSignalStatus("ready");
+  });
+  await adds(refusals, { objected_gpc: 1 }, () => page.click("[data-add=cup]"));
   assert.deepEqual(page.errors, []);
 });
 
