@@ -1,5 +1,5 @@
 //! `state.db`: the small state beside the event log (SQLite). Documents, consumer state, ledger, counters, purge set, persistent keys,
-//! proof of consent.
+//! proof of consent, crowds.
 //! Nothing in it is on the path of an acknowledgement, but for an objection's row in the purge set and the record of a consent that
 //! begins, changes or ends.
 
@@ -60,6 +60,13 @@ const MIGRATIONS: &[&str] = &[
         expires INTEGER);
     CREATE INDEX consent_proof_by_consent ON consent_proof (consent) WHERE consent IS NOT NULL;
     CREATE INDEX consent_proof_by_end ON consent_proof (kept_until) WHERE consent IS NOT NULL;
+",
+    "
+    CREATE TABLE crowd_days (
+        site INTEGER NOT NULL, epoch INTEGER NOT NULL, visitors INTEGER NOT NULL, PRIMARY KEY (site, epoch)) WITHOUT ROWID;
+    CREATE TABLE crowds (
+        site INTEGER NOT NULL, epoch INTEGER NOT NULL, kind TEXT NOT NULL, cell TEXT NOT NULL, visitors INTEGER NOT NULL,
+        PRIMARY KEY (site, epoch, kind, cell)) WITHOUT ROWID;
 ",
 ];
 

@@ -18,6 +18,10 @@ use crate::{
     destination::DESTINATIONS,
     event::{DestinationNumber, PolicyVersion, Purposes, SiteNumber},
     privacy::{
+        crowd::{
+            rules::{CROWD_MAX, CROWD_MIN, CrowdRules},
+            tuple::{STEPS, Step},
+        },
         policy::{Allowed, Treatments},
         transform::Transform,
     },
@@ -117,6 +121,7 @@ fn check_name(document: &Document, errors: &mut Vec<DocumentError>) {
 }
 
 fn check_policy(policy: &PolicyDocument, errors: &mut Vec<DocumentError>) {
+    check_crowd(policy, errors);
     let document = ("policy", policy.name.as_str());
     let names = policy.events.iter().map(|name| ("events", name)).chain(policy.properties.keys().map(|name| ("properties", name)));
     for (key, name) in names {
@@ -163,7 +168,40 @@ fn compile_policy(policy: &PolicyDocument, version: u32) -> Policy {
         events: policy.events.iter().cloned().collect(),
         properties: policy.properties.clone(),
         preset: policy.preset,
+        crowd: compile_crowd(policy),
         deviations: policy.deviation.clone(),
+    }
+}
+
+fn check_crowd(policy: &PolicyDocument, errors: &mut Vec<DocumentError>) {
+    let document = ("policy", policy.name.as_str());
+    let reason = policy.crowd_reason.as_deref().unwrap_or_default();
+    match policy.crowd {
+        Some(1) if reason.trim().is_empty() || reason.len() > REASON_BYTES_MAX => {
+            let wrong = "it asks for no crowd and has no reason, or a very long one";
+            fault(errors, document, "crowd", wrong, "crowd_reason = \"why, for whoever asks in two years\"");
+        }
+        Some(1) | None => {}
+        Some(visitors) if (CROWD_MIN..=CROWD_MAX).contains(&visitors) => {}
+        Some(visitors) => {
+            let wrong = format!("{visitors} visitors: a crowd is {CROWD_MIN} to {CROWD_MAX}, or 1 for none");
+            fault(errors, document, "crowd", wrong, format!("crowd = {CROWD_MIN}"));
+        }
+    }
+    let each_once = Step::ALL.iter().all(|step| policy.generalise.contains(step)) && policy.generalise.len() == STEPS;
+    if !policy.generalise.is_empty() && !each_once {
+        let all: Vec<_> = Step::ALL.iter().map(|step| format!("\"{}\"", step.name())).collect();
+        fault(errors, document, "generalise", "each step stands in it once", format!("generalise = [{}]", all.join(", ")));
+    }
+}
+
+fn compile_crowd(policy: &PolicyDocument) -> CrowdRules {
+    let default = CrowdRules::default();
+    CrowdRules {
+        visitors: policy.crowd.unwrap_or(default.visitors),
+        reason: policy.crowd_reason.clone(),
+        order: policy.generalise.as_slice().try_into().unwrap_or(default.order),
+        consented: policy.crowd_consented,
     }
 }
 

@@ -34,7 +34,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{deviation::Deviation, site::PropertyKind};
-use crate::{event::Purposes, privacy::transform::Transform};
+use crate::{
+    event::Purposes,
+    privacy::{crowd::tuple::Step, transform::Transform},
+};
 
 /// A file of documents.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -60,6 +63,18 @@ pub struct PolicyDocument {
     /// Own event names that may be kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<String>,
+    /// How many distinct visitors are a crowd: what fewer have in common does not leave. 1 asks for none, and says why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crowd: Option<u32>,
+    /// Why no crowd is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crowd_reason: Option<String>,
+    /// Whether events of visitors who consented need a crowd, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub crowd_consented: bool,
+    /// What is given up to have a crowd, first to last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub generalise: Vec<Step>,
     /// Own properties that may be kept, and as what.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub properties: BTreeMap<String, PropertyKind>,

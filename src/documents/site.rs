@@ -13,6 +13,7 @@ use crate::{
     config::secret::Secret,
     event::{DestinationNumber, PolicyVersion, Purposes, SiteNumber},
     privacy::{
+        crowd::rules::CrowdRules,
         policy::{Allowed, Treatments},
         transform::{Breadth, Transform},
     },
@@ -74,6 +75,8 @@ pub struct Policy {
     pub properties: BTreeMap<String, PropertyKind>,
     /// No destination may see more than this.
     pub preset: Option<Transform>,
+    /// How many visitors are a crowd, and what is given up to have one.
+    pub crowd: CrowdRules,
     /// What it changes about the presets.
     pub deviations: Vec<Deviation>,
 }

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::{
     clean::{CampaignField, CleanBody, CleanEvent, Granted, Item, OpenError, Opened, Page, Property},
+    crowd::{Crowds, Suppressed},
     enrich::{ScreenClass, device::DeviceClass, language::Language, place::Country},
     identity::Assurance,
     keys::{
@@ -47,6 +48,8 @@ pub struct Disclosure {
     received: Timestamp,
     #[serde(skip)]
     grounds: Grounds,
+    #[serde(skip)]
+    suppressed: Suppressed,
     event_id: String,
     name: String,
     time: String,
@@ -270,6 +273,12 @@ impl Disclosure {
         self.screen
     }
 
+    /// What was not said for want of a crowd.
+    #[must_use]
+    pub const fn suppressed(&self) -> Suppressed {
+        self.suppressed
+    }
+
     /// What the person had consented to.
     #[must_use]
     pub const fn purposes(&self) -> Purposes {
@@ -284,6 +293,7 @@ impl Disclosure {
             lane,
             received,
             grounds: Grounds { site: SiteNumber(1), epoch: Epoch(0), subject: Subject::None, consent: Purposes::NONE, revision: 0 },
+            suppressed: Suppressed::default(),
             event_id: format!("00000000-0000-8000-8000-{:012x}", offset.0),
             name: "page_view".to_owned(),
             time: received.rounded(TIME_STEP).rfc3339(),
@@ -407,14 +417,21 @@ pub struct Discloser {
     epochs: Arc<EpochKeys>,
     persons: Arc<PersonKeys>,
     purge_set: Arc<PurgeSet>,
+    crowds: Arc<Crowds>,
     lanes: RandomState,
 }
 
 impl Discloser {
     /// Puts the parts together.
     #[must_use]
-    pub fn new(persistent: Arc<PersistentKeys>, epochs: Arc<EpochKeys>, persons: Arc<PersonKeys>, purge_set: Arc<PurgeSet>) -> Self {
-        Self { persistent, epochs, persons, purge_set, lanes: RandomState::new() }
+    pub fn new(
+        persistent: Arc<PersistentKeys>,
+        epochs: Arc<EpochKeys>,
+        persons: Arc<PersonKeys>,
+        purge_set: Arc<PurgeSet>,
+        crowds: Arc<Crowds>,
+    ) -> Self {
+        Self { persistent, epochs, persons, purge_set, crowds, lanes: RandomState::new() }
     }
 
     /// What the destination may see of the record. Blocks where a key is not in RAM.
@@ -528,19 +545,21 @@ impl Discloser {
             None => self.ids_without_consent(event, breadth, &policy, destination)?,
         };
         let exact = granted.is_some() && policy.get(Field::Time) == Treatment::Keep;
+        let shown = self.crowds.shown(site, header.epoch, body, granted.is_some(), &policy)?;
         let name = if policy.get(Field::Name) == Treatment::Keep { body.name.as_str() } else { words::CUSTOM_EVENT };
         Ok(Disclosure {
             offset,
             lane: self.lanes.hash_one(subject_id(header.subject)),
             received: header.received,
             grounds: Grounds { site: header.site, epoch: header.epoch, subject: header.subject, consent: Purposes::NONE, revision: 0 },
+            suppressed: shown.suppressed,
             event_id: key.event_id(header.event_id),
             name: words::event_name(name, &site.policy).to_owned(),
             time: if exact { body.time } else { body.time.rounded(TIME_STEP) }.rfc3339(),
             site: site.name.clone(),
-            page: body.page.clone().filter(|_| policy.lets(Field::Page)),
+            page: shown.page.filter(|_| policy.lets(Field::Page)),
             campaign: of_granted(Field::Campaign).map(|granted| granted.campaign.iter().cloned().collect()).unwrap_or_default(),
-            referrer_host: of_granted(Field::Referrer).and_then(|granted| granted.referrer_host.clone()),
+            referrer_host: of_granted(Field::Referrer).filter(|_| shown.names_referrer).and_then(|granted| granted.referrer_host.clone()),
             value: money(Field::Value, |granted| granted.value),
             currency: of_granted(Field::Currency).and_then(|granted| granted.currency.clone()),
             transaction_id: of_granted(Field::OrderId)
@@ -557,10 +576,10 @@ impl Discloser {
                 .map(|id| if policy.get(Field::UserId) == Treatment::Keep { id.to_owned() } else { key.user_id(id) }),
             user_assurance: of_granted(Field::UserId).and_then(|granted| granted.user_assurance),
             session_id: ids.session.map(|session| format!("{session:016x}")),
-            device: if policy.lets(Field::Device) { body.device } else { DeviceClass::UNKNOWN },
-            country: if policy.lets(Field::Place) { body.country } else { Country::UNKNOWN },
-            language: body.language.filter(|_| policy.lets(Field::Language)),
-            screen: body.screen.filter(|_| policy.lets(Field::Screen)),
+            device: if policy.lets(Field::Device) { shown.tuple.device } else { DeviceClass::UNKNOWN },
+            country: if policy.lets(Field::Place) { shown.tuple.country } else { Country::UNKNOWN },
+            language: shown.tuple.language.filter(|_| policy.lets(Field::Language)),
+            screen: shown.tuple.screen.filter(|_| policy.lets(Field::Screen)),
             consent: Consent { state: if header.purposes.is_empty() { "unknown" } else { "granted" }, purposes: header.purposes },
             policy_version: site.policy.version,
         })

@@ -10,6 +10,7 @@ pub mod shape;
 pub mod anonymise;
 pub mod clean;
 pub mod consent;
+pub mod crowd;
 pub mod disclose;
 pub mod enrich;
 pub mod explain;

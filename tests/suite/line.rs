@@ -21,6 +21,7 @@ use firsthand::{
         anonymise::anonymise,
         clean::CleanEvent,
         consent::{self, ConsentState, proof::ConsentProof},
+        crowd::Crowds,
         disclose::{Disclosed, Discloser},
         enrich::{self, device::DeviceClass, place::PlaceDatabase},
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
@@ -54,6 +55,7 @@ pub(crate) struct Line {
     persistent: Arc<PersistentKeys>,
     places: PlaceDatabase,
     discloser: Discloser,
+    crowds: Arc<Crowds>,
     addresses: ClientAddresses,
     state: Arc<StateDb>,
 }
@@ -91,6 +93,7 @@ impl Line {
         let purge_set = Arc::new(PurgeSet::open(Arc::clone(&state)).unwrap());
         let epochs = Arc::new(EpochKeys::new(keys));
         let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
+        let crowds = Arc::new(Crowds::new(Arc::clone(&state)));
         let log = |_| EventLog::open(Arc::new(MemoryFiles::default()), LogOptions::default(), Timestamp(0)).unwrap();
         Self {
             documents: compiled(documents, Arc::clone(&state)),
@@ -99,7 +102,8 @@ impl Line {
             visitors: Visitors::new(Supervisor::new(), Arc::clone(&persistent), Arc::clone(&persons), Arc::clone(&purge_set), proof),
             persistent: Arc::clone(&persistent),
             places: places(),
-            discloser: Discloser::new(persistent, epochs, persons, purge_set),
+            discloser: Discloser::new(persistent, epochs, persons, purge_set, Arc::clone(&crowds)),
+            crowds,
             addresses: addresses(),
             state,
         }
@@ -142,6 +146,7 @@ impl Line {
                 Ok(permitted) => {
                     let enriched = enrich::enrich(permitted, &arrival, device, &self.places);
                     let clean: CleanEvent = anonymise(enriched, &visitor, site, &site_key, protocol.name(), received).unwrap();
+                    self.crowds.count(site, &clean);
                     let (header, body) = (clean.header().clone(), serde_json::to_value(&clean).unwrap());
                     Became::Clean(Box::new(Clean { header, body, record: clean.into_record(&visitor).unwrap() }))
                 }
@@ -195,12 +200,14 @@ pub(crate) fn pipeline(documents: &str, files: Arc<dyn LogFiles>, now: Timestamp
     let persons = Arc::new(PersonKeys::new(Arc::new(KeysDb::open(in_memory).unwrap())));
     let purge_set = Arc::new(PurgeSet::open(Arc::clone(&state)).unwrap());
     let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
+    let crowds = Arc::new(Crowds::new(Arc::clone(&state)));
     Pipeline {
         documents: ArcSwap::from_pointee(compiled(documents, state)),
         visitors: Visitors::new(Supervisor::new(), Arc::clone(&persistent), persons, purge_set, proof),
         persistent,
         places: ArcSwap::from_pointee(places()),
         log: Arc::new(EventLog::open(files, LogOptions::default(), now).unwrap()),
+        crowds,
         counters: Counters::default(),
         feed: Feed::default(),
     }

@@ -10,6 +10,7 @@
 //! | `consent_proof` | what is on record of what visitors said |
 //! | `policies` | a deviation changes its field alone, and never what rested to something wider |
 //! | `cells` | the six cells of basis and state, for three destinations each, as a golden file |
+//! | `crowds` | what too few have in common does not leave |
 //! | `consent_table` | who gets what for which choice, and the cookie |
 //! | `consent_oracle` | consent strings are read as the IAB's own libraries read them |
 //! | `transparency` | what a visitor is shown of all that, and the button on it |
@@ -24,6 +25,7 @@ mod command_line;
 mod consent_oracle;
 mod consent_proof;
 mod consent_table;
+mod crowds;
 mod durability;
 mod faults;
 mod faulty_files;
