@@ -53,6 +53,7 @@ const OWNERS: &[(&str, &[&str], &str)] = &[
         &[
             "state.rs",
             "privacy/consent/proof.rs",
+            "privacy/crowd/store.rs",
             "privacy/keys/",
             "delivery/consumer.rs",
             "delivery/ledger.rs",

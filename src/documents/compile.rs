@@ -8,7 +8,7 @@ use std::{
 use jiff::tz::TimeZone;
 
 use super::{
-    Basis, Destination, Documents, EXEMPT_MONTHS_MAX,
+    Basis, Destination, Documents, EXEMPT_MONTHS_MAX, crowds,
     deviation::{Deviation, State},
     parse::{BasisName, DestinationDocument, Document, PolicyDocument, SiteDocument},
     site::{Ceiling, Ceilings, Policy, Site},
@@ -18,10 +18,6 @@ use crate::{
     destination::DESTINATIONS,
     event::{DestinationNumber, PolicyVersion, Purposes, SiteNumber},
     privacy::{
-        crowd::{
-            rules::{CROWD_MAX, CROWD_MIN, CrowdRules},
-            tuple::{STEPS, Step},
-        },
         policy::{Allowed, Treatments},
         transform::Transform,
     },
@@ -34,7 +30,7 @@ use crate::{
 /// A shorter secret could be guessed by trying.
 const IDENTIFY_SECRET_BYTES_MIN: usize = 16;
 /// The reason of a deviation: a sentence or two.
-const REASON_BYTES_MAX: usize = 1_000;
+pub(super) const REASON_BYTES_MAX: usize = 1_000;
 
 /// A document with the number or version that the store gave it.
 pub struct Numbered {
@@ -106,7 +102,13 @@ pub fn compile(documents: &[Numbered]) -> Result<Documents, Vec<DocumentError>> 
     Ok(Documents { sites, destinations, by_host, ..Documents::default() })
 }
 
-fn fault(errors: &mut Vec<DocumentError>, document: (&'static str, &str), key: &str, reason: impl Into<String>, fix: impl Into<String>) {
+pub(super) fn fault(
+    errors: &mut Vec<DocumentError>,
+    document: (&'static str, &str),
+    key: &str,
+    reason: impl Into<String>,
+    fix: impl Into<String>,
+) {
     let (kind, name) = document;
     errors.push(DocumentError { kind, name: name.to_owned(), key: key.to_owned(), reason: reason.into(), fix: fix.into() });
 }
@@ -121,7 +123,7 @@ fn check_name(document: &Document, errors: &mut Vec<DocumentError>) {
 }
 
 fn check_policy(policy: &PolicyDocument, errors: &mut Vec<DocumentError>) {
-    check_crowd(policy, errors);
+    crowds::check(policy, errors);
     let document = ("policy", policy.name.as_str());
     let names = policy.events.iter().map(|name| ("events", name)).chain(policy.properties.keys().map(|name| ("properties", name)));
     for (key, name) in names {
@@ -168,40 +170,8 @@ fn compile_policy(policy: &PolicyDocument, version: u32) -> Policy {
         events: policy.events.iter().cloned().collect(),
         properties: policy.properties.clone(),
         preset: policy.preset,
-        crowd: compile_crowd(policy),
+        crowd: crowds::compile(policy),
         deviations: policy.deviation.clone(),
-    }
-}
-
-fn check_crowd(policy: &PolicyDocument, errors: &mut Vec<DocumentError>) {
-    let document = ("policy", policy.name.as_str());
-    let reason = policy.crowd_reason.as_deref().unwrap_or_default();
-    match policy.crowd {
-        Some(1) if reason.trim().is_empty() || reason.len() > REASON_BYTES_MAX => {
-            let wrong = "it asks for no crowd and has no reason, or a very long one";
-            fault(errors, document, "crowd", wrong, "crowd_reason = \"why, for whoever asks in two years\"");
-        }
-        Some(1) | None => {}
-        Some(visitors) if (CROWD_MIN..=CROWD_MAX).contains(&visitors) => {}
-        Some(visitors) => {
-            let wrong = format!("{visitors} visitors: a crowd is {CROWD_MIN} to {CROWD_MAX}, or 1 for none");
-            fault(errors, document, "crowd", wrong, format!("crowd = {CROWD_MIN}"));
-        }
-    }
-    let each_once = Step::ALL.iter().all(|step| policy.generalise.contains(step)) && policy.generalise.len() == STEPS;
-    if !policy.generalise.is_empty() && !each_once {
-        let all: Vec<_> = Step::ALL.iter().map(|step| format!("\"{}\"", step.name())).collect();
-        fault(errors, document, "generalise", "each step stands in it once", format!("generalise = [{}]", all.join(", ")));
-    }
-}
-
-fn compile_crowd(policy: &PolicyDocument) -> CrowdRules {
-    let default = CrowdRules::default();
-    CrowdRules {
-        visitors: policy.crowd.unwrap_or(default.visitors),
-        reason: policy.crowd_reason.clone(),
-        order: policy.generalise.as_slice().try_into().unwrap_or(default.order),
-        consented: policy.crowd_consented,
     }
 }
 
@@ -267,6 +237,10 @@ fn compile_destination(
                 fault(errors, of, "sites", format!("there is no site \"{name}\""), suggestion(name, &known));
             }
         }
+    }
+    if !document.release.is_live() {
+        let reason = "it cannot be held back until the hour or the day is over, not yet";
+        fault(errors, of, "release", reason, "release = \"live\", or leave it out");
     }
     let exempt = basis == Basis::ExemptMeasurement;
     if let Some(months) = document.kept_months

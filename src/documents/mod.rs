@@ -2,6 +2,7 @@
 //! Every change is a version with author, reason and difference, and goes through one function, [`store::DocumentStore::apply`].
 
 pub mod compile;
+mod crowds;
 pub mod deviation;
 pub mod differences;
 pub mod files;

@@ -138,6 +138,9 @@ pub struct DestinationDocument {
     pub purposes: Purposes,
     /// How much it may see.
     pub transform: Transform,
+    /// When what it may see is decided.
+    #[serde(default, skip_serializing_if = "Release::is_live")]
+    pub release: Release,
     /// For how many months the receiver keeps what it gets, as the site has agreed with it or set it there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_months: Option<u16>,
@@ -147,6 +150,27 @@ pub struct DestinationDocument {
     /// What that kind of service needs to know.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub settings: toml::Table,
+}
+
+/// When it is decided what may be said of a day's events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Release {
+    /// At once, by the days before.
+    #[default]
+    Live,
+    /// At the hour's end, by all of its events. Not yet built: such a document is refused.
+    Hourly,
+    /// At the day's end, by all of its events. Not yet built: such a document is refused.
+    Daily,
+}
+
+impl Release {
+    /// Whether it is the one that needs not be said.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        *self == Self::Live
+    }
 }
 
 /// The ground on which events may go somewhere.

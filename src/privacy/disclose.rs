@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::{
     clean::{CampaignField, CleanBody, CleanEvent, Granted, Item, OpenError, Opened, Page, Property},
-    crowd::{Crowds, Suppressed},
+    crowd::{Crowds, Suppressed, referrer::ReferrerClass, tuple::Tuple},
     enrich::{ScreenClass, device::DeviceClass, language::Language, place::Country},
     identity::Assurance,
     keys::{
@@ -49,7 +49,7 @@ pub struct Disclosure {
     #[serde(skip)]
     grounds: Grounds,
     #[serde(skip)]
-    suppressed: Suppressed,
+    suppressed: Option<Suppressed>,
     event_id: String,
     name: String,
     time: String,
@@ -273,10 +273,10 @@ impl Disclosure {
         self.screen
     }
 
-    /// What was not said for want of a crowd.
-    #[must_use]
-    pub const fn suppressed(&self) -> Suppressed {
-        self.suppressed
+    /// What is in it by which a visitor could be told from others.
+    fn tuple(&self) -> Tuple {
+        let referrer = ReferrerClass::of(self.referrer_host());
+        Tuple { device: self.device, country: self.country, language: self.language, screen: self.screen, referrer }
     }
 
     /// What the person had consented to.
@@ -293,7 +293,7 @@ impl Disclosure {
             lane,
             received,
             grounds: Grounds { site: SiteNumber(1), epoch: Epoch(0), subject: Subject::None, consent: Purposes::NONE, revision: 0 },
-            suppressed: Suppressed::default(),
+            suppressed: None,
             event_id: format!("00000000-0000-8000-8000-{:012x}", offset.0),
             name: "page_view".to_owned(),
             time: received.rounded(TIME_STEP).rfc3339(),
@@ -445,7 +445,14 @@ impl Discloser {
         destination: &Destination,
         now: Timestamp,
     ) -> Result<Disclosed, OpenError> {
-        self.disclose_under(record, documents, destination, now, |header, _| Some(header.ceiling))
+        let disclosed = self.disclose_under(record, documents, destination, now, |header, _| Some(header.ceiling))?;
+        if let Disclosed::Disclosure(disclosure) = &disclosed
+            && let Some(suppressed) = disclosure.suppressed
+        {
+            let Grounds { site, epoch, subject, .. } = disclosure.grounds;
+            self.crowds.note_released((site, destination.number), epoch, subject, disclosure.tuple(), suppressed);
+        }
+        Ok(disclosed)
     }
 
     /// What the destination would see of the record's event if it came in now, under these documents: for comparing documents, never for

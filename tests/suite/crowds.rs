@@ -1,8 +1,16 @@
 //! Crowds, through the line over several days: what too few have in common does not leave, also not on the day on which they become many.
 
-use std::time::Duration;
+use std::{path::Path, sync::Arc, time::Duration};
 
-use firsthand::{clock::Timestamp, event::Offset};
+use firsthand::{
+    clock::Timestamp,
+    documents::{
+        parse::DocumentFile,
+        store::{Author, DocumentStore},
+    },
+    event::Offset,
+    state::{IN_MEMORY, StateDb},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -109,6 +117,23 @@ fn who_agreed_needs_a_crowd_only_where_the_policy_says_so() {
     whole["referrer_host"] = json!("rare.example");
     assert_eq!(of(""), (whole, nothing()), "the exemption's destination has no more than of others");
     assert_eq!(of("crowd_consented = true\n"), (nothing(), nothing()));
+}
+
+#[test]
+fn too_small_a_crowd_an_order_with_holes_and_a_release_that_is_not_built_are_refused() {
+    let refused = |from: &str, to: &str| {
+        let documents = SITE.to_owned() + &file_destination("exempt", "exempt_measurement", "strict");
+        let text = documents.replace(from, to);
+        assert_ne!(text, documents);
+        let store = DocumentStore::new(Arc::new(StateDb::open(Path::new(IN_MEMORY)).unwrap()));
+        let author = Author { name: "test", reason: "test", at: Timestamp(0) };
+        let applied = store.apply(DocumentFile::parse(&text).unwrap().into_documents(), false, false, &author);
+        applied.expect_err("it is refused").to_string()
+    };
+    assert!(refused("crowd = 1\n", "crowd = 19\n").contains("a crowd is 20 to"));
+    assert!(refused("crowd_reason = \"one visitor at a time is tested\"\n", "").contains("has no reason"));
+    assert!(refused("crowd = 1\n", "crowd = 20\ngeneralise = [\"version\", \"version\"]\n").contains("each step stands in it once"));
+    assert!(refused("transform = ", "release = \"daily\"\ntransform = ").contains("not yet"));
 }
 
 #[test]

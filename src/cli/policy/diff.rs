@@ -82,6 +82,7 @@ fn heading_of(Difference { site, destination, what, .. }: &Difference) -> String
         What::Field { of: Visitors::Agreed, .. } => ", of visitors who agreed:",
         What::Field { of: Visitors::All, .. } => ", of every visitor who has not objected:",
         What::Listed { .. } => ", of the policy's lists:",
+        What::Crowd { .. } => ", of the crowds that leave:",
         What::Ends => ": nothing would leave any more",
     };
     format!("site \"{site}\" to \"{destination}\"{who}")
@@ -100,6 +101,10 @@ fn print_difference(difference: &Difference, out: &mut dyn Write) -> std::io::Re
         }
         What::Listed { field, name, newly: true } => writeln!(out, "  would newly leave, where it does at all: {} {name}", field.name()),
         What::Listed { field, name, newly: false } => writeln!(out, "  would no longer leave: {} {name}", field.name()),
+        What::Crowd { was, is } => {
+            let say = |visitors: u32| if visitors == 1 { String::from("none") } else { format!("of {visitors}") };
+            writeln!(out, "  crowds asked for: {} → {}; of who agreed: {} → {}", say(was.0), say(is.0), say(was.1), say(is.1))
+        }
         What::Ends => Ok(()),
     }
 }

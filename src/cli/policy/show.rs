@@ -11,7 +11,10 @@ use crate::{
         compile::suggestion,
         deviation::{Deviation, State},
     },
-    privacy::policy::{Field, Treatment, Treatments},
+    privacy::{
+        crowd::{WINDOW_DAYS, rules::CrowdRules, tuple::Step},
+        policy::{Field, Treatment, Treatments},
+    },
 };
 
 #[derive(Debug, Args)]
@@ -40,6 +43,7 @@ pub(super) fn show(documents: &Documents, arguments: &ShowArguments, out: &mut d
         let policy = &site.policy;
         let bound = policy.preset.map_or_else(String::new, |preset| format!(", nothing beyond {}", preset.name()));
         writeln!(out, "site \"{}\", policy \"{}\" version {}{bound}", site.name, policy.name, policy.version.0)?;
+        show_crowds(&policy.crowd, out)?;
         let wanted = |destination: &&Arc<Destination>| {
             destination.sites.contains(&site.number) && arguments.destination.as_ref().is_none_or(|name| *name == destination.name)
         };
@@ -49,6 +53,18 @@ pub(super) fn show(documents: &Documents, arguments: &ShowArguments, out: &mut d
         writeln!(out)?;
     }
     Ok(())
+}
+
+fn show_crowds(rules: &CrowdRules, out: &mut dyn Write) -> std::io::Result<()> {
+    let CrowdRules { visitors, reason, order, consented } = rules;
+    if *visitors == 1 {
+        return writeln!(out, "  no crowds are asked for: {}", reason.as_deref().unwrap_or_default());
+    }
+    let whose = if *consented { "of everyone" } else { "of visitors who have not agreed" };
+    let order = order.map(Step::name).join(", ");
+    writeln!(out, "  crowds: {whose}, no device, place, language, screen or page leaves that fewer than {visitors} distinct visitors")?;
+    writeln!(out, "  a day had in the {WINDOW_DAYS} days before; given up until it is so: {order}")?;
+    writeln!(out, "  no crowd yet: devices, places and pages are withheld until there is; the live view says how it stands")
 }
 
 fn show_destination(site: &Site, destination: &Destination, out: &mut dyn Write) -> std::io::Result<()> {

@@ -4,6 +4,7 @@
 mod census;
 mod gather;
 pub mod referrer;
+mod released;
 pub mod rules;
 mod seen;
 mod store;
@@ -14,6 +15,7 @@ mod vocabulary;
 mod tests;
 
 pub use census::WordKind;
+pub use released::ReleasedDay;
 pub use vocabulary::{OTHER_PAGE, Vocabulary, WINDOW_DAYS};
 
 use std::{
@@ -25,6 +27,7 @@ use std::{
 use self::{
     census::{Census, Said},
     referrer::ReferrerClass,
+    released::Released,
     rules::CrowdRules,
     tuple::{STEPS, Step, Tuple},
 };
@@ -37,7 +40,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     documents::{Documents, Site},
-    event::{Epoch, SiteNumber},
+    event::{DestinationNumber, Epoch, SiteNumber},
     state::{StateDb, StoreError},
 };
 
@@ -55,6 +58,7 @@ pub struct Crowds {
     censuses: Mutex<HashMap<SiteNumber, SiteCensus>>,
     vocabularies: Mutex<HashMap<(SiteNumber, Epoch), Arc<Frozen>>>,
     written: Mutex<Option<Timestamp>>,
+    released: Released,
 }
 
 #[derive(Default)]
@@ -75,7 +79,8 @@ pub(in crate::privacy) struct Shown {
     pub(in crate::privacy) page: Option<Page>,
     /// Whether the referring host may be named.
     pub(in crate::privacy) names_referrer: bool,
-    pub(in crate::privacy) suppressed: Suppressed,
+    /// None for events of visitors who consented, where those need no crowd.
+    pub(in crate::privacy) suppressed: Option<Suppressed>,
 }
 
 /// What was not said for want of a crowd, though the policy would have let it leave.
@@ -103,7 +108,13 @@ impl Crowds {
     /// As if everything were a crowd's: for an explanation of what leaves at most.
     #[must_use]
     pub fn supposed() -> Self {
-        Self { state: None, censuses: Mutex::default(), vocabularies: Mutex::default(), written: Mutex::default() }
+        Self {
+            state: None,
+            censuses: Mutex::default(),
+            vocabularies: Mutex::default(),
+            written: Mutex::default(),
+            released: Released::default(),
+        }
     }
 
     /// Counts an event's visitor, before the event is appended. A copy that was held until the choice is not counted: its first one was.
@@ -117,7 +128,7 @@ impl Crowds {
         let body = event.body();
         let referrer = referrer_host(body).filter(|_| rules.consented);
         let said = Said {
-            visitor: u64::from_le_bytes(*id.first_chunk().expect("16 bytes hold 8")),
+            visitor: short(&id),
             tuple: tuple_of(body, ReferrerClass::of(referrer)),
             page: body.page.as_ref().map(Page::path),
             referrer,
@@ -168,7 +179,28 @@ impl Crowds {
             let hidden = if step == Step::Referrer { host.is_some() && !names_referrer } else { tuple.loses(step, &said) };
             suppressed.steps[step as usize] = hidden && policy.lets(field_of(step));
         }
-        Ok(Shown { tuple: said, page, names_referrer, suppressed })
+        let counted = !consented || rules.ask(true);
+        Ok(Shown { tuple: said, page, names_referrer, suppressed: Some(suppressed).filter(|_| counted) })
+    }
+
+    /// Counts what a destination is shown of an event.
+    pub(in crate::privacy) fn note_released(
+        &self,
+        of: (SiteNumber, DestinationNumber),
+        epoch: Epoch,
+        subject: Subject,
+        tuple: Tuple,
+        suppressed: Suppressed,
+    ) {
+        if let Subject::Token(id) | Subject::Person(id) = subject {
+            self.released.note(of, epoch, short(&id), tuple, suppressed);
+        }
+    }
+
+    /// What left of a site's day to a destination, of visitors who need a crowd.
+    #[must_use]
+    pub fn released(&self, site: &Site, destination: DestinationNumber, epoch: Epoch) -> ReleasedDay {
+        self.released.day((site.number, destination), epoch, site.policy.crowd.crowd())
     }
 
     /// How many tuples, pages and places may be said of a site's events of a day.
@@ -269,6 +301,11 @@ fn write(state: &StateDb, site: &Site, day: &Census) -> Result<(), StoreError> {
         let vocabulary = Vocabulary::of(&store::window(connection, site.number, day.epoch)?, rules);
         store::write(connection, site.number, day.epoch, &day.crowds(rules, &vocabulary))
     })
+}
+
+/// Ids are random or keyed hashes: half of one is spread as evenly as the whole.
+fn short(id: &[u8; 16]) -> u64 {
+    u64::from_le_bytes(*id.first_chunk().expect("16 bytes hold 8"))
 }
 
 fn tuple_of(body: &CleanBody, referrer: ReferrerClass) -> Tuple {
