@@ -149,3 +149,104 @@ fn of_a_day_with_a_restart_the_part_with_more_visitors_rests() {
     state.with(|connection| store::forget_before(connection, SITE, Epoch(13))).unwrap();
     assert_eq!(rests(), []);
 }
+
+/// Draws of a made-up population with a long tail: the n-th commonest of anything is as likely as 1/n^s. Labelled synthetic wherever told.
+struct Draw(u64);
+
+impl Draw {
+    fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn rank(&mut self, of: usize, steepness: f64) -> usize {
+        let total: f64 = (1..=of).map(|rank| (rank as f64).powf(-steepness)).sum();
+        let mut left = self.uniform() * total;
+        (1..of)
+            .find(|rank| {
+                left -= (*rank as f64).powf(-steepness);
+                left < 0.0
+            })
+            .unwrap_or(of)
+            - 1
+    }
+
+    fn tuple(&mut self) -> Tuple {
+        use crate::privacy::enrich::{ScreenClass, language::Language};
+        const BROWSERS: [Browser; 6] =
+            [Browser::Chrome, Browser::Safari, Browser::Edge, Browser::Firefox, Browser::SamsungInternet, Browser::Opera];
+        const SYSTEMS: [(System, Form); 7] = [
+            (System::Windows, Form::Desktop),
+            (System::Android, Form::Mobile),
+            (System::Ios, Form::Mobile),
+            (System::Macos, Form::Desktop),
+            (System::Linux, Form::Desktop),
+            (System::Ios, Form::Tablet),
+            (System::ChromeOs, Form::Desktop),
+        ];
+        const PLACES: [(&str, &str); 12] = [
+            ("FR", "fr"),
+            ("DE", "de"),
+            ("ES", "es"),
+            ("IT", "it"),
+            ("NL", "nl"),
+            ("BE", "fr"),
+            ("CH", "de"),
+            ("PL", "pl"),
+            ("SE", "sv"),
+            ("LU", "lb"),
+            ("MT", "mt"),
+            ("IS", "is"),
+        ];
+        const SCREENS: [ScreenClass; 3] = [ScreenClass::Below576, ScreenClass::From1600, ScreenClass::Below1600];
+        let (system, form) = SYSTEMS[self.rank(SYSTEMS.len(), 1.0)];
+        let (country, language) = PLACES[self.rank(PLACES.len(), 1.5)];
+        Tuple {
+            device: DeviceClass { browser: BROWSERS[self.rank(BROWSERS.len(), 1.5)], major: 142 - self.rank(60, 2.0) as u16, system, form },
+            country: serde_json::from_value(country.into()).unwrap(),
+            language: Language::of(if self.uniform() < 0.9 { language } else { "en" }),
+            screen: Some(SCREENS[self.rank(3, 0.5)]),
+            referrer: ReferrerClass::None,
+        }
+    }
+}
+
+/// Eight days of so many visitors: of the eighth's events, the share in crowds, those outside the vocabulary, and the share in which
+/// each thing was withheld.
+fn week(visitors: u64) -> (f64, u64, Vec<(&'static str, f64)>) {
+    let (rules, mut draw) = (CrowdRules::default(), Draw(visitors));
+    let mut days: Vec<DayCrowds> = Vec::new();
+    for epoch in 0..7 {
+        let vocabulary = Vocabulary::of(&days, &rules);
+        let mut census = Census::new(Epoch(epoch));
+        (0..visitors).for_each(|visitor| visit(&mut census, visitor..visitor + 1, draw.tuple(), "/", &rules));
+        days.push(census.crowds(&rules, &vocabulary));
+    }
+    let vocabulary = Vocabulary::of(&days, &rules);
+    let (released, of) = (Released::default(), (SITE, DestinationNumber(1)));
+    let mut outside = 0;
+    for visitor in 0..visitors {
+        let tuple = draw.tuple();
+        let said = vocabulary.say(tuple, &rules);
+        outside += u64::from(!vocabulary.has_cell(&said) && said != Tuple::NOTHING);
+        let mut suppressed = Suppressed::default();
+        Step::ALL.into_iter().for_each(|step| suppressed.steps[step as usize] = tuple.loses(step, &said));
+        released.note(of, Epoch(7), spread(visitor), said, suppressed);
+    }
+    let day = released.day(of, Epoch(7), rules.crowd());
+    let share = |events: u64| events as f64 / visitors as f64;
+    (share(day.in_crowds), outside, day.suppressed.into_iter().map(|(name, events)| (name, share(events))).collect())
+}
+
+#[test]
+fn of_a_long_tailed_population_nearly_everybody_leaves_in_a_crowd() {
+    for visitors in [1_000, 10_000] {
+        let (in_crowds, outside, suppressed) = week(visitors);
+        println!("synthetic, {visitors} visitors a day: {:.2} % in crowds of 20, withheld {suppressed:.2?}", in_crowds * 100.0);
+        assert_eq!(outside, 0, "nothing outside the vocabulary leaves");
+        assert!(in_crowds >= 0.99, "{visitors}: {in_crowds}");
+    }
+    assert_eq!(week(1_000), week(1_000), "the same seed, the same figures");
+}
