@@ -41,6 +41,7 @@ use crate::{
     pipeline::Pipeline,
     privacy::{
         consent::proof::ConsentProof,
+        crowd::Crowds,
         disclose::Discloser,
         enrich::{
             place::{PlaceDatabase, PlaceError},
@@ -178,7 +179,9 @@ impl App {
         let (persons, purge_set) = (Arc::new(PersonKeys::new(Arc::clone(&keys))), Arc::new(PurgeSet::open(keys)?));
         let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
         let feed = Feed::default();
-        let discloser = Discloser::new(Arc::clone(&persistent), Arc::clone(&epochs), Arc::clone(&persons), Arc::clone(&purge_set));
+        let crowds = Arc::new(Crowds::new(Arc::clone(&state)));
+        let discloser =
+            Discloser::new(Arc::clone(&persistent), Arc::clone(&epochs), Arc::clone(&persons), Arc::clone(&purge_set), Arc::clone(&crowds));
         let carriers = Carriers::new(HttpCarrier::new(None)?, FileCarrier::new(config.data_dir.clone(), supervisor.clone()));
         let parts = delivery::Parts {
             log: Arc::clone(&log),
@@ -205,6 +208,7 @@ impl App {
             places: ArcSwap::from_pointee(places),
             log: Arc::clone(&log),
             uniques,
+            crowds,
             counters: Counters::default(),
             feed: feed.clone(),
         });
@@ -257,7 +261,12 @@ impl App {
     /// Stops: finishes what is under way, settles, and closes the log. Returns whether everything ended in time.
     pub async fn stop(self) -> bool {
         let ended = self.supervisor.shut_down(SHUTDOWN_PATIENCE).await;
-        let flushed = self.pipeline.counters.flush(&self.state, &self.pipeline.documents.load(), clock::now());
+        let documents = self.pipeline.documents.load();
+        let flushed = self.pipeline.counters.flush(&self.state, &documents, clock::now());
+        let written = self.pipeline.crowds.write_all(&documents, clock::now());
+        if written.is_err() {
+            tracing::warn!("the last minutes' crowds could not be written: tomorrow fewer are known");
+        }
         if flushed.is_err() || self.pipeline.uniques.flush().is_err() {
             tracing::error!("the last second's counters could not be written");
         }

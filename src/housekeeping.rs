@@ -173,14 +173,18 @@ impl Housekeeping {
         if let Err(error) = self.pipeline.visitors.proof().erase_expired(now) {
             tracing::warn!(%error, "records of consent past their time could not be erased; the next round tries again");
         }
+        if let Err(error) = self.pipeline.crowds.upkeep(&documents, now) {
+            tracing::warn!(%error, "the day's crowds could not be written; the next round tries again");
+        }
         match self.drop_records(now) {
             Ok(oldest) => {
                 for site in &documents.sites {
                     let oldest = LocalDay::of(&site.time_zone, oldest).epoch;
                     let destroyed = self.epochs.destroy_before(site.number, oldest);
                     let forgotten = self.purge_set.forget_before(site.number, oldest);
-                    if destroyed.is_err() || forgotten.is_err() {
-                        tracing::warn!("keys of past days could not be destroyed; the next round tries again");
+                    let dispersed = self.pipeline.crowds.forget_before(site.number, oldest);
+                    if destroyed.is_err() || forgotten.is_err() || dispersed.is_err() {
+                        tracing::warn!("keys and crowds of past days could not be destroyed; the next round tries again");
                     }
                 }
             }

@@ -14,6 +14,7 @@ use crate::{
     privacy::{
         anonymise::anonymise,
         consent::{self, ConsentSignal, ConsentState, Decision, evidence::Evidence},
+        crowd::Crowds,
         enrich::{self, device::DeviceClass, place::PlaceDatabase},
         keys::persistent::{PersistentKeys, SiteKey},
         raw::{Arrival, RawEvent},
@@ -44,6 +45,8 @@ pub struct Pipeline {
     pub log: Arc<EventLog>,
     /// How many visitors and visits there are.
     pub uniques: Arc<Uniques>,
+    /// How many visitors have what in common.
+    pub crowds: Arc<Crowds>,
     /// What was stored and refused.
     pub counters: Counters,
     /// The live pages.
@@ -202,6 +205,7 @@ impl Pipeline {
         let permitted = consent::permit(event, decision, site)?;
         let enriched = enrich::enrich(permitted, arrival, device, &self.places.load());
         let clean = anonymise(enriched, visitor, site, site_key, protocol.name(), arrival.received);
+        clean.iter().for_each(|clean| self.crowds.count(site, clean));
         Ok(clean.and_then(|clean| clean.into_record(visitor)).map_err(|_| Unavailable(RETRY_AFTER)))
     }
 

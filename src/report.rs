@@ -6,7 +6,10 @@ use crate::{
     clock::{self, Timestamp},
     console::{
         Sources,
-        overview::{self, DestinationOverview, Health, LogOverview, Overview, RecleanseOverview, RefusedCount, SiteOverview},
+        overview::{
+            self, CrowdOverview, DestinationOverview, Health, LogOverview, Overview, RecleanseOverview, RefusedCount, ReleasedOverview,
+            SiteOverview,
+        },
     },
     counters::{self, Counters},
     delivery::{
@@ -18,7 +21,7 @@ use crate::{
     event_log::LogState,
     metrics::Exposition,
     pipeline::Pipeline,
-    privacy::{keys::visit::LocalDay, refusal::Refusal, uniques::Estimate},
+    privacy::{crowd::ReleasedDay, keys::visit::LocalDay, refusal::Refusal, uniques::Estimate},
     recleanse::Recleanse,
     server::ServerMetrics,
     state::{StateDb, StoreError},
@@ -73,6 +76,7 @@ impl Report {
             let days = clock::now().since(built).as_secs() / 86_400;
             text.sample("firsthand_place_database_age_days", "gauge", "How old the place database in use is, by its own date.", &[], days);
         }
+        self.expose_crowds(&documents.sites, &mut text);
         let locked = u64::from(self.pipeline.visitors.visit_keys().all_locked());
         text.sample("firsthand_keys_locked", "gauge", "1 when every key in use could be locked into memory.", &[], locked);
         let help = "Withdrawals that were carried out and could not be put on record.";
@@ -171,6 +175,46 @@ impl Report {
             epoch_breaks: self.epoch_breaks(site, now).unwrap_or(0),
             visitors,
             visits,
+            crowds: self.crowds(site, day),
+        }
+    }
+
+    fn crowds(&self, site: &Site, day: Epoch) -> CrowdOverview {
+        let crowds = &self.pipeline.crowds;
+        let visitors = site.policy.crowd.visitors;
+        let (tuples, pages, places) = crowds.vocabulary_size(site, day).unwrap_or_default();
+        let documents = self.pipeline.documents.load();
+        let served = documents.destinations.iter().filter(|destination| destination.sites.contains(&site.number));
+        let released = served.filter_map(|destination| {
+            let ReleasedDay { events, in_crowds, suppressed } = crowds.released(site, destination.number, day);
+            (events > 0).then(|| (destination.name.clone(), ReleasedOverview { events, in_crowds, suppressed }))
+        });
+        CrowdOverview { visitors, tuples, pages, places, none_yet: visitors > 1 && tuples == 0, released: released.collect() }
+    }
+
+    fn expose_crowds(&self, sites: &[Arc<Site>], text: &mut Exposition) {
+        let today = |site: &Arc<Site>| LocalDay::of(&site.time_zone, clock::now()).epoch;
+        let crowds: Vec<_> = sites.iter().map(|site| (site.name.as_str(), self.crowds(site, today(site)))).collect();
+        for (site, crowds) in &crowds {
+            for (kind, size) in [("tuple", crowds.tuples), ("page", crowds.pages), ("place", crowds.places)] {
+                let help = "What may be said today: what a crowd had in the seven days before.";
+                text.sample("firsthand_crowd_vocabulary", "gauge", help, &[("site", site), ("kind", kind)], size as u64);
+            }
+        }
+        let released: Vec<_> =
+            crowds.iter().flat_map(|(site, crowds)| crowds.released.iter().map(move |(name, day)| (*site, name.as_str(), day))).collect();
+        for (site, destination, day) in &released {
+            for (stands, events) in [("crowd", day.in_crowds), ("smaller", day.events - day.in_crowds)] {
+                let labels = [("site", *site), ("destination", destination), ("cell", stands)];
+                text.sample("firsthand_crowd_events", "gauge", "Today's disclosures by the cell that they stand in.", &labels, events);
+            }
+        }
+        for (site, destination, day) in &released {
+            for (field, events) in &day.suppressed {
+                let labels = [("site", *site), ("destination", destination), ("field", field)];
+                let help = "Today's disclosures in which a field was withheld for want of a crowd.";
+                text.sample("firsthand_crowd_suppressed", "gauge", help, &labels, *events);
+            }
         }
     }
 

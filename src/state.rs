@@ -1,5 +1,5 @@
 //! `state.db`: the small state beside the event log (SQLite). Documents, consumer state, ledger, counters, persistent keys,
-//! proof of consent, how far a recleanse is.
+//! proof of consent, crowds, how far a recleanse is.
 //! Nothing in it is on the path of an acknowledgement, but for the record of a consent that begins, changes or ends.
 
 use std::{
@@ -72,6 +72,13 @@ const MIGRATIONS: &[&str] = &[
         only_row INTEGER PRIMARY KEY CHECK (only_row = 1), run INTEGER NOT NULL, revision INTEGER NOT NULL, cause TEXT NOT NULL,
         began INTEGER NOT NULL, ended INTEGER, short_below INTEGER NOT NULL, long_below INTEGER NOT NULL,
         segments_done INTEGER NOT NULL, segments INTEGER NOT NULL, replaced INTEGER NOT NULL, asked INTEGER NOT NULL);
+",
+    "
+    CREATE TABLE crowd_days (
+        site INTEGER NOT NULL, epoch INTEGER NOT NULL, visitors INTEGER NOT NULL, PRIMARY KEY (site, epoch)) WITHOUT ROWID;
+    CREATE TABLE crowds (
+        site INTEGER NOT NULL, epoch INTEGER NOT NULL, kind TEXT NOT NULL, cell TEXT NOT NULL, visitors INTEGER NOT NULL,
+        PRIMARY KEY (site, epoch, kind, cell)) WITHOUT ROWID;
 ",
 ];
 

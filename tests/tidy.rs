@@ -55,6 +55,7 @@ const OWNERS: &[(&str, &[&str], &str)] = &[
             "state.rs",
             "privacy/consent/proof.rs",
             "privacy/uniques.rs",
+            "privacy/crowd/store.rs",
             "privacy/keys/",
             "delivery/consumer.rs",
             "delivery/ledger.rs",

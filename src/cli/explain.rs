@@ -16,6 +16,7 @@ use crate::{
     clock,
     documents::{Documents, Site},
     privacy::{
+        crowd::Crowds,
         disclose::Discloser,
         enrich::place::PlaceDatabase,
         explain::{DestinationExplanation, Explainer, Explanation, explain as explain_event},
@@ -113,6 +114,7 @@ fn explanations(
         Arc::new(EpochKeys::new(Arc::clone(&keys_database))),
         Arc::new(PersonKeys::new(Arc::clone(&keys_database))),
         Arc::new(PurgeSet::open(keys_database)?),
+        Arc::new(Crowds::supposed()),
     );
     let decoded = protocol.decode(inbound, inbound.received());
     if let Some((index, error)) = decoded.bad.first() {

@@ -71,6 +71,36 @@ pub struct SiteOverview {
     pub visitors: u64,
     /// Visits today, by our own count.
     pub visits: u64,
+    /// What is a crowd's today, and how what left stands.
+    pub crowds: CrowdOverview,
+}
+
+/// A site's crowds today.
+#[derive(Debug, Default, Serialize)]
+pub struct CrowdOverview {
+    /// So many distinct visitors are one; 1: none is asked for.
+    pub visitors: u32,
+    /// Tuples of device, place, language and screen that may be said today.
+    pub tuples: usize,
+    /// Pages that may be named today, beside the front page.
+    pub pages: usize,
+    /// Countries that may be named today.
+    pub places: usize,
+    /// There is none yet: devices, places and pages are withheld.
+    pub none_yet: bool,
+    /// What left today, by destination.
+    pub released: BTreeMap<String, ReleasedOverview>,
+}
+
+/// What left today to one destination, of visitors who need a crowd.
+#[derive(Debug, Serialize)]
+pub struct ReleasedOverview {
+    /// Disclosures made.
+    pub events: u64,
+    /// Those of them whose tuple a crowd had today.
+    pub in_crowds: u64,
+    /// In how many each thing was withheld for want of a crowd.
+    pub suppressed: BTreeMap<&'static str, u64>,
 }
 
 /// How many were refused for one reason.

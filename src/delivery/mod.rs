@@ -316,6 +316,7 @@ mod tests {
         event_log::{DiskFiles, LogOptions},
         metrics::Exposition,
         privacy::{
+            crowd::Crowds,
             keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
             purge_set::PurgeSet,
             record::Record,
@@ -333,6 +334,7 @@ mod tests {
             Arc::new(EpochKeys::new(Arc::clone(&keys))),
             Arc::new(PersonKeys::new(keys)),
             purge_set,
+            Arc::new(Crowds::new(Arc::clone(&state))),
         );
         let options = LogOptions { preallocate_bytes: 1 << 16, ..LogOptions::default() };
         let log = EventLog::open(Arc::new(DiskFiles::open(&directory.join("log")).unwrap()), options, clock::now()).unwrap();

@@ -8,7 +8,7 @@ use std::{
 use jiff::tz::TimeZone;
 
 use super::{
-    Basis, Destination, Documents, EXEMPT_MONTHS_MAX,
+    Basis, Destination, Documents, EXEMPT_MONTHS_MAX, crowds,
     deviation::{Deviation, State},
     parse::{BasisName, ConsentTool, DestinationDocument, Document, GpcSiteOverride, PolicyDocument, SiteDocument},
     site::{Ceilings, Policy, Recipient, SignalRules, Site},
@@ -30,7 +30,7 @@ use crate::{
 /// A shorter secret could be guessed by trying.
 const IDENTIFY_SECRET_BYTES_MIN: usize = 16;
 /// The reason of a deviation or an override: a sentence or two.
-const REASON_BYTES_MAX: usize = 1_000;
+pub(super) const REASON_BYTES_MAX: usize = 1_000;
 
 /// A document with the number or version that the store gave it.
 pub struct Numbered {
@@ -123,6 +123,7 @@ fn check_name(document: &Document, errors: &mut Vec<DocumentError>) {
 }
 
 fn check_policy(policy: &PolicyDocument, errors: &mut Vec<DocumentError>) {
+    crowds::check(policy, errors);
     let document = ("policy", policy.name.as_str());
     let names = policy.events.iter().map(|name| ("events", name)).chain(policy.properties.keys().map(|name| ("properties", name)));
     for (key, name) in names {
@@ -180,6 +181,7 @@ fn compile_policy(policy: &PolicyDocument, version: u32) -> Policy {
         events: policy.events.iter().cloned().collect(),
         properties: policy.properties.clone(),
         preset: policy.preset,
+        crowd: crowds::compile(policy),
         deviations: policy.deviation.clone(),
     }
 }
@@ -250,6 +252,10 @@ fn compile_destination(
                 fault(errors, of, "sites", format!("there is no site \"{name}\""), suggestion(name, &known));
             }
         }
+    }
+    if !document.release.is_live() {
+        let reason = "it cannot be held back until the hour or the day is over, not yet";
+        fault(errors, of, "release", reason, "release = \"live\", or leave it out");
     }
     let exempt = basis == Basis::ExemptMeasurement;
     if let Some(months) = document.kept_months

@@ -52,6 +52,13 @@ pub enum What {
         /// Which one it would have to.
         is: Option<u16>,
     },
+    /// How many visitors are a crowd, 1 meaning that none is asked for, or whose.
+    Crowd {
+        /// What was asked, of whoever has not agreed and of whoever has.
+        was: (u32, u32),
+        /// What would be.
+        is: (u32, u32),
+    },
     /// The destination would receive nothing of this site any more.
     Ends,
 }
@@ -78,6 +85,7 @@ impl Difference {
                 What::Override { reason } => reason.is_some(),
                 // Another vendor is another question, of which nobody knows whether it is answered with yes more often.
                 What::Vendor { was, .. } => was.is_some(),
+                What::Crowd { was, is } => is.0 < was.0 || is.1 < was.1,
                 What::Ends => false,
             }
     }
@@ -120,6 +128,10 @@ pub fn differences(before: &Documents, after: &Documents) -> Vec<Difference> {
                     differs(What::Vendor { was: was_destination.tcf_vendor, is: destination.tcf_vendor });
                 }
                 listed(was, site).into_iter().for_each(&mut differs);
+                let (was, is) = (crowds(was), crowds(site));
+                if was != is {
+                    differs(What::Crowd { was, is });
+                }
             }
         }
     }
@@ -134,6 +146,12 @@ pub fn differences(before: &Documents, after: &Documents) -> Vec<Difference> {
         }
     }
     found
+}
+
+/// How many visitors are a crowd of those who have not agreed, and of those who have.
+fn crowds(site: &Site) -> (u32, u32) {
+    let rules = &site.policy.crowd;
+    (rules.visitors, if rules.ask(true) { rules.visitors } else { 1 })
 }
 
 /// What leaves to a destination of some visitors; nothing, where it has no basis for them or none of this site.
@@ -218,6 +236,15 @@ mod tests {
             DOCUMENTS.replace("[\"newsletter_opened\"]", "[\"newsletter_opened\", \"quiz_ended\"]\nproperties = { plan = \"word\" }");
         assert_eq!(count(DOCUMENTS, &listed), (2, 2));
         assert_eq!(count(&listed, DOCUMENTS), (0, 2));
+    }
+
+    #[test]
+    fn a_smaller_crowd_relaxes_and_a_larger_one_does_not() {
+        let with = |rules: &str| DOCUMENTS.replace("events = [", &format!("{rules}\nevents = ["));
+        assert_eq!(count(DOCUMENTS, &with("crowd = 40")), (0, 1));
+        assert_eq!(count(&with("crowd = 40"), DOCUMENTS), (1, 1));
+        assert_eq!(count(DOCUMENTS, &with("crowd = 1\ncrowd_reason = \"a test\"")), (1, 1));
+        assert_eq!(count(&with("crowd_consented = true"), DOCUMENTS), (1, 1));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 pub mod compile;
 mod cookies;
+mod crowds;
 pub mod deviation;
 pub mod differences;
 pub mod files;

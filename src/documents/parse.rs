@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 use super::{deviation::Deviation, site::PropertyKind};
 use crate::{
     event::Purposes,
-    privacy::{transform::Transform, vendor_cookies::VendorCookie},
+    privacy::{crowd::tuple::Step, transform::Transform, vendor_cookies::VendorCookie},
 };
 
 /// A file of documents.
@@ -63,6 +63,18 @@ pub struct PolicyDocument {
     /// Own event names that may be kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<String>,
+    /// How many distinct visitors are a crowd: what fewer have in common does not leave. 1 asks for none, and says why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crowd: Option<u32>,
+    /// Why no crowd is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crowd_reason: Option<String>,
+    /// Whether events of visitors who consented need a crowd, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub crowd_consented: bool,
+    /// What is given up to have a crowd, first to last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub generalise: Vec<Step>,
     /// Own properties that may be kept, and as what.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub properties: BTreeMap<String, PropertyKind>,
@@ -157,6 +169,9 @@ pub struct DestinationDocument {
     pub tcf_vendor: Option<u16>,
     /// How much it may see.
     pub transform: Transform,
+    /// When what it may see is decided.
+    #[serde(default, skip_serializing_if = "Release::is_live")]
+    pub release: Release,
     /// For how many months the receiver keeps what it gets, as the site has agreed with it or set it there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_months: Option<u16>,
@@ -166,6 +181,27 @@ pub struct DestinationDocument {
     /// What that kind of service needs to know.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub settings: toml::Table,
+}
+
+/// When it is decided what may be said of a day's events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Release {
+    /// At once, by the days before.
+    #[default]
+    Live,
+    /// At the hour's end, by all of its events. Not yet built: such a document is refused.
+    Hourly,
+    /// At the day's end, by all of its events. Not yet built: such a document is refused.
+    Daily,
+}
+
+impl Release {
+    /// Whether it is the one that needs not be said.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        *self == Self::Live
+    }
 }
 
 /// The ground on which events may go somewhere.

@@ -14,6 +14,7 @@ use crate::{
     event::{DestinationNumber, PolicyVersion, Purposes, SiteNumber},
     privacy::{
         consent::vendor_decisions::VendorDecisions,
+        crowd::rules::CrowdRules,
         policy::{Allowed, Treatments},
         rules::{Rule, holds},
         transform::{Breadth, Transform},
@@ -114,6 +115,8 @@ pub struct Policy {
     pub properties: BTreeMap<String, PropertyKind>,
     /// No destination may see more than this.
     pub preset: Option<Transform>,
+    /// How many visitors are a crowd, and what is given up to have one.
+    pub crowd: CrowdRules,
     /// What it changes about the presets.
     pub deviations: Vec<Deviation>,
 }

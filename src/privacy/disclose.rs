@@ -8,14 +8,14 @@ use std::{
     time::Duration,
 };
 
-use serde::Serialize;
-
+pub use super::disclosure::Disclosure;
 use super::{
-    clean::{CampaignField, CleanBody, CleanEvent, Granted, Item, OpenError, Opened, Page, Property},
+    clean::{CleanBody, CleanEvent, Granted, OpenError, Opened, Property},
     consent::vendor_decisions::vendor_is_allowed,
-    enrich::{ScreenClass, device::DeviceClass, language::Language, place::Country},
+    crowd::Crowds,
+    disclosure::{Consent, Grounds},
+    enrich::{device::DeviceClass, place::Country},
     entitlement::{Withheld, entitlement},
-    identity::Assurance,
     keys::{
         epoch::EpochKeys,
         persistent::{DestinationKey, PersistentKeys},
@@ -31,78 +31,13 @@ use super::{
 use crate::{
     clock::Timestamp,
     documents::{Destination, Documents, Site, site::PropertyKind},
-    event::{Epoch, Offset, PolicyVersion, Purposes, SiteNumber},
+    event::{Offset, Purposes},
     event_log::LogRecord,
     state::StoreError,
 };
 
 /// Below consent, times that leave are rounded to this, whatever rests.
-const TIME_STEP: Duration = Duration::from_secs(5 * 60);
-
-/// What one destination may see of one event. Serialises to the fields that leave, and to nothing else.
-#[derive(Serialize)]
-pub struct Disclosure {
-    #[serde(skip)]
-    offset: Offset,
-    #[serde(skip)]
-    lane: u64,
-    #[serde(skip)]
-    received: Timestamp,
-    #[serde(skip)]
-    grounds: Grounds,
-    event_id: String,
-    name: String,
-    time: String,
-    site: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    page: Option<Page>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    campaign: BTreeMap<CampaignField, String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    referrer_host: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    currency: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    transaction_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tax: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    shipping: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    coupon: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    items: Vec<Item>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    properties: BTreeMap<String, Property>,
-    visitor_id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_assurance: Option<Assurance>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    session_id: Option<String>,
-    device: DeviceClass,
-    country: Country,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    language: Option<Language>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    screen: Option<ScreenClass>,
-    consent: Consent,
-    policy_version: PolicyVersion,
-}
-
-/// What must still be so when it is sent.
-struct Grounds {
-    site: SiteNumber,
-    epoch: Epoch,
-    subject: Subject,
-    /// What the person agrees to, where there is one.
-    consent: Purposes,
-    /// Of the documents that it was made under.
-    revision: i64,
-}
+pub(super) const TIME_STEP: Duration = Duration::from_secs(5 * 60);
 
 /// Whether a disclosure that was made a while ago may still leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,243 +48,6 @@ pub enum Standing {
     Again,
     /// The person objected.
     Purged,
-}
-
-#[derive(Serialize)]
-struct Consent {
-    state: &'static str,
-    purposes: Purposes,
-}
-
-impl Disclosure {
-    /// Which record it is of.
-    #[must_use]
-    pub const fn offset(&self) -> Offset {
-        self.offset
-    }
-
-    /// A number that is equal for events of one subject and says nothing else: which lane keeps their order.
-    #[must_use]
-    pub const fn lane(&self) -> u64 {
-        self.lane
-    }
-
-    /// When the event came in (for expiry; what leaves is a rounded time).
-    #[must_use]
-    pub const fn received(&self) -> Timestamp {
-        self.received
-    }
-
-    /// The policy version that it was made under.
-    #[must_use]
-    pub const fn policy(&self) -> PolicyVersion {
-        self.policy_version
-    }
-
-    /// The event id that leaves.
-    #[must_use]
-    pub fn event_id(&self) -> &str {
-        &self.event_id
-    }
-
-    /// The time that leaves, RFC 3339.
-    #[must_use]
-    pub fn time(&self) -> &str {
-        &self.time
-    }
-
-    /// The event's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The page, where there is one.
-    #[must_use]
-    pub const fn page(&self) -> Option<&Page> {
-        self.page.as_ref()
-    }
-
-    /// The campaign that led to the page.
-    #[must_use]
-    pub const fn campaign(&self) -> &BTreeMap<CampaignField, String> {
-        &self.campaign
-    }
-
-    /// The referring site's host.
-    #[must_use]
-    pub fn referrer_host(&self) -> Option<&str> {
-        self.referrer_host.as_deref()
-    }
-
-    /// Amount of money, in [`Self::currency`].
-    #[must_use]
-    pub const fn value(&self) -> Option<f64> {
-        self.value
-    }
-
-    /// ISO 4217 code.
-    #[must_use]
-    pub fn currency(&self) -> Option<&str> {
-        self.currency.as_deref()
-    }
-
-    /// The order's id, under this destination's key.
-    #[must_use]
-    pub fn transaction_id(&self) -> Option<&str> {
-        self.transaction_id.as_deref()
-    }
-
-    /// Tax within the value.
-    #[must_use]
-    pub const fn tax(&self) -> Option<f64> {
-        self.tax
-    }
-
-    /// Shipping within the value.
-    #[must_use]
-    pub const fn shipping(&self) -> Option<f64> {
-        self.shipping
-    }
-
-    /// A coupon of the whole order.
-    #[must_use]
-    pub fn coupon(&self) -> Option<&str> {
-        self.coupon.as_deref()
-    }
-
-    /// The products that the event is about.
-    #[must_use]
-    pub fn items(&self) -> &[Item] {
-        &self.items
-    }
-
-    /// The site's own properties.
-    #[must_use]
-    pub const fn properties(&self) -> &BTreeMap<String, Property> {
-        &self.properties
-    }
-
-    /// The visitor's id for this destination: 64 bits, as 16 hexadecimal digits.
-    #[must_use]
-    pub fn visitor_id(&self) -> &str {
-        &self.visitor_id
-    }
-
-    /// Who the page says is visiting: the site's own id, or one under this destination's key, as its policy says; and how far that is to
-    /// be believed.
-    #[must_use]
-    pub fn user(&self) -> Option<(&str, Assurance)> {
-        self.user_id.as_deref().zip(self.user_assurance)
-    }
-
-    /// The session's id for this destination: 64 bits, as 16 hexadecimal digits.
-    #[must_use]
-    pub fn session_id(&self) -> Option<&str> {
-        self.session_id.as_deref()
-    }
-
-    /// What is known of the device.
-    #[must_use]
-    pub const fn device(&self) -> &DeviceClass {
-        &self.device
-    }
-
-    /// The country.
-    #[must_use]
-    pub const fn country(&self) -> Country {
-        self.country
-    }
-
-    /// The language.
-    #[must_use]
-    pub const fn language(&self) -> Option<Language> {
-        self.language
-    }
-
-    /// The width class of the screen.
-    #[must_use]
-    pub const fn screen(&self) -> Option<ScreenClass> {
-        self.screen
-    }
-
-    /// What the person had consented to.
-    #[must_use]
-    pub const fn purposes(&self) -> Purposes {
-        self.consent.purposes
-    }
-
-    /// A disclosure made of its parts, for tests of what comes after.
-    #[cfg(test)]
-    pub(crate) fn for_test(offset: Offset, lane: u64, received: Timestamp) -> Self {
-        Self {
-            offset,
-            lane,
-            received,
-            grounds: Grounds { site: SiteNumber(1), epoch: Epoch(0), subject: Subject::None, consent: Purposes::NONE, revision: 0 },
-            event_id: format!("00000000-0000-8000-8000-{:012x}", offset.0),
-            name: "page_view".to_owned(),
-            time: received.rounded(TIME_STEP).rfc3339(),
-            site: "shop".to_owned(),
-            page: None,
-            campaign: BTreeMap::new(),
-            referrer_host: None,
-            value: None,
-            currency: None,
-            transaction_id: None,
-            tax: None,
-            shipping: None,
-            coupon: None,
-            items: Vec::new(),
-            properties: BTreeMap::new(),
-            visitor_id: format!("{lane:016x}"),
-            user_id: None,
-            user_assurance: None,
-            session_id: None,
-            device: DeviceClass::UNKNOWN,
-            country: Country::UNKNOWN,
-            language: None,
-            screen: None,
-            consent: Consent { state: "unknown", purposes: Purposes::NONE },
-            policy_version: PolicyVersion(1),
-        }
-    }
-
-    /// The same with these fields, in the form in which a disclosure serialises, instead of its own.
-    #[cfg(test)]
-    pub(crate) fn saying(mut self, fields: &serde_json::Value) -> Self {
-        fn put<T: serde::de::DeserializeOwned>(place: &mut T, said: &serde_json::Value) {
-            *place = serde_json::from_value(said.clone()).expect("a field of a disclosure");
-        }
-        for (name, said) in fields.as_object().expect("fields of a disclosure") {
-            match name.as_str() {
-                "name" => put(&mut self.name, said),
-                "time" => put(&mut self.time, said),
-                "page" => put(&mut self.page, said),
-                "campaign" => put(&mut self.campaign, said),
-                "referrer_host" => put(&mut self.referrer_host, said),
-                "value" => put(&mut self.value, said),
-                "currency" => put(&mut self.currency, said),
-                "transaction_id" => put(&mut self.transaction_id, said),
-                "tax" => put(&mut self.tax, said),
-                "shipping" => put(&mut self.shipping, said),
-                "coupon" => put(&mut self.coupon, said),
-                "items" => put(&mut self.items, said),
-                "properties" => put(&mut self.properties, said),
-                "visitor_id" => put(&mut self.visitor_id, said),
-                "user_id" => put(&mut self.user_id, said),
-                "user_assurance" => put(&mut self.user_assurance, said),
-                "session_id" => put(&mut self.session_id, said),
-                "device" => put(&mut self.device, said),
-                "country" => put(&mut self.country, said),
-                "language" => put(&mut self.language, said),
-                "screen" => put(&mut self.screen, said),
-                "purposes" => put(&mut self.consent.purposes, said),
-                other => panic!("a test may not set {other}"),
-            }
-        }
-        self
-    }
 }
 
 /// What became of one record for one destination.
@@ -370,14 +68,21 @@ pub struct Discloser {
     epochs: Arc<EpochKeys>,
     persons: Arc<PersonKeys>,
     purge_set: Arc<PurgeSet>,
+    crowds: Arc<Crowds>,
     lanes: RandomState,
 }
 
 impl Discloser {
     /// Puts the parts together.
     #[must_use]
-    pub fn new(persistent: Arc<PersistentKeys>, epochs: Arc<EpochKeys>, persons: Arc<PersonKeys>, purge_set: Arc<PurgeSet>) -> Self {
-        Self { persistent, epochs, persons, purge_set, lanes: RandomState::new() }
+    pub fn new(
+        persistent: Arc<PersistentKeys>,
+        epochs: Arc<EpochKeys>,
+        persons: Arc<PersonKeys>,
+        purge_set: Arc<PurgeSet>,
+        crowds: Arc<Crowds>,
+    ) -> Self {
+        Self { persistent, epochs, persons, purge_set, crowds, lanes: RandomState::new() }
     }
 
     /// What the destination may see of the record. Blocks where a key is not in RAM.
@@ -391,7 +96,14 @@ impl Discloser {
         destination: &Destination,
         now: Timestamp,
     ) -> Result<Disclosed, OpenError> {
-        self.disclose_under(record, documents, destination, now, |header, _| Some(header.ceiling))
+        let disclosed = self.disclose_under(record, documents, destination, now, |header, _| Some(header.ceiling))?;
+        if let Disclosed::Disclosure(disclosure) = &disclosed
+            && let Some(suppressed) = disclosure.suppressed
+        {
+            let Grounds { site, epoch, subject, .. } = disclosure.grounds;
+            self.crowds.note_released((site, destination.number), epoch, subject, disclosure.tuple(), suppressed);
+        }
+        Ok(disclosed)
     }
 
     /// What the destination would see of the record's event if it came in now, under these documents: for comparing documents, never for
@@ -498,19 +210,21 @@ impl Discloser {
             None => self.ids_without_consent(event, breadth, &policy, destination)?,
         };
         let exact = granted.is_some() && policy.keeps(Field::Time);
+        let shown = self.crowds.shown(site, header.epoch, body, granted.is_some(), &policy)?;
         let name = if policy.keeps(Field::Name) { body.name.as_str() } else { words::CUSTOM_EVENT };
         Ok(Disclosure {
             offset,
             lane: self.lanes.hash_one(subject_id(header.subject)),
             received: header.received,
             grounds: Grounds { site: header.site, epoch: header.epoch, subject: header.subject, consent: Purposes::NONE, revision: 0 },
+            suppressed: shown.suppressed,
             event_id: key.event_id(header.event_id),
             name: words::event_name(name, &site.policy).to_owned(),
             time: if exact { body.time } else { body.time.rounded(TIME_STEP) }.rfc3339(),
             site: site.name.clone(),
-            page: body.page.clone().filter(|_| policy.lets(Field::Page)),
+            page: shown.page.filter(|_| policy.lets(Field::Page)),
             campaign: of_granted(Field::Campaign).map(|granted| granted.campaign.iter().cloned().collect()).unwrap_or_default(),
-            referrer_host: of_granted(Field::Referrer).and_then(|granted| granted.referrer_host.clone()),
+            referrer_host: of_granted(Field::Referrer).filter(|_| shown.names_referrer).and_then(|granted| granted.referrer_host.clone()),
             value: money(Field::Value, |granted| granted.value),
             currency: of_granted(Field::Currency).and_then(|granted| granted.currency.clone()),
             transaction_id: of_granted(Field::OrderId)
@@ -527,10 +241,10 @@ impl Discloser {
                 .map(|id| if policy.keeps(Field::UserId) { id.to_owned() } else { key.user_id(id) }),
             user_assurance: of_granted(Field::UserId).and_then(|granted| granted.user_assurance),
             session_id: ids.session.map(|session| format!("{session:016x}")),
-            device: if policy.lets(Field::Device) { body.device } else { DeviceClass::UNKNOWN },
-            country: if policy.lets(Field::Place) { body.country } else { Country::UNKNOWN },
-            language: body.language.filter(|_| policy.lets(Field::Language)),
-            screen: body.screen.filter(|_| policy.lets(Field::Screen)),
+            device: if policy.lets(Field::Device) { shown.tuple.device } else { DeviceClass::UNKNOWN },
+            country: if policy.lets(Field::Place) { shown.tuple.country } else { Country::UNKNOWN },
+            language: shown.tuple.language.filter(|_| policy.lets(Field::Language)),
+            screen: shown.tuple.screen.filter(|_| policy.lets(Field::Screen)),
             consent: Consent { state: if header.purposes.is_empty() { "unknown" } else { "granted" }, purposes: header.purposes },
             policy_version: site.policy.version,
         })

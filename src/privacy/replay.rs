@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::{
     clean::OpenError,
+    crowd::Crowds,
     disclose::{Disclosed, Discloser},
     keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
     purge_set::PurgeSet,
@@ -76,12 +77,13 @@ impl Replayer {
     ///
     /// # Errors
     /// When a database cannot be read.
-    pub fn new(keys: Arc<KeysDb>) -> Result<Self, StoreError> {
+    pub fn new(state: Arc<StateDb>, keys: Arc<KeysDb>) -> Result<Self, StoreError> {
         let in_memory = std::path::Path::new(IN_MEMORY);
         let passing = PersistentKeys::new(Arc::new(StateDb::open(in_memory)?));
         let epochs = EpochKeys::new(Arc::new(KeysDb::open(in_memory)?));
-        let purge_set = PurgeSet::open(Arc::clone(&keys))?;
-        Ok(Self { discloser: Discloser::new(Arc::new(passing), Arc::new(epochs), Arc::new(PersonKeys::new(keys)), Arc::new(purge_set)) })
+        let (purge_set, crowds) = (PurgeSet::open(Arc::clone(&keys))?, Crowds::new(state));
+        let (epochs, persons) = (Arc::new(epochs), Arc::new(PersonKeys::new(keys)));
+        Ok(Self { discloser: Discloser::new(Arc::new(passing), epochs, persons, Arc::new(purge_set), Arc::new(crowds)) })
     }
 
     /// Replays the records under both.

@@ -42,6 +42,7 @@ function writeSite() {
   const site = readFileSync(file, "utf8")
     .replace("policy = \"site\"\n", `$&keys = { segment = ["${WRITE_KEY}"], ga4 = ["${MEASUREMENT_ID}"] }\n`)
     .replace("events = []", `events = ["newsletter_opened", "identify", "group", "alias"]`)
+    .replace("crowd = 20", `crowd = 1\ncrowd_reason = "one browser is tested"`)
     .replace("properties = {", `$& plan = "word", gift = "flag", percent_scrolled = "number",`)
     .replace(`origins = ["${SHOP}"]`, `origins = ["${SHOP}", "${SHOP_ON_A_PORT}"]`);
   for (const written of [WRITE_KEY, "newsletter_opened", "plan =", SHOP_ON_A_PORT]) assert.ok(site.includes(written), `init writes another document: ${written}`);

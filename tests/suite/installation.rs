@@ -30,6 +30,8 @@ pub(crate) const SITE: &str = r#"
 [[policy]]
 name = "shop"
 events = ["newsletter_opened"]
+crowd = 1
+crowd_reason = "one visitor at a time is tested"
 properties = { plan = "word", number = "number", gift = "flag" }
 
 [[site]]

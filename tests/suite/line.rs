@@ -21,6 +21,7 @@ use firsthand::{
         anonymise::anonymise,
         clean::CleanEvent,
         consent::{self, ConsentState, proof::ConsentProof},
+        crowd::Crowds,
         disclose::{Disclosed, Discloser},
         enrich::{self, device::DeviceClass, place::PlaceDatabase},
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
@@ -57,6 +58,7 @@ pub(crate) struct Line {
     places: PlaceDatabase,
     pub(crate) discloser: Discloser,
     persons: Arc<PersonKeys>,
+    crowds: Arc<Crowds>,
     addresses: ClientAddresses,
     pub(crate) state: Arc<StateDb>,
 }
@@ -94,6 +96,7 @@ impl Line {
         let purge_set = Arc::new(PurgeSet::open(Arc::clone(&keys)).unwrap());
         let epochs = Arc::new(EpochKeys::new(keys));
         let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
+        let crowds = Arc::new(Crowds::new(Arc::clone(&state)));
         let log = |_| EventLog::open(Arc::new(MemoryFiles::default()), LogOptions::default(), Timestamp(0)).unwrap();
         Self {
             documents: compiled(documents, Arc::clone(&state)),
@@ -102,8 +105,9 @@ impl Line {
             visitors: Visitors::new(Supervisor::new(), Arc::clone(&persistent), Arc::clone(&persons), Arc::clone(&purge_set), proof),
             persistent: Arc::clone(&persistent),
             places: places(),
-            discloser: Discloser::new(persistent, epochs, Arc::clone(&persons), purge_set),
+            discloser: Discloser::new(persistent, epochs, Arc::clone(&persons), purge_set, Arc::clone(&crowds)),
             persons,
+            crowds,
             addresses: addresses(),
             state,
         }
@@ -146,6 +150,7 @@ impl Line {
                 Ok(permitted) => {
                     let enriched = enrich::enrich(permitted, &arrival, device, &self.places);
                     let clean: CleanEvent = anonymise(enriched, &visitor, site, &site_key, protocol.name(), received).unwrap();
+                    self.crowds.count(site, &clean);
                     let (header, body) = (clean.header().clone(), serde_json::to_value(&clean).unwrap());
                     Became::Clean(Box::new(Clean { header, body, record: clean.into_record(&visitor).unwrap() }))
                 }
@@ -211,6 +216,7 @@ pub(crate) fn pipeline(documents: &str, files: Arc<dyn LogFiles>, now: Timestamp
     let persons = Arc::new(PersonKeys::new(Arc::clone(&keys)));
     let purge_set = Arc::new(PurgeSet::open(keys).unwrap());
     let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
+    let crowds = Arc::new(Crowds::new(Arc::clone(&state)));
     Pipeline {
         uniques: Arc::new(Uniques::new(Arc::clone(&state))),
         documents: ArcSwap::from_pointee(compiled(documents, state)),
@@ -218,6 +224,7 @@ pub(crate) fn pipeline(documents: &str, files: Arc<dyn LogFiles>, now: Timestamp
         persistent,
         places: ArcSwap::from_pointee(places()),
         log: Arc::new(EventLog::open(files, LogOptions::default(), now).unwrap()),
+        crowds,
         counters: Counters::default(),
         feed: Feed::default(),
     }

@@ -11,6 +11,7 @@
 //! | `policies` | a deviation changes its field alone, and never what rested to something wider |
 //! | `recleanse` | what is stored is brought to tightened documents, through kills too, and never becomes wider again |
 //! | `cells` | the six cells of basis and state, for three destinations each, as a golden file |
+//! | `crowds` | what too few have in common does not leave |
 //! | `consent_table` | who gets what for which choice, and the cookie |
 //! | `cookies` | the form of the site's cookies, and what is left of another one |
 //! | `consent_oracle` | consent strings are read as the IAB's own libraries read them |
@@ -30,6 +31,7 @@ mod consent_oracle;
 mod consent_proof;
 mod consent_table;
 mod cookies;
+mod crowds;
 mod durability;
 mod faults;
 mod faulty_files;

@@ -19,6 +19,7 @@ use crate::{
         policy::Treatment,
         replay::{Compared, FieldCompared, Replay, Replayer},
     },
+    state::StateDb,
 };
 
 /// More events than this are no preview; they are held in memory.
@@ -51,7 +52,8 @@ pub(super) fn diff(place: &Place, arguments: &DiffArguments, out: &mut dyn Write
         return Ok(writeln!(out, "\nNo event has come in yet that could be replayed.")?);
     }
     let records = recent(&directory.join("log"), arguments.replay as usize)?;
-    let replayer = Replayer::new(Arc::new(KeysDb::open(&keys)?))?;
+    let state = Arc::new(StateDb::open(&directory.join("state.db"))?);
+    let replayer = Replayer::new(state, Arc::new(KeysDb::open(&keys)?))?;
     print_replay(&replayer.compare(&records, &before, &after, clock::now())?, out)?;
     Ok(())
 }
@@ -80,6 +82,7 @@ fn heading_of(Difference { site, destination, what, .. }: &Difference) -> String
         What::Field { of: Visitors::Agreed, .. } => ", of visitors who agreed:",
         What::Field { of: Visitors::All, .. } => ", of every visitor who has not objected:",
         What::Listed { .. } => ", of the policy's lists:",
+        What::Crowd { .. } => ", of the crowds that leave:",
         What::Ends => ": nothing would leave any more",
         What::Override { .. } | What::Vendor { .. } => ":",
     };
@@ -106,6 +109,10 @@ fn print_difference(difference: &Difference, out: &mut dyn Write) -> std::io::Re
         What::Override { reason: None } => writeln!(out, "  GPC would outrank a yes on the site again"),
         What::Vendor { is: Some(vendor), .. } => writeln!(out, "  a TC string would have to consent to vendor {vendor}, too"),
         What::Vendor { is: None, .. } => writeln!(out, "  a TC string would no longer be asked for a vendor"),
+        What::Crowd { was, is } => {
+            let say = |visitors: u32| if visitors == 1 { String::from("none") } else { format!("of {visitors}") };
+            writeln!(out, "  crowds asked for: {} → {}; of who agreed: {} → {}", say(was.0), say(is.0), say(was.1), say(is.1))
+        }
         What::Ends => Ok(()),
     }
 }

@@ -12,6 +12,7 @@ use crate::{
         deviation::{Deviation, State},
     },
     privacy::{
+        crowd::{WINDOW_DAYS, rules::CrowdRules, tuple::Step},
         fidelity::Figure,
         policy::{Field, Treatment, Treatments},
     },
@@ -46,6 +47,7 @@ pub(super) fn show(documents: &Documents, arguments: &ShowArguments, out: &mut d
         if let Some(reason) = &site.signals.gpc_site_override {
             writeln!(out, "  a yes that was given on this very site counts although the browser sends GPC: {reason}")?;
         }
+        show_crowds(&policy.crowd, out)?;
         let wanted = |destination: &&Arc<Destination>| {
             destination.sites.contains(&site.number) && arguments.destination.as_ref().is_none_or(|name| *name == destination.name)
         };
@@ -55,6 +57,18 @@ pub(super) fn show(documents: &Documents, arguments: &ShowArguments, out: &mut d
         writeln!(out)?;
     }
     Ok(())
+}
+
+fn show_crowds(rules: &CrowdRules, out: &mut dyn Write) -> std::io::Result<()> {
+    let CrowdRules { visitors, reason, order, consented } = rules;
+    if *visitors == 1 {
+        return writeln!(out, "  no crowds are asked for: {}", reason.as_deref().unwrap_or_default());
+    }
+    let whose = if *consented { "of everyone" } else { "of visitors who have not agreed" };
+    let order = order.map(Step::name).join(", ");
+    writeln!(out, "  crowds: {whose}, no device, place, language, screen or page leaves that fewer than {visitors} distinct visitors")?;
+    writeln!(out, "  a day had in the {WINDOW_DAYS} days before; given up until it is so: {order}")?;
+    writeln!(out, "  no crowd yet: devices, places and pages are withheld until there is; the live view says how it stands")
 }
 
 fn show_destination(site: &Site, destination: &Destination, out: &mut dyn Write) -> std::io::Result<()> {

@@ -359,7 +359,7 @@ function showNumbers({ sites, destinations: known, log, recleanse }) {
     const lines = site.refused.filter((one) => one.count).map((one) => [one.because, one.count]);
     if (site.epoch_breaks) lines.push(["the day's key was lost and made anew", site.epoch_breaks]);
     const people = [["different visitors, about", site.visitors], ["visits, about", site.visits]];
-    grid.append(numbers(site.name, [...people, ["kept", site.stored], ...lines]));
+    grid.append(numbers(site.name, [...people, ["kept", site.stored], ...lines, ...crowdLines(site.crowds)]));
   }
   grid.append(numbers("Event log", [["records since the start", log.records], ["records per sync", log.events_per_sync.toFixed(1)]]));
   if (recleanse.segments || recleanse.running) {
@@ -373,6 +373,17 @@ function showNumbers({ sites, destinations: known, log, recleanse }) {
   }
   byId("today-detail").replaceChildren(grid);
   byId("today").hidden = false;
+}
+
+function crowdLines({ visitors, tuples, pages, none_yet, released }) {
+  if (visitors === 1) return [["crowds", "not asked for"]];
+  const lines = none_yet
+    ? [["no crowd yet: devices, places and pages are withheld until there is", `of ${visitors}`]]
+    : [["kinds of visitors of which there are crowds", tuples], ["pages of which there are", pages]];
+  for (const [name, { events, in_crowds }] of Object.entries(released)) {
+    lines.push([`in a crowd, to ${name}`, `${Math.floor((100 * in_crowds) / events)} %`]);
+  }
+  return lines;
 }
 
 function numbers(title, lines) {

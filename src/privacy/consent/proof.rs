@@ -263,6 +263,7 @@ mod tests {
             events: BTreeSet::new(),
             properties: BTreeMap::new(),
             preset: None,
+            crowd: Default::default(),
             deviations: Vec::new(),
         };
         ConsentRecord::new([consent; 16], (SiteNumber(1), &policy), said, Purposes::ANALYTICS, "native", at, at.plus(YEAR))

@@ -35,7 +35,7 @@ pub fn enrich<'a>(permitted: Permitted<'a>, arrival: &Arrival<'_>, device: Devic
 }
 
 /// Width classes in CSS pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum ScreenClass {
     /// Below 576.
     #[serde(rename = "<576")]

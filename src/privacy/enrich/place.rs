@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{clock::Timestamp, privacy::raw::ClientAddress};
 
 /// An ISO 3166-1 code of two letters, or `ZZ`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Country([u8; 2]);
 
 impl Country {

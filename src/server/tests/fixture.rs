@@ -30,6 +30,7 @@ use crate::{
     pipeline::Pipeline,
     privacy::{
         consent::proof::ConsentProof,
+        crowd::Crowds,
         enrich::place::PlaceDatabase,
         keys::{database::KeysDb, persistent::PersistentKeys, person::PersonKeys},
         purge_set::PurgeSet,
@@ -51,6 +52,7 @@ pub(in crate::server) fn site(origin: &str) -> Site {
         events: BTreeSet::new(),
         properties: BTreeMap::new(),
         preset: None,
+        crowd: Default::default(),
         deviations: Vec::new(),
     };
     Site {
@@ -105,6 +107,7 @@ impl Line {
             persistent,
             places: ArcSwap::from_pointee(PlaceDatabase::none()),
             log,
+            crowds: Arc::new(Crowds::supposed()),
             counters: Counters::default(),
             feed: Feed::default(),
         };

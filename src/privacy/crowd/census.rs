@@ -1,0 +1,149 @@
+//! One site's day: how many distinct visitors each cell, page, country and referring host has had so far. In memory only; of it rests what
+//! [`Census::crowds`] says, which is crowds.
+
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use super::{
+    gather::{Cells, gather, make_room},
+    rules::{CrowdRules, PLACE_VISITORS_MIN},
+    seen::Seen,
+    tuple::{Step, Tuple},
+    vocabulary::Vocabulary,
+};
+use crate::event::Epoch;
+
+/// Cells of one site and day; where there are more, the rarest become coarser. At 24 bytes each, under 1 MB.
+const CELLS_MAX: usize = 16_384;
+/// Words of one kind, site and day; where there are more, the rarest are forgotten, and count from nothing if they come again.
+const WORDS_MAX: usize = 8_192;
+/// When there are too many of anything, it is brought down to this share at once, so that it is done seldom: three in four.
+const fn after_clearing(most: usize) -> usize {
+    most / 4 * 3
+}
+/// A word longer than this is not counted, and so never a crowd's.
+const WORD_BYTES_MAX: usize = 200;
+
+/// What has a vocabulary of its own, apart from the tuple.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WordKind {
+    /// A page's path, as a template.
+    Page,
+    /// A country.
+    Place,
+    /// A referring host.
+    Referrer,
+}
+
+impl WordKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Page, Self::Place, Self::Referrer];
+
+    /// The name at rest.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Page => "page",
+            Self::Place => "place",
+            Self::Referrer => "referrer",
+        }
+    }
+}
+
+/// What one event says.
+pub(super) struct Said<'e> {
+    /// The visitor, as 64 bits that are spread evenly and mean nothing tomorrow.
+    pub(super) visitor: u64,
+    pub(super) tuple: Tuple,
+    pub(super) page: Option<&'e str>,
+    pub(super) referrer: Option<&'e str>,
+}
+
+/// A day of a site, being counted.
+#[derive(Clone)]
+pub(super) struct Census {
+    pub(super) epoch: Epoch,
+    visitors: Seen,
+    words_seen: Seen,
+    counted: u64,
+    cells: Cells,
+    words: [HashMap<Box<str>, u64>; 3],
+}
+
+/// A day's crowds: what may rest.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct DayCrowds {
+    /// Distinct visitors, in crowds or not.
+    pub(super) visitors: u64,
+    pub(super) cells: Cells,
+    pub(super) words: [HashMap<Box<str>, u64>; 3],
+}
+
+impl Census {
+    pub(super) fn new(epoch: Epoch) -> Self {
+        Self { epoch, visitors: Seen::default(), words_seen: Seen::default(), counted: 0, cells: Cells::new(), words: Default::default() }
+    }
+
+    /// Counts one event. A visitor stands in the cell of their first event; pages and hosts have each visitor once.
+    pub(super) fn count(&mut self, said: &Said<'_>, rules: &CrowdRules) {
+        if self.visitors.insert(said.visitor) {
+            self.counted += 1;
+            *self.cells.entry(said.tuple).or_default() += 1;
+            if self.cells.len() > CELLS_MAX {
+                make_room(&mut self.cells, &rules.order, after_clearing(CELLS_MAX));
+            }
+        }
+        let words = [(WordKind::Page, said.page), (WordKind::Place, Some(said.tuple.country.code())), (WordKind::Referrer, said.referrer)];
+        for (kind, word) in words {
+            if let Some(word) = word.filter(|word| word.len() <= WORD_BYTES_MAX) {
+                self.count_word(said.visitor, kind, word);
+            }
+        }
+    }
+
+    fn count_word(&mut self, visitor: u64, kind: WordKind, word: &str) {
+        let mut hasher = DefaultHasher::new();
+        (visitor, kind, word).hash(&mut hasher);
+        if !self.words_seen.insert(hasher.finish()) {
+            return;
+        }
+        let words = &mut self.words[kind as usize];
+        match words.get_mut(word) {
+            Some(visitors) => *visitors += 1,
+            None => {
+                words.insert(word.into(), 1);
+                let mut fewest = 1;
+                while words.len() > WORDS_MAX && fewest < u64::MAX / 2 {
+                    words.retain(|_, visitors| *visitors > fewest);
+                    fewest *= 2;
+                }
+            }
+        }
+    }
+
+    /// What may rest of the day: cells and words of at least a crowd. A cell that is too small is counted with a coarser one, unless the
+    /// day's vocabulary had it: then its visitors left as what they are, and stand for nothing else.
+    pub(super) fn crowds(&self, rules: &CrowdRules, vocabulary: &Vocabulary) -> DayCrowds {
+        let enough = u64::from(rules.crowd());
+        let [_, places, _] = &self.words;
+        let named: HashSet<&str> = places
+            .iter()
+            .filter(|(place, visitors)| **visitors >= u64::from(PLACE_VISITORS_MIN) || vocabulary.has(WordKind::Place, place))
+            .map(|(place, _)| &**place)
+            .collect();
+        let mut cells = Cells::new();
+        for (cell, visitors) in &self.cells {
+            let cell = if named.contains(cell.country.code()) { *cell } else { cell.without(Step::Place) };
+            *cells.entry(cell).or_default() += visitors;
+        }
+        let mut words = self.words.clone();
+        words.iter_mut().for_each(|words| words.retain(|_, visitors| *visitors >= enough));
+        DayCrowds { visitors: self.counted, cells: gather(cells, &rules.order, enough, |cell| vocabulary.has_cell(cell)), words }
+    }
+
+    #[cfg(test)]
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.cells.len(), self.words.iter().map(HashMap::len).max().unwrap_or_default())
+    }
+}

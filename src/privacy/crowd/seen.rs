@@ -1,0 +1,88 @@
+//! Whether something was seen before today: exact for a small site, a filter of fixed size for a large one. The filter errs in one
+//! direction only: it takes something new for known, so that a count of what is new is never too high.
+
+use std::collections::HashSet;
+
+/// So many are kept as they are: up to some 300 KB.
+const EXACT_MAX: usize = 1 << 14;
+/// Bits of the filter: 2 MB. At a million entries one in 500 new ones is taken for known, at six million one in three.
+const FILTER_BITS: usize = 1 << 24;
+/// Bits that one entry sets.
+const PROBES: u64 = 4;
+
+/// A set that says whether an entry is new. Entries are 64 bits that are spread evenly: a part of a token, or a hash.
+#[derive(Clone)]
+pub(super) enum Seen {
+    Exact(HashSet<u64>),
+    Filter(Box<[u64]>),
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self::Exact(HashSet::new())
+    }
+}
+
+impl Seen {
+    /// Puts an entry in. Returns whether it was certainly not there.
+    pub(super) fn insert(&mut self, entry: u64) -> bool {
+        match self {
+            Self::Exact(entries) => {
+                let new = entries.insert(entry);
+                if entries.len() > EXACT_MAX {
+                    let mut filter = vec![0; FILTER_BITS / 64].into_boxed_slice();
+                    for entry in entries.iter() {
+                        mark(&mut filter, *entry);
+                    }
+                    *self = Self::Filter(filter);
+                }
+                new
+            }
+            Self::Filter(filter) => mark(filter, entry),
+        }
+    }
+}
+
+/// Sets an entry's bits. Returns whether one of them was not set.
+fn mark(filter: &mut [u64], entry: u64) -> bool {
+    let (start, stride) = (entry & 0xffff_ffff, (entry >> 32) | 1);
+    let mut new = false;
+    for probe in 0..PROBES {
+        let bit = start.wrapping_add(probe.wrapping_mul(stride)) as usize % FILTER_BITS;
+        let (word, mask) = (bit / 64, 1 << (bit % 64));
+        new |= filter[word] & mask == 0;
+        filter[word] |= mask;
+    }
+    new
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Spreads small numbers evenly, the same at every run.
+    fn spread(number: u64) -> u64 {
+        let mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed ^ (mixed >> 31)
+    }
+
+    #[test]
+    fn what_was_seen_is_never_new_again() {
+        let mut seen = Seen::default();
+        let entries = (EXACT_MAX as u64) * 3;
+        let new = (0..entries).filter(|number| seen.insert(spread(*number))).count() as u64;
+        assert!(matches!(seen, Seen::Filter(_)));
+        assert!(new <= entries && new * 1_000 >= entries * 999, "{new} of {entries}");
+        assert_eq!((0..entries).filter(|number| seen.insert(spread(*number))).count(), 0);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_count_never_too_high() {
+        let mut seen = Seen::default();
+        let entries = 2_000_000;
+        let new = (0..entries).filter(|number| seen.insert(spread(*number))).count() as u64;
+        assert!(matches!(&seen, Seen::Filter(filter) if filter.len() * 64 == FILTER_BITS));
+        assert!(new < entries && new * 100 > entries * 98, "{new} of {entries}");
+    }
+}
