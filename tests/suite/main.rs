@@ -9,6 +9,7 @@
 //! | `faults` | broken receivers, a full disk, hostile clients, a stop under load |
 //! | `consent_proof` | what is on record of what visitors said |
 //! | `policies` | a deviation changes its field alone, and never what rested to something wider |
+//! | `regressions` | what other products got wrong, R1 to R14, is not wrong here |
 //! | `cells` | the six cells of basis and state, for three destinations each, as a golden file |
 //! | `consent_table` | who gets what for which choice, and the cookie |
 //! | `consent_oracle` | consent strings are read as the IAB's own libraries read them |
@@ -30,6 +31,7 @@ mod faulty_files;
 mod golden;
 mod non_interference;
 mod policies;
+mod regressions;
 mod transparency;
 
 mod http_client;

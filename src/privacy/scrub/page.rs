@@ -70,7 +70,8 @@ fn scrubbed_segment(segment: &str) -> Cow<'_, str> {
     let class = if has_encoding(&decoded) {
         Some(Class::Encoded)
     } else if decoded.chars().count() > SEGMENT_CHARS_MAX {
-        Some(Class::Token)
+        // A long e-mail address is one all the same: how long it is, is nobody's business.
+        Some(class_of(name).unwrap_or(Class::Token))
     } else {
         class_of(name).or_else(|| decoded.contains(['/', '\\', '?', '#', '{', '}']).then_some(Class::Encoded))
     };
