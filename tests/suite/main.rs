@@ -10,6 +10,8 @@
 //! | `consent_proof` | what is on record of what visitors said |
 //! | `policies` | a deviation changes its field alone, and never what rested to something wider |
 //! | `regressions` | what other products got wrong, R1 to R14, is not wrong here |
+//! | `scoreboard` | synthetic days pass through the line: target, figure, pass or miss |
+//! | `traffic_tails` | those days are as heavy-tailed as the web's |
 //! | `cells` | the six cells of basis and state, for three destinations each, as a golden file |
 //! | `consent_table` | who gets what for which choice, and the cookie |
 //! | `consent_oracle` | consent strings are read as the IAB's own libraries read them |
@@ -32,6 +34,8 @@ mod golden;
 mod non_interference;
 mod policies;
 mod regressions;
+mod scoreboard;
+mod traffic_tails;
 mod transparency;
 
 mod http_client;
@@ -42,3 +46,5 @@ mod memory_files;
 mod receiver;
 mod scanner;
 mod system_calls;
+#[path = "../traffic/mod.rs"]
+mod traffic;
