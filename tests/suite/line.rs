@@ -87,6 +87,11 @@ pub(crate) struct Clean {
 
 impl Line {
     pub(crate) fn new(documents: &str, logs: usize) -> Self {
+        Self::with_places(documents, logs, places())
+    }
+
+    /// The same with other places.
+    pub(crate) fn with_places(documents: &str, logs: usize, places: PlaceDatabase) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let in_memory = Path::new(IN_MEMORY);
         let state = Arc::new(StateDb::open(in_memory).unwrap());
@@ -104,7 +109,7 @@ impl Line {
             runtime,
             visitors: Visitors::new(Supervisor::new(), Arc::clone(&persistent), Arc::clone(&persons), Arc::clone(&purge_set), proof),
             persistent: Arc::clone(&persistent),
-            places: places(),
+            places,
             discloser: Discloser::new(persistent, epochs, Arc::clone(&persons), purge_set, Arc::clone(&crowds)),
             persons,
             crowds,

@@ -10,6 +10,9 @@
 //! | `consent_proof` | what is on record of what visitors said |
 //! | `policies` | a deviation changes its field alone, and never what rested to something wider |
 //! | `recleanse` | what is stored is brought to tightened documents, through kills too, and never becomes wider again |
+//! | `regressions` | what other products got wrong, R1 to R14, is not wrong here |
+//! | `scoreboard` | synthetic days pass through the line: target, figure, pass or miss |
+//! | `traffic_tails` | those days are as heavy-tailed as the web's |
 //! | `cells` | the six cells of basis and state, for three destinations each, as a golden file |
 //! | `crowds` | what too few have in common does not leave |
 //! | `consent_table` | who gets what for which choice, and the cookie |
@@ -39,6 +42,9 @@ mod golden;
 mod non_interference;
 mod policies;
 mod recleanse;
+mod regressions;
+mod scoreboard;
+mod traffic_tails;
 mod transparency;
 mod uniques;
 mod vendors;
@@ -52,3 +58,5 @@ mod memory_files;
 mod receiver;
 mod scanner;
 mod system_calls;
+#[path = "../traffic/mod.rs"]
+mod traffic;

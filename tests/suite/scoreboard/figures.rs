@@ -1,0 +1,260 @@
+//! What is counted of one destination's disclosures: hashes and numbers only, so that memory is bounded. Of ids, every so manyth is followed
+//! through all of its events; which ones is decided by the id alone, so that the same ones are followed everywhere.
+
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
+
+use firsthand::clock::Timestamp;
+
+use super::seen::Seen;
+use crate::traffic::Truth;
+
+/// No site has more pages than this; what comes on top is counted together.
+const PATHS_MAX: usize = 20_000;
+
+/// Always the same number for the same thing.
+pub(super) fn hashed(thing: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    thing.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// One bit per person.
+pub(super) struct Persons(Vec<u64>);
+
+impl Persons {
+    fn new(persons: u32) -> Self {
+        Self(vec![0; persons as usize / 64 + 1])
+    }
+
+    /// Whether this person was not there before.
+    fn insert(&mut self, person: u32) -> bool {
+        let (word, bit) = (person as usize / 64, 1 << (person % 64));
+        let new = self.0[word] & bit == 0;
+        self.0[word] |= bit;
+        new
+    }
+
+    fn clear(&mut self) {
+        self.0.fill(0);
+    }
+}
+
+/// A cell of visitors who look alike.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Cell {
+    pub(super) persons: u32,
+    pub(super) events: u32,
+}
+
+/// When an id was used, and how often.
+#[derive(Clone, Copy)]
+pub(super) struct Span {
+    first: i64,
+    last: i64,
+}
+
+/// The counts of one destination.
+pub(super) struct DestinationFigures {
+    every: u64,
+    pub(super) events: u64,
+    /// By visitor and session id: over all days.
+    pub(super) spans: HashMap<u64, Span>,
+    /// Events that had an id which an earlier event had, too.
+    pub(super) linked_events: u64,
+    /// How many visitors of the day began with this tuple of ids, and with this visitor id.
+    id_tuples: HashMap<u64, u32>,
+    visitor_ids: HashMap<u64, u32>,
+    day: Persons,
+    ever: Persons,
+    /// By what visitors look like, on the day.
+    cells: HashMap<u64, Cell>,
+    /// Every so manyth of what an attacker with two logs would match by: the whole record without its ids, and time and page alone.
+    alike: [Match; 2],
+    pub(super) pages: HashMap<String, u64>,
+    pub(super) countries: HashMap<String, Cell>,
+    /// Of the last day.
+    pub(super) last_day: LastDay,
+}
+
+#[derive(Default)]
+struct Match {
+    cells: HashSet<u64>,
+    events: u64,
+}
+
+/// What is known at the end of a day.
+#[derive(Clone, Default)]
+pub(super) struct LastDay {
+    pub(super) visitors: u32,
+    /// Distinct visitor ids, and visitors among those followed.
+    pub(super) distinct_ids: u64,
+    /// Followed visitors who share their tuple of ids, and all who were followed.
+    pub(super) sharing: (u64, u64),
+    pub(super) cells: Vec<Cell>,
+}
+
+impl DestinationFigures {
+    pub(super) fn new(every: u64, persons: u32) -> Self {
+        Self {
+            every,
+            events: 0,
+            spans: HashMap::new(),
+            linked_events: 0,
+            id_tuples: HashMap::new(),
+            visitor_ids: HashMap::new(),
+            day: Persons::new(persons),
+            ever: Persons::new(persons),
+            cells: HashMap::new(),
+            alike: Default::default(),
+            pages: HashMap::new(),
+            countries: HashMap::new(),
+            last_day: LastDay::default(),
+        }
+    }
+
+    pub(super) fn add(&mut self, seen: &Seen<'_>, truth: &Truth, at: Timestamp) {
+        self.events += 1;
+        let visitor = hashed(("visitor", seen.visitor_id));
+        let ids = [Some(visitor), seen.session_id.map(|id| hashed(("session", id)))];
+        let mut linked = false;
+        for id in ids.into_iter().flatten().filter(|id| id.is_multiple_of(self.every)) {
+            let span = self.spans.entry(id).and_modify(|_| linked = true).or_insert(Span { first: at.0, last: at.0 });
+            (span.first, span.last) = (span.first.min(at.0), span.last.max(at.0));
+        }
+        self.linked_events += u64::from(linked);
+
+        let new_today = self.day.insert(truth.person);
+        let new_ever = self.ever.insert(truth.person);
+        let cell = self.cells.entry(hashed(seen.description())).or_default();
+        cell.events += 1;
+        let country = match self.countries.get_mut(seen.country) {
+            Some(country) => country,
+            None => self.countries.entry(seen.country.to_owned()).or_default(),
+        };
+        country.events += 1;
+        country.persons += u32::from(new_ever);
+        if new_today {
+            cell.persons += 1;
+            self.last_day.visitors += 1;
+            for (counts, id) in [(&mut self.id_tuples, hashed(ids)), (&mut self.visitor_ids, visitor)] {
+                if id.is_multiple_of(self.every) {
+                    *counts.entry(id).or_default() += 1;
+                }
+            }
+        }
+        let whole = hashed((seen.description(), seen.time, seen.path()));
+        for (matched, key) in self.alike.iter_mut().zip([whole, hashed((seen.time, seen.path()))]) {
+            if key.is_multiple_of(self.every) {
+                matched.events += 1;
+                matched.cells.insert(key);
+            }
+        }
+        if let Some(count) = self.pages.get_mut(seen.path()) {
+            *count += 1;
+        } else {
+            let name = if self.pages.len() < PATHS_MAX { seen.path() } else { "(more)" };
+            *self.pages.entry(name.to_owned()).or_default() += 1;
+        }
+    }
+
+    pub(super) fn begin_day(&mut self) {
+        self.day.clear();
+        self.cells.clear();
+        self.id_tuples.clear();
+        self.visitor_ids.clear();
+        self.last_day = LastDay::default();
+    }
+
+    pub(super) fn end_day(&mut self) {
+        let counts = |counts: &HashMap<u64, u32>, at_least: u32| -> u64 {
+            counts.values().filter(|count| **count >= at_least).map(|count| u64::from(*count)).sum()
+        };
+        self.last_day.sharing = (counts(&self.id_tuples, 2), counts(&self.id_tuples, 1));
+        self.last_day.distinct_ids = self.visitor_ids.len() as u64 * self.every;
+        self.last_day.cells = self.cells.values().copied().collect();
+    }
+
+    /// The longest time between two events that share an id.
+    pub(super) fn longest_link(&self) -> Duration {
+        let longest = self.spans.values().map(|span| span.last - span.first).max().unwrap_or(0);
+        Duration::from_millis(longest.unsigned_abs())
+    }
+
+    /// How many of the followed ids another destination has, too.
+    pub(super) fn ids_shared_with(&self, other: &Self) -> usize {
+        self.spans.keys().filter(|id| other.spans.contains_key(id)).count()
+    }
+
+    /// How often one who matches the records of two logs by everything but ids is right (drawing among equals), and by time and page alone.
+    pub(super) fn match_precision(&self) -> [f64; 2] {
+        [0, 1].map(|which| self.alike[which].cells.len() as f64 / self.alike[which].events.max(1) as f64)
+    }
+
+    /// The share of the last day's events in cells of at least `k` visitors, and how many cells are below.
+    pub(super) fn crowds(&self, k: u32) -> (f64, usize) {
+        let all: u64 = self.last_day.cells.iter().map(|cell| u64::from(cell.events)).sum();
+        let (crowded, alone): (Vec<&Cell>, Vec<&Cell>) = self.last_day.cells.iter().partition(|cell| cell.persons >= k);
+        let events: u64 = crowded.iter().map(|cell| u64::from(cell.events)).sum();
+        (events as f64 / all.max(1) as f64, alone.len())
+    }
+}
+
+/// How long something took, in classes that grow by a fifth.
+#[derive(Default)]
+pub(super) struct Durations {
+    classes: HashMap<i32, u64>,
+    all: u64,
+}
+
+const GROWTH: f64 = 1.2;
+
+impl Durations {
+    pub(super) fn add(&mut self, took: Duration) {
+        let class = (took.as_nanos().max(1) as f64).log(GROWTH).ceil() as i32;
+        *self.classes.entry(class).or_default() += 1;
+        self.all += 1;
+    }
+
+    /// At most this for so large a share.
+    pub(super) fn quantile(&self, share: f64) -> Duration {
+        let mut classes: Vec<_> = self.classes.iter().collect();
+        classes.sort();
+        let mut sum = 0;
+        let found = classes.into_iter().find(|(_, count)| {
+            sum += **count;
+            sum as f64 >= share * self.all as f64
+        });
+        Duration::from_nanos(found.map_or(0, |(class, _)| GROWTH.powi(*class) as u64))
+    }
+}
+
+/// Kendall's tau-b of two rankings of the same things: 1 where they agree, -1 where one is the other's reverse.
+pub(super) fn rank_correlation(pairs: &[(u64, u64)]) -> f64 {
+    let (mut concordant, mut discordant, mut tied_one, mut tied_other) = (0_i64, 0_i64, 0_i64, 0_i64);
+    for (index, one) in pairs.iter().enumerate() {
+        for other in &pairs[index + 1..] {
+            match (one.0.cmp(&other.0) as i64, one.1.cmp(&other.1) as i64) {
+                (0, 0) => {}
+                (0, _) => tied_one += 1,
+                (_, 0) => tied_other += 1,
+                (a, b) if a == b => concordant += 1,
+                _ => discordant += 1,
+            }
+        }
+    }
+    let both = concordant + discordant;
+    let scale = (((both + tied_one) * (both + tied_other)) as f64).sqrt();
+    if scale == 0.0 { 1.0 } else { (concordant - discordant) as f64 / scale }
+}
+
+#[test]
+fn rankings_are_compared() {
+    assert_eq!(rank_correlation(&[(1, 10), (2, 20), (3, 30)]), 1.0);
+    assert_eq!(rank_correlation(&[(1, 30), (2, 20), (3, 10)]), -1.0);
+    let one_swap = rank_correlation(&[(1, 10), (2, 30), (3, 20), (4, 40)]);
+    assert!((one_swap - 4.0 / 6.0).abs() < 1e-9, "{one_swap}");
+}
