@@ -117,7 +117,8 @@ fn r01_an_ipv4_address_mapped_into_ipv6_in_hexadecimal_is_the_same_address() {
     }
     assert_ne!(seen_as(&line, "::ffff:c000:22a").0, plain.0, "another address is another visitor");
     let event = json!({ "k": "page_view", "p": "https://www.shop.example/from/::ffff:c000:229/x", "d": { "plan": "::ffff:c000:229" } });
-    nothing_holds(&granted(&line, &event), &["c000", "229"]);
+    // Whole, or nearly: ids are random, and three digits are in one of them now and then.
+    nothing_holds(&granted(&line, &event), &["c000:229", "c000:0229", ":ffff:"]);
 }
 
 #[test]

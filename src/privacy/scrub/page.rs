@@ -123,6 +123,7 @@ mod tests {
             ("/u/jane%40example.org", "/u/{email}"),
             ("/u/jane%2540example.org", "/u/{email}"),
             ("/u/jane%25252540example.org", "/u/{encoded}"),
+            ("/u/a-very-long-name-of-more-than-eighty-characters-which-nobody-has-but-anybody-may-write@mail.example", "/u/{email}"),
             ("/cart;jsessionid=1A2B3C4D5E6F", "/cart"),
             ("/;jsessionid=x", "/{parameter}"),
             ("/ip/192.0.2.1/x", "/ip/{ip}/x"),
