@@ -86,10 +86,16 @@ fn of<'d>(disclosures: &'d [(String, String)], destination: &str) -> &'d str {
     &disclosures.iter().find(|(name, _)| name == destination).expect("a destination of the documents").1
 }
 
+/// No destination sees a word. Ids are left out of account: chance may put a short word into them.
 fn nothing_holds(disclosures: &[(String, String)], words: &[&str]) {
     for (destination, text) in disclosures {
+        let mut seen: Value = serde_json::from_str(text).unwrap_or_else(|_| text.clone().into());
+        if let Value::Object(fields) = &mut seen {
+            ["event_id", "visitor_id", "session_id"].iter().for_each(|id| drop(fields.remove(*id)));
+        }
+        let seen = seen.to_string().to_lowercase();
         for word in words {
-            assert!(!text.to_lowercase().contains(&word.to_lowercase()), "{destination} sees {word}: {text}");
+            assert!(!seen.contains(&word.to_lowercase()), "{destination} sees {word}: {text}");
         }
     }
 }
@@ -432,9 +438,13 @@ fn r11_what_is_parked_after_a_receivers_no_holds_only_what_was_cleaned() {
     }
     let parked = || installation.number("state.db", "SELECT count(*) FROM parked");
     eventually("three parked events", PATIENCE, || parked() == 3);
-    for body in ["{\"e\":[{\"k\":7", "[]", "{\"e\":{}}"] {
-        let answer = server.send(&marked("unreadable", &json!(null)).instead("X-Note", WORD_MARK).with("Referer", WORD_MARK));
-        assert_eq!(scanner().scan(&answer.body), [], "an error repeats what was said: {body}");
+    for broken in
+        [format!("{{\"e\":[{{\"k\":7,\"n\":\"{WORD_MARK}\""), format!("[\"{WORD_MARK}\"]"), format!("{{\"e\":{{\"{WORD_MARK}\":1}}}}")]
+    {
+        let mut request = marked("unreadable", &json!(null)).with("Referer", WORD_MARK);
+        request.body = broken.into_bytes();
+        let answer = server.send(&request);
+        assert_eq!((answer.status, scanner().scan(&answer.body)), (400, Vec::new()), "an error repeats what was said");
     }
     assert!(server.stop().success());
     no_mark_below(installation.path());
