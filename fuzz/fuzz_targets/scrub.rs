@@ -20,6 +20,7 @@ use firsthand::{
     privacy::{
         anonymise::anonymise,
         consent::{self, ConsentSignal, evidence::Evidence, proof::ConsentProof},
+        crowd::rules::CrowdRules,
         enrich::{self, device::DeviceClass, place::PlaceDatabase},
         keys::{database::KeysDb, persistent::PersistentKeys, person::PersonKeys},
         personal::Personal,
@@ -165,7 +166,14 @@ impl Airlock {
     fn make_person(&self) -> String {
         let arrival = self.arrival(&Said::default(), ConsentSignal::Given { purposes: Purposes::ANALYTICS, seconds_left: None });
         let device = DeviceClass::of_arrival(&arrival);
-        let identify = self.visitors.identify(&arrival, consent::decide(&arrival, &self.site.signals), &device, &self.site, Sender::of("fuzz", &[]), NOW);
+        let identify = self.visitors.identify(
+            &arrival,
+            consent::decide(&arrival, &self.site.signals),
+            &device,
+            &self.site,
+            Sender::of("fuzz", &[]),
+            NOW,
+        );
         let (_, cookie) = self.runtime.block_on(identify).expect("the databases and the system give keys");
         let mut headers = HeaderMap::new();
         cookie.expect("a first visitor who consents gets a cookie").append_to(&mut headers);
@@ -212,6 +220,7 @@ fn site() -> Site {
             properties: [(String::from("kept"), PropertyKind::Word)].into(),
             preset: None,
             deviations: Vec::new(),
+            crowd: CrowdRules::default(),
         }),
         keys: BTreeMap::new(),
         identify_secret: None,

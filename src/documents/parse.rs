@@ -231,7 +231,6 @@ fn default_time_zone() -> String {
 }
 
 /// A document of one of the three kinds.
-#[expect(clippy::large_enum_variant, reason = "documents are few, and read when one changes")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Document {
     /// A policy.
