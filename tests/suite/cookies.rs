@@ -124,6 +124,11 @@ fn a_domain_that_browsers_would_refuse_is_refused_here() {
 fn a_listed_vendors_cookie_is_kept_alive_by_a_yes_to_its_purpose_and_goes_with_it() {
     let listed = format!("{DOMAIN}vendor_cookies = [\"_ga\", \"_fbp\"]\n");
     let installation = Installation::new(&documents(&listed));
+    let shown = String::from_utf8(installation.run(&["policy", "show"]).stdout).unwrap();
+    assert!(
+        shown.contains("are for all of shop.example") && shown.contains("kept alive after a yes to their purpose: _ga, _fbp"),
+        "{shown}"
+    );
     let server = installation.start();
     let now = firsthand::clock::now().0 / 1000;
     let day = 24 * 60 * 60;

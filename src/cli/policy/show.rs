@@ -47,6 +47,16 @@ pub(super) fn show(documents: &Documents, arguments: &ShowArguments, out: &mut d
         if let Some(reason) = &site.signals.gpc_site_override {
             writeln!(out, "  a yes that was given on this very site counts although the browser sends GPC: {reason}")?;
         }
+        if site.signals.follow_matomo {
+            writeln!(out, "  a yes in Matomo's cookies is one for the site; a refusal in them counts in any case")?;
+        }
+        if let Some(domain) = site.cookies.domain() {
+            writeln!(out, "  the site's cookies are for all of {domain}, not for one host")?;
+        }
+        let kept_alive: Vec<_> = site.cookies.of_vendors().iter().map(|cookie| cookie.name()).collect();
+        if !kept_alive.is_empty() {
+            writeln!(out, "  vendors' cookies that are kept alive after a yes to their purpose: {}", kept_alive.join(", "))?;
+        }
         show_crowds(&policy.crowd, out)?;
         let wanted = |destination: &&Arc<Destination>| {
             destination.sites.contains(&site.number) && arguments.destination.as_ref().is_none_or(|name| *name == destination.name)
