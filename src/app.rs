@@ -267,7 +267,8 @@ impl App {
         if written.is_err() {
             tracing::warn!("the last minutes' crowds could not be written: tomorrow fewer are known");
         }
-        if flushed.is_err() || self.pipeline.uniques.flush().is_err() {
+        let counted = self.pipeline.uniques.flush();
+        if flushed.is_err() || counted.is_err() {
             tracing::error!("the last second's counters could not be written");
         }
         self.pipeline.log.close();

@@ -116,6 +116,10 @@ impl Discloser {
         now: Timestamp,
     ) -> Result<Disclosed, OpenError> {
         self.disclose_under(record, documents, destination, now, |header, site| {
+            if header.ceiling.is_nothing() {
+                // A recleanse has left nothing of it but its header.
+                return None;
+            }
             let ceiling = match header.purposes {
                 Purposes::NONE => site.ceilings.unknown,
                 granted => site.ceilings.of_granted(granted, header.audience == Audience::ConsentBasisOnly),

@@ -88,7 +88,8 @@ impl Figure {
         match self {
             Self::Events if table.get(Field::Name) == Keep => True,
             Self::Events => Coarse("counted, and all of one name"),
-            Self::Pages if lets(Field::Page) => Coarse("by path templates: pages of one template are one page"),
+            Self::Pages if lets(Field::Page) && consented => Coarse("by path templates: pages of one template are one page"),
+            Self::Pages if lets(Field::Page) => Coarse("by path templates; those that no crowd has seen are one page, `/(other)`"),
             Self::Pages => Untrue("no page leaves"),
             Self::Visitors if !lets(Field::Visitor) => Untrue("every event has another id, or one that most share: our own count has them"),
             Self::Visitors if consented => True,
@@ -101,7 +102,7 @@ impl Figure {
             Self::Returning => Untrue("an id ends with the day: whoever comes back is new"),
             Self::Times if table.get(Field::Time) == Keep => True,
             Self::Times => Coarse("to 5 minutes"),
-            Self::Referrers if lets(Field::Referrer) => Coarse("the host only"),
+            Self::Referrers if lets(Field::Referrer) => Coarse("the registered domain only"),
             Self::Referrers => Untrue("no referrer leaves"),
             Self::Campaigns if lets(Field::Campaign) => Coarse("`utm_*` that name nobody; no click id"),
             Self::Campaigns => Untrue("no campaign leaves"),
@@ -109,13 +110,15 @@ impl Figure {
                 (Drop, Drop) => Untrue("neither leaves"),
                 (Drop, _) => Coarse("the primary language only"),
                 (_, Drop) => Coarse("the country only"),
-                _ => Coarse("the country, and the primary language"),
+                _ if consented => Coarse("the country, and the primary language"),
+                _ => Coarse("the country, and the primary language, where a crowd has them"),
             },
             Self::Devices => match (table.get(Field::Device), table.get(Field::Screen)) {
                 (Drop, Drop) => Untrue("neither leaves"),
                 (Drop, _) => Coarse("one of six widths"),
                 (_, Drop) => Coarse("families and major versions"),
-                _ => Coarse("families and major versions, one of six widths"),
+                _ if consented => Coarse("families and major versions, one of six widths"),
+                _ => Coarse("families and major versions, one of six widths, where a crowd has them"),
             },
             Self::Revenue => match (table.get(Field::Value), table.get(Field::Currency)) {
                 (Keep, Keep) => True,
@@ -159,7 +162,7 @@ mod tests {
             "# What a receiver's figures are worth\n\nEach preset takes something away, and with it some of what an analytics tool can say. All of it holds for the \
              events that\nthe receiver gets: who objected is in none, and who has not chosen is in those alone that need no consent. Visitors and visits are also\n\
              counted by Firsthand itself, before any id is withheld or collapsed, within 2 % (`firsthand_visitors`, `firsthand_visits`, the live page).\n\
-             `firsthand policy show` prints the same for your own policy, deviations included.\n",
+             `firsthand policy show` prints the same for your own policy, deviations included. What a crowd is says [crowds.md](crowds.md).\n",
         );
         for transform in Transform::ALL.into_iter().skip(1) {
             let consented = transform.needs_consent();

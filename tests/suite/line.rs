@@ -59,6 +59,7 @@ pub(crate) struct Line {
     pub(crate) discloser: Discloser,
     persons: Arc<PersonKeys>,
     crowds: Arc<Crowds>,
+    pub(crate) uniques: Arc<Uniques>,
     addresses: ClientAddresses,
     pub(crate) state: Arc<StateDb>,
 }
@@ -99,7 +100,8 @@ impl Line {
         let persistent = Arc::new(PersistentKeys::new(Arc::clone(&state)));
         let persons = Arc::new(PersonKeys::new(Arc::clone(&keys)));
         let purge_set = Arc::new(PurgeSet::open(Arc::clone(&keys)).unwrap());
-        let epochs = Arc::new(EpochKeys::new(keys));
+        let uniques = Arc::new(Uniques::new(Arc::clone(&state)));
+        let epochs = Arc::new(EpochKeys::new(keys).sized_by(Arc::clone(&uniques)));
         let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
         let crowds = Arc::new(Crowds::new(Arc::clone(&state)));
         let log = |_| EventLog::open(Arc::new(MemoryFiles::default()), LogOptions::default(), Timestamp(0)).unwrap();
@@ -113,6 +115,7 @@ impl Line {
             discloser: Discloser::new(persistent, epochs, Arc::clone(&persons), purge_set, Arc::clone(&crowds)),
             persons,
             crowds,
+            uniques,
             addresses: addresses(),
             state,
         }
@@ -160,6 +163,9 @@ impl Line {
                     Became::Clean(Box::new(Clean { header, body, record: clean.into_record(&visitor).unwrap() }))
                 }
             });
+        }
+        if taken.events.iter().any(|became| matches!(became, Became::Clean(_))) {
+            self.uniques.count(site.number, &visitor);
         }
         taken
     }

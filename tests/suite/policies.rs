@@ -19,6 +19,7 @@ use crate::{
     line::{Line, RawRequest},
 };
 
+const PATIENCE: Duration = Duration::from_secs(20);
 const NOW: Timestamp = Timestamp(1_790_000_123_456);
 /// Everything that an event can say.
 const PURCHASE: &str = r#"POST /keso/e HTTP/1.1
@@ -275,6 +276,13 @@ fn documents_are_tried_on_the_newest_events_of_a_running_server_before_they_are_
         let wider = diff("wider.toml");
         wider.contains("The newest 4 events") && wider.contains("1 more were left out")
     });
+    // Of what a recleanse has emptied nothing would leave again, whatever is allowed later.
+    assert!(printed(&installation, &["apply", "nothing.toml"]).contains("document changed"));
+    eventually("the recleanse", PATIENCE, || printed(&installation, &["recleanse", "--wait"]).contains("is over"));
+    let again = diff("wider.toml");
+    for part in ["would newly leave: user_id", "The newest 4 events", "would stay the same", "1 more were left out"] {
+        assert!(again.contains(part), "{part:?} is not in:\n{again}");
+    }
     assert!(server.stop().success());
 }
 

@@ -131,7 +131,11 @@ fn print_replay(replay: &Replay, out: &mut dyn Write) -> std::io::Result<()> {
         print_compared(compared, out)?;
     }
     if replay.unreadable > 0 {
-        writeln!(out, "  {} more were left out: their visitors have withdrawn or objected since", replay.unreadable)?;
+        writeln!(
+            out,
+            "  {} more were left out: their visitors have withdrawn or objected since, or they cannot be read",
+            replay.unreadable
+        )?;
     }
     writeln!(
         out,

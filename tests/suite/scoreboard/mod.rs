@@ -11,7 +11,7 @@ mod rows;
 mod seen;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,7 +20,7 @@ use firsthand::{
     clock::Timestamp,
     event::Offset,
     event_log::{Appended, EventLog, LogOptions},
-    privacy::enrich::place::PlaceDatabase,
+    privacy::{enrich::place::PlaceDatabase, keys::visit::LocalDay, uniques::Estimate},
 };
 
 use self::{
@@ -66,6 +66,9 @@ struct Measured {
     /// Events for an exempt destination, and those of them that ended as purged.
     exempt_events: u64,
     purged_events: u64,
+    /// Visitors and visits of the last day of whom something was recorded: in truth, and by the program's own count.
+    captured: [usize; 2],
+    counted: Estimate,
 }
 
 #[test]
@@ -120,16 +123,25 @@ fn measure(traffic: &Traffic) -> Measured {
         true_countries: HashMap::new(),
         exempt_events: 0,
         purged_events: 0,
+        captured: [0; 2],
+        counted: Estimate::default(),
     };
     // A browser's own cookie, from its first yes on.
     let mut cookies: HashMap<u32, Box<str>> = HashMap::new();
     for day in 0..DAYS {
         measured.destinations.iter_mut().for_each(DestinationFigures::begin_day);
         let mut waiting = Vec::with_capacity(EVENTS_PER_LOG);
+        let (mut visitors, mut visits) = (HashSet::new(), HashSet::new());
         let (began, before) = (Instant::now(), measured.events);
         for beacon in traffic.day(day) {
             measured.events += 1;
+            let Truth { person, visit, .. } = beacon.truth;
+            let clean_before = waiting.len();
             take_in(&line, beacon, &mut cookies, &mut measured, &mut waiting);
+            if waiting.len() > clean_before {
+                visitors.insert(person);
+                visits.insert((person, visit));
+            }
             if waiting.len() >= EVENTS_PER_LOG {
                 look_at(&mut line, &mut waiting, &mut measured, traffic);
             }
@@ -143,6 +155,12 @@ fn measure(traffic: &Traffic) -> Measured {
         }
         look_at(&mut line, &mut waiting, &mut measured, traffic);
         measured.destinations.iter_mut().for_each(DestinationFigures::end_day);
+        measured.captured = [visitors.len(), visits.len()];
+        let site = &line.documents.sites[0];
+        let noon = Timestamp(FIRST_MIDNIGHT).plus(Duration::from_hours(24) * day + Duration::from_hours(12));
+        measured.counted = line.uniques.estimate(site.number, LocalDay::of(&site.time_zone, noon).epoch).unwrap();
+        // What the next day's ids are as long as.
+        line.uniques.flush().unwrap();
     }
     measured
 }
