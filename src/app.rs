@@ -42,7 +42,10 @@ use crate::{
     privacy::{
         consent::proof::ConsentProof,
         disclose::Discloser,
-        enrich::place::{PlaceDatabase, PlaceError},
+        enrich::{
+            bot::{Bots, network::NetworkDatabase},
+            place::{PlaceDatabase, PlaceError},
+        },
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
         purge_set::PurgeSet,
         visitor::Visitors,
@@ -128,6 +131,9 @@ pub enum StartError {
     /// The place database cannot be used.
     #[error("places.database: {0}")]
     Places(#[from] PlaceError),
+    /// The network database cannot be used.
+    #[error("places.networks: {0}")]
+    Networks(PlaceError),
     /// No HTTP client could be made.
     #[error(transparent)]
     HttpClient(#[from] HttpCarrierError),
@@ -184,6 +190,7 @@ impl App {
             visitors: Visitors::new(supervisor.clone(), Arc::clone(&persistent), Arc::clone(&persons), Arc::clone(&purge_set), proof),
             persistent,
             places: ArcSwap::from_pointee(open_places(&config, demonstration)?),
+            bots: Bots::new(open_networks(&config).map_err(StartError::Networks)?),
             log: Arc::clone(&log),
             counters: Counters::default(),
             feed: feed.clone(),
@@ -259,6 +266,10 @@ fn open_places(config: &Config, demonstration: bool) -> Result<PlaceDatabase, Pl
         None if demonstration => PlaceDatabase::from_bytes(demonstration::PLACE_DATABASE.to_vec()),
         None => Ok(PlaceDatabase::none()),
     }
+}
+
+fn open_networks(config: &Config) -> Result<NetworkDatabase, PlaceError> {
+    config.places.networks.as_deref().map_or_else(|| Ok(NetworkDatabase::none()), NetworkDatabase::open)
 }
 
 fn server_settings(config: &Config, tls: Option<Arc<Tls>>, pages: Option<Pages>) -> ServerSettings {

@@ -20,7 +20,7 @@ use firsthand::{
     privacy::{
         anonymise::anonymise,
         consent::{self, ConsentSignal, proof::ConsentProof},
-        enrich::{self, device::DeviceClass, place::PlaceDatabase},
+        enrich::{self, bot::Bot, device::DeviceClass, place::PlaceDatabase},
         keys::{database::KeysDb, persistent::PersistentKeys, person::PersonKeys},
         personal::Personal,
         policy::Allowed,
@@ -73,7 +73,7 @@ fuzz_target!(|said: Said<'_>| {
         .expect("the databases and the system give keys");
     assert!(cookie.is_none(), "the known person got a second cookie");
     let Ok(permitted) = consent::permit(event(&said), decision, &airlock.site) else { return };
-    let enriched = enrich::enrich(permitted, &arrival, device, &airlock.places);
+    let enriched = enrich::enrich(permitted, &arrival, (device, Bot::NO_SIGN), &airlock.places);
     let key = airlock.persistent.site(airlock.site.number).expect("state.db gives a key");
     let clean = anonymise(enriched, &visitor, &airlock.site, &key, "native", NOW).expect("the system has randomness");
     check(&serde_json::to_value(&clean).expect("a clean event is JSON"));
@@ -178,6 +178,8 @@ impl Airlock {
             address: &self.address,
             user_agent: text(said.user_agent),
             accept_language: text(said.language),
+            brands: None,
+            prefetched: false,
             visitor_cookie: text(&self.cookie),
             opted_out: false,
             global_privacy_control: false,

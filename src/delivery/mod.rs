@@ -358,6 +358,7 @@ mod tests {
                 basis: Basis::ExemptMeasurement,
                 transform: Transform::Strict,
                 kept_months: None,
+                bots: documents::Bots::All,
                 paused: *paused,
                 settings: settings.parse().unwrap(),
             })

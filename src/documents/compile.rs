@@ -8,7 +8,7 @@ use std::{
 use jiff::tz::TimeZone;
 
 use super::{
-    Basis, Destination, Documents, EXEMPT_MONTHS_MAX,
+    Basis, Bots, Destination, Documents, EXEMPT_MONTHS_MAX,
     deviation::{Deviation, State},
     parse::{BasisName, DestinationDocument, Document, PolicyDocument, SiteDocument},
     site::{Ceiling, Ceilings, Policy, Site},
@@ -18,7 +18,7 @@ use crate::{
     destination::DESTINATIONS,
     event::{DestinationNumber, PolicyVersion, Purposes, SiteNumber},
     privacy::{
-        policy::{Allowed, Treatments},
+        policy::{Allowed, Field, Treatment, Treatments},
         transform::Transform,
     },
     protocol::{
@@ -247,6 +247,7 @@ fn compile_destination(
         basis,
         transform: document.transform,
         kept_months: document.kept_months.or_else(|| exempt.then_some(EXEMPT_MONTHS_MAX)),
+        bots: document.bots,
         paused: document.paused,
         settings: document.settings.clone(),
     })
@@ -273,16 +274,17 @@ fn ceilings(allowed: &[(DestinationNumber, Allowed)], destinations: &[Arc<Destin
     let mut ceilings = Ceilings::default();
     for (number, allowed) in allowed {
         let Some(destination) = destinations.iter().find(|destination| destination.number == *number) else { continue };
+        let bots = destination.bots;
         match destination.basis {
             Basis::ExemptMeasurement => {
-                raise(&mut ceilings.unknown, allowed, false);
-                ceilings.granted.iter_mut().for_each(|ceiling| raise(ceiling, allowed, false));
+                raise(&mut ceilings.unknown, allowed, false, bots);
+                ceilings.granted.iter_mut().for_each(|ceiling| raise(ceiling, allowed, false, bots));
             }
             Basis::Consent(needed) => {
                 for bits in 1..8u8 {
                     if Purposes::from_bits(bits).cover(needed) {
-                        raise(&mut ceilings.granted[usize::from(bits)], allowed, allowed.breadth.needs_consent());
-                        raise(&mut ceilings.held[usize::from(bits)], allowed, allowed.breadth.needs_consent());
+                        raise(&mut ceilings.granted[usize::from(bits)], allowed, allowed.breadth.needs_consent(), bots);
+                        raise(&mut ceilings.held[usize::from(bits)], allowed, allowed.breadth.needs_consent(), bots);
                     }
                 }
             }
@@ -291,11 +293,15 @@ fn ceilings(allowed: &[(DestinationNumber, Allowed)], destinations: &[Arc<Destin
     ceilings
 }
 
-fn raise(ceiling: &mut Option<Ceiling>, allowed: &Allowed, consented: bool) {
+/// A destination for people's events alone needs the verdict's class to rest, even where its policy lets nothing of it leave.
+fn raise(ceiling: &mut Option<Ceiling>, allowed: &Allowed, consented: bool, bots: Bots) {
     if allowed.breadth.is_nothing() {
         return;
     }
-    let rests = allowed.treatments(allowed.breadth, consented);
+    let mut rests = allowed.treatments(allowed.breadth, consented);
+    if bots == Bots::People {
+        rests = rests.with(Field::Bot, rests.get(Field::Bot).max(Treatment::Generalise));
+    }
     *ceiling = Some(match ceiling {
         None => Ceiling { breadth: allowed.breadth, rests },
         Some(before) => Ceiling { breadth: before.breadth.join(allowed.breadth), rests: before.rests.most(&rests) },

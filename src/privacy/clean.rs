@@ -6,7 +6,7 @@ use std::{io, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    enrich::{ScreenClass, device::DeviceClass, language::Language, place::Country},
+    enrich::{ScreenClass, bot::Bot, device::DeviceClass, language::Language, place::Country},
     identity::Assurance,
     keys::person::{Person, PersonKeys},
     record::{CorruptRecord, HEADER_BYTES, Header, Record, Subject},
@@ -37,6 +37,9 @@ pub(in crate::privacy) struct CleanBody {
     pub(in crate::privacy) language: Option<Language>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::privacy) screen: Option<ScreenClass>,
+    /// Absent in records of before there were verdicts, too.
+    #[serde(default, skip_serializing_if = "Bot::is_nothing")]
+    pub(in crate::privacy) bot: Bot,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in crate::privacy) properties: Vec<(String, Property)>,
     /// 8 random bytes.

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::{
     clean::{CampaignField, CleanBody, CleanEvent, Granted, Item, OpenError, Opened, Page, Property},
-    enrich::{ScreenClass, device::DeviceClass, language::Language, place::Country},
+    enrich::{ScreenClass, bot::Bot, device::DeviceClass, language::Language, place::Country},
     identity::Assurance,
     keys::{
         epoch::EpochKeys,
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    documents::{Basis, Destination, Documents, Site, site::PropertyKind},
+    documents::{Basis, Bots, Destination, Documents, Site, site::PropertyKind},
     event::{Epoch, Offset, PolicyVersion, Purposes, SiteNumber},
     event_log::LogRecord,
     state::StoreError,
@@ -86,6 +86,8 @@ pub struct Disclosure {
     language: Option<Language>,
     #[serde(skip_serializing_if = "Option::is_none")]
     screen: Option<ScreenClass>,
+    #[serde(skip_serializing_if = "Bot::is_nothing")]
+    bot: Bot,
     consent: Consent,
     policy_version: PolicyVersion,
 }
@@ -270,6 +272,12 @@ impl Disclosure {
         self.screen
     }
 
+    /// How much it looks like a program's.
+    #[must_use]
+    pub const fn bot(&self) -> Bot {
+        self.bot
+    }
+
     /// What the person had consented to.
     #[must_use]
     pub const fn purposes(&self) -> Purposes {
@@ -307,6 +315,7 @@ impl Disclosure {
             country: Country::UNKNOWN,
             language: None,
             screen: None,
+            bot: Bot::NO_SIGN,
             consent: Consent { state: "unknown", purposes: Purposes::NONE },
             policy_version: PolicyVersion(1),
         }
@@ -341,6 +350,7 @@ impl Disclosure {
                 "country" => put(&mut self.country, said),
                 "language" => put(&mut self.language, said),
                 "screen" => put(&mut self.screen, said),
+                "bot" => put(&mut self.bot, said),
                 "purposes" => put(&mut self.consent.purposes, said),
                 other => panic!("a test may not set {other}"),
             }
@@ -359,6 +369,8 @@ pub enum Withheld {
     HeldCopy,
     /// The policy in force now allows this destination nothing.
     Policy,
+    /// A program seems to have sent it, and the destination is for people's events.
+    Bot,
 }
 
 impl Withheld {
@@ -369,6 +381,7 @@ impl Withheld {
             Self::NoConsent => "no_consent",
             Self::HeldCopy => "held_copy",
             Self::Policy => "policy",
+            Self::Bot => "bot",
         }
     }
 }
@@ -399,6 +412,11 @@ pub fn entitlement(header: &Header, destination: &Destination, allowed: &Allowed
         Basis::Consent(_) => now,
     };
     if breadth.is_nothing() { Err(Withheld::Policy) } else { Ok(breadth) }
+}
+
+/// Whether a destination that is for people's events does not get this one.
+pub(in crate::privacy) fn is_kept_from(destination: &Destination, event: &CleanEvent) -> bool {
+    destination.bots == Bots::People && event.body().bot.class().is_some()
 }
 
 /// Makes disclosures: it holds the keys that their ids are made with.
@@ -483,6 +501,7 @@ impl Discloser {
         };
         match CleanEvent::open(&record.bytes, &self.persons, now)? {
             Opened::Purged => Ok(Disclosed::Purged),
+            Opened::Event(event) if is_kept_from(destination, &event) => Ok(Disclosed::Withheld(Withheld::Bot)),
             Opened::Event(event) => {
                 let mut disclosure = self.build(record.offset, &event, breadth, site, destination)?;
                 disclosure.grounds.revision = documents.revision;
@@ -561,6 +580,7 @@ impl Discloser {
             country: if policy.lets(Field::Place) { body.country } else { Country::UNKNOWN },
             language: body.language.filter(|_| policy.lets(Field::Language)),
             screen: body.screen.filter(|_| policy.lets(Field::Screen)),
+            bot: body.bot.under(policy.get(Field::Bot)),
             consent: Consent { state: if header.purposes.is_empty() { "unknown" } else { "granted" }, purposes: header.purposes },
             policy_version: site.policy.version,
         })

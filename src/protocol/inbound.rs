@@ -83,6 +83,8 @@ impl Inbound {
             address: &self.address,
             user_agent: self.text(header::USER_AGENT.as_str()),
             accept_language: self.text(header::ACCEPT_LANGUAGE.as_str()),
+            brands: self.text("sec-ch-ua"),
+            prefetched: self.header("sec-purpose").is_some_and(|purpose| purpose.starts_with("prefetch")),
             visitor_cookie,
             opted_out,
             global_privacy_control: self.header("sec-gpc") == Some("1"),

@@ -12,12 +12,16 @@
 //! | `cells` | the six cells of basis and state, for three destinations each, as a golden file |
 //! | `consent_table` | who gets what for which choice, and the cookie |
 //! | `consent_oracle` | consent strings are read as the IAB's own libraries read them |
+//! | `bots` | a verdict is data on the event: it rests, leaves and withholds as the documents say |
+//! | `bots_oracle` | published crawlers are known, and real browsers are not taken for one |
 //! | `transparency` | what a visitor is shown of all that, and the button on it |
 //! | `command_line` | the commands and their messages |
 //!
 //! A test that needs what a machine has not says so in a line that begins with `left out:` and passes.
 #![expect(clippy::unwrap_used, reason = "in a test, what fails is told by the test")]
 
+mod bots;
+mod bots_oracle;
 mod canary;
 mod cells;
 mod command_line;

@@ -32,7 +32,8 @@ const FIVE_MINUTES: i64 = 5 * 60 * 1000;
 const IDS: [&str; 3] = ["event_id", "visitor_id", "session_id"];
 
 /// What a disclosure may have, whoever gets it.
-const ALWAYS: [&str; 13] = [
+const ALWAYS: [&str; 14] = [
+    "bot",
     "consent",
     "country",
     "device",
@@ -241,6 +242,7 @@ impl Said {
         let request = RawRequest::beacon(address, body.to_string())
             .with("user-agent", &agent)
             .with("cookie", &cookies)
+            .with("sec-ch-ua", &format!("\"Chromium\";v=\"142\", \"{}\";v=\"8\"", letters(Difference::OtherHeaders)))
             .with("referer", &format!("https://www.shop.example/{}", letters(Difference::OtherHeaders)))
             .with("authorization", &letters(Difference::OtherHeaders));
         (request, address)

@@ -144,6 +144,8 @@ mod tests {
             address: &address,
             user_agent: None,
             accept_language: None,
+            brands: None,
+            prefetched: false,
             visitor_cookie: None,
             opted_out,
             global_privacy_control: gpc,

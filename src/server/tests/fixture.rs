@@ -30,7 +30,10 @@ use crate::{
     pipeline::Pipeline,
     privacy::{
         consent::proof::ConsentProof,
-        enrich::place::PlaceDatabase,
+        enrich::{
+            bot::{Bots, network::NetworkDatabase},
+            place::PlaceDatabase,
+        },
         keys::{database::KeysDb, persistent::PersistentKeys, person::PersonKeys},
         purge_set::PurgeSet,
         refusal::Refusal,
@@ -101,6 +104,7 @@ impl Line {
             visitors,
             persistent,
             places: ArcSwap::from_pointee(PlaceDatabase::none()),
+            bots: Bots::new(NetworkDatabase::none()),
             log,
             counters: Counters::default(),
             feed: Feed::default(),

@@ -41,6 +41,7 @@ const fn label(field: Field) -> &'static str {
         Field::OrderId => "Order id",
         Field::Items => "Products",
         Field::Properties => "Further details",
+        Field::Bot => "Whether a program sent it",
     }
 }
 
