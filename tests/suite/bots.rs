@@ -1,13 +1,14 @@
 //! Bots as data, through the line: the verdict rests with the event, leaves as far as the policy lets it, and a destination that is for
 //! people's events has the others withheld, by name. Nothing is dropped, and nothing of the signs themselves goes on.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use firsthand::{clock::Timestamp, counters::STORED};
 use serde_json::{Value, json};
 
 use crate::{
-    installation::{SITE, file_destination},
+    http_client::Request,
+    installation::{Installation, SITE, eventually, file_destination},
     line::{Line, RawRequest, addresses, pipeline, route},
     memory_files::MemoryFiles,
 };
@@ -105,6 +106,31 @@ fn each_sign_gives_each_destination_what_its_documents_say() {
             "{what}, with consent"
         );
     }
+}
+
+#[test]
+fn the_ledger_says_what_was_withheld_and_the_metrics_what_came() {
+    let installation = Installation::new(&documents());
+    let server = installation.start();
+    for agent in [BROWSER, CRAWLER, HEADLESS] {
+        let body = r#"{"e":[{"k":"page_view","p":"https://www.shop.example/"}]}"#;
+        let request = Request::beacon(body).instead("user-agent", agent).instead("accept-language", "fr");
+        assert_eq!(server.send(&request).status, 204, "{agent}");
+    }
+    eventually("every event has an end", Duration::from_secs(20), || {
+        ["own-all", "own-people", "customers-people"].iter().all(|name| installation.ledger_offsets(name) == 3)
+    });
+    let ends = |name| installation.ledger(name);
+    assert_eq!(ends("own-all"), [("accepted".into(), String::new(), 3)]);
+    assert_eq!(ends("own-people"), [("accepted".into(), String::new(), 1), ("withheld".into(), "bot".into(), 2)]);
+    assert_eq!(ends("customers-people"), [("withheld".into(), "no_consent".into(), 3)]);
+    let metrics = server.admin_page("/metrics").text();
+    for class in ["none", "suspected", "declared"] {
+        let line = format!("firsthand_events_by_bot_class_total{{site=\"shop\",class=\"{class}\"}} 1");
+        assert!(metrics.lines().any(|found| found == line), "{line}");
+    }
+    assert!(!metrics.contains("Examplebot") && !metrics.contains("data_centre"), "no sign is a label");
+    assert!(server.stop().success());
 }
 
 #[test]

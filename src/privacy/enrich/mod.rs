@@ -25,12 +25,8 @@ pub struct Enriched<'a> {
 
 /// Derives the coarse words; device and verdict are the request's, and the same for all its events.
 #[must_use]
-pub fn enrich<'a>(
-    permitted: Permitted<'a>,
-    arrival: &Arrival<'_>,
-    (device, bot): (DeviceClass, Bot),
-    places: &PlaceDatabase,
-) -> Enriched<'a> {
+pub fn enrich<'a>(permitted: Permitted<'a>, arrival: &Arrival<'_>, derived: (DeviceClass, Bot), places: &PlaceDatabase) -> Enriched<'a> {
+    let (device, bot) = derived;
     let said = permitted.event.language.as_ref().or(arrival.accept_language.as_ref());
     Enriched {
         device,

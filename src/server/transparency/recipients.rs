@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{escaped, listed};
 use crate::{
-    documents::{Basis, Destination, Documents, Site},
+    documents::{Basis, Bots, Destination, Documents, Site},
     privacy::policy::{Field, Treatment, Treatments},
 };
 
@@ -93,6 +93,9 @@ fn card(out: &mut String, site: &Site, destination: &Destination) {
         }
     }
     fact("After a no or an opt-out", "Nothing");
+    if destination.bots == Bots::People {
+        fact("What looks like a program’s", "Nothing");
+    }
     let kept = destination.kept_months.map(|months| format!("{months} months at most, as agreed with the receiver"));
     fact("Kept there", kept.as_deref().unwrap_or("As long as the receiver’s own rules say"));
     out.push_str("</dl>");
