@@ -33,7 +33,8 @@ use crate::{
     event::{DestinationNumber, Offset},
     event_log::{EventLog, LogError, LogReader, LogRecord},
     privacy::{
-        disclose::{Disclosed, Disclosure, Standing, Withheld},
+        disclose::{Disclosed, Disclosure, Standing},
+        entitlement::Withheld,
         record,
     },
     supervise::{Supervisor, WorkThread},

@@ -18,7 +18,10 @@ use crate::{
     clock::{self, Timestamp},
     destination::{Answer, Parcel, Verdict},
     event::Offset,
-    privacy::disclose::{Disclosed, Disclosure, Standing, Withheld},
+    privacy::{
+        disclose::{Disclosed, Disclosure, Standing},
+        entitlement::Withheld,
+    },
 };
 
 /// A disclosure older than this is made again before it is sent, whatever its grounds say.

@@ -9,13 +9,14 @@ use serde_json::Value;
 use super::{
     anonymise::anonymise,
     consent::{self, ConsentState},
-    disclose::{Discloser, Withheld, entitlement, is_kept_from},
+    disclose::Discloser,
     enrich::{
         self,
         bot::{self, Bot, network::NetworkDatabase},
         device::DeviceClass,
         place::PlaceDatabase,
     },
+    entitlement::{Withheld, entitlement, is_kept_from},
     keys::persistent::PersistentKeys,
     policy::{Field, Treatments},
     raw::{Arrival, RawEvent},

@@ -12,6 +12,7 @@ pub mod clean;
 pub mod consent;
 pub mod disclose;
 pub mod enrich;
+pub mod entitlement;
 pub mod explain;
 pub mod identity;
 pub mod policy;

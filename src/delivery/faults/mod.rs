@@ -38,7 +38,8 @@ use crate::{
     event::{DestinationNumber, Offset, RetentionClass},
     event_log::{DiskFiles, EventLog, LogOptions, LogRecord},
     privacy::{
-        disclose::{Disclosed, Disclosure, Standing, Withheld},
+        disclose::{Disclosed, Disclosure, Standing},
+        entitlement::Withheld,
         record::{HEADER_BYTES, Record, header_of},
     },
     state::StateDb,
