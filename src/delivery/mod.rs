@@ -361,6 +361,7 @@ mod tests {
                 tcf_vendor: None,
                 transform: Transform::Strict,
                 kept_months: None,
+                bots: documents::Bots::All,
                 paused: *paused,
                 settings: settings.parse().unwrap(),
             })

@@ -15,7 +15,7 @@ use super::{
     crowd::Crowds,
     disclosure::{Consent, Grounds},
     enrich::{device::DeviceClass, place::Country},
-    entitlement::{Withheld, entitlement},
+    entitlement::{Withheld, entitlement, is_kept_from},
     keys::{
         epoch::EpochKeys,
         persistent::{DestinationKey, PersistentKeys},
@@ -167,6 +167,7 @@ impl Discloser {
             Opened::Event(event) if !vendor_is_allowed(event.body().vendors.as_ref(), destination) => {
                 Ok(Disclosed::Withheld(Withheld::Vendor))
             }
+            Opened::Event(event) if is_kept_from(destination, &event) => Ok(Disclosed::Withheld(Withheld::Bot)),
             Opened::Event(event) => {
                 let mut disclosure = self.build(record.offset, &event, breadth, site, destination)?;
                 disclosure.grounds.revision = documents.revision;
@@ -249,6 +250,7 @@ impl Discloser {
             country: if policy.lets(Field::Place) { shown.tuple.country } else { Country::UNKNOWN },
             language: shown.tuple.language.filter(|_| policy.lets(Field::Language)),
             screen: shown.tuple.screen.filter(|_| policy.lets(Field::Screen)),
+            bot: body.bot.under(policy.get(Field::Bot)),
             consent: Consent { state: if header.purposes.is_empty() { "unknown" } else { "granted" }, purposes: header.purposes },
             policy_version: site.policy.version,
         })
