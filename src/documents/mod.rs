@@ -69,6 +69,7 @@ impl Documents {
 pub const EXEMPT_MONTHS_MAX: u16 = 25;
 
 /// A destination document, compiled.
+#[derive(PartialEq)]
 pub struct Destination {
     /// Its number, never reused.
     pub number: DestinationNumber,

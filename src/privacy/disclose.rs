@@ -178,6 +178,26 @@ impl Discloser {
         }
     }
 
+    /// Whether nobody may read the record any more: its person's key is gone, or its token is in the purge set. Blocks where a key is not in
+    /// RAM.
+    ///
+    /// # Errors
+    /// `Corrupt`: the record is none of ours. `Store`: a database cannot be used now.
+    pub fn is_purged(&self, record: &LogRecord, now: Timestamp) -> Result<bool, OpenError> {
+        let header = super::record::header_of(&record.bytes)?;
+        Ok(match header.subject {
+            Subject::None => false,
+            Subject::Token(token) => self.purge_set.holds(header.site, header.epoch, &token),
+            Subject::Person(handle) => self.persons.of_handle(&handle, now)?.is_none(),
+        })
+    }
+
+    /// Grows whenever somebody withdraws or objects, or their key's time ends: records that could be read before may be purged since.
+    #[must_use]
+    pub fn endings(&self) -> u64 {
+        self.persons.destroyed() + self.purge_set.added()
+    }
+
     /// Whether a disclosure may still leave: asked again at every attempt, so that a withdrawal, an objection or a tightened policy acts on
     /// what is already on its way. Looks into RAM only.
     #[must_use]
