@@ -11,6 +11,7 @@ use super::{
     Basis, Destination, Documents, EXEMPT_MONTHS_MAX, crowds,
     deviation::{Deviation, State},
     parse::{BasisName, ConsentTool, DestinationDocument, Document, GpcSiteOverride, PolicyDocument, SiteDocument},
+    routes,
     site::{Ceilings, Policy, Recipient, SignalRules, Site},
 };
 use crate::{
@@ -21,7 +22,10 @@ use crate::{
         consent::vendor_decisions::VENDORS_MAX,
         policy::{Allowed, Treatments},
         rules::{Rule, holds},
-        scrub::parameters::{self, Meaning},
+        scrub::{
+            parameters::{self, Meaning},
+            routes::Routes,
+        },
         transform::Transform,
     },
     protocol::{PROTOCOLS, cookies::CookieNames},
@@ -124,6 +128,7 @@ fn check_name(document: &Document, errors: &mut Vec<DocumentError>) {
 
 fn check_policy(policy: &PolicyDocument, errors: &mut Vec<DocumentError>) {
     crowds::check(policy, errors);
+    routes::check(policy, errors);
     let document = ("policy", policy.name.as_str());
     let names = policy.events.iter().map(|name| ("events", name)).chain(policy.properties.keys().map(|name| ("properties", name)));
     for (key, name) in names {
@@ -180,6 +185,8 @@ fn compile_policy(policy: &PolicyDocument, version: u32) -> Policy {
         version: PolicyVersion(version),
         events: policy.events.iter().cloned().collect(),
         properties: policy.properties.clone(),
+        // Checked before: a policy with a fault is not used.
+        routes: Routes::parse(&policy.routes).unwrap_or_default(),
         preset: policy.preset,
         crowd: crowds::compile(policy),
         deviations: policy.deviation.clone(),

@@ -71,7 +71,7 @@ pub fn anonymise(
         protocol: protocol.to_owned(),
         page: address
             .filter(|_| rests.lets(Field::Page))
-            .map(|address| Page { host: own_host(address.host, site), path: page::template(address.path) }),
+            .map(|address| Page { host: own_host(address.host, site), path: page::template_by(address.path, &site.policy.routes) }),
         device: if rests.lets(Field::Device) { device } else { DeviceClass::UNKNOWN },
         country: if rests.lets(Field::Place) { country } else { Country::UNKNOWN },
         language: language.filter(|_| rests.lets(Field::Language)),
