@@ -56,7 +56,6 @@ mod left_out;
 mod line;
 mod memory_files;
 mod receiver;
-mod scanner;
 mod system_calls;
 #[path = "../traffic/mod.rs"]
 mod traffic;
