@@ -15,6 +15,7 @@ use crate::{
     prove::{
         self, Outcome, Wish,
         pack::{self, Circumstances},
+        places,
     },
 };
 
@@ -144,9 +145,15 @@ fn print(outcome: &Outcome, out: &mut dyn Write) -> io::Result<()> {
             continue;
         }
         let found = if searched.leaks.is_empty() { String::from("clean") } else { format!("{} FOUND", searched.leaks.len()) };
-        let allowed = if searched.allowed.is_empty() { String::new() } else { format!(", {} allowed by the policy", searched.allowed.len()) };
+        let allowed =
+            if searched.allowed.is_empty() { String::new() } else { format!(", {} allowed by the policy", searched.allowed.len()) };
         let controls = format!("{}/{}", searched.recovered, searched.planted);
-        writeln!(out, "{name:width$}  {:>12}  {controls:>8}  {found}{allowed}", searched.bytes)?;
+        let left = if *place == places::Place::Memory {
+            format!("; {} of {} are left in buffers that were freed", tried.in_memory, tried.canaries)
+        } else {
+            String::new()
+        };
+        writeln!(out, "{name:width$}  {:>12}  {controls:>8}  {found}{allowed}{left}", searched.bytes)?;
     }
     for leak in tried.leaks().take(NAMED_MAX) {
         writeln!(out, "  {}", leak.sentence())?;

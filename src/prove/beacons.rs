@@ -199,7 +199,8 @@ impl Slots<'_> {
                   (self.word("body: unknown field of a product")): self.word("body: unknown value of a product") },
             ],
         });
-        let mut body = json!({ "s": 5_000, "e": [event, order], (self.word("body: unknown top-level field")): self.word("body: its value") });
+        let mut body =
+            json!({ "s": 5_000, "e": [event, order], (self.word("body: unknown top-level field")): self.word("body: its value") });
         if self.voice.stand != Stand::Unknown {
             body["g"] = json!(["analytics", "profile", "ads"]);
         }
@@ -228,10 +229,7 @@ impl Slots<'_> {
         let query: String = query.iter().map(|(name, value)| format!("&{name}={value}")).collect();
         let unknown = self.part("query: unknown name");
         let page = 1_773_480_000 + self.number;
-        let path = format!(
-            "{}/g/collect?v=2&tid={GA4_KEY}&_p={page}&_s={}{query}&{unknown}=1{consent}",
-            self.target.prefix, self.number
-        );
+        let path = format!("{}/g/collect?v=2&tid={GA4_KEY}&_p={page}&_s={}{query}&{unknown}=1{consent}", self.target.prefix, self.number);
         let lines = [
             format!(
                 "en={}&ep.{UNLISTED_PROPERTY}={}&ep.{}={}&up.tier={}&em={}&_et=100",

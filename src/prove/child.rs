@@ -83,6 +83,8 @@ impl Program {
         let mut command = Command::new(start.binary);
         command.arg("--config").arg(directory.join("firsthand.toml")).arg("run");
         command.env(CONTROL_VARIABLE, start.control).env("RUST_LOG", "trace");
+        // What is freed goes back to the system, so that what is found in memory is what is held, or shares a page with it.
+        command.env("MIMALLOC_PURGE_DELAY", "0");
         match start.without {
             Some(rule) => command.env(RULE_VARIABLE, rule),
             None => command.env_remove(RULE_VARIABLE),

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::{
     Outcome,
     pack::{Circumstances, LIMITS},
+    places::Place,
 };
 
 const STYLE: &str = "
@@ -102,7 +103,11 @@ fn places(page: &mut String, outcome: &Outcome) -> std::fmt::Result {
     for (place, searched) in &outcome.tried.places {
         write!(page, "<tr><td>{}</td>", escaped(&place.name()))?;
         if let Some(why) = &searched.not_searched {
-            write!(page, "<td class=\"number\">–</td><td class=\"number\">–</td><td class=\"none\">not searched: {}</td></tr>", escaped(why))?;
+            write!(
+                page,
+                "<td class=\"number\">–</td><td class=\"number\">–</td><td class=\"none\">not searched: {}</td></tr>",
+                escaped(why)
+            )?;
             continue;
         }
         let sharp = searched.planted > 0 && searched.recovered == searched.planted && searched.genuine;
@@ -121,6 +126,9 @@ fn places(page: &mut String, outcome: &Outcome) -> std::fmt::Result {
         }
         if !searched.allowed.is_empty() {
             write!(page, ", and {} that the policy allows", searched.allowed.len())?;
+        }
+        if *place == Place::Memory {
+            write!(page, "; {} of {} canaries are left in buffers that were freed", outcome.tried.in_memory, outcome.tried.canaries)?;
         }
         write!(page, "</td></tr>")?;
     }
@@ -146,8 +154,12 @@ fn destinations(page: &mut String, outcome: &Outcome) -> std::fmt::Result {
          <table><tr><th>Destination</th><th>Type</th><th>Ground</th><th>Transform</th><th>May have as said</th></tr>"
     )?;
     for destination in &outcome.destinations {
-        let fields: Vec<&str> =
-            outcome.allowance.all().filter(|exception| exception.destination == destination.name).map(|exception| exception.field.name()).collect();
+        let fields: Vec<&str> = outcome
+            .allowance
+            .all()
+            .filter(|exception| exception.destination == destination.name)
+            .map(|exception| exception.field.name())
+            .collect();
         write!(
             page,
             "<tr><td>{}{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
@@ -165,7 +177,10 @@ fn destinations(page: &mut String, outcome: &Outcome) -> std::fmt::Result {
 fn weakened(page: &mut String, outcome: &Outcome) -> std::fmt::Result {
     write!(page, "<h2>Weakened runs</h2>")?;
     if outcome.weakened.is_empty() {
-        return write!(page, "<p>None were made (<code>--no-weakened-runs</code>): nothing here shows that the search could have seen a leak.</p>");
+        return write!(
+            page,
+            "<p>None were made (<code>--no-weakened-runs</code>): nothing here shows that the search could have seen a leak.</p>"
+        );
     }
     let by_rule = outcome.weakened.iter().any(|run| run.by_rule);
     write!(

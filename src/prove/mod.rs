@@ -123,9 +123,11 @@ impl Outcome {
     pub fn red(&self) -> Vec<String> {
         let mut reasons = Vec::new();
         let leaks = self.tried.leaks().count();
+        let kept = self.tried.kept.iter().map(|slot| format!("memory of the process: what came in {slot} is kept"));
         if leaks > 0 {
             reasons.push(format!("{leaks} times a canary is where it must not be"));
         }
+        reasons.extend(kept);
         for (place, searched) in &self.tried.places {
             reasons.extend(blind(place, searched));
         }
@@ -173,9 +175,10 @@ pub fn prove(wish: &Wish<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
             progress("weakened runs", index + 1, of);
             let run = Trial { without: without.as_deref(), ..Trial::small(wish, &documents, &allowance) };
             let tried = trial::run(&run, &mut |_, _, _| {})?;
-            // What gets out anyway shows nothing of this weakness.
-            let leaks: BTreeSet<&Leak> = tried.leaks().filter(|leak| !known.contains(leak)).collect();
-            let example = leaks.first().map(|leak| (*leak).clone());
+            // What gets out anyway shows nothing of this weakness, nor does the policy's own text in the store.
+            let shows = |leak: &Leak| without.is_some() || matches!(leak.place, Place::Sent(_) | Place::Outbox(_));
+            let leaks: BTreeSet<&Leak> = tried.leaks().filter(|leak| !known.contains(leak) && shows(leak)).collect();
+            let example = leaks.iter().min_by_key(|leak| (&leak.place, **leak)).map(|leak| (*leak).clone());
             weakened.push(Weakened { says, by_rule: without.is_some(), must_show, leaks: leaks.len(), example });
         }
     }
@@ -205,4 +208,3 @@ fn kept_everywhere(documents: &[Document], allowance: &Allowance, field: Field) 
         .filter(|destination| destination.basis == crate::documents::parse::BasisName::Consent)
         .all(|destination| allowance.all().any(|exception| exception.field == field && exception.destination == destination.name))
 }
-

@@ -41,11 +41,12 @@ pub struct Circumstances {
 }
 
 /// What the test does not show.
-pub const LIMITS: [&str; 8] = [
+pub const LIMITS: [&str; 9] = [
     "It shows what becomes of values that it sends. It does not show that an id or a combination of coarse fields singles nobody out.",
     "A value that is hashed with a salt, encrypted, cut below eight bytes or mixed with another is not recognised.",
     "Two spellings one inside the other are looked for where percent-encoding is applied twice and for compressed text in base64, not in general.",
-    "Memory is searched once, after unmarked traffic; swap, core dumps of the past and other processes are not. The day's keys were not rotated: the clock cannot be moved.",
+    "Memory is searched once, after other traffic. Buffers that were freed keep parts of single requests until they are used again: those are counted, and only a slot of which most canaries are left counts as kept.",
+    "Swap, core dumps of the past and other processes are not searched. The day's keys were not rotated: the clock cannot be moved.",
     "What a receiver does with what it gets is not tested, nor what a web server or proxy in front of the program keeps in its own log.",
     "Beacons are made by the run, not by a browser; vendors' libraries may have slots that are not in the list.",
     "TLS was not used between the run and the program; the network itself was not watched.",
@@ -182,10 +183,13 @@ pub fn write(outcome: &Outcome, circumstances: &Circumstances, directory: &Path,
         .tried
         .places
         .iter()
-        .map(|(place, searched)| (place.name(), json!({ "bytes": searched.bytes, "planted": searched.planted, "recovered": searched.recovered })))
+        .map(|(place, searched)| {
+            (place.name(), json!({ "bytes": searched.bytes, "planted": searched.planted, "recovered": searched.recovered }))
+        })
         .collect();
     let evidence = json!({ "proven": proven, "proven_sha256": hash,
-                           "circumstances": { "run": circumstances, "places": measured, "passed_on": outcome.tried.teed } });
+                           "circumstances": { "run": circumstances, "places": measured, "passed_on": outcome.tried.teed,
+                                              "canaries_left_in_memory": outcome.tried.in_memory } });
     let text = serde_json::to_string_pretty(&evidence).map_err(|_| PackError::Form(EVIDENCE))?;
     let page = html::page(outcome, circumstances, &hash);
     let mut files = BTreeMap::new();

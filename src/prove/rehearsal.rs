@@ -26,9 +26,12 @@ use crate::{
 };
 
 /// The files that the run's own secrets stand in, and what is in them: they guard nothing.
-const SECRETS: [(&str, &str); 2] = [("webhook.secret", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), ("ga4.secret", "prove-api-secret")];
+const SECRETS: [(&str, &str); 2] =
+    [("webhook.secret", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), ("ga4.secret", "prove-api-secret")];
 /// What the names of destinations begin with that the run adds.
 const ADDED: &str = "prove-";
+/// The destination whose receiver refuses at first, so that events are parked.
+pub const REFUSED: &str = "prove-refused";
 /// Google's collection address, without what the destination adds.
 const GA4_REAL: [(&str, &str); 2] = [("eu", "https://region1.google-analytics.com"), ("global", "https://www.google-analytics.com")];
 
@@ -68,11 +71,12 @@ pub fn hash(documents: &[Document]) -> String {
 pub fn with_every_type(mut documents: Vec<Document>, only: bool) -> Vec<Document> {
     let sites: Vec<String> = documents.iter().filter(|document| document.kind() == "site").map(|site| site.name().to_owned()).collect();
     let kinds: BTreeSet<String> = destinations(&documents).map(|destination| destination.kind.clone()).collect();
-    for row in DESTINATIONS.iter().filter(|row| !only && !kinds.contains(row.name)) {
-        let purposes = ["analytics", "ads"].iter().map(|name| toml::Value::from(*name)).collect::<Vec<_>>();
+    let missing = DESTINATIONS.iter().filter(|row| !kinds.contains(row.name)).map(|row| (format!("{ADDED}{}", row.name), row.name));
+    for (name, kind) in missing.chain([(REFUSED.to_owned(), "webhook")]).filter(|_| !only) {
+        let purposes = ["analytics", "ads"].map(toml::Value::from).to_vec();
         let mut table = toml::Table::new();
-        table.insert(String::from("name"), format!("{ADDED}{}", row.name).into());
-        table.insert(String::from("type"), row.name.into());
+        table.insert(String::from("name"), name.into());
+        table.insert(String::from("type"), kind.into());
         table.insert(String::from("sites"), sites.clone().into());
         table.insert(String::from("basis"), "consent".into());
         table.insert(String::from("purposes"), purposes.into());

@@ -2,7 +2,7 @@
 //! and twice, in base64 and base64url at each of the three alignments, in hexadecimal, in full-width letters, as escapes of JSON and HTML,
 //! compressed, and as an unsalted hash, whole or its first half. The canary test and `prove` share it.
 
-use std::io::Write as _;
+use std::{collections::BTreeSet, io::Write as _};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use base64::{
@@ -167,7 +167,7 @@ fn disguises_of_text(text: &str) -> Vec<(&'static str, Vec<u8>)> {
     all.push(("url-encoded, every character", every_character(text).into()));
     all.push(("url-encoded twice, every character", url_encoded(&every_character(text)).into()));
     all.append(&mut wholes_of_text(text));
-    sorted(all)
+    distinct(all)
 }
 
 /// What only the whole text can be made into.
@@ -194,12 +194,13 @@ fn wholes_of_text(text: &str) -> Vec<(&'static str, Vec<u8>)> {
             all.push((name, digest[digest.len() - 8..].to_vec()));
         }
     }
-    sorted(all)
+    distinct(all)
 }
 
-fn sorted(mut all: Vec<(&'static str, Vec<u8>)>) -> Vec<(&'static str, Vec<u8>)> {
-    all.sort();
-    all.dedup_by(|one, other| one.1 == other.1);
+/// Each needle once, under the first of its names.
+fn distinct(mut all: Vec<(&'static str, Vec<u8>)>) -> Vec<(&'static str, Vec<u8>)> {
+    let mut seen = BTreeSet::new();
+    all.retain(|(_, needle)| seen.insert(needle.clone()));
     all
 }
 

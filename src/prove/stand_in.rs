@@ -18,7 +18,7 @@ use flate2::read::GzDecoder;
 use http::{HeaderName, HeaderValue, header};
 use serde::Serialize;
 
-use super::wire;
+use super::{rehearsal::REFUSED, wire};
 use crate::{
     clock,
     delivery::carrier::http::HttpCarrier,
@@ -30,6 +30,8 @@ use crate::{
 const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// A courier keeps its connection; between two parcels it may be quiet this long.
 const QUIET: Duration = Duration::from_secs(120);
+/// So many requests are refused by the receiver that refuses: enough to halve a few parcels down to single events, which are then parked.
+const REFUSED_MAX: usize = 150;
 /// What a validator of Google's answers where it finds nothing; to anything else an answer without meaning.
 const ANSWER: &str = "{\"validationMessages\":[]}";
 
@@ -152,18 +154,20 @@ impl State {
             if reader.by_ref().take(length).read_to_end(&mut body).is_err() {
                 return;
             }
-            self.take(&head, body, tee.as_ref());
-            let answer = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{ANSWER}", ANSWER.len());
+            let status = if self.take(&head, body, tee.as_ref()) { "200 OK" } else { "400 Bad Request" };
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{ANSWER}", ANSWER.len());
             if writer.write_all(answer.as_bytes()).is_err() {
                 return;
             }
         }
     }
 
-    fn take(&self, head: &[u8], body: Vec<u8>, tee: Option<&Tee>) {
+    /// Keeps a request, and says whether it is taken.
+    fn take(&self, head: &[u8], body: Vec<u8>, tee: Option<&Tee>) -> bool {
         let line = String::from_utf8_lossy(head).lines().next().unwrap_or_default().to_owned();
         let target = line.split(' ').nth(1).unwrap_or_default();
-        let (name, rest) = target.trim_start_matches('/').split_at(target.trim_start_matches('/').find(['/', '?']).unwrap_or(target.len() - 1));
+        let (name, rest) =
+            target.trim_start_matches('/').split_at(target.trim_start_matches('/').find(['/', '?']).unwrap_or(target.len() - 1));
         let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy().into_owned();
         if let (Some(tee), Some(real)) = (tee, self.tees.get(&name)) {
             let taken = tee.pass_on(real, rest, head, &body);
@@ -173,8 +177,12 @@ impl State {
         }
         let compressed = wire::header(head, "content-encoding").is_some_and(|encoding| encoding.eq_ignore_ascii_case("gzip"));
         let decoded = if compressed { unpacked(&body) } else { body };
-        lock(&self.captured).entry(name).or_default().requests.push((head.to_vec(), decoded));
         self.requests.fetch_add(1, Ordering::SeqCst);
+        let mut captured = lock(&self.captured);
+        let refuses = name == REFUSED;
+        let requests = &mut captured.entry(name).or_default().requests;
+        requests.push((head.to_vec(), decoded));
+        !refuses || requests.len() > REFUSED_MAX
     }
 }
 

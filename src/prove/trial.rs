@@ -1,7 +1,7 @@
 //! One trial: documents in, marked beacons through a program of its own, every place searched.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{self, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
@@ -30,8 +30,15 @@ const QUIET: Duration = Duration::from_millis(1_500);
 /// Deliveries that take longer are not waited for; the trial says what came.
 const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// Unmarked beacons before the memory is read: what a connection held last has been used again by then.
-const UNMARKED: usize = 400;
+/// Connections with beacons of others before the memory is read: what the marked ones were held in has been used again by then.
+const UNMARKED_CONNECTIONS: usize = 16;
+/// Their events are numbered from here, so that they are no retries.
+const FIRST_UNMARKED: usize = 10_000_000;
+/// A slot is judged by at least so many canaries: of fewer, most could be in one buffer that was freed last.
+const JUDGED_MIN: usize = 9;
+/// From so many parts of so many on, a slot's canaries are kept and not just left.
+const KEPT_PARTS: usize = 4;
+const KEPT_OF: usize = 5;
 /// How much of a place its control is planted in.
 const SAMPLE_BYTES: usize = 64 * 1024;
 
@@ -90,6 +97,10 @@ pub struct Tried {
     pub unanswered: usize,
     /// What became of what was passed on to real receivers.
     pub teed: BTreeMap<String, Teed>,
+    /// Different canaries that are still in memory, most of them in buffers that were freed.
+    pub in_memory: usize,
+    /// Slots of which most canaries are still in memory: what came in them is kept.
+    pub kept: Vec<String>,
     /// Slots by protocol.
     pub slots: BTreeMap<&'static str, Vec<String>>,
 }
@@ -179,7 +190,7 @@ pub fn run(trial: &Trial<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
     look_at_files(&mut search, program.directory(), &targets)?;
     if trial.memory {
         progress("searching memory", 0, 0);
-        look_at_memory(&mut search, &program, &targets, &control)?;
+        look_at_memory(&mut search, trial, &program, &targets, &control)?;
     }
     let directory_path = program.directory().to_owned();
     program.stop()?;
@@ -202,10 +213,10 @@ pub fn run(trial: &Trial<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
             "file" => Place::Outbox(destination.name.clone()),
             _ => Place::Sent(destination.name.clone()),
         };
-        search.found.entry(place).or_insert_with(|| Searched {
-            not_searched: Some(String::from("nothing left for it")),
-            ..Searched::default()
-        });
+        search
+            .found
+            .entry(place)
+            .or_insert_with(|| Searched { not_searched: Some(String::from("nothing left for it")), ..Searched::default() });
     }
     search.control(&Place::Answers, b"HTTP/1.1 204 No Content\r\n\r\n");
     let mut slots: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
@@ -215,7 +226,10 @@ pub fn run(trial: &Trial<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
             of_protocol.push(canary.slot.clone());
         }
     }
+    let (in_memory, kept) = residue(&known, search.found.get_mut(&Place::Memory));
     Ok(Tried {
+        in_memory,
+        kept,
         places: search.found,
         canaries: known.len(),
         beacons: sent.beacons,
@@ -301,7 +315,7 @@ fn look_at_files(search: &mut Search<'_>, directory: &Path, targets: &[Target]) 
     for file in files_below(directory) {
         let below = file.strip_prefix(directory).unwrap_or(&file).to_string_lossy().into_owned();
         let (place, genuine): (_, &[u8]) = match below.split('/').collect::<Vec<_>>().as_slice() {
-            ["data", "log", ..] => (Place::Log, b""),
+            ["data", "log", ..] => (Place::Log, b"purchase"),
             ["data", name] if name.starts_with("state.db") => (Place::State, site.as_bytes()),
             ["data", name] if name.starts_with("keys.db") => (Place::Keys, b"SQLite format 3"),
             ["data", "outbox", destination, ..] => (Place::Outbox((*destination).to_owned()), b"purchase"),
@@ -315,18 +329,23 @@ fn look_at_files(search: &mut Search<'_>, directory: &Path, targets: &[Target]) 
     Ok(())
 }
 
-/// Sends beacons without marks first: memory that was freed is not what was asked about; what is kept is.
-fn look_at_memory(search: &mut Search<'_>, program: &Program, targets: &[Target], control: &str) -> Result<(), ProveError> {
-    let mut connection = Connection::open(program.http())?;
-    for number in 0..UNMARKED {
-        let Some(target) = targets.get(number % targets.len().max(1)) else { break };
-        let body = format!("{{\"e\":[{{\"k\":\"page_view\",\"i\":\"unmarked-{number}\",\"n\":\"{}\"}}]}}", "unmarked ".repeat(600));
-        let mut request = Request::new("POST", format!("{}/e", target.prefix), &target.host, body.into_bytes());
-        request.headers.push((String::from("Origin"), target.origin.clone()));
-        request.headers.push((String::from("Content-Type"), String::from("text/plain")));
-        connection.exchange(&request)?;
+/// Sends beacons of others first, whose marks are not looked for: what was freed is used again by then, and what is left is what is kept.
+fn look_at_memory(
+    search: &mut Search<'_>,
+    trial: &Trial<'_>,
+    program: &Program,
+    targets: &[Target],
+    control: &str,
+) -> Result<(), ProveError> {
+    let mut others = Canaries::new(!trial.seed);
+    let voices = voices(1, &Spelling::ALL);
+    for number in 0..UNMARKED_CONNECTIONS {
+        let mut connection = Connection::open(program.http())?;
+        for (index, voice) in voices.iter().enumerate() {
+            let Some(target) = targets.get(index % targets.len().max(1)) else { break };
+            connection.exchange(&beacons::beacon(&mut others, target, *voice, FIRST_UNMARKED + number * voices.len() + index))?;
+        }
     }
-    drop(connection);
     let Some(process) = program.id() else { return Ok(()) };
     let mut sample = Vec::new();
     let searched = memory::search(process, |bytes| {
@@ -342,6 +361,24 @@ fn look_at_memory(search: &mut Search<'_>, program: &Program, targets: &[Target]
     Ok(())
 }
 
+/// What a program freed stays in its memory until it is used again, in no order that anyone could foretell. What it keeps is there of every
+/// visitor: a slot most of whose canaries are there is kept. So the finds in memory are counted, and those of kept slots alone are leaks.
+fn residue(known: &[Canary], memory: Option<&mut Searched>) -> (usize, Vec<String>) {
+    let Some(memory) = memory else { return (0, Vec::new()) };
+    let slot = |canary: &Canary| format!("{} {}", canary.protocol, canary.slot);
+    let found: BTreeSet<Canary> = memory.leaks.iter().map(|leak| leak.canary.clone()).collect();
+    let mut slots: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    for canary in known {
+        let (sent, left) = slots.entry(slot(canary)).or_default();
+        *sent += 1;
+        *left += usize::from(found.contains(canary));
+    }
+    let kept = |(sent, left): &(usize, usize)| *sent >= JUDGED_MIN && left * KEPT_OF >= sent * KEPT_PARTS;
+    let kept: Vec<String> = slots.into_iter().filter(|(_, counts)| kept(counts)).map(|(slot, _)| slot).collect();
+    memory.leaks.retain(|leak| kept.contains(&slot(&leak.canary)));
+    (found.len(), kept)
+}
+
 /// Reads the live view until the program ends it.
 fn watch(admin: SocketAddr) -> io::Result<Arc<Mutex<Vec<u8>>>> {
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -355,4 +392,29 @@ fn watch(admin: SocketAddr) -> io::Result<Arc<Mutex<Vec<u8>>>> {
         }
     });
     Ok(seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::places::Leak, *};
+
+    fn canaries(slot: &str) -> Vec<Canary> {
+        let of = |round| Canary { protocol: "native", slot: slot.to_owned(), stand: Stand::Granted, round, field: None };
+        (0..10).map(of).collect()
+    }
+
+    fn memory(left: &[Canary]) -> Searched {
+        let leak = |canary: &Canary| Leak { canary: canary.clone(), place: Place::Memory, field: String::new(), found_as: "plain" };
+        Searched { leaks: left.iter().map(leak).collect(), ..Searched::default() }
+    }
+
+    #[test]
+    fn what_is_kept_is_told_from_what_is_left() {
+        let known = [canaries("kept"), canaries("left")].concat();
+        let mut searched = memory(&[&known[..8], &known[10..13]].concat());
+        assert_eq!(residue(&known, Some(&mut searched)), (11, vec![String::from("native kept")]));
+        assert_eq!(searched.leaks.len(), 8, "what is left in freed buffers is counted and no leak");
+        let few = canaries("few");
+        assert_eq!(residue(&few[..3], Some(&mut memory(&few[..3]))), (3, Vec::new()), "three are too few to judge by");
+    }
 }
