@@ -44,6 +44,7 @@ use crate::{
         crowd::Crowds,
         disclose::Discloser,
         enrich::{
+            bot::{Bots, network::NetworkDatabase},
             place::{PlaceDatabase, PlaceError},
             place_file::{PlaceFile, is_old},
         },
@@ -137,6 +138,9 @@ pub enum StartError {
     /// What is stored cannot be brought to the documents in force.
     #[error(transparent)]
     Recleanse(#[from] recleanse::StartError),
+    /// The network database cannot be used.
+    #[error("places.networks: {0}")]
+    Networks(PlaceError),
     /// No HTTP client could be made.
     #[error(transparent)]
     HttpClient(#[from] HttpCarrierError),
@@ -206,6 +210,7 @@ impl App {
             visitors: Visitors::new(supervisor.clone(), Arc::clone(&persistent), Arc::clone(&persons), Arc::clone(&purge_set), proof),
             persistent,
             places: ArcSwap::from_pointee(places),
+            bots: Bots::new(open_networks(&config).map_err(StartError::Networks)?),
             log: Arc::clone(&log),
             uniques,
             crowds,
@@ -307,6 +312,10 @@ fn open_places(config: &Config, demonstration: bool) -> Result<(Option<PlaceFile
         None if demonstration => Ok((None, PlaceDatabase::from_bytes(demonstration::PLACE_DATABASE.to_vec())?)),
         None => Ok((None, PlaceDatabase::none())),
     }
+}
+
+fn open_networks(config: &Config) -> Result<NetworkDatabase, PlaceError> {
+    config.places.networks.as_deref().map_or_else(|| Ok(NetworkDatabase::none()), NetworkDatabase::open)
 }
 
 fn server_settings(config: &Config, tls: Option<Arc<Tls>>, pages: Option<Pages>) -> ServerSettings {

@@ -11,7 +11,7 @@ use crate::{
     documents::Documents,
     event::{Epoch, SiteNumber},
     metrics::Counter,
-    privacy::{keys::visit::LocalDay, refusal::Refusal},
+    privacy::{enrich::bot::BotClass, keys::visit::LocalDay, refusal::Refusal},
     state::{StateDb, StoreError},
 };
 
@@ -28,14 +28,22 @@ pub struct Counters {
 /// One site's counters since the start, and how much of each is flushed.
 #[derive(Default)]
 pub struct SiteCounters {
+    /// Stored events by the class of their verdict: none, suspected, declared. Since the start only.
+    by_bot_class: [Counter; 3],
     counts: [Counter; REASONS],
     flushed: [Counter; REASONS],
 }
 
 impl SiteCounters {
-    /// Counts stored events.
-    pub fn stored(&self, events: u64) {
-        self.counts[REASONS - 1].add(events);
+    /// Counts a stored event, and what it looks like.
+    pub fn stored(&self, class: Option<BotClass>) {
+        self.counts[REASONS - 1].add(1);
+        self.by_bot_class[class.map_or(0, |class| 1 + class as usize)].add(1);
+    }
+
+    /// How many stored events there were of each class of verdict since the start.
+    pub fn by_bot_class(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        ["none", "suspected", "declared"].into_iter().zip(self.by_bot_class.iter().map(Counter::value))
     }
 
     /// Counts refused events.

@@ -15,7 +15,12 @@ use crate::{
         anonymise::anonymise,
         consent::{self, ConsentSignal, ConsentState, Decision, evidence::Evidence},
         crowd::Crowds,
-        enrich::{self, device::DeviceClass, place::PlaceDatabase},
+        enrich::{
+            self,
+            bot::{Bot, Bots},
+            device::DeviceClass,
+            place::PlaceDatabase,
+        },
         keys::persistent::{PersistentKeys, SiteKey},
         raw::{Arrival, RawEvent},
         record::Record,
@@ -41,6 +46,8 @@ pub struct Pipeline {
     pub persistent: Arc<PersistentKeys>,
     /// Countries by address; replaced as a whole on reload.
     pub places: ArcSwap<PlaceDatabase>,
+    /// Judges whether a program sent a request.
+    pub bots: Bots,
     /// The durable log.
     pub log: Arc<EventLog>,
     /// How many visitors and visits there are.
@@ -149,11 +156,12 @@ impl Pipeline {
         cookies.extend(cookie);
         cookies.extend(vendor_cookies::kept_alive(arrival, decision, &visitor, site, &events, now));
         let site_key = self.persistent.site(site.number).map_err(|_| Unavailable(RETRY_AFTER))?;
+        let bot = self.bots.judge(arrival, &device, (site.number, &visitor), events.len(), now);
         let mut records = Vec::with_capacity(events.len());
         let mut shapes = Vec::new();
         for event in events {
             let shape = self.feed.watched().then(|| Shape::of(&event, arrival));
-            match self.cleanse(event, decision, &visitor, device, arrival, site, &site_key, protocol) {
+            match self.cleanse(event, decision, &visitor, (device, bot), arrival, site, &site_key, protocol) {
                 Ok(record) => {
                     records.push(record?);
                     shapes.extend(shape);
@@ -175,7 +183,7 @@ impl Pipeline {
         for end in appended {
             let end = match end {
                 Appended::Stored(offset) => {
-                    counters.stored(1);
+                    counters.stored(bot.class());
                     Ok(offset)
                 }
                 Appended::Duplicate => {
@@ -196,14 +204,14 @@ impl Pipeline {
         event: RawEvent<'_>,
         decision: Decision,
         visitor: &Visitor,
-        device: DeviceClass,
+        derived: (DeviceClass, Bot),
         arrival: &Arrival<'_>,
         site: &Site,
         site_key: &SiteKey,
         protocol: &'static dyn Protocol,
     ) -> Result<Result<Record, Unavailable>, Refusal> {
         let permitted = consent::permit(event, decision, site)?;
-        let enriched = enrich::enrich(permitted, arrival, device, &self.places.load());
+        let enriched = enrich::enrich(permitted, arrival, derived, &self.places.load());
         let clean = anonymise(enriched, visitor, site, site_key, protocol.name(), arrival.received);
         clean.iter().for_each(|clean| self.crowds.count(site, clean));
         Ok(clean.and_then(|clean| clean.into_record(visitor)).map_err(|_| Unavailable(RETRY_AFTER)))

@@ -63,6 +63,12 @@ impl Report {
             }
         }
         for site in &documents.sites {
+            for (class, count) in self.pipeline.counters.of(site.number).by_bot_class() {
+                let help = "Stored events by whether a program seems to have sent them.";
+                text.sample("firsthand_events_by_bot_class_total", "counter", help, &[("site", &site.name), ("class", class)], count);
+            }
+        }
+        for site in &documents.sites {
             let breaks = self.epoch_breaks(site, clock::now()).unwrap_or(0);
             let help = "How often the day's key was lost today; visitors before and after count as different ones.";
             text.sample("firsthand_epoch_breaks", "gauge", help, &[("site", &site.name)], breaks);

@@ -23,7 +23,7 @@ use firsthand::{
     privacy::{
         anonymise::anonymise,
         consent::{self, ConsentSignal, evidence::Evidence, matomo::MatomoCookies, proof::ConsentProof},
-        enrich::{self, device::DeviceClass, place::PlaceDatabase},
+        enrich::{self, bot::Bot, device::DeviceClass, place::PlaceDatabase},
         keys::{
             database::KeysDb,
             persistent::{PersistentKeys, SiteKey},
@@ -211,7 +211,7 @@ impl Stages {
         if matches!(until, Until::Permit) {
             return Ok(());
         }
-        let enriched = black_box(enrich::enrich(permitted, &arrival, self.device, &self.places));
+        let enriched = black_box(enrich::enrich(permitted, &arrival, (self.device, Bot::NO_SIGN), &self.places));
         if matches!(until, Until::Enrich) {
             return Ok(());
         }
@@ -233,6 +233,8 @@ fn arrival(address: &Personal<ClientAddress>) -> Arrival<'_> {
         address,
         user_agent: text("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"),
         accept_language: text("fr-FR,fr;q=0.9"),
+        brands: None,
+        prefetched: false,
         own: OwnCookies::default(),
         matomo: MatomoCookies::default(),
         evidence: Evidence::default(),

@@ -13,7 +13,7 @@ use arbitrary::Arbitrary;
 use firsthand::{
     clock::Timestamp,
     documents::{
-        Basis, Site,
+        Basis, Bots, Site,
         site::{Ceiling, Ceilings, Policy, PropertyKind, Recipient, SignalRules},
     },
     event::{DestinationNumber, PolicyVersion, Purposes, SiteNumber},
@@ -21,7 +21,7 @@ use firsthand::{
         anonymise::anonymise,
         consent::{self, ConsentSignal, evidence::Evidence, proof::ConsentProof},
         crowd::rules::CrowdRules,
-        enrich::{self, device::DeviceClass, place::PlaceDatabase},
+        enrich::{self, bot::Bot, device::DeviceClass, place::PlaceDatabase},
         keys::{database::KeysDb, persistent::PersistentKeys, person::PersonKeys},
         personal::Personal,
         policy::Allowed,
@@ -74,7 +74,7 @@ fuzz_target!(|said: Said<'_>| {
         .expect("the databases and the system give keys");
     assert!(cookie.is_none(), "the known person got a second cookie");
     let Ok(permitted) = consent::permit(event(&said), decision, &airlock.site) else { return };
-    let enriched = enrich::enrich(permitted, &arrival, device, &airlock.places);
+    let enriched = enrich::enrich(permitted, &arrival, (device, Bot::NO_SIGN), &airlock.places);
     let key = airlock.persistent.site(airlock.site.number).expect("state.db gives a key");
     let clean = anonymise(enriched, &visitor, &airlock.site, &key, "native", NOW).expect("the system has randomness");
     check(&serde_json::to_value(&clean).expect("a clean event is JSON"));
@@ -187,6 +187,8 @@ impl Airlock {
             address: &self.address,
             user_agent: text(said.user_agent),
             accept_language: text(said.language),
+            brands: None,
+            prefetched: false,
             own: OwnCookies { visitor: text(&self.cookie).into_iter().collect(), ..OwnCookies::default() },
             matomo: consent::matomo::MatomoCookies::default(),
             global_privacy_control: false,
@@ -233,6 +235,7 @@ fn site() -> Site {
             number: DestinationNumber(1),
             basis: Basis::Consent(Purposes::ANALYTICS),
             tcf_vendor: None,
+            bots: Bots::All,
             allowed: Allowed::of(Transform::ConsentedAnalytics.breadth()),
         }],
     }

@@ -5,7 +5,7 @@ use std::io::Write;
 use super::{CommandError, Place, place::DEFAULT_FILE};
 use crate::{
     documents::{Basis, Documents},
-    privacy::enrich::place::PlaceDatabase,
+    privacy::enrich::{bot::network::NetworkDatabase, place::PlaceDatabase},
     server::tls::{CertificateFiles, Tls},
 };
 
@@ -16,6 +16,9 @@ pub(super) fn check(place: &Place, out: &mut dyn Write) -> Result<(), CommandErr
     let Some(config) = place.config()? else { return Ok(()) };
     if let Some(database) = &config.places.database {
         PlaceDatabase::open(database).map_err(|error| format!("{}: places.database: {error}", database.display()))?;
+    }
+    if let Some(networks) = &config.places.networks {
+        NetworkDatabase::open(networks).map_err(|error| format!("{}: places.networks: {error}", networks.display()))?;
     }
     if let Some(tls) = &config.tls {
         Tls::open(CertificateFiles { certificate: tls.certificate.clone(), key: tls.key.clone() })?;
@@ -31,6 +34,10 @@ pub(super) fn check(place: &Place, out: &mut dyn Write) -> Result<(), CommandErr
     match &config.places.database {
         None => writeln!(out, "  places      no database: every country is ZZ")?,
         Some(database) => writeln!(out, "  places      {}", database.display())?,
+    }
+    match &config.places.networks {
+        None => writeln!(out, "  networks    no database: no address is known to be a data centre's")?,
+        Some(networks) => writeln!(out, "  networks    {}", networks.display())?,
     }
     if let Some(tls) = &config.tls {
         writeln!(out, "  certificate {}", tls.certificate.display())?;

@@ -18,7 +18,7 @@ use crate::{
     privacy::{
         crowd::Crowds,
         disclose::Discloser,
-        enrich::place::PlaceDatabase,
+        enrich::{bot::network::NetworkDatabase, place::PlaceDatabase},
         explain::{DestinationExplanation, Explainer, Explanation, explain as explain_event},
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
         personal::Personal,
@@ -68,7 +68,12 @@ pub(super) fn explain(place: &Place, arguments: &ExplainArguments, out: &mut dyn
         let known: Vec<_> = PROTOCOLS.iter().map(|protocol| protocol.name()).collect();
         format!("--protocol: there is no protocol \"{}\"\n  fix: one of: {}", arguments.protocol, known.join(", "))
     })?;
-    let places = match place.config()?.map(|config| config.places.database) {
+    let files = place.config()?.map(|config| config.places);
+    let networks = match files.as_ref().and_then(|files| files.networks.as_ref()) {
+        Some(file) => NetworkDatabase::open(file).map_err(|error| format!("{}: {error}", file.display()))?,
+        None => NetworkDatabase::none(),
+    };
+    let places = match files.map(|files| files.database) {
         Some(Some(file)) => PlaceDatabase::open(&file).map_err(|error| format!("{}: {error}", file.display()))?,
         Some(None) => PlaceDatabase::none(),
         // No configuration: it is the demonstration's documents that are explained.
@@ -77,7 +82,7 @@ pub(super) fn explain(place: &Place, arguments: &ExplainArguments, out: &mut dyn
     let (uri, headers, body) = take_apart(&read(arguments)?)?;
     let address = Personal::new(ClientAddress::new(arguments.address));
     let inbound = Inbound::new(uri, headers, body, address, true, clock::now());
-    let explanations = explanations(&inbound, *protocol, site, documents, &places)?;
+    let explanations = explanations(&inbound, *protocol, site, documents, (&places, &networks))?;
     if arguments.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&explanations)?)?;
         return Ok(());
@@ -102,7 +107,7 @@ fn explanations(
     protocol: &dyn Protocol,
     site: &Site,
     documents: &Documents,
-    places: &PlaceDatabase,
+    (places, networks): (&PlaceDatabase, &NetworkDatabase),
 ) -> Result<Vec<Explanation>, CommandError> {
     // Keys that are thrown away: nobody can tell an explanation's ids from others, and nothing is written.
     let in_memory = std::path::Path::new(IN_MEMORY);
@@ -121,7 +126,7 @@ fn explanations(
         let place = error.byte.map_or_else(String::new, |byte| format!(" at byte {byte} of the body"));
         return Err(format!("the beacon cannot be read: event {index}: {}{place}", error.reason).into());
     }
-    let with = Explainer { site, documents, places, keys: &keys, discloser: &discloser, protocol: protocol.name() };
+    let with = Explainer { site, documents, places, networks, keys: &keys, discloser: &discloser, protocol: protocol.name() };
     let mut explanations = Vec::new();
     let arrival = inbound.arrival(&site.cookies, decoded.signal, decoded.evidence);
     for event in decoded.events {

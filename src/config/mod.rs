@@ -86,6 +86,9 @@ pub struct Proxies {
 pub struct Places {
     /// A MaxMind DB file with `country.iso_code`; without one, every country is `ZZ`.
     pub database: Option<PathBuf>,
+    /// A MaxMind DB file with `autonomous_system_number` and `autonomous_system_organization`; without one, no address is known to be a
+    /// data centre's.
+    pub networks: Option<PathBuf>,
 }
 
 /// How many events are taken, by GCRA: a rate, and a burst of four seconds of it.
@@ -208,7 +211,7 @@ impl Config {
         let base = file.parent().unwrap_or(Path::new(""));
         let tls = config.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
         let managed = config.managed.iter_mut().map(|managed| &mut managed.from);
-        for path in tls.chain(managed).chain(&mut config.places.database).chain([&mut config.data_dir]) {
+        for path in tls.chain(managed).chain(&mut config.places.database).chain(&mut config.places.networks).chain([&mut config.data_dir]) {
             *path = base.join(&*path);
         }
         Ok(config)

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{
     consumer::Consumer,
     offsets::{OffsetSet, stored},
-    parking::{self, Parked},
+    parking::{self, Parked, ParkedAt},
 };
 use crate::{
     clock::Timestamp,
@@ -252,6 +252,38 @@ impl Ledger {
         self.state.with(|db| parking::newest(db, destination, PARKED_SHOWN))
     }
 
+    /// The next parked events after one, of all destinations, at most `most`.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub fn parked_after(&self, after: Option<ParkedAt>, most: usize) -> Result<Vec<ParkedAt>, StoreError> {
+        self.state.with(|db| parking::after(db, after, most))
+    }
+
+    /// Gives parked events another end, in one transaction: they were rejected, and are purged. Those that are not parked stay as they are.
+    /// Returns how many were.
+    ///
+    /// # Errors
+    /// When the database cannot be used; nothing was changed then.
+    pub fn purge_parked(&self, destination: DestinationNumber, offsets: &OffsetSet, at: Timestamp) -> Result<u64, StoreError> {
+        self.state.with(|db| {
+            let transaction = db.transaction()?;
+            let mut purged = OffsetSet::default();
+            for offset in offsets.iter() {
+                let Some((reason, parked)) = parking::release(&transaction, destination, offset)? else { continue };
+                take_out_of_parcel(&transaction, destination, offset)?;
+                count_one_less(&transaction, destination, (LedgerState::Rejected, &reason), parked)?;
+                purged.insert(offset);
+            }
+            let count = purged.count();
+            if count > 0 {
+                write(&transaction, destination, &Entry::Exception { offsets: purged, state: LedgerState::Purged, rule: "" }, at)?;
+            }
+            transaction.commit()?;
+            Ok(count)
+        })
+    }
+
     /// Drops the rows of records before `first`, which have left the event log, and counts older than 36 months.
     ///
     /// # Errors
@@ -310,6 +342,48 @@ fn write(transaction: &Connection, destination: DestinationNumber, entry: &Entry
              ON CONFLICT (destination, day, state, rule) DO UPDATE SET count = count + excluded.count",
         )?
         .execute(params![destination.0, at.0.div_euclid(DAY_MS), state.name(), rule, stored(Offset(offsets.count()))])?;
+    Ok(())
+}
+
+/// The parcel's row speaks of the others alone from now on; without any, it goes.
+fn take_out_of_parcel(transaction: &Connection, destination: DestinationNumber, offset: Offset) -> rusqlite::Result<()> {
+    let rows: Vec<(i64, String)> = transaction
+        .prepare_cached(
+            "SELECT id, offsets FROM ledger_parcels WHERE destination = ?1 AND first BETWEEN ?2 AND ?3 AND last >= ?3 AND state = ?4",
+        )?
+        .query_map(
+            params![destination.0, stored(Offset(offset.0.saturating_sub(ROW_SPAN_MAX))), stored(offset), LedgerState::Rejected.name()],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?
+        .collect::<rusqlite::Result<_>>()?;
+    for (id, text) in rows {
+        let Some(mut offsets) = OffsetSet::parse(&text) else { continue };
+        if !offsets.remove(offset) {
+            continue;
+        }
+        match offsets.first().zip(offsets.last()) {
+            Some((first, last)) => transaction
+                .prepare_cached("UPDATE ledger_parcels SET first = ?2, last = ?3, offsets = ?4, count = ?5 WHERE id = ?1")?
+                .execute(params![id, stored(first), stored(last), offsets.to_string(), stored(Offset(offsets.count()))])?,
+            None => transaction.prepare_cached("DELETE FROM ledger_parcels WHERE id = ?1")?.execute([id])?,
+        };
+    }
+    Ok(())
+}
+
+fn count_one_less(
+    transaction: &Connection,
+    destination: DestinationNumber,
+    (state, rule): (LedgerState, &str),
+    counted: Timestamp,
+) -> rusqlite::Result<()> {
+    let of_the_day = params![destination.0, counted.0.div_euclid(DAY_MS), state.name(), rule];
+    transaction
+        .prepare_cached("UPDATE ledger_counts SET count = count - 1 WHERE destination = ?1 AND day = ?2 AND state = ?3 AND rule = ?4")?
+        .execute(of_the_day)?;
+    transaction
+        .prepare_cached("DELETE FROM ledger_counts WHERE destination = ?1 AND day = ?2 AND state = ?3 AND rule = ?4 AND count <= 0")?
+        .execute(of_the_day)?;
     Ok(())
 }
 
@@ -449,6 +523,24 @@ mod tests {
             for offset in (0..ends.len() as u64).map(Offset) {
                 prop_assert_eq!(ledger.state_of(HERE, offset).unwrap().map(|entry| entry.state), model.get(&offset).copied());
             }
+            // Some of those that are parked become purged, and some that are not are asked for in vain.
+            let again: OffsetSet = (0..ends.len() as u64).filter(|offset| offset % 3 != 0).map(Offset).fold(OffsetSet::default(), |mut set, offset| {
+                set.insert(offset);
+                set
+            });
+            let expected = model.iter().filter(|(offset, state)| **state == LedgerState::Rejected && again.contains(**offset)).count();
+            prop_assert_eq!(ledger.purge_parked(HERE, &again, Timestamp(3 * DAY_MS)).unwrap() as usize, expected);
+            for (offset, state) in &mut model {
+                if *state == LedgerState::Rejected && again.contains(*offset) {
+                    *state = LedgerState::Purged;
+                }
+            }
+            prop_assert_eq!(ledger.purge_parked(HERE, &again, Timestamp(3 * DAY_MS)).unwrap(), 0);
+            for offset in (0..ends.len() as u64).map(Offset) {
+                prop_assert_eq!(ledger.state_of(HERE, offset).unwrap().map(|entry| entry.state), model.get(&offset).copied());
+            }
+            let still = model.values().filter(|state| **state == LedgerState::Rejected).count();
+            prop_assert_eq!(ledger.parked_after(None, 1000).unwrap().len(), still);
             for (state, count) in ledger.counts(HERE).unwrap() {
                 prop_assert_eq!(count as usize, model.values().filter(|found| **found == state).count());
             }

@@ -24,6 +24,7 @@ pub mod offsets;
 pub mod parking;
 mod settle;
 pub mod status;
+mod withdrawn;
 
 use std::{
     collections::BTreeMap,
@@ -113,6 +114,7 @@ impl Delivery {
         delivery.reload(documents).await;
         let sweeper = Arc::clone(&delivery);
         delivery.parts.supervisor.spawn("delivery sweep", async move { sweeper.sweep().await });
+        delivery.parts.supervisor.spawn("parked events", Arc::clone(&delivery).purge_parked());
         delivery
     }
 
@@ -271,11 +273,7 @@ impl Delivery {
 impl Post {
     /// Whether this is the document, as it is now, and its courier is well.
     fn serves(&self, document: &documents::Destination) -> bool {
-        let ours = &self.document;
-        let same = (ours.number, &ours.name, ours.kind, &ours.sites) == (document.number, &document.name, document.kind, &document.sites)
-            && (ours.basis, ours.transform, ours.paused) == (document.basis, document.transform, document.paused)
-            && ours.settings == document.settings;
-        same && self.is_well()
+        *self.document == *document && self.is_well()
     }
 
     fn is_well(&self) -> bool {
@@ -361,6 +359,7 @@ mod tests {
                 tcf_vendor: None,
                 transform: Transform::Strict,
                 kept_months: None,
+                bots: documents::Bots::All,
                 paused: *paused,
                 settings: settings.parse().unwrap(),
             })

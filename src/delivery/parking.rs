@@ -1,7 +1,7 @@
 //! Parking: an event that a receiver refused alone is set aside, with the reason, for a person to look at. The event itself stays
 //! where it is, in the event log; only its offset and our words for the reason are kept, as long as the event is.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::offsets::{from_stored, stored};
 use crate::{
@@ -20,6 +20,9 @@ pub struct Parked {
     pub at: Timestamp,
 }
 
+/// Where an event is parked: at which destination, which record.
+pub type ParkedAt = (DestinationNumber, Offset);
+
 /// Sets an event aside, within a transaction of the caller's.
 pub(super) fn park(
     transaction: &Connection,
@@ -36,7 +39,6 @@ pub(super) fn park(
 
 /// Why an event was set aside, if it was.
 pub(super) fn reason_of(connection: &Connection, destination: DestinationNumber, offset: Offset) -> rusqlite::Result<Option<String>> {
-    use rusqlite::OptionalExtension as _;
     connection
         .prepare_cached("SELECT reason FROM parked WHERE destination = ?1 AND record = ?2")?
         .query_row(params![destination.0, stored(offset)], |row| row.get(0))
@@ -51,6 +53,31 @@ pub(super) fn newest(connection: &Connection, destination: DestinationNumber, mo
             Ok(Parked { offset: from_stored(row.get(0)?), reason: row.get(1)?, at: Timestamp(row.get(2)?) })
         })?
         .collect()
+}
+
+/// The next parked events after one, at most `most`, in the order of destinations and records.
+pub(super) fn after(connection: &Connection, after: Option<ParkedAt>, most: usize) -> rusqlite::Result<Vec<ParkedAt>> {
+    let (destination, record) = after.map_or((-1, -1), |(destination, offset)| (i64::from(destination.0), stored(offset)));
+    connection
+        .prepare_cached(
+            "SELECT destination, record FROM parked WHERE (destination, record) > (?1, ?2) ORDER BY destination, record LIMIT ?3",
+        )?
+        .query_map(params![destination, record, i64::try_from(most).unwrap_or(i64::MAX)], |row| {
+            Ok((DestinationNumber(row.get(0)?), from_stored(row.get(1)?)))
+        })?
+        .collect()
+}
+
+/// Takes an event back out. Returns why and when it was set aside, if it was.
+pub(super) fn release(
+    transaction: &Connection,
+    destination: DestinationNumber,
+    offset: Offset,
+) -> rusqlite::Result<Option<(String, Timestamp)>> {
+    transaction
+        .prepare_cached("DELETE FROM parked WHERE destination = ?1 AND record = ?2 RETURNING reason, at")?
+        .query_row(params![destination.0, stored(offset)], |row| Ok((row.get(0)?, Timestamp(row.get(1)?))))
+        .optional()
 }
 
 /// Drops the entries of records that have left the event log.

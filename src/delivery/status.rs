@@ -75,6 +75,12 @@ impl Gauges {
         self.ended[state as usize].fetch_add(events, Ordering::Relaxed);
     }
 
+    /// So many parked events had ended as rejected, and are purged after all.
+    pub(super) fn purged_after_all(&self, events: u64) {
+        self.ended[LedgerState::Rejected as usize].fetch_sub(events, Ordering::Relaxed);
+        self.ended(LedgerState::Purged, events);
+    }
+
     /// An attempt came to this end, and has to be made again or not.
     pub(super) fn answered(&self, status: Status, failed: bool) {
         self.attempts.add(1);

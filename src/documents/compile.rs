@@ -275,6 +275,7 @@ fn compile_destination(
         tcf_vendor: document.tcf_vendor,
         transform: document.transform,
         kept_months: document.kept_months.or_else(|| exempt.then_some(EXEMPT_MONTHS_MAX)),
+        bots: document.bots,
         paused: document.paused,
         settings: document.settings.clone(),
     })
@@ -291,7 +292,13 @@ fn recipients(site: SiteNumber, policy: &Policy, destinations: &[Arc<Destination
             .iter()
             .filter(|deviation| deviation.is_for(&destination.name))
             .for_each(|deviation| deviation.apply(&mut allowed));
-        Recipient { number: destination.number, basis: destination.basis, tcf_vendor: destination.tcf_vendor, allowed }
+        Recipient {
+            number: destination.number,
+            basis: destination.basis,
+            tcf_vendor: destination.tcf_vendor,
+            bots: destination.bots,
+            allowed,
+        }
     };
     destinations.iter().filter(|destination| destination.sites.contains(&site)).map(|destination| of(destination)).collect()
 }

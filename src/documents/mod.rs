@@ -17,6 +17,8 @@ pub use site::Site;
 
 use std::{collections::HashMap, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     clock::Timestamp,
     destination::DestinationType,
@@ -67,6 +69,7 @@ impl Documents {
 pub const EXEMPT_MONTHS_MAX: u16 = 25;
 
 /// A destination document, compiled.
+#[derive(PartialEq)]
 pub struct Destination {
     /// Its number, never reused.
     pub number: DestinationNumber,
@@ -85,6 +88,8 @@ pub struct Destination {
     /// For how many months the receiver keeps what it gets, where the site has said so. On the basis `exempt_measurement` at most
     /// [`EXEMPT_MONTHS_MAX`], also where nothing is said.
     pub kept_months: Option<u16>,
+    /// Which events it gets by who seems to have sent them.
+    pub bots: Bots,
     /// Whether its courier rests; its events wait, and expire.
     pub paused: bool,
     /// The settings that `destination::DestinationType::open` reads.
@@ -102,6 +107,24 @@ impl Destination {
     #[must_use]
     pub fn vendor_reuses_data(&self) -> bool {
         DestinationType::named(self.kind).is_some_and(|row| row.vendor_reuses_data)
+    }
+}
+
+/// What a destination gets of events that a program seems to have sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bots {
+    /// Them, too, with the verdict where its policy lets it leave.
+    #[default]
+    All,
+    /// Only people's: where the verdict is `suspected` or `declared`, the event ends as `withheld` in the ledger, by the rule `bot`.
+    People,
+}
+
+impl Bots {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+    const fn are_all(&self) -> bool {
+        matches!(self, Self::All)
     }
 }
 

@@ -33,7 +33,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{deviation::Deviation, site::PropertyKind};
+use super::{Bots, deviation::Deviation, site::PropertyKind};
 use crate::{
     event::Purposes,
     privacy::{crowd::tuple::Step, transform::Transform, vendor_cookies::VendorCookie},
@@ -175,6 +175,9 @@ pub struct DestinationDocument {
     /// For how many months the receiver keeps what it gets, as the site has agreed with it or set it there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_months: Option<u16>,
+    /// Whether it gets events that a program seems to have sent, or people's only.
+    #[serde(default, skip_serializing_if = "Bots::are_all")]
+    pub bots: Bots,
     /// Whether its courier rests.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,

@@ -8,14 +8,14 @@ use std::{
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use super::{Basis, deviation::Deviation};
+use super::{Basis, Bots, deviation::Deviation};
 use crate::{
     config::secret::Secret,
     event::{DestinationNumber, PolicyVersion, Purposes, SiteNumber},
     privacy::{
         consent::vendor_decisions::VendorDecisions,
         crowd::rules::CrowdRules,
-        policy::{Allowed, Treatments},
+        policy::{Allowed, Field, Treatment, Treatments},
         rules::{Rule, holds},
         transform::{Breadth, Transform},
     },
@@ -87,6 +87,8 @@ pub struct Recipient {
     pub basis: Basis,
     /// Which vendor of the global vendor list it is of, where TC strings are asked.
     pub tcf_vendor: Option<u16>,
+    /// Whether it is for people's events alone.
+    pub bots: Bots,
     /// What it may see.
     pub allowed: Allowed,
 }
@@ -174,7 +176,11 @@ impl Ceiling {
                 }
                 Basis::Consent(_) => return None,
             };
-            let rests = allowed.treatments(allowed.breadth, consented);
+            let mut rests = allowed.treatments(allowed.breadth, consented);
+            if recipient.bots == Bots::People {
+                // The verdict's class has to rest, even where nothing of it leaves.
+                rests = rests.with(Field::Bot, rests.get(Field::Bot).max(Treatment::Generalise));
+            }
             (!allowed.breadth.is_nothing()).then_some(Self { breadth: allowed.breadth, rests })
         };
         recipients

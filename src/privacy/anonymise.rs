@@ -46,7 +46,7 @@ pub fn anonymise(
     protocol: &'static str,
     received: Timestamp,
 ) -> io::Result<CleanEvent> {
-    let Enriched { permitted, device, country, language, screen } = enriched;
+    let Enriched { permitted, device, country, bot, language, screen } = enriched;
     let raw = permitted.event;
     let ceiling = permitted.ceiling;
     let client_id = raw.client_id.as_ref().map(|id| id.expose().as_ref());
@@ -76,6 +76,7 @@ pub fn anonymise(
         country: if rests.lets(Field::Place) { country } else { Country::UNKNOWN },
         language: language.filter(|_| rests.lets(Field::Language)),
         screen: screen.filter(|_| rests.lets(Field::Screen)),
+        bot: bot.under(rests.get(Field::Bot)),
         properties: if rests.lets(Field::Properties) { properties(&raw, &site.policy) } else { Vec::new() },
         vendors: permitted.vendors,
         session: visitor.session().filter(|_| rests.lets(Field::Session)),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     consent::vendor_decisions::VendorDecisions,
-    enrich::{ScreenClass, device::DeviceClass, language::Language, place::Country},
+    enrich::{ScreenClass, bot::Bot, device::DeviceClass, language::Language, place::Country},
     identity::Assurance,
     keys::person::{Person, PersonKeys},
     record::{CorruptRecord, HEADER_BYTES, Header, Record, Subject},
@@ -38,6 +38,9 @@ pub(in crate::privacy) struct CleanBody {
     pub(in crate::privacy) language: Option<Language>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::privacy) screen: Option<ScreenClass>,
+    /// Absent in records of before there were verdicts, too.
+    #[serde(default, skip_serializing_if = "Bot::is_nothing")]
+    pub(in crate::privacy) bot: Bot,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in crate::privacy) properties: Vec<(String, Property)>,
     /// What a TC string decided on the vendors of the site's destinations, where the yes came with one.

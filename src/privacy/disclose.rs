@@ -15,7 +15,7 @@ use super::{
     crowd::Crowds,
     disclosure::{Consent, Grounds},
     enrich::{device::DeviceClass, place::Country},
-    entitlement::{Withheld, entitlement},
+    entitlement::{Withheld, entitlement, is_kept_from},
     keys::{
         epoch::EpochKeys,
         persistent::{DestinationKey, PersistentKeys},
@@ -167,6 +167,7 @@ impl Discloser {
             Opened::Event(event) if !vendor_is_allowed(event.body().vendors.as_ref(), destination) => {
                 Ok(Disclosed::Withheld(Withheld::Vendor))
             }
+            Opened::Event(event) if is_kept_from(destination, &event) => Ok(Disclosed::Withheld(Withheld::Bot)),
             Opened::Event(event) => {
                 let mut disclosure = self.build(record.offset, &event, breadth, site, destination)?;
                 disclosure.grounds.revision = documents.revision;
@@ -175,6 +176,26 @@ impl Discloser {
                 Ok(Disclosed::Disclosure(Box::new(disclosure)))
             }
         }
+    }
+
+    /// Whether nobody may read the record any more: its person's key is gone, or its token is in the purge set. Blocks where a key is not in
+    /// RAM.
+    ///
+    /// # Errors
+    /// `Corrupt`: the record is none of ours. `Store`: a database cannot be used now.
+    pub fn is_purged(&self, record: &LogRecord, now: Timestamp) -> Result<bool, OpenError> {
+        let header = super::record::header_of(&record.bytes)?;
+        Ok(match header.subject {
+            Subject::None => false,
+            Subject::Token(token) => self.purge_set.holds(header.site, header.epoch, &token),
+            Subject::Person(handle) => self.persons.of_handle(&handle, now)?.is_none(),
+        })
+    }
+
+    /// Grows whenever somebody withdraws or objects, or their key's time ends: records that could be read before may be purged since.
+    #[must_use]
+    pub fn endings(&self) -> u64 {
+        self.persons.destroyed() + self.purge_set.added()
     }
 
     /// Whether a disclosure may still leave: asked again at every attempt, so that a withdrawal, an objection or a tightened policy acts on
@@ -249,6 +270,7 @@ impl Discloser {
             country: if policy.lets(Field::Place) { shown.tuple.country } else { Country::UNKNOWN },
             language: shown.tuple.language.filter(|_| policy.lets(Field::Language)),
             screen: shown.tuple.screen.filter(|_| policy.lets(Field::Screen)),
+            bot: body.bot.under(policy.get(Field::Bot)),
             consent: Consent { state: if header.purposes.is_empty() { "unknown" } else { "granted" }, purposes: header.purposes },
             policy_version: site.policy.version,
         })

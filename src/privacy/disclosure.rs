@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     clean::{CampaignField, Item, Page, Property},
     crowd::{Suppressed, referrer::ReferrerClass, tuple::Tuple},
-    enrich::{ScreenClass, device::DeviceClass, language::Language, place::Country},
+    enrich::{ScreenClass, bot::Bot, device::DeviceClass, language::Language, place::Country},
     identity::Assurance,
     record::Subject,
 };
@@ -68,6 +68,8 @@ pub struct Disclosure {
     pub(super) language: Option<Language>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) screen: Option<ScreenClass>,
+    #[serde(skip_serializing_if = "Bot::is_nothing")]
+    pub(super) bot: Bot,
     pub(super) consent: Consent,
     pub(super) policy_version: PolicyVersion,
 }
@@ -241,6 +243,12 @@ impl Disclosure {
         self.screen
     }
 
+    /// How much it looks like a program's.
+    #[must_use]
+    pub const fn bot(&self) -> Bot {
+        self.bot
+    }
+
     /// What is in it by which a visitor could be told from others.
     pub(super) fn tuple(&self) -> Tuple {
         let referrer = ReferrerClass::of(self.referrer_host());
@@ -285,6 +293,7 @@ impl Disclosure {
             country: Country::UNKNOWN,
             language: None,
             screen: None,
+            bot: Bot::NO_SIGN,
             consent: Consent { state: "unknown", purposes: Purposes::NONE },
             policy_version: PolicyVersion(1),
         }
@@ -319,6 +328,7 @@ impl Disclosure {
                 "country" => put(&mut self.country, said),
                 "language" => put(&mut self.language, said),
                 "screen" => put(&mut self.screen, said),
+                "bot" => put(&mut self.bot, said),
                 "purposes" => put(&mut self.consent.purposes, said),
                 other => panic!("a test may not set {other}"),
             }

@@ -1,16 +1,17 @@
 //! Entitlement: whether a destination may have a record at all, and how much of it; or why not. The least of what was allowed at capture and
-//! what is allowed now.
+//! what is allowed now; and the verdict on bots.
 
 use serde::Serialize;
 
 use super::{
+    clean::CleanEvent,
     policy::Allowed,
     record::{Audience, Header},
     rules::{Rule, holds},
     transform::{Breadth, Transform},
 };
 use crate::{
-    documents::{Basis, Destination},
+    documents::{Basis, Bots, Destination},
     event::Purposes,
 };
 
@@ -26,6 +27,8 @@ pub enum Withheld {
     Policy,
     /// The visitor's TC string does not consent to the vendor that this destination is of.
     Vendor,
+    /// A program seems to have sent it, and the destination is for people's events.
+    Bot,
 }
 
 impl Withheld {
@@ -37,6 +40,7 @@ impl Withheld {
             Self::HeldCopy => "held_copy",
             Self::Policy => "policy",
             Self::Vendor => "vendor_not_consented",
+            Self::Bot => "bot",
         }
     }
 }
@@ -61,6 +65,11 @@ pub fn entitlement(header: &Header, destination: &Destination, allowed: &Allowed
         Basis::Consent(_) => now,
     };
     if breadth.is_nothing() { Err(Withheld::Policy) } else { Ok(breadth) }
+}
+
+/// Whether a destination that is for people's events does not get this one.
+pub(in crate::privacy) fn is_kept_from(destination: &Destination, event: &CleanEvent) -> bool {
+    destination.bots == Bots::People && event.body().bot.class().is_some()
 }
 
 /// Whether there is a consent to everything that is needed; to need nothing is not to have one.

@@ -10,8 +10,13 @@ use super::{
     anonymise::anonymise,
     consent::{self, ConsentState, vendor_decisions::vendor_is_allowed},
     disclose::Discloser,
-    enrich::{self, device::DeviceClass, place::PlaceDatabase},
-    entitlement::{Withheld, entitlement},
+    enrich::{
+        self,
+        bot::{self, Bot, network::NetworkDatabase},
+        device::DeviceClass,
+        place::PlaceDatabase,
+    },
+    entitlement::{Withheld, entitlement, is_kept_from},
     keys::persistent::PersistentKeys,
     policy::{Field, Treatments},
     raw::{Arrival, RawEvent},
@@ -83,10 +88,11 @@ const fn always(field: &'static str, becomes: &'static [&'static str], what: &'s
     Rule { field, becomes, by: By::Program(what) }
 }
 
-const RULES: [Rule; 23] = [
-    rule("client address", &["country"], &[Field::Place]),
-    rule("user agent", &["device"], &[Field::Device]),
+const RULES: [Rule; 24] = [
+    rule("client address", &["country", "bot"], &[Field::Place, Field::Bot]),
+    rule("user agent", &["device", "bot"], &[Field::Device, Field::Bot]),
     rule("accept-language", &["language"], &[Field::Language]),
+    rule("sec-ch-ua", &["bot"], &[Field::Bot]),
     rule("visitor cookie", &["visitor_id", "session_id"], &[Field::Visitor, Field::Session]),
     rule("name", &["name"], &[Field::Name]),
     always("event id", &["event_id"], "replaced by an id under this destination's key"),
@@ -145,6 +151,8 @@ pub struct Explainer<'e> {
     pub documents: &'e Documents,
     /// Where its country is looked up.
     pub places: &'e PlaceDatabase,
+    /// Which networks rent out servers.
+    pub networks: &'e NetworkDatabase,
     /// Keys that are thrown away afterwards.
     pub keys: &'e PersistentKeys,
     /// Makes the disclosures, with the same keys.
@@ -158,7 +166,7 @@ pub struct Explainer<'e> {
 /// # Errors
 /// When keys cannot be had.
 pub fn explain(event: RawEvent<'_>, arrival: &Arrival<'_>, with: &Explainer<'_>) -> Result<Explanation, ExplainError> {
-    let Explainer { site, documents, places, keys, discloser, protocol } = *with;
+    let Explainer { site, documents, places, networks, keys, discloser, protocol } = *with;
     let decision = consent::decide(arrival, &site.signals);
     let state = decision.state();
     let shape = Shape::of(&event, arrival);
@@ -175,14 +183,23 @@ pub fn explain(event: RawEvent<'_>, arrival: &Arrival<'_>, with: &Explainer<'_>)
     };
     let visitor = Visitor::imagined(matches!(state, ConsentState::Granted(_)) && permitted.ceiling.breadth.needs_consent())?;
     let said = said(&shape, permitted.event.properties.len());
-    let enriched = enrich::enrich(permitted, arrival, DeviceClass::of_arrival(arrival), places);
+    let device = DeviceClass::of_arrival(arrival);
+    // One event has no pace.
+    let bot = Bot::of(bot::signs(arrival, &device, networks));
+    let enriched = enrich::enrich(permitted, arrival, (device, bot), places);
     let site_key = keys.site(site.number)?;
     let clean = anonymise(enriched, &visitor, site, &site_key, protocol, arrival.received)?;
     let mut destinations = Vec::new();
     for destination in addressed {
         let allowed = site.allowed(destination.number);
         let entitled = entitlement(clean.header(), destination, allowed).and_then(|breadth| {
-            if vendor_is_allowed(clean.body().vendors.as_ref(), destination) { Ok(breadth) } else { Err(Withheld::Vendor) }
+            if !vendor_is_allowed(clean.body().vendors.as_ref(), destination) {
+                Err(Withheld::Vendor)
+            } else if is_kept_from(destination, &clean) {
+                Err(Withheld::Bot)
+            } else {
+                Ok(breadth)
+            }
         });
         let received = match entitled {
             Ok(transform) => serde_json::to_value(discloser.build(Offset(0), &clean, transform, site, destination)?)?,
@@ -204,6 +221,7 @@ pub fn explain(event: RawEvent<'_>, arrival: &Arrival<'_>, with: &Explainer<'_>)
                 Withheld::HeldCopy => "it had the event when it happened; this is the copy for destinations that need consent",
                 Withheld::Policy => "the policy allows it nothing",
                 Withheld::Vendor => "the visitor's TC string does not consent to this destination's vendor",
+                Withheld::Bot => "it looks like a program's, and this destination is for people's events",
             }),
             fields,
         });
@@ -291,6 +309,8 @@ mod tests {
             address: &address,
             user_agent: text("x"),
             accept_language: text("fr"),
+            brands: text("x"),
+            prefetched: false,
             own: OwnCookies { visitor: vec![Personal::new("x".into())], ..OwnCookies::default() },
             matomo: consent::matomo::MatomoCookies::default(),
             global_privacy_control: false,

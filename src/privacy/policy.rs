@@ -80,9 +80,11 @@ pub enum Field {
     Items,
     /// The site's own listed properties.
     Properties,
+    /// Whether a program sent it.
+    Bot,
 }
 
-const FIELDS: usize = 20;
+const FIELDS: usize = 21;
 
 impl Field {
     /// All of them, in the order of pages.
@@ -107,6 +109,7 @@ impl Field {
         Self::OrderId,
         Self::Items,
         Self::Properties,
+        Self::Bot,
     ];
 
     /// The name in documents and on pages.
@@ -133,6 +136,7 @@ impl Field {
             Self::OrderId => "order_id",
             Self::Items => "items",
             Self::Properties => "properties",
+            Self::Bot => "bot",
         }
     }
 
@@ -151,7 +155,7 @@ impl Field {
             Self::Page | Self::Referrer | Self::Device | Self::Place | Self::Language | Self::Screen => &[Drop, Generalise],
             Self::Visitor | Self::Session => &[Drop, Pseudonymise],
             Self::UserId | Self::OrderId => &[Drop, Pseudonymise, Keep],
-            Self::Value | Self::Tax | Self::Shipping => &[Drop, Generalise, Keep],
+            Self::Value | Self::Tax | Self::Shipping | Self::Bot => &[Drop, Generalise, Keep],
             Self::Campaign | Self::Currency | Self::Coupon | Self::Items | Self::Properties => &[Drop, Keep],
         }
     }
@@ -188,6 +192,8 @@ impl Field {
             (Self::OrderId, Keep) => "the shop's own",
             (Self::Items, Keep) => "what the catalogue says of each product, where it names nobody",
             (Self::Properties, Keep) => "those on the policy's `properties` list, of the listed kind, naming nobody",
+            (Self::Bot, Generalise) => "\"suspected\" or \"declared\", where a program seems to have sent it",
+            (Self::Bot, Keep) => "how much it looks like a program's (0 to 100), and why",
             (_, Drop) => "does not leave",
             _ => "not offered",
         }
@@ -218,7 +224,8 @@ impl Treatments {
             .with(F::Place, Generalise)
             .with(F::Language, Generalise)
             .with(F::Screen, Generalise)
-            .with(F::Properties, Keep);
+            .with(F::Properties, Keep)
+            .with(F::Bot, Generalise);
         // A consent-basis transform without what consent would have added is the least there is.
         if breadth.has_visits() && (consented || !breadth.needs_consent()) {
             table = table.with(F::Visitor, Pseudonymise).with(F::Session, Pseudonymise);
@@ -236,7 +243,8 @@ impl Treatments {
             .with(F::Shipping, Keep)
             .with(F::Coupon, Keep)
             .with(F::OrderId, Pseudonymise)
-            .with(F::Items, Keep);
+            .with(F::Items, Keep)
+            .with(F::Bot, Keep);
         if breadth.has_profile() {
             table = table.with(F::UserId, Pseudonymise);
         }

@@ -5,7 +5,10 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use super::{
@@ -27,6 +30,7 @@ type Entry = (SiteNumber, Epoch, [u8; 16]);
 pub struct PurgeSet {
     database: Arc<KeysDb>,
     entries: RwLock<HashSet<Entry>>,
+    added: AtomicU64,
 }
 
 /// The objection could not be made durable.
@@ -51,7 +55,7 @@ impl PurgeSet {
             let rows = select.query_map([], |row| Ok((SiteNumber(row.get(0)?), Epoch(row.get(1)?), row.get(2)?)))?;
             rows.collect()
         })?;
-        Ok(Self { database, entries: RwLock::new(entries) })
+        Ok(Self { database, entries: RwLock::new(entries), added: AtomicU64::new(0) })
     }
 
     /// Whether this token's events are to be purged.
@@ -69,7 +73,13 @@ impl PurgeSet {
                 .execute("INSERT INTO purge_set (site, epoch, token) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING", (site.0, epoch.0, token))
         })?;
         self.entries.write().unwrap_or_else(PoisonError::into_inner).insert((site, epoch, token));
+        self.added.fetch_add(1, Ordering::Release);
         Ok(())
+    }
+
+    /// How many tokens were added since the program started.
+    pub(in crate::privacy) fn added(&self) -> u64 {
+        self.added.load(Ordering::Acquire)
     }
 
     /// Forgets the tokens of a site's epochs before `oldest`, whose events have all left the log.

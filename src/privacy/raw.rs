@@ -99,6 +99,10 @@ pub struct Arrival<'a> {
     pub user_agent: Option<Text<'a>>,
     /// The `Accept-Language` header.
     pub accept_language: Option<Text<'a>>,
+    /// The `Sec-CH-UA` header: the brands that a browser says of itself.
+    pub brands: Option<Text<'a>>,
+    /// Whether the browser fetched ahead of its person (`Sec-Purpose: prefetch`).
+    pub prefetched: bool,
     /// This site's own cookies.
     pub own: OwnCookies<'a>,
     /// What Matomo's cookies say.

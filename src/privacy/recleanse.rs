@@ -122,6 +122,7 @@ fn narrowed(body: &CleanBody, breadth: Breadth, rests: &Treatments, site: &Site)
         country: if rests.lets(Field::Place) { body.country } else { Country::UNKNOWN },
         language: body.language.filter(|_| rests.lets(Field::Language)),
         screen: body.screen.filter(|_| rests.lets(Field::Screen)),
+        bot: body.bot.under(rests.get(Field::Bot)),
         properties: if rests.lets(Field::Properties) { properties(&body.properties, site).into_iter().collect() } else { Vec::new() },
         session: body.session.filter(|_| rests.lets(Field::Session)),
         vendors: body.vendors,

@@ -24,6 +24,7 @@ impl Shape {
             ("client address", Some(0)),
             ("user agent", length(&arrival.user_agent)),
             ("accept-language", length(&arrival.accept_language).filter(|_| event.language.is_none())),
+            ("sec-ch-ua", length(&arrival.brands)),
             ("visitor cookie", arrival.own.visitor.first().map(|value| value.expose().chars().count())),
             ("name", length(&event.name)),
             ("event id", length(&event.client_id)),

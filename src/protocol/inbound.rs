@@ -54,6 +54,8 @@ impl Inbound {
             address: &self.address,
             user_agent: self.text(header::USER_AGENT.as_str()),
             accept_language: self.text(header::ACCEPT_LANGUAGE.as_str()),
+            brands: self.text("sec-ch-ua"),
+            prefetched: self.header("sec-purpose").is_some_and(|purpose| purpose.starts_with("prefetch")),
             own: names.read(&self.headers, self.secure),
             matomo: cookies::matomo(&self.headers),
             global_privacy_control: self.header("sec-gpc") == Some("1"),

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { arrivals, closeShop, ELSEWHERE, MEASUREMENT_ID, names, openShop, refused, requests, SHOP, SHOP_ON_A_PORT, shop, until, visit } from "./shop.mjs";
+import { arrivals, closeShop, ELSEWHERE, HEADLESS, MEASUREMENT_ID, names, openShop, refused, requests, SHOP, SHOP_ON_A_PORT, shop, until, visit } from "./shop.mjs";
 
 const ORDER = {
   "epn.value": 25, "ep.currency": "EUR", "ep.transaction_id": "A-1001", "epn.tax": 2.5, "epn.shipping": 3.9, "ep.coupon": "SPRING",
@@ -83,6 +83,7 @@ test("with a yes in an event, that event arrives, field by field", async () => {
     properties: { gift: true, plan: "gold" },
     country: "ZZ",
     language: "en",
+    bot: HEADLESS,
     consent: { state: "granted", purposes: ["analytics"] },
     policy_version: 1,
   });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { arrivals, closeShop, ELSEWHERE, names, openShop, refused, requests, SHOP, SHOP_ON_A_PORT, shop, until, visit, WRITE_KEY } from "./shop.mjs";
+import { arrivals, closeShop, ELSEWHERE, HEADLESS, names, openShop, refused, requests, SHOP, SHOP_ON_A_PORT, shop, until, visit, WRITE_KEY } from "./shop.mjs";
 
 const YES = { Analytics: true, Advertising: false };
 const NO = { Analytics: false, Advertising: false };
@@ -95,6 +95,7 @@ test("with a yes said by Segment's own consent wrapper, every call arrives, fiel
     properties: { gift: true, plan: "gold" },
     country: "ZZ",
     language: "en",
+    bot: HEADLESS,
     consent: { state: "granted", purposes: ["analytics"] },
     policy_version: 1,
   });

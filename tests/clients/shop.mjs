@@ -15,6 +15,8 @@ export const SHOP_ON_A_PORT = "https://www.acmeshop.com:8443";
 /** Somebody else's page. */
 export const ELSEWHERE = "https://www.elsewhere.example";
 /** What the vendors call the shop. */
+/** What is said of these tests' own browser, which has no screen. */
+export const HEADLESS = { class: "suspected", score: 90, reasons: ["headless"] };
 export const WRITE_KEY = "wk_acmeshop";
 export const MEASUREMENT_ID = "G-ACMESHOP01";
 /** A positive fact may take so long on a busy machine. */

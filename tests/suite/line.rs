@@ -23,7 +23,12 @@ use firsthand::{
         consent::{self, ConsentState, proof::ConsentProof},
         crowd::Crowds,
         disclose::{Disclosed, Discloser},
-        enrich::{self, device::DeviceClass, place::PlaceDatabase},
+        enrich::{
+            self,
+            bot::{self, Bot, Bots, network::NetworkDatabase},
+            device::DeviceClass,
+            place::PlaceDatabase,
+        },
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
         purge_set::PurgeSet,
         recleanse::{Recleansed, recleanse},
@@ -48,7 +53,8 @@ const PROXIES: &str = "10.0.0.0/8";
 /// The proxy that hands every request on.
 const PROXY: &str = "10.0.0.1:40000";
 
-/// Everything that a beacon passes through but the pipeline's own order, which `golden` compares with this one.
+/// Everything that a beacon passes through but the pipeline's own order, which `golden` compares with this one. It knows no pace: the same
+/// request gives the same event, however often it comes.
 pub(crate) struct Line {
     pub(crate) documents: Documents,
     pub(crate) logs: Vec<EventLog>,
@@ -56,6 +62,7 @@ pub(crate) struct Line {
     visitors: Visitors,
     persistent: Arc<PersistentKeys>,
     places: PlaceDatabase,
+    networks: NetworkDatabase,
     pub(crate) discloser: Discloser,
     persons: Arc<PersonKeys>,
     crowds: Arc<Crowds>,
@@ -112,6 +119,7 @@ impl Line {
             visitors: Visitors::new(Supervisor::new(), Arc::clone(&persistent), Arc::clone(&persons), Arc::clone(&purge_set), proof),
             persistent: Arc::clone(&persistent),
             places,
+            networks: networks(),
             discloser: Discloser::new(persistent, epochs, Arc::clone(&persons), purge_set, Arc::clone(&crowds)),
             persons,
             crowds,
@@ -152,11 +160,12 @@ impl Line {
         let (visitor, cookie) = self.visitors.identify(&arrival, decision, &device, site, sender, received).await.unwrap();
         taken.cookies.extend(cookie.map(cookie_text));
         let site_key = self.persistent.site(site.number).unwrap();
+        let bot = Bot::of(bot::signs(&arrival, &device, &self.networks));
         for event in decoded.events {
             taken.events.push(match consent::permit(event, decision, site) {
                 Err(refusal) => Became::Refused(refusal),
                 Ok(permitted) => {
-                    let enriched = enrich::enrich(permitted, &arrival, device, &self.places);
+                    let enriched = enrich::enrich(permitted, &arrival, (device, bot), &self.places);
                     let clean: CleanEvent = anonymise(enriched, &visitor, site, &site_key, protocol.name(), received).unwrap();
                     self.crowds.count(site, &clean);
                     let (header, body) = (clean.header().clone(), serde_json::to_value(&clean).unwrap());
@@ -234,6 +243,7 @@ pub(crate) fn pipeline(documents: &str, files: Arc<dyn LogFiles>, now: Timestamp
         visitors: Visitors::new(Supervisor::new(), Arc::clone(&persistent), persons, purge_set, proof),
         persistent,
         places: ArcSwap::from_pointee(places()),
+        bots: Bots::new(networks()),
         log: Arc::new(EventLog::open(files, LogOptions::default(), now).unwrap()),
         crowds,
         counters: Counters::default(),
@@ -252,6 +262,11 @@ fn compiled(documents: &str, state: Arc<StateDb>) -> Documents {
 /// The demonstration's places: four countries of documentation addresses.
 fn places() -> PlaceDatabase {
     PlaceDatabase::from_bytes(firsthand::demonstration::PLACE_DATABASE.to_vec()).unwrap()
+}
+
+/// Parts of the documentation addresses as networks with owners.
+fn networks() -> NetworkDatabase {
+    NetworkDatabase::from_bytes(include_bytes!("networks.mmdb").to_vec()).unwrap()
 }
 
 pub(crate) fn addresses() -> ClientAddresses {

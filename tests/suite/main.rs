@@ -21,6 +21,8 @@
 //! | `consent_oracle` | consent strings are read as the IAB's own libraries read them |
 //! | `withdrawal` | with a backlog that is being sent, nothing more of a person who withdraws leaves after a second, nor from a backup |
 //! | `vendors` | a TC string that does not consent to a destination's vendor |
+//! | `bots` | a verdict is data on the event: it rests, leaves and withholds as the documents say |
+//! | `bots_oracle` | published crawlers are known, and real browsers are not taken for one |
 //! | `transparency` | what a visitor is shown of all that, and the button on it |
 //! | `uniques` | visitors and visits in our own count, and how long ids may be for it |
 //! | `command_line` | the commands and their messages |
@@ -28,6 +30,8 @@
 //! A test that needs what a machine has not says so in a line that begins with `left out:` and passes.
 #![expect(clippy::unwrap_used, reason = "in a test, what fails is told by the test")]
 
+mod bots;
+mod bots_oracle;
 mod canary;
 mod cells;
 mod command_line;

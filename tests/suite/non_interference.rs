@@ -40,7 +40,8 @@ const STRINGS: [&str; 2] = [
 ];
 
 /// What a disclosure may have, whoever gets it.
-const ALWAYS: [&str; 13] = [
+const ALWAYS: [&str; 14] = [
+    "bot",
     "consent",
     "country",
     "device",
@@ -252,6 +253,7 @@ impl Said {
         let request = RawRequest::beacon(address, body.to_string())
             .with("user-agent", &agent)
             .with("cookie", &cookies)
+            .with("sec-ch-ua", &format!("\"Chromium\";v=\"142\", \"{}\";v=\"8\"", letters(Difference::OtherHeaders)))
             .with("referer", &format!("https://www.shop.example/{}", letters(Difference::OtherHeaders)))
             .with("authorization", &letters(Difference::OtherHeaders));
         (request, address)

@@ -65,7 +65,7 @@ fn becomes(field: Field) -> &'static [&'static str] {
     }
 }
 
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "name",
     "time",
     "page",
@@ -80,6 +80,7 @@ const NAMES: [&str; 14] = [
     "coupon",
     "items",
     "properties",
+    "bot",
 ];
 
 /// The names of what differs, but for the policy's version, which always does.

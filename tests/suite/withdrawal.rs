@@ -20,7 +20,7 @@ use serde_json::json;
 
 use crate::{
     http_client::{Connection, Request},
-    installation::{Installation, Running, SITE, destination, eventually},
+    installation::{Installation, Running, SITE, destination, eventually, file_destination},
     receiver::{Behaviour, Receiver, thread},
 };
 
@@ -373,4 +373,40 @@ fn nothing_of_whoever_withdraws_leaves_a_second_later_nor_from_a_backup() {
         after_withdrawal.as_secs_f64() * 1e3,
         after_objection.as_secs_f64() * 1e3,
     ));
+}
+
+/// So many events of each person and visitor are refused and parked.
+const PARKED_OF_EACH: usize = 3;
+
+#[test]
+fn parked_events_of_whoever_withdraws_or_objects_end_purged() {
+    let receiver = Receiver::start(Behaviour::Refuse(400, None));
+    let documents = [
+        SITE.to_owned(),
+        destination("measurement", "webhook", "exempt_measurement", "measurement", &receiver.settings()),
+        file_destination("customers", "consent", "consented-analytics"),
+    ];
+    let installation = Installation::new(&documents.concat());
+    let server = installation.start();
+    let [withdrawing, staying, objecting] = [1, 2, 3];
+    let answer = server.send(&beacon(withdrawing, PARKED_OF_EACH, true));
+    let cookie = answer.header("set-cookie").and_then(|cookie| cookie.split(';').next()).expect("a person has a cookie").to_owned();
+    assert_eq!(server.send(&beacon(staying, PARKED_OF_EACH, true)).status, 204);
+    assert_eq!(server.send(&beacon(objecting, PARKED_OF_EACH, false)).status, 204);
+    let ends = || ["rejected", "purged"].map(|state| ended_as(&installation, "measurement", state));
+    eventually("all are refused, and parked", PATIENCE, || ends() == [3 * PARKED_OF_EACH, 0]);
+
+    let mut button = from(withdrawing, "").with("Cookie", &cookie).instead("Content-Type", "application/x-www-form-urlencoded");
+    button.path = String::from("/keso/about/out");
+    assert_eq!(server.send(&button).status, 303);
+    eventually("the person's are purged", PATIENCE, || ends() == [2 * PARKED_OF_EACH, PARKED_OF_EACH]);
+    assert_eq!(server.send(&from(objecting, r#"{"o":1}"#)).status, 204);
+    eventually("the visitor's are purged, too", PATIENCE, || ends() == [PARKED_OF_EACH, 2 * PARKED_OF_EACH]);
+    let metrics = server.admin_page("/metrics").text();
+    for (state, events) in [("rejected", PARKED_OF_EACH), ("purged", 2 * PARKED_OF_EACH)] {
+        let line = format!("firsthand_delivery_events_total{{destination=\"measurement\",state=\"{state}\"}} {events}\n");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
+    assert!(server.stop().success());
+    assert_eq!(installation.number("state.db", "SELECT count(*) FROM parked"), PARKED_OF_EACH as i64, "who stays is looked at still");
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use super::CommandError;
 use crate::{
     documents::{
-        Basis, Destination, Documents, Site,
+        Basis, Bots, Destination, Documents, Site,
         compile::suggestion,
         deviation::{Deviation, State},
     },
@@ -94,6 +94,9 @@ fn show_destination(site: &Site, destination: &Destination, out: &mut dyn Write)
         }
         (_, Some(months)) => writeln!(out, "    kept there {months} months at most")?,
         (_, None) => writeln!(out, "    kept there as long as its own rules say (kept_months says otherwise)")?,
+    }
+    if destination.bots == Bots::People {
+        writeln!(out, "    what looks like a program's (suspected or declared): nothing; it is counted as withheld (bot)")?;
     }
     writeln!(out, "    who objected (refusal, opt-out, GPC, DNT): nothing; it is counted")?;
     if allowed.breadth.is_nothing() {

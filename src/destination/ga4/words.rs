@@ -98,7 +98,8 @@ pub(super) fn event(disclosure: &Disclosure, bytes_max: usize) -> Said {
         parameters.property(name, value);
     }
     // A width class is no width, and the vendor wants both sides in pixels.
-    let mut unsaid = parameters.unsaid + usize::from(disclosure.screen().is_some());
+    // And it looks for bots itself: a verdict of others has no parameter.
+    let mut unsaid = parameters.unsaid + usize::from(disclosure.screen().is_some()) + usize::from(!disclosure.bot().is_nothing());
     let mut event = Map::new();
     event.insert("name".to_owned(), event_name(disclosure.name()).into());
     match disclosure.time().parse::<jiff::Timestamp>() {

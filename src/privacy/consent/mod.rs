@@ -182,6 +182,8 @@ mod tests {
             address: &address,
             user_agent: None,
             accept_language: None,
+            brands: None,
+            prefetched: false,
             own: OwnCookies { opt_outs: usize::from(opted_out), ..OwnCookies::default() },
             matomo: MatomoCookies::default(),
             global_privacy_control: gpc,

@@ -1,11 +1,13 @@
 //! `enrich`: what can be derived from address, user agent and headers in memory, in coarse words from closed lists; the originals end here.
 
+pub mod bot;
 pub mod device;
 pub mod language;
 pub mod place;
 pub mod place_file;
 
 use self::{
+    bot::Bot,
     device::DeviceClass,
     language::Language,
     place::{Country, PlaceDatabase},
@@ -17,17 +19,20 @@ pub struct Enriched<'a> {
     pub(in crate::privacy) permitted: Permitted<'a>,
     pub(in crate::privacy) device: DeviceClass,
     pub(in crate::privacy) country: Country,
+    pub(in crate::privacy) bot: Bot,
     pub(in crate::privacy) language: Option<Language>,
     pub(in crate::privacy) screen: Option<ScreenClass>,
 }
 
-/// Derives the coarse words.
+/// Derives the coarse words; device and verdict are the request's, and the same for all its events.
 #[must_use]
-pub fn enrich<'a>(permitted: Permitted<'a>, arrival: &Arrival<'_>, device: DeviceClass, places: &PlaceDatabase) -> Enriched<'a> {
+pub fn enrich<'a>(permitted: Permitted<'a>, arrival: &Arrival<'_>, derived: (DeviceClass, Bot), places: &PlaceDatabase) -> Enriched<'a> {
+    let (device, bot) = derived;
     let said = permitted.event.language.as_ref().or(arrival.accept_language.as_ref());
     Enriched {
         device,
         country: places.country(arrival.address.expose()),
+        bot,
         language: said.and_then(|said| Language::of(said.expose())),
         screen: permitted.event.screen_width.as_ref().map(|width| ScreenClass::of(*width.expose())),
         permitted,

@@ -43,7 +43,7 @@ impl<'de> Deserialize<'de> for Country {
 /// The place database of this machine, in memory.
 pub struct PlaceDatabase(Option<Reader<Vec<u8>>>);
 
-/// The place database cannot be used.
+/// A database of places or networks cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceError {
     /// The file cannot be read.

@@ -6,7 +6,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
 };
 
@@ -137,6 +137,7 @@ pub struct PersonKeys {
     database: Arc<KeysDb>,
     cache: Arc<Mutex<Cache>>,
     newcomers: mpsc::Sender<Newcomer>,
+    destroyed: AtomicU64,
 }
 
 struct Newcomer {
@@ -157,7 +158,7 @@ impl PersonKeys {
         let cache = Arc::new(Mutex::new(Cache::default()));
         let committer = (Arc::clone(&database), Arc::clone(&cache));
         supervise::thread("person-keys", move || commit_newcomers(&committer.0, &committer.1, queue));
-        Self { database, cache, newcomers }
+        Self { database, cache, newcomers, destroyed: AtomicU64::new(0) }
     }
 
     /// The person of this cookie index, if they are in RAM and their key has not ended.
@@ -230,6 +231,7 @@ impl PersonKeys {
             Ok(usize::from(ended.is_some()))
         })?;
         self.cache().forget(site, cookie);
+        self.destroyed.fetch_add(u64::from(ended.is_some()), Ordering::Release);
         Ok(ended)
     }
 
@@ -239,7 +241,14 @@ impl PersonKeys {
     /// When `keys.db` cannot be used.
     pub fn destroy_expired(&self, now: Timestamp) -> Result<usize, StoreError> {
         self.cache().drop_expired(now);
-        self.database.destroy(|connection| connection.execute("DELETE FROM persons WHERE expires <= ?1", [now.0]))
+        let destroyed = self.database.destroy(|connection| connection.execute("DELETE FROM persons WHERE expires <= ?1", [now.0]))?;
+        self.destroyed.fetch_add(destroyed as u64, Ordering::Release);
+        Ok(destroyed)
+    }
+
+    /// How many key rows were destroyed since the program started.
+    pub(in crate::privacy) fn destroyed(&self) -> u64 {
+        self.destroyed.load(Ordering::Acquire)
     }
 
     fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {

@@ -31,7 +31,10 @@ use crate::{
     privacy::{
         consent::proof::ConsentProof,
         crowd::Crowds,
-        enrich::place::PlaceDatabase,
+        enrich::{
+            bot::{Bots, network::NetworkDatabase},
+            place::PlaceDatabase,
+        },
         keys::{database::KeysDb, persistent::PersistentKeys, person::PersonKeys},
         purge_set::PurgeSet,
         refusal::Refusal,
@@ -106,6 +109,7 @@ impl Line {
             visitors,
             persistent,
             places: ArcSwap::from_pointee(PlaceDatabase::none()),
+            bots: Bots::new(NetworkDatabase::none()),
             log,
             crowds: Arc::new(Crowds::supposed()),
             counters: Counters::default(),

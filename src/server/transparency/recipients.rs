@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{escaped, listed};
 use crate::{
-    documents::{Basis, Destination, Documents, Site},
+    documents::{Basis, Bots, Destination, Documents, Site},
     privacy::policy::{Field, Treatment, Treatments},
 };
 
@@ -41,6 +41,7 @@ const fn label(field: Field) -> &'static str {
         Field::OrderId => "Order id",
         Field::Items => "Products",
         Field::Properties => "Further details",
+        Field::Bot => "Whether a program sent it",
     }
 }
 
@@ -97,6 +98,9 @@ fn card(out: &mut String, site: &Site, destination: &Destination) {
         }
     }
     fact("After a no or an opt-out", "Nothing");
+    if destination.bots == Bots::People {
+        fact("What looks like a program’s", "Nothing");
+    }
     let kept = destination.kept_months.map(|months| format!("{months} months at most, as agreed with the receiver"));
     fact("Kept there", kept.as_deref().unwrap_or("As long as the receiver’s own rules say"));
     out.push_str("</dl>");

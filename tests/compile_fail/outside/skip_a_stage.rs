@@ -1,12 +1,12 @@
 //! Goes on without asking for consent.
 
 use firsthand::privacy::{
-    enrich::{self, Enriched, device::DeviceClass, place::PlaceDatabase},
+    enrich::{self, Enriched, bot::Bot, device::DeviceClass, place::PlaceDatabase},
     raw::{Arrival, RawEvent},
 };
 
-fn skip<'a>(event: RawEvent<'a>, arrival: &Arrival<'_>, device: DeviceClass, places: &PlaceDatabase) -> Enriched<'a> {
-    enrich::enrich(event, arrival, device, places)
+fn skip<'a>(event: RawEvent<'a>, arrival: &Arrival<'_>, derived: (DeviceClass, Bot), places: &PlaceDatabase) -> Enriched<'a> {
+    enrich::enrich(event, arrival, derived, places)
 }
 
 fn main() {}
