@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// Leaks that are named on the terminal; all are in the pack.
+/// Slots that are named on the terminal; all are in the pack.
 const NAMED_MAX: usize = 10;
 
 #[derive(Debug, Args)]
@@ -88,10 +88,20 @@ pub(super) fn prove(place: &Place, arguments: &ProveArguments, out: &mut dyn Wri
     Err(format!("RED: {}", red.join("\n  ")).into())
 }
 
-/// The documents in force; those of the demonstration where nothing is configured and nothing stored.
+/// The documents in force; those of the demonstration where nothing is configured and nothing stored. What is stored is read from a copy:
+/// opening a database writes to it.
 fn documents(place: &Place) -> Result<Vec<Document>, CommandError> {
-    if place.config_file().is_some() || place.data_dir()?.join("state.db").exists() {
-        return place.document_texts_at_start();
+    let data = place.data_dir()?;
+    if place.config_file().is_some() || data.join("state.db").exists() {
+        let copy = tempfile::Builder::new().prefix("firsthand-prove-").tempdir()?;
+        for name in ["state.db", "state.db-wal"] {
+            let file = data.join(name);
+            if file.exists() {
+                std::fs::copy(&file, copy.path().join(name)).map_err(|error| format!("{}: cannot be copied: {error}", file.display()))?;
+            }
+        }
+        let of_copy = Place { config: place.config.clone(), data_dir: Some(copy.path().to_owned()) };
+        return of_copy.document_texts_at_start();
     }
     let file = DocumentFile::parse(include_str!("../demonstration/documents.toml"))?;
     let mut documents = file.into_documents();
@@ -155,8 +165,13 @@ fn print(outcome: &Outcome, out: &mut dyn Write) -> io::Result<()> {
         };
         writeln!(out, "{name:width$}  {:>12}  {controls:>8}  {found}{allowed}{left}", searched.bytes)?;
     }
-    for leak in tried.leaks().take(NAMED_MAX) {
-        writeln!(out, "  {}", leak.sentence())?;
+    let groups = places::grouped(tried.leaks());
+    for (leak, more) in groups.iter().take(NAMED_MAX) {
+        let more = if *more > 0 { format!(", and {more} times more of that slot") } else { String::new() };
+        writeln!(out, "  {}{more}", leak.sentence())?;
+    }
+    if groups.len() > NAMED_MAX {
+        writeln!(out, "  and {} more slots, in the pack", groups.len() - NAMED_MAX)?;
     }
     for (name, teed) in &tried.teed {
         writeln!(out, "passed on to the real receiver of {name}: {} accepted, {} refused", teed.accepted, teed.refused)?;

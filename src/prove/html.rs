@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{
     Outcome,
     pack::{Circumstances, LIMITS},
-    places::Place,
+    places::{self, Place},
 };
 
 const STYLE: &str = "
@@ -18,7 +18,7 @@ td.number,th.number{text-align:right}code{font:.88em ui-monospace,monospace;over
 td.ok{color:#1f7a3a;font-weight:600}td.bad{color:#b3261e;font-weight:600}td.none{color:#6a737d}li{margin:.25rem 0}.quiet{color:#56606b}
 details summary{cursor:pointer}@media print{body{margin:0;max-width:none;font-size:11pt}h2{break-after:avoid}tr,li{break-inside:avoid}details>*{display:block}}
 ";
-/// So many canaries of a place are named one by one; the rest is counted, and in the JSON.
+/// So many slots of a place are named one by one; the rest is counted, and in the JSON.
 const NAMED_MAX: usize = 12;
 
 /// The page.
@@ -75,7 +75,7 @@ fn write_page(page: &mut String, outcome: &Outcome, circumstances: &Circumstance
         write!(page, "<tr><th>{what}</th><td><code>{}</code></td></tr>", escaped(&value))?;
     }
     write!(page, "</table>")?;
-    places(page, outcome)?;
+    places_of(page, outcome)?;
     destinations(page, outcome)?;
     weakened(page, outcome)?;
     write!(page, "<h2>Slots</h2><p>Where canaries were put, by protocol.</p>")?;
@@ -94,7 +94,7 @@ fn write_page(page: &mut String, outcome: &Outcome, circumstances: &Circumstance
     )
 }
 
-fn places(page: &mut String, outcome: &Outcome) -> std::fmt::Result {
+fn places_of(page: &mut String, outcome: &Outcome) -> std::fmt::Result {
     write!(
         page,
         "<h2>Places</h2><p>In a copy of each place the run plants a canary of its own in every disguise: the search has to find all of them.</p>\
@@ -114,7 +114,7 @@ fn places(page: &mut String, outcome: &Outcome) -> std::fmt::Result {
         write!(
             page,
             "<td class=\"number\">{}</td><td class=\"number {}\">{} of {}</td>",
-            searched.bytes,
+            grouped(searched.bytes),
             if sharp { "ok" } else { "bad" },
             searched.recovered,
             searched.planted
@@ -135,11 +135,16 @@ fn places(page: &mut String, outcome: &Outcome) -> std::fmt::Result {
     write!(page, "</table>")?;
     for searched in outcome.tried.places.values().filter(|searched| !searched.leaks.is_empty()) {
         write!(page, "<ul>")?;
-        for leak in searched.leaks.iter().take(NAMED_MAX) {
-            write!(page, "<li>{}</li>", escaped(&leak.sentence()))?;
+        let groups = places::grouped(searched.leaks.iter());
+        for (leak, more) in groups.iter().take(NAMED_MAX) {
+            write!(page, "<li>{}", escaped(&leak.sentence()))?;
+            if *more > 0 {
+                write!(page, ", and {more} times more of that slot")?;
+            }
+            write!(page, "</li>")?;
         }
-        if searched.leaks.len() > NAMED_MAX {
-            write!(page, "<li>and {} more, in evidence.json</li>", searched.leaks.len() - NAMED_MAX)?;
+        if groups.len() > NAMED_MAX {
+            write!(page, "<li>and {} more slots, in evidence.json</li>", groups.len() - NAMED_MAX)?;
         }
         write!(page, "</ul>")?;
     }
@@ -150,7 +155,7 @@ fn destinations(page: &mut String, outcome: &Outcome) -> std::fmt::Result {
     write!(
         page,
         "<h2>Destinations, and what each may have as it was said</h2><p>Declared before anything was sent, from the policy: of visitors who agreed, \
-         and where the value names nobody. Of everyone else, nothing.</p>\
+         and where the value names nobody. A canary of anyone else may be nowhere.</p>\
          <table><tr><th>Destination</th><th>Type</th><th>Ground</th><th>Transform</th><th>May have as said</th></tr>"
     )?;
     for destination in &outcome.destinations {
@@ -202,6 +207,13 @@ fn weakened(page: &mut String, outcome: &Outcome) -> std::fmt::Result {
         write!(page, "<tr><td>{}</td><td class=\"{class}\">{result}</td><td>{example}</td></tr>", escaped(&run.says))?;
     }
     write!(page, "</table>")
+}
+
+/// Digits in groups of three, with narrow spaces that do not break.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    groups.join("\u{202f}")
 }
 
 fn escaped(text: &str) -> String {

@@ -104,6 +104,20 @@ impl Leak {
     }
 }
 
+/// One leak for each slot, state, place and field, with how many more finds are like it.
+#[must_use]
+pub fn grouped<'l>(leaks: impl Iterator<Item = &'l Leak>) -> Vec<(&'l Leak, usize)> {
+    let mut groups: BTreeMap<_, (&Leak, usize)> = BTreeMap::new();
+    for leak in leaks {
+        let key = (leak.canary.protocol, &leak.canary.slot, leak.canary.stand, &leak.place, &leak.field);
+        let group = groups.entry(key).and_modify(|group| group.1 += 1).or_insert((leak, 0));
+        if leak.found_as == "plain" && group.0.found_as != "plain" {
+            group.0 = leak;
+        }
+    }
+    groups.into_values().collect()
+}
+
 /// What was found in a place, and how sharp the search was there.
 #[derive(Clone, Debug, Default)]
 pub struct Searched {

@@ -31,7 +31,7 @@ const QUIET: Duration = Duration::from_millis(1_500);
 const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Connections with beacons of others before the memory is read: what the marked ones were held in has been used again by then.
-const UNMARKED_CONNECTIONS: usize = 16;
+const UNMARKED_CONNECTIONS: usize = 8;
 /// Their events are numbered from here, so that they are no retries.
 const FIRST_UNMARKED: usize = 10_000_000;
 /// A slot is judged by at least so many canaries: of fewer, most could be in one buffer that was freed last.

@@ -71,7 +71,7 @@ fn sound_documents_are_green_and_weakened_ones_red_with_the_same_hash_each_time(
         let place = places.iter().find(|place| place["place"] == name).unwrap_or_else(|| panic!("{name} was not looked at"));
         assert!(place["controls_found"] == true && place["genuine_content_found"] == true, "{place}");
     }
-    assert_eq!(fs::read(installation.data().join("state.db")).unwrap(), before, "the installation's own data is not touched");
+    assert!(fs::read(installation.data().join("state.db")).unwrap() == before, "the installation's own data is not touched");
 
     let again = prove(&installation, "again", &["--no-weakened-runs"]);
     let places_of = |proved: &Proved| proved.evidence["proven"]["places"].clone();
