@@ -26,6 +26,7 @@ pub mod demonstration;
 pub mod documents;
 pub mod housekeeping;
 pub mod pipeline;
+pub mod prove;
 pub mod recleanse;
 pub mod report;
 

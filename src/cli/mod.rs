@@ -8,6 +8,7 @@ mod init;
 mod place;
 mod policy;
 mod proof;
+mod prove;
 mod recleanse;
 mod run;
 
@@ -76,6 +77,8 @@ enum Command {
     Explain(explain::ExplainArguments),
     /// Check the chain of what visitors said to the site, or show one consent's records.
     Proof(proof::ProofArguments),
+    /// Send marked beacons through a copy of what is in force, look for the marks in all that comes out, and write signed evidence.
+    Prove(prove::ProveArguments),
     /// Say how far what is stored has been brought to documents that let less rest; or ask for that by hand.
     Recleanse(recleanse::RecleanseArguments),
 }
@@ -99,6 +102,7 @@ pub fn execute(arguments: Arguments, out: &mut dyn Write) -> Result<(), CommandE
         Some(Command::Policy(command)) => policy::policy(&place, &command, out),
         Some(Command::Explain(explain)) => explain::explain(&place, &explain, out),
         Some(Command::Proof(proof)) => proof::proof(&place, &proof, out),
+        Some(Command::Prove(prove)) => prove::prove(&place, &prove, out),
         Some(Command::Recleanse(recleanse)) => recleanse::recleanse(&place, &recleanse, out),
     }
 }
@@ -123,7 +127,7 @@ mod tests {
     fn the_command_line_is_well_formed() {
         Arguments::command().debug_assert();
         let text = Arguments::command().render_long_help().to_string();
-        for command in ["run", "init", "check", "apply", "export", "policy", "explain", "proof", "recleanse"] {
+        for command in ["run", "init", "check", "apply", "export", "policy", "explain", "proof", "prove", "recleanse"] {
             assert!(text.contains(command), "{command}");
         }
     }

@@ -59,6 +59,20 @@ impl Place {
         Ok(in_memory.compiled()?)
     }
 
+    /// The same as they are written.
+    pub(super) fn document_texts_at_start(&self) -> Result<Vec<Document>, CommandError> {
+        let managed = self.config()?.and_then(|config| config.managed);
+        let mut documents = match &managed {
+            Some(_) if !self.data_dir()?.join("state.db").exists() => Vec::new(),
+            _ => self.documents(false)?.export()?,
+        };
+        for theirs in managed.map(|managed| read_documents(&managed.from)).transpose()?.into_iter().flatten() {
+            documents.retain(|document| (document.kind(), document.name()) != (theirs.kind(), theirs.name()));
+            documents.push(theirs);
+        }
+        Ok(documents)
+    }
+
     /// A document that a file is the master of is changed there: `wanted` may only say what the file says, and `removed` (kind and name) must
     /// not be in it.
     pub(super) fn refuse_managed(&self, wanted: &[Document], removed: &[(&str, &str)]) -> Result<(), CommandError> {

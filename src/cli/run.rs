@@ -32,10 +32,21 @@ pub(super) fn run(place: &Place, listen: &ListenArguments, out: &mut dyn Write) 
     if demonstration {
         refuse_open_demonstration(&config)?;
     }
+    #[cfg(feature = "proof")]
+    let _rule = left_out()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(Setup { config, demonstration }, out))?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(())
+}
+
+/// The rule of privacy that a weakened run of `prove` leaves out.
+#[cfg(feature = "proof")]
+fn left_out() -> Result<Option<crate::privacy::rules::TakenOut>, CommandError> {
+    use crate::privacy::rules::{Rule, take_out};
+    let Ok(name) = std::env::var(crate::prove::child::RULE_VARIABLE) else { return Ok(None) };
+    let rule = Rule::ALL.iter().find(|rule| format!("{rule:?}") == name).ok_or("there is no rule of that name")?;
+    Ok(Some(take_out(*rule)))
 }
 
 /// The demonstration believes everyone on this machine about the visitor's address, so nobody else may reach it.

@@ -16,6 +16,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
+use firsthand::prove::scanner::{Hit, Mark, NEEDLE_BYTES_MIN, Scanner};
 use flate2::{Compression, write::GzEncoder};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http2;
@@ -26,7 +27,6 @@ use crate::{
     http_client::{Answer, Connection, Request},
     installation::{Installation, Running, SITE, destination, eventually, file_destination},
     receiver::{Behaviour, Receiver, thread},
-    scanner::{Hit, Mark, NEEDLE_BYTES_MIN, Scanner},
 };
 
 /// Marked beacons of visitors; broken requests come on top.

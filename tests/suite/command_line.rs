@@ -1,11 +1,11 @@
 //! The commands as a person uses them: what they print, what they leave, and that a message names file, key, reason and fix.
 
+use firsthand::prove::scanner::{Mark, Scanner};
 use std::{fs, process::Output, time::Duration};
 
 use crate::{
     http_client::Request,
     installation::{Installation, SITE, eventually, file_destination},
-    scanner::{Mark, Scanner},
 };
 
 fn out(output: &Output) -> String {

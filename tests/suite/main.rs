@@ -9,6 +9,7 @@
 //! | `faults` | broken receivers, a full disk, hostile clients, a stop under load |
 //! | `consent_proof` | what is on record of what visitors said |
 //! | `policies` | a deviation changes its field alone, and never what rested to something wider |
+//! | `prove` | the canary run on an installation: green, red, and its evidence |
 //! | `recleanse` | what is stored is brought to tightened documents, through kills too, and never becomes wider again |
 //! | `regressions` | what other products got wrong, R1 to R14, is not wrong here |
 //! | `scoreboard` | synthetic days pass through the line: target, figure, pass or miss |
@@ -45,6 +46,7 @@ mod faulty_files;
 mod golden;
 mod non_interference;
 mod policies;
+mod prove;
 mod recleanse;
 mod regressions;
 mod scoreboard;
@@ -60,7 +62,6 @@ mod left_out;
 mod line;
 mod memory_files;
 mod receiver;
-mod scanner;
 mod system_calls;
 #[path = "../traffic/mod.rs"]
 mod traffic;

@@ -12,13 +12,14 @@ use std::{
 use firsthand::{clock::Timestamp, event::Offset, privacy::record::Subject};
 use serde_json::{Value, json};
 
+use firsthand::prove::scanner::{Mark, Scanner};
+
 use crate::{
     http_client::Request,
     installation::{Installation, Running, SITE, destination, eventually, file_destination},
     line::{Became, Clean, Line, RawRequest, addresses, pipeline, route},
     memory_files::MemoryFiles,
     receiver::{Behaviour, Receiver, SECRET_VARIABLE},
-    scanner::{Mark, Scanner},
 };
 
 /// 2026-03-14T09:26:53.589Z.

@@ -1,0 +1,195 @@
+//! `prove`: marked beacons through the documents in force, and a search for the marks in everything that came of them.
+
+use std::{
+    io::{self, IsTerminal as _, Write},
+    path::PathBuf,
+};
+
+use clap::Args;
+
+use super::{CommandError, Place};
+use crate::{
+    clock,
+    config::Config,
+    documents::parse::{Document, DocumentFile},
+    prove::{
+        self, Outcome, Wish,
+        pack::{self, Circumstances},
+        places,
+    },
+};
+
+/// Slots that are named on the terminal; all are in the pack.
+const NAMED_MAX: usize = 10;
+
+#[derive(Debug, Args)]
+pub(super) struct ProveArguments {
+    /// Write the evidence pack into this directory.
+    #[arg(long, value_name = "DIR", default_value = "evidence")]
+    out: PathBuf,
+    /// What canaries are made from; the same gives the same hash.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// At least so many canaries; each is sent in every spelling.
+    #[arg(long, default_value_t = 2_000)]
+    canaries: usize,
+    /// Pass the same on to the real receiver of this destination. May be given more than once.
+    #[arg(long, value_name = "DESTINATION")]
+    tee: Vec<String>,
+    /// Take what deviations keep beyond a preset as allowed, instead of as a find.
+    #[arg(long)]
+    with_deviations: bool,
+    /// Do not add destinations of the types that the documents have none of.
+    #[arg(long)]
+    only_mine: bool,
+    /// Do not make the weakened runs.
+    #[arg(long)]
+    no_weakened_runs: bool,
+    /// Sign with this key: Ed25519, PKCS#8 DER. Default: `prove.key` beside the pack, made at the first run.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// Check a pack's hashes and signature, and do nothing else.
+    #[arg(long, value_name = "DIR")]
+    verify: Option<PathBuf>,
+}
+
+pub(super) fn prove(place: &Place, arguments: &ProveArguments, out: &mut dyn Write) -> Result<(), CommandError> {
+    if let Some(directory) = &arguments.verify {
+        let said = pack::verify(directory)?;
+        writeln!(out, "The pack is whole and signed.\nproven   {}\nkey      {}", said.hash, said.key_fingerprint)?;
+        return Ok(());
+    }
+    let config = place.config()?.unwrap_or_else(Config::demonstration);
+    let binary = std::env::current_exe()?;
+    let begun = clock::now();
+    let wish = Wish {
+        documents: documents(place)?,
+        config: &config,
+        binary: &binary,
+        seed: arguments.seed,
+        canaries: arguments.canaries,
+        with_deviations: arguments.with_deviations,
+        only_mine: arguments.only_mine,
+        tee: arguments.tee.clone(),
+        weaken: !arguments.no_weakened_runs,
+    };
+    let outcome = prove::prove(&wish, &mut progress())?;
+    let took = clock::now().since(begun);
+    let circumstances = Circumstances { begun: begun.rfc3339(), took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX) };
+    let said = pack::write(&outcome, &circumstances, &arguments.out, arguments.key.as_deref())?;
+    print(&outcome, out)?;
+    writeln!(out, "\npack     {}\nproven   {}\nkey      {}", arguments.out.display(), said.hash, said.key_fingerprint)?;
+    let red = outcome.red();
+    if red.is_empty() {
+        writeln!(out, "\nGREEN: no canary is where it must not be, and every control was found ({:.0} s).", took.as_secs_f64())?;
+        return Ok(());
+    }
+    out.flush()?;
+    Err(format!("RED: {}", red.join("\n  ")).into())
+}
+
+/// The documents in force; those of the demonstration where nothing is configured and nothing stored. What is stored is read from a copy:
+/// opening a database writes to it.
+fn documents(place: &Place) -> Result<Vec<Document>, CommandError> {
+    let data = place.data_dir()?;
+    if place.config_file().is_some() || data.join("state.db").exists() {
+        let copy = tempfile::Builder::new().prefix("firsthand-prove-").tempdir()?;
+        for name in ["state.db", "state.db-wal"] {
+            let file = data.join(name);
+            if file.exists() {
+                std::fs::copy(&file, copy.path().join(name)).map_err(|error| format!("{}: cannot be copied: {error}", file.display()))?;
+            }
+        }
+        let of_copy = Place { config: place.config.clone(), data_dir: Some(copy.path().to_owned()) };
+        return of_copy.document_texts_at_start();
+    }
+    let file = DocumentFile::parse(include_str!("../demonstration/documents.toml"))?;
+    let mut documents = file.into_documents();
+    for document in &mut documents {
+        if let Document::Site(site) = document {
+            site.origins = vec![String::from("http://127.0.0.1:8080")];
+        }
+    }
+    Ok(documents)
+}
+
+/// One line on standard error: rewritten at a terminal, else a line for each new thing.
+fn progress() -> impl FnMut(&str, usize, usize) {
+    let terminal = io::stderr().is_terminal();
+    let mut last = (String::new(), 0);
+    move |what, done, of| {
+        let percent = if of == 0 { 0 } else { done * 100 / of };
+        if last == (what.to_owned(), percent) || (!terminal && last.0 == what) {
+            return;
+        }
+        last = (what.to_owned(), percent);
+        let mut stderr = io::stderr().lock();
+        // Nothing is lost where it cannot be shown.
+        let _ = match (terminal, of) {
+            (true, 0) => write!(stderr, "\r\x1b[K{what} …"),
+            (true, _) => write!(stderr, "\r\x1b[K{what} [{:<25}] {done} of {of}", "█".repeat(percent / 4)),
+            (false, 0) => writeln!(stderr, "{what} …"),
+            (false, _) => writeln!(stderr, "{what}: {of} …"),
+        };
+        let _ = stderr.flush();
+    }
+}
+
+fn print(outcome: &Outcome, out: &mut dyn Write) -> io::Result<()> {
+    let tried = &outcome.tried;
+    let slots: usize = tried.slots.values().map(Vec::len).sum();
+    writeln!(
+        out,
+        "\n{} canaries in {slots} slots × {} spellings, {} marked beacons, {} destinations\n",
+        tried.canaries,
+        outcome.spellings.len(),
+        tried.beacons,
+        outcome.destinations.len()
+    )?;
+    let width = tried.places.keys().map(|place| place.name().chars().count()).max().unwrap_or(0);
+    writeln!(out, "{:width$}  {:>12}  {:>8}  canaries", "place", "bytes", "controls")?;
+    for (place, searched) in &tried.places {
+        let name = place.name();
+        if let Some(why) = &searched.not_searched {
+            writeln!(out, "{name:width$}  {:>12}  {:>8}  not searched: {why}", "–", "–")?;
+            continue;
+        }
+        let found = if searched.leaks.is_empty() { String::from("clean") } else { format!("{} FOUND", searched.leaks.len()) };
+        let allowed =
+            if searched.allowed.is_empty() { String::new() } else { format!(", {} allowed by the policy", searched.allowed.len()) };
+        let controls = format!("{}/{}", searched.recovered, searched.planted);
+        let left = if *place == places::Place::Memory {
+            format!("; {} of {} are left in buffers that were freed", tried.in_memory, tried.canaries)
+        } else {
+            String::new()
+        };
+        writeln!(out, "{name:width$}  {:>12}  {controls:>8}  {found}{allowed}{left}", searched.bytes)?;
+    }
+    let groups = places::grouped(tried.leaks());
+    for (leak, more) in groups.iter().take(NAMED_MAX) {
+        let more = if *more > 0 { format!(", and {more} times more of that slot") } else { String::new() };
+        writeln!(out, "  {}{more}", leak.sentence())?;
+    }
+    if groups.len() > NAMED_MAX {
+        writeln!(out, "  and {} more slots, in the pack", groups.len() - NAMED_MAX)?;
+    }
+    for (name, teed) in &tried.teed {
+        writeln!(out, "passed on to the real receiver of {name}: {} accepted, {} refused", teed.accepted, teed.refused)?;
+    }
+    if !outcome.weakened.is_empty() {
+        writeln!(out, "\nweakened runs, each of which has to go red:")?;
+    }
+    for run in &outcome.weakened {
+        let how = if run.by_rule { "rule" } else { "policy" };
+        let result = match (&run.example, run.must_show) {
+            (Some(_), _) => "red  ",
+            (None, true) => "GREEN",
+            (None, false) => "–    ",
+        };
+        writeln!(out, "  {how:6}  {result}  {}", run.says)?;
+        if let Some(leak) = &run.example {
+            writeln!(out, "                 {}", leak.sentence())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,221 @@
+//! The evidence for people: one page without scripts or anything from elsewhere, made to be printed.
+
+use std::fmt::Write as _;
+
+use super::{
+    Outcome,
+    pack::{Circumstances, LIMITS},
+    places::{self, Place},
+};
+
+const STYLE: &str = "
+:root{color-scheme:light}body{font:15px/1.5 system-ui,sans-serif;color:#1b1f24;background:#fff;max-width:62rem;margin:2rem auto;padding:0 1.25rem}
+h1{font-size:1.7rem;line-height:1.2;margin:0 0 .25rem}h2{font-size:1.15rem;margin:2rem 0 .5rem;border-bottom:1px solid #d5dae0;padding-bottom:.25rem}
+p{margin:.4rem 0 .8rem;max-width:48rem}table{border-collapse:collapse;width:100%;margin:.5rem 0 1rem;font-variant-numeric:tabular-nums}
+th,td{text-align:left;vertical-align:top;padding:.32rem .6rem .32rem 0;border-bottom:1px solid #e6e9ed}th{font-weight:600;color:#4a5560}
+td.number,th.number{text-align:right}code{font:.88em ui-monospace,monospace;overflow-wrap:anywhere}
+.verdict{padding:.8rem 1rem;border-left:.4rem solid;margin:1rem 0;font-size:1.05rem}.green{background:#eef8f0;border-color:#1f7a3a}.red{background:#fdeeee;border-color:#b3261e}
+td.ok{color:#1f7a3a;font-weight:600}td.bad{color:#b3261e;font-weight:600}td.none{color:#6a737d}li{margin:.25rem 0}.quiet{color:#56606b}
+details summary{cursor:pointer}@media print{body{margin:0;max-width:none;font-size:11pt}h2{break-after:avoid}tr,li{break-inside:avoid}details>*{display:block}}
+";
+/// So many slots of a place are named one by one; the rest is counted, and in the JSON.
+const NAMED_MAX: usize = 12;
+
+/// The page.
+#[must_use]
+pub fn page(outcome: &Outcome, circumstances: &Circumstances, hash: &str) -> String {
+    let mut page = String::with_capacity(32 * 1024);
+    let written = write_page(&mut page, outcome, circumstances, hash);
+    written.expect("memory takes every byte");
+    page
+}
+
+fn write_page(page: &mut String, outcome: &Outcome, circumstances: &Circumstances, hash: &str) -> std::fmt::Result {
+    let red = outcome.red();
+    let tried = &outcome.tried;
+    write!(
+        page,
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
+         <title>Evidence: what gets out</title><style>{STYLE}</style></head><body><h1>What gets out</h1>\
+         <p class=\"quiet\">Firsthand {} · commit {} · {}</p>",
+        env!("CARGO_PKG_VERSION"),
+        option_env!("FIRSTHAND_COMMIT").unwrap_or("not built in"),
+        escaped(&circumstances.begun)
+    )?;
+    if red.is_empty() {
+        write!(
+            page,
+            "<p class=\"verdict green\"><strong>Green.</strong> {} marked values in {} spellings went in. None was found where it must not be, and \
+             every control was found.</p>",
+            tried.canaries,
+            outcome.spellings.len()
+        )?;
+    } else {
+        write!(page, "<div class=\"verdict red\"><strong>Red.</strong><ul>")?;
+        for reason in &red {
+            write!(page, "<li>{}</li>", escaped(reason))?;
+        }
+        write!(page, "</ul></div>")?;
+    }
+    write!(
+        page,
+        "<p>A <em>canary</em> is a value that exists nowhere else. The run puts one into every slot of every request that a tracker can send, sends \
+         them through a copy of this installation with the documents that are in force, and then looks for them in everything that was sent, \
+         stored, printed, shown or kept in memory.</p><table>"
+    )?;
+    for (what, value) in [
+        ("Documents, SHA-256", outcome.policy_hash.clone()),
+        ("Seed", outcome.seed.to_string()),
+        ("Hash of what is proven", hash.to_owned()),
+        ("Canaries", tried.canaries.to_string()),
+        ("Spellings", outcome.spellings.iter().map(|spelling| spelling.name()).collect::<Vec<_>>().join(", ")),
+        ("Marked beacons", format!("{} ({} not taken)", tried.beacons, tried.unanswered)),
+        ("Took", format!("{:.1} s", circumstances.took_ms as f64 / 1000.0)),
+    ] {
+        write!(page, "<tr><th>{what}</th><td><code>{}</code></td></tr>", escaped(&value))?;
+    }
+    write!(page, "</table>")?;
+    places_of(page, outcome)?;
+    destinations(page, outcome)?;
+    weakened(page, outcome)?;
+    write!(page, "<h2>Slots</h2><p>Where canaries were put, by protocol.</p>")?;
+    for (protocol, slots) in &tried.slots {
+        write!(page, "<p><strong>{protocol}</strong> <span class=\"quiet\">({})</span>: {}</p>", slots.len(), escaped(&slots.join(" · ")))?;
+    }
+    write!(page, "<h2>What this does not show</h2><ul>")?;
+    for limit in LIMITS {
+        write!(page, "<li>{}</li>", escaped(limit))?;
+    }
+    write!(
+        page,
+        "</ul><h2>Check it yourself</h2><p><code>firsthand prove --verify DIRECTORY</code> checks the hashes and the signature of this pack. \
+         <code>firsthand prove --seed {}</code> with the same program and documents gives the same hash.</p></body></html>",
+        outcome.seed
+    )
+}
+
+fn places_of(page: &mut String, outcome: &Outcome) -> std::fmt::Result {
+    write!(
+        page,
+        "<h2>Places</h2><p>In a copy of each place the run plants a canary of its own in every disguise: the search has to find all of them.</p>\
+         <table><tr><th>Place</th><th class=\"number\">Bytes</th><th class=\"number\">Controls found</th><th>Canaries</th></tr>"
+    )?;
+    for (place, searched) in &outcome.tried.places {
+        write!(page, "<tr><td>{}</td>", escaped(&place.name()))?;
+        if let Some(why) = &searched.not_searched {
+            write!(
+                page,
+                "<td class=\"number\">–</td><td class=\"number\">–</td><td class=\"none\">not searched: {}</td></tr>",
+                escaped(why)
+            )?;
+            continue;
+        }
+        let sharp = searched.planted > 0 && searched.recovered == searched.planted && searched.genuine;
+        write!(
+            page,
+            "<td class=\"number\">{}</td><td class=\"number {}\">{} of {}</td>",
+            grouped(searched.bytes),
+            if sharp { "ok" } else { "bad" },
+            searched.recovered,
+            searched.planted
+        )?;
+        if searched.leaks.is_empty() {
+            write!(page, "<td class=\"ok\">clean")?;
+        } else {
+            write!(page, "<td class=\"bad\">{} found", searched.leaks.len())?;
+        }
+        if !searched.allowed.is_empty() {
+            write!(page, ", and {} that the policy allows", searched.allowed.len())?;
+        }
+        if *place == Place::Memory {
+            write!(page, "; {} of {} canaries are left in buffers that were freed", outcome.tried.in_memory, outcome.tried.canaries)?;
+        }
+        write!(page, "</td></tr>")?;
+    }
+    write!(page, "</table>")?;
+    for searched in outcome.tried.places.values().filter(|searched| !searched.leaks.is_empty()) {
+        write!(page, "<ul>")?;
+        let groups = places::grouped(searched.leaks.iter());
+        for (leak, more) in groups.iter().take(NAMED_MAX) {
+            write!(page, "<li>{}", escaped(&leak.sentence()))?;
+            if *more > 0 {
+                write!(page, ", and {more} times more of that slot")?;
+            }
+            write!(page, "</li>")?;
+        }
+        if groups.len() > NAMED_MAX {
+            write!(page, "<li>and {} more slots, in evidence.json</li>", groups.len() - NAMED_MAX)?;
+        }
+        write!(page, "</ul>")?;
+    }
+    Ok(())
+}
+
+fn destinations(page: &mut String, outcome: &Outcome) -> std::fmt::Result {
+    write!(
+        page,
+        "<h2>Destinations, and what each may have as it was said</h2><p>Declared before anything was sent, from the policy: of visitors who agreed, \
+         and where the value names nobody. A canary of anyone else may be nowhere.</p>\
+         <table><tr><th>Destination</th><th>Type</th><th>Ground</th><th>Transform</th><th>May have as said</th></tr>"
+    )?;
+    for destination in &outcome.destinations {
+        let fields: Vec<&str> = outcome
+            .allowance
+            .all()
+            .filter(|exception| exception.destination == destination.name)
+            .map(|exception| exception.field.name())
+            .collect();
+        write!(
+            page,
+            "<tr><td>{}{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            escaped(&destination.name),
+            if destination.added { " <span class=\"quiet\">(added by the run, to try its type)</span>" } else { "" },
+            escaped(&destination.kind),
+            destination.basis,
+            destination.transform,
+            if fields.is_empty() { String::from("nothing") } else { fields.join(", ") }
+        )?;
+    }
+    write!(page, "</table>")
+}
+
+fn weakened(page: &mut String, outcome: &Outcome) -> std::fmt::Result {
+    write!(page, "<h2>Weakened runs</h2>")?;
+    if outcome.weakened.is_empty() {
+        return write!(
+            page,
+            "<p>None were made (<code>--no-weakened-runs</code>): nothing here shows that the search could have seen a leak.</p>"
+        );
+    }
+    let by_rule = outcome.weakened.iter().any(|run| run.by_rule);
+    write!(
+        page,
+        "<p>The same run with something weakened has to go red. {}</p><table><tr><th>Weakened</th><th>Result</th><th>The first that got out</th></tr>",
+        if by_rule {
+            "First by a weaker version of the policy, then by leaving single rules of privacy out of the program."
+        } else {
+            "Here by weaker versions of the policy; a build with the feature <code>proof</code> also leaves single rules of privacy out."
+        }
+    )?;
+    for run in &outcome.weakened {
+        let (class, result) = match (&run.example, run.must_show) {
+            (Some(_), _) => ("ok", "red, as it has to be"),
+            (None, true) => ("bad", "stayed green"),
+            (None, false) => ("none", "no beacon shows it; its case is in the proof suite"),
+        };
+        let example = run.example.as_ref().map_or_else(String::new, |leak| escaped(&leak.sentence()));
+        write!(page, "<tr><td>{}</td><td class=\"{class}\">{result}</td><td>{example}</td></tr>", escaped(&run.says))?;
+    }
+    write!(page, "</table>")
+}
+
+/// Digits in groups of three, with narrow spaces that do not break.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    groups.join("\u{202f}")
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

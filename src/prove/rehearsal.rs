@@ -1,0 +1,250 @@
+//! The documents of a run: the ones in force, with every receiver's address replaced by the stand-in's, and with a destination of each type
+//! that they do not have, so that every type is tried.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::Path,
+};
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    beacons::{GA4_KEY, SEGMENT_KEY, Target},
+    scanner::hex,
+    stand_in::StandIn,
+};
+use crate::{
+    config::Config,
+    destination::DESTINATIONS,
+    documents::{
+        parse::{BasisName, DestinationDocument, Document, PolicyDocument, SiteDocument},
+        site::PropertyKind,
+    },
+    privacy::transform::Transform,
+};
+
+/// The files that the run's own secrets stand in, and what is in them: they guard nothing.
+const SECRETS: [(&str, &str); 2] =
+    [("webhook.secret", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), ("ga4.secret", "prove-api-secret")];
+/// What the names of destinations begin with that the run adds.
+const ADDED: &str = "prove-";
+/// The destination whose receiver refuses at first, so that events are parked.
+pub const REFUSED: &str = "prove-refused";
+/// Google's collection address, without what the destination adds.
+const GA4_REAL: [(&str, &str); 2] = [("eu", "https://region1.google-analytics.com"), ("global", "https://www.google-analytics.com")];
+
+/// What leaves by which destination in the run.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Rehearsed {
+    /// The destination's name.
+    pub name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// On what ground, in documents' words.
+    pub basis: &'static str,
+    /// How much it may see.
+    pub transform: &'static str,
+    /// Whether the documents have it, or the run added it to have its type.
+    pub added: bool,
+}
+
+/// The hash by which people compare documents: of their text at rest, in order.
+#[must_use]
+pub fn hash(documents: &[Document]) -> String {
+    let mut texts: Vec<_> = documents.iter().map(|document| (document.kind(), document.name().to_owned(), document.text())).collect();
+    texts.sort();
+    let mut hash = Sha256::new();
+    for (kind, name, text) in texts {
+        for part in [kind, &name, &text] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+    }
+    hex(&hash.finalize())
+}
+
+/// The documents with a destination of every type, each type that is missing added for every site. `only`: nothing is added.
+#[must_use]
+pub fn with_every_type(mut documents: Vec<Document>, only: bool) -> Vec<Document> {
+    let sites: Vec<String> = documents.iter().filter(|document| document.kind() == "site").map(|site| site.name().to_owned()).collect();
+    let kinds: BTreeSet<String> = destinations(&documents).map(|destination| destination.kind.clone()).collect();
+    let missing = DESTINATIONS.iter().filter(|row| !kinds.contains(row.name)).map(|row| (format!("{ADDED}{}", row.name), row.name));
+    for (name, kind) in missing.chain([(REFUSED.to_owned(), "webhook")]).filter(|_| !only) {
+        let purposes = ["analytics", "ads"].map(toml::Value::from).to_vec();
+        let mut table = toml::Table::new();
+        table.insert(String::from("name"), name.into());
+        table.insert(String::from("type"), kind.into());
+        table.insert(String::from("sites"), sites.clone().into());
+        table.insert(String::from("basis"), "consent".into());
+        table.insert(String::from("purposes"), purposes.into());
+        table.insert(String::from("transform"), "consented-ads".into());
+        if let Ok(destination) = toml::Value::Table(table).try_into::<DestinationDocument>() {
+            documents.push(Document::Destination(destination));
+        }
+    }
+    documents
+}
+
+/// The destinations among them.
+pub fn destinations(documents: &[Document]) -> impl Iterator<Item = &DestinationDocument> {
+    documents.iter().filter_map(|document| match document {
+        Document::Destination(destination) => Some(destination),
+        _ => None,
+    })
+}
+
+/// The policies among them.
+pub fn policies(documents: &[Document]) -> impl Iterator<Item = &PolicyDocument> {
+    documents.iter().filter_map(|document| match document {
+        Document::Policy(policy) => Some(policy),
+        _ => None,
+    })
+}
+
+/// In the words of people and machines.
+#[must_use]
+pub fn listed(documents: &[Document]) -> Vec<Rehearsed> {
+    let listed = destinations(documents).map(|destination| Rehearsed {
+        name: destination.name.clone(),
+        kind: destination.kind.clone(),
+        basis: match destination.basis {
+            BasisName::ExemptMeasurement => "exempt_measurement",
+            BasisName::Consent => "consent",
+        },
+        transform: Transform::name(destination.transform),
+        added: destination.name.starts_with(ADDED),
+    });
+    listed.collect()
+}
+
+/// Writes the run's own secrets into its directory.
+///
+/// # Errors
+/// When the directory cannot be written to.
+pub fn write_secrets(directory: &Path) -> io::Result<()> {
+    SECRETS.iter().try_for_each(|(name, secret)| fs::write(directory.join(name), secret))
+}
+
+/// The real addresses of the destinations that are to be tee'd. `Err`: there is no such destination, or it sends to no address.
+///
+/// # Errors
+/// The name that cannot be tee'd.
+pub fn tees(documents: &[Document], wanted: &[String]) -> Result<BTreeMap<String, String>, String> {
+    let mut real = BTreeMap::new();
+    for name in wanted {
+        let destination = destinations(documents).find(|destination| destination.name == *name).ok_or_else(|| name.clone())?;
+        let text = |key: &str| destination.settings.get(key).and_then(toml::Value::as_str);
+        let address = match destination.kind.as_str() {
+            "ga4" => {
+                let said = text("endpoint").unwrap_or("eu");
+                let known = GA4_REAL.iter().find(|(name, _)| *name == said).map(|(_, url)| *url);
+                known.or_else(|| said.strip_suffix("/mp/collect")).map(str::to_owned)
+            }
+            _ => text("url").map(str::to_owned),
+        };
+        real.insert(name.clone(), address.ok_or_else(|| name.clone())?);
+    }
+    Ok(real)
+}
+
+/// The same documents with the stand-in as everybody's receiver, and with keys by which vendors' libraries are known.
+#[must_use]
+pub fn rehearsed(documents: &[Document], stand_in: &StandIn, tees: &BTreeMap<String, String>, directory: &Path) -> Vec<Document> {
+    let replaced = documents.iter().cloned().map(|document| match document {
+        Document::Destination(destination) => {
+            let keeps_secret = tees.contains_key(&destination.name);
+            Document::Destination(redirected(destination, stand_in, keeps_secret, directory))
+        }
+        Document::Site(site) => Document::Site(keyed(site)),
+        policy @ Document::Policy(_) => policy,
+    });
+    replaced.collect()
+}
+
+fn keyed(mut site: SiteDocument) -> SiteDocument {
+    for (protocol, key) in [("ga4", GA4_KEY), ("segment", SEGMENT_KEY)] {
+        site.keys.entry(protocol.to_owned()).or_default().insert(key.to_owned());
+    }
+    site
+}
+
+/// A destination whose receiver is the stand-in. One whose settings hold no address that is known here is paused: nothing of it may leave
+/// this machine.
+fn redirected(mut destination: DestinationDocument, stand_in: &StandIn, keeps_secret: bool, directory: &Path) -> DestinationDocument {
+    let url = stand_in.url(&destination.name);
+    let settings = &mut destination.settings;
+    let [webhook, ga4] = SECRETS.map(|(name, _)| toml::Value::from(format!("file:{}", directory.join(name).display())));
+    match destination.kind.as_str() {
+        "file" => {
+            settings.insert(String::from("directory"), format!("outbox/{}", destination.name).into());
+            settings.remove("rotate_bytes");
+            settings.remove("keep");
+        }
+        "webhook" => {
+            settings.insert(String::from("url"), url.into());
+            if !keeps_secret {
+                settings.insert(String::from("secret"), webhook);
+                settings.remove("secret_previous");
+            }
+        }
+        "ga4" => {
+            settings.insert(String::from("endpoint"), format!("{url}/mp/collect").into());
+            settings.entry(String::from("measurement_id")).or_insert_with(|| GA4_KEY.into());
+            if !keeps_secret {
+                settings.insert(String::from("api_secret"), ga4);
+            }
+        }
+        _ => {
+            let addresses: Vec<_> = settings.iter().filter(|(_, value)| is_address(value)).map(|(key, _)| key.clone()).collect();
+            destination.paused = addresses.is_empty();
+            for key in addresses {
+                settings.insert(key, url.clone().into());
+            }
+        }
+    }
+    destination
+}
+
+/// The same with files as receivers, which need no secrets: for compiling what may leave.
+#[must_use]
+pub fn for_reading(documents: &[Document]) -> Vec<Document> {
+    let read = documents.iter().cloned().map(|document| match document {
+        Document::Destination(mut destination) => {
+            destination.kind = String::from("file");
+            destination.settings = toml::Table::from_iter([(String::from("directory"), "outbox".into())]);
+            Document::Destination(destination)
+        }
+        other => other,
+    });
+    read.collect()
+}
+
+fn is_address(value: &toml::Value) -> bool {
+    value.as_str().is_some_and(|text| text.starts_with("https://") || text.starts_with("http://"))
+}
+
+/// Where the beacons of each site go.
+#[must_use]
+pub fn targets(documents: &[Document], config: &Config) -> Vec<Target> {
+    let of_site = |site: &SiteDocument| {
+        let policy = policies(documents).find(|policy| policy.name == site.policy);
+        let words = policy.into_iter().flat_map(|policy| &policy.properties);
+        let words = words.filter(|(_, kind)| **kind == PropertyKind::Word).map(|(name, _)| name.clone()).collect();
+        Some(Target {
+            site: site.name.clone(),
+            host: site.hosts.first()?.clone(),
+            origin: site.origins.first()?.clone(),
+            prefix: site.prefix.clone(),
+            address_header: config.proxies.header.clone(),
+            words,
+        })
+    };
+    let sites = documents.iter().filter_map(|document| match document {
+        Document::Site(site) => of_site(site),
+        _ => None,
+    });
+    sites.collect()
+}

@@ -1,0 +1,120 @@
+//! `prove` by the binary: green on sound documents, red where one lets something through, and a pack that says both and cannot be changed.
+
+use std::{fs, path::Path};
+
+use serde_json::Value;
+
+use crate::installation::{Installation, SITE, destination, file_destination};
+
+const DEVIATION: &str = r#"
+[[policy.deviation]]
+field = "user_id"
+treatment = "keep"
+state = "granted"
+destinations = ["customers"]
+reason = "a test"
+"#;
+
+/// An installation whose policy asks for no crowd and has this deviation.
+fn installation(deviation: &str) -> Installation {
+    let site = SITE.replacen("\n[[site]]", &format!("{deviation}\n[[site]]"), 1);
+    let documents = [
+        site,
+        file_destination("measurement", "exempt_measurement", "measurement"),
+        file_destination("customers", "consent", "consented-analytics"),
+        destination(
+            "hook",
+            "webhook",
+            "exempt_measurement",
+            "strict",
+            "settings = { url = \"https://receiver.invalid/hook\", secret = \"env:FIRSTHAND_SUITE_WEBHOOK_SECRET\" }",
+        ),
+    ];
+    Installation::new(&documents.concat())
+}
+
+struct Proved {
+    success: bool,
+    said: String,
+    evidence: Value,
+}
+
+fn prove(installation: &Installation, pack: &str, more: &[&str]) -> Proved {
+    let arguments = [&["prove", "--canaries", "1", "--out", pack], more].concat();
+    let output = installation.run(&arguments);
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let file = installation.path().join(pack).join("evidence.json");
+    let evidence = fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    Proved { success: output.status.success(), evidence: evidence.unwrap_or_else(|| panic!("no evidence was written:\n{said}")), said }
+}
+
+#[test]
+fn sound_documents_are_green_and_weakened_ones_red_with_the_same_hash_each_time() {
+    let installation = installation("");
+    let before = fs::read(installation.data().join("state.db")).unwrap();
+    let first = prove(&installation, "pack", &[]);
+    assert!(first.success, "{}", first.said);
+    assert!(first.said.contains("GREEN"), "{}", first.said);
+    let proven = &first.evidence["proven"];
+    assert_eq!(proven["red"], Value::Array(Vec::new()));
+    assert!(
+        proven["totals"]["canaries"].as_u64() > Some(500) && proven["totals"]["spellings"].as_u64() >= Some(12),
+        "{}",
+        proven["totals"]
+    );
+    let weakened = proven["weakened_runs"].as_array().unwrap();
+    assert!(weakened.len() >= 4 && weakened.iter().all(|run| run["red"] == true), "{weakened:?}");
+    let user = weakened.iter().find(|run| run["weakened"].as_str().unwrap().contains("user_id")).expect("a run that keeps the user id");
+    assert!(user["example"]["field"].as_str().unwrap().contains("user_id"), "{user}");
+    let places = proven["places"].as_array().unwrap();
+    for name in ["sent to hook", "files of measurement", "event log", "keys.db", "metrics page"] {
+        let place = places.iter().find(|place| place["place"] == name).unwrap_or_else(|| panic!("{name} was not looked at"));
+        assert!(place["controls_found"] == true && place["genuine_content_found"] == true, "{place}");
+    }
+    assert!(fs::read(installation.data().join("state.db")).unwrap() == before, "the installation's own data is not touched");
+
+    let again = prove(&installation, "again", &["--no-weakened-runs"]);
+    let places_of = |proved: &Proved| proved.evidence["proven"]["places"].clone();
+    assert_eq!(places_of(&first), places_of(&again), "what is proven of the places is the same each time");
+    let third = prove(&installation, "third", &["--no-weakened-runs"]);
+    assert_eq!(again.evidence["proven_sha256"], third.evidence["proven_sha256"], "the same seed gives the same hash");
+    let other = prove(&installation, "other", &["--no-weakened-runs", "--seed", "2"]);
+    assert_ne!(again.evidence["proven_sha256"], other.evidence["proven_sha256"]);
+
+    a_changed_pack_does_not_hold(&installation, &installation.path().join("pack"));
+}
+
+fn a_changed_pack_does_not_hold(installation: &Installation, pack: &Path) {
+    let holds = || installation.run(&["prove", "--verify", "pack"]).status.success();
+    assert!(holds());
+    for name in ["evidence.json", "evidence.html", "manifest.json", "manifest.sig"] {
+        let file = pack.join(name);
+        let whole = fs::read(&file).unwrap();
+        let mut changed = whole.clone();
+        let middle = changed.len() / 2;
+        changed[middle] ^= 1;
+        fs::write(&file, changed).unwrap();
+        assert!(!holds(), "one bit of {name} is another, and the pack is taken for whole");
+        fs::write(&file, whole).unwrap();
+    }
+    assert!(holds());
+}
+
+#[test]
+fn a_deviation_that_lets_a_field_through_is_red_and_names_canary_and_field() {
+    let installation = installation(DEVIATION);
+    let red = prove(&installation, "pack", &["--no-weakened-runs"]);
+    assert!(!red.success && red.said.contains("RED"), "{}", red.said);
+    assert!(red.said.contains("\"body: user id\"") && red.said.contains("files of customers, field user_id"), "{}", red.said);
+    let found = red.evidence["proven"]["places"].as_array().unwrap().iter().find(|place| place["place"] == "files of customers").unwrap();
+    let found = found["found"].as_array().unwrap();
+    assert!(found.iter().all(|leak| leak["field"] == "user_id" && leak["canary"].as_str().unwrap().contains("/granted/")), "{found:?}");
+
+    let allowed = prove(&installation, "allowed", &["--no-weakened-runs", "--with-deviations"]);
+    assert!(allowed.success, "{}", allowed.said);
+    let exceptions = allowed.evidence["proven"]["allowed_by_policy"].as_array().unwrap();
+    assert!(
+        exceptions.iter().any(|one| one["destination"] == "customers" && one["field"] == "user_id"),
+        "declared, not silently passed over"
+    );
+}
