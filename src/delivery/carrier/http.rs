@@ -78,7 +78,16 @@ impl HttpCarrier {
         if let Some(signing) = &call.signing {
             headers.extend(signature_headers(signing, &body, now));
         }
-        match self.exchange(&call.url, headers, body, now).await {
+        self.attempt(&call.url, headers, body, now).await
+    }
+
+    /// Sends once more what a stand-in has captured of a destination's call (`firsthand prove --tee`), under the headers that it came with.
+    pub async fn pass_on(&self, url: &str, captured: HeaderMap, body: Bytes, now: Timestamp) -> Answer {
+        self.attempt(url, captured, body, now).await
+    }
+
+    async fn attempt(&self, url: &str, headers: HeaderMap, body: Bytes, now: Timestamp) -> Answer {
+        match self.exchange(url, headers, body, now).await {
             Ok(answer) => answer,
             Err(error) => Answer::Failed(failure_of(&error)),
         }
