@@ -45,6 +45,8 @@ pub struct DestinationType {
     pub receiver: &'static str,
     /// Whether the vendor uses the data for itself; then the basis `exempt_measurement` is refused.
     pub vendor_reuses_data: bool,
+    /// Older events end as `expired` here, whatever the settings.
+    pub oldest: Duration,
     /// Reads the document's `settings` table.
     pub open: fn(&toml::Table) -> Result<Box<dyn Destination>, SettingsError>,
 }

@@ -20,7 +20,7 @@ use crate::{
 
 /// The row of the table of destinations.
 pub const TYPE: DestinationType =
-    DestinationType { name: NAME, receiver: "A server that the website’s owner chose", vendor_reuses_data: false, open };
+    DestinationType { name: NAME, receiver: "A server that the website’s owner chose", vendor_reuses_data: false, oldest: OLDEST, open };
 
 const NAME: &str = "webhook";
 const EVENT_TYPE: &str = "events.batch";

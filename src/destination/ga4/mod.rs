@@ -32,7 +32,8 @@ use crate::{
 };
 
 /// The row of the table of destinations.
-pub const TYPE: DestinationType = DestinationType { name: NAME, receiver: "Google Analytics 4, of Google", vendor_reuses_data: true, open };
+pub const TYPE: DestinationType =
+    DestinationType { name: NAME, receiver: "Google Analytics 4, of Google", vendor_reuses_data: true, oldest: OLDEST, open };
 
 const NAME: &str = "ga4";
 /// The vendor's bound of one request.
