@@ -12,6 +12,7 @@ use super::{
     Basis, Destination, Documents, EXEMPT_MONTHS_MAX, crowds,
     deviation::{Deviation, State},
     parse::{BasisName, ConsentTool, DestinationDocument, Document, GpcSiteOverride, PolicyDocument, Release, SiteDocument},
+    routes,
     site::{Ceilings, Policy, Recipient, SignalRules, Site},
 };
 use crate::{
@@ -22,7 +23,10 @@ use crate::{
         consent::vendor_decisions::VENDORS_MAX,
         policy::{Allowed, Treatments},
         rules::{Rule, holds},
-        scrub::parameters::{self, Meaning},
+        scrub::{
+            parameters::{self, Meaning},
+            routes::Routes,
+        },
         transform::Transform,
     },
     protocol::{PROTOCOLS, cookies::CookieNames},
@@ -125,6 +129,7 @@ fn check_name(document: &Document, errors: &mut Vec<DocumentError>) {
 
 fn check_policy(policy: &PolicyDocument, errors: &mut Vec<DocumentError>) {
     crowds::check(policy, errors);
+    routes::check(policy, errors);
     let document = ("policy", policy.name.as_str());
     let names = policy.events.iter().map(|name| ("events", name)).chain(policy.properties.keys().map(|name| ("properties", name)));
     for (key, name) in names {
@@ -181,6 +186,8 @@ fn compile_policy(policy: &PolicyDocument, version: u32) -> Policy {
         version: PolicyVersion(version),
         events: policy.events.iter().cloned().collect(),
         properties: policy.properties.clone(),
+        // Checked before: a policy with a fault is not used.
+        routes: Routes::parse(&policy.routes).unwrap_or_default(),
         preset: policy.preset,
         crowd: crowds::compile(policy),
         deviations: policy.deviation.clone(),
@@ -480,7 +487,7 @@ mod tests {
 
     #[test]
     fn events_are_not_held_back_until_they_are_too_old() {
-        let hours = |hours| Duration::from_secs(hours * 3600);
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
         assert_eq!(waits_too_long(Release::Daily, hours(72)), None);
         assert!(waits_too_long(Release::Daily, hours(48)).is_some_and(|reason| reason.contains("none older than 48")));
         assert_eq!(waits_too_long(Release::Hourly, hours(48)), None);

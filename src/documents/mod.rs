@@ -9,6 +9,7 @@ pub mod differences;
 pub mod files;
 pub mod names;
 pub mod parse;
+mod routes;
 pub mod site;
 pub mod store;
 pub mod tightened;

@@ -5,6 +5,7 @@
 //! name = "shop"
 //! events = ["newsletter_opened"]
 //! properties = { plan = "word", rating = "number" }
+//! routes = ["/pricing", "/product/:slug", "/account/*"]
 //!
 //! [[policy.deviation]]
 //! field = "referrer"
@@ -78,6 +79,9 @@ pub struct PolicyDocument {
     /// What is given up to have a crowd, first to last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub generalise: Vec<Step>,
+    /// The forms of the site's own pages: `/product/:slug`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<String>,
     /// Own properties that may be kept, and as what.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub properties: BTreeMap<String, PropertyKind>,

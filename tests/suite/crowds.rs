@@ -108,6 +108,17 @@ fn a_rare_browser_never_leaves_as_itself_also_on_the_day_on_which_it_becomes_com
 }
 
 #[test]
+fn a_page_of_the_sites_own_route_needs_no_crowd_and_names_nobody() {
+    let line = line("routes = [\"/pricing\", \"/:section\"]\n");
+    let first = view(&line, 1, CHROME, "", day(0));
+    let said = shown(&line, "exempt", first, day(0));
+    assert_eq!(said["page"]["path"], "/{section}", "the path was /shoes");
+    assert_eq!(said["device"], nothing()["device"], "all else waits for its crowd");
+    let agreed = view(&line, 1, CHROME, r#""g":["analytics"],"#, day(0));
+    assert_eq!(shown(&line, "consented", agreed, day(0))["page"]["path"], "/{section}", "it is the owner's word, whoever agreed");
+}
+
+#[test]
 fn who_agreed_needs_a_crowd_only_where_the_policy_says_so() {
     let agreed = r#""g":["analytics"],"#;
     let of = |more| {

@@ -113,7 +113,9 @@ impl PeriodCount {
         let tuple = tuple_of(body, ReferrerClass::of(referrer));
         // A country needs its visitors of a week, whatever the period had.
         let tuple = if self.places.vocabulary.has(WordKind::Place, tuple.country.code()) { tuple } else { tuple.without(Step::Place) };
-        self.count.add(&Stood { visitor: short(&id), tuple, page: body.page.as_ref().map(Page::path), referrer });
+        let routes = &site.policy.routes;
+        let page = body.page.as_ref().map(Page::path).map(|path| routes.template(path).unwrap_or(path));
+        self.count.add(&Stood { visitor: short(&id), tuple, page, referrer });
     }
 }
 

@@ -167,19 +167,26 @@ impl Crowds {
         let rules = &site.policy.crowd;
         let host = referrer_host(body).filter(|_| consented && policy.lets(Field::Referrer));
         let tuple = tuple_of(body, ReferrerClass::of(host));
+        let routes = &site.policy.routes;
+        // A route that is newer than the record makes it coarser, and is not a crowd's doing.
+        let page = body.page.clone().map(|page| match routes.template(page.path()) {
+            Some(route) => Page { path: route.to_owned(), ..page },
+            None => page,
+        });
+        let template = page.clone();
         let (said, page, names_referrer) = if rules.ask(consented) {
             let sayable = self.sayable(site, epoch, held)?;
             let said = sayable.say(tuple);
-            let page = body.page.clone().map(|page| match sayable.has(WordKind::Page, page.path()) {
+            let page = page.map(|page| match routes.say(page.path()) || sayable.has(WordKind::Page, page.path()) {
                 true => page,
                 false => Page { path: OTHER_PAGE.to_owned(), ..page },
             });
             let names_referrer = said.referrer == tuple.referrer && host.is_some_and(|host| sayable.has(WordKind::Referrer, host));
             (said, page, names_referrer)
         } else {
-            (tuple, body.page.clone(), true)
+            (tuple, page, true)
         };
-        let mut suppressed = Suppressed { page: policy.lets(Field::Page) && page != body.page, ..Suppressed::default() };
+        let mut suppressed = Suppressed { page: policy.lets(Field::Page) && page != template, ..Suppressed::default() };
         for step in Step::ALL {
             let hidden = if step == Step::Referrer { host.is_some() && !names_referrer } else { tuple.loses(step, &said) };
             suppressed.steps[step as usize] = hidden && policy.lets(field_of(step));
