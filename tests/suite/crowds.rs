@@ -16,7 +16,7 @@ use firsthand::{
 use serde_json::{Value, json};
 
 use crate::{
-    installation::{SITE, file_destination},
+    installation::{SITE, WITHOUT_CROWDS, file_destination},
     line::{Line, RawRequest},
 };
 
@@ -28,7 +28,7 @@ const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.
 const OPERA: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36 OPR/124.0.0.0";
 
 fn line(more: &str) -> Line {
-    let site = SITE.replace("crowd = 1\ncrowd_reason = \"one visitor at a time is tested\"\n", more);
+    let site = SITE.replace(WITHOUT_CROWDS, more);
     assert_ne!(site, SITE);
     let exempt = file_destination("exempt", "exempt_measurement", "measurement");
     Line::new(&[site, exempt, file_destination("consented", "consent", "consented-analytics")].concat(), 1)

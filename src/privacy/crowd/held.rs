@@ -7,14 +7,12 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OptionalExtension as _};
-
 use super::{
     Crowds, Frozen,
     census::WordKind,
     lock,
     referrer::ReferrerClass,
-    referrer_host, short,
+    referrer_host, short, store,
     tuple::{Step, Tuple},
     tuple_of,
     whole::{Decision, Stood, WholeCount},
@@ -86,7 +84,8 @@ pub struct Hold {
     pub period: Period,
 }
 
-type Key = (SiteNumber, DestinationNumber, Release, i64);
+/// Site, destination, and which period.
+pub(super) type Key = (SiteNumber, DestinationNumber, Release, i64);
 
 impl Hold {
     fn key(&self, site: SiteNumber) -> Key {
@@ -172,7 +171,7 @@ impl Crowds {
     pub fn decide(&self, site: SiteNumber, counted: PeriodCount) -> Result<(), StoreError> {
         let Some(state) = &self.state else { return Ok(()) };
         let (hold, decision) = (counted.hold, counted.count.decide());
-        state.with(|connection| write(connection, &hold.key(site), hold.period.epoch, &decision))
+        state.with(|connection| store::write_decision(connection, &hold.key(site), hold.period.epoch, &decision))
     }
 
     /// What may be said of an event: of one that was held back and is not decided on, nothing.
@@ -190,7 +189,7 @@ impl Crowds {
         if let Some(decision) = lock(&self.held.decisions).get(&key) {
             return Ok(Some(Arc::clone(decision)));
         }
-        let Some(decision) = state.with(|connection| read(connection, &key))? else { return Ok(None) };
+        let Some(decision) = state.with(|connection| store::read_decision(connection, &key))? else { return Ok(None) };
         let decision = Arc::new(decision);
         let mut decisions = lock(&self.held.decisions);
         if decisions.len() >= DECISIONS_MAX {
@@ -199,24 +198,4 @@ impl Crowds {
         decisions.insert(key, Arc::clone(&decision));
         Ok(Some(decision))
     }
-}
-
-fn write(connection: &Connection, key: &Key, epoch: Epoch, decision: &Decision) -> rusqlite::Result<()> {
-    let text = serde_json::to_string(decision).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-    let (site, destination, release, index) = key;
-    let insert =
-        "INSERT OR IGNORE INTO crowd_decisions (site, destination, release, period, epoch, decision) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    connection.execute(insert, (site.0, destination.0, release.name(), index, epoch.0, text)).map(drop)
-}
-
-fn read(connection: &Connection, (site, destination, release, index): &Key) -> rusqlite::Result<Option<Decision>> {
-    let select = "SELECT decision FROM crowd_decisions WHERE site = ?1 AND destination = ?2 AND release = ?3 AND period = ?4";
-    let text: Option<String> = connection.query_row(select, (site.0, destination.0, release.name(), index), |row| row.get(0)).optional()?;
-    // One in words that this program does not know lets nothing be said.
-    Ok(text.map(|text| serde_json::from_str(&text).unwrap_or_default()))
-}
-
-/// Forgets decisions about days of which no event rests.
-pub(super) fn forget_before(connection: &mut Connection, site: SiteNumber, oldest: Epoch) -> rusqlite::Result<()> {
-    connection.execute("DELETE FROM crowd_decisions WHERE site = ?1 AND epoch < ?2", (site.0, oldest.0)).map(drop)
 }

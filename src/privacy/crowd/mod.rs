@@ -303,7 +303,7 @@ impl Crowds {
     pub fn forget_before(&self, site: SiteNumber, oldest: Epoch) -> Result<(), StoreError> {
         let Some(state) = &self.state else { return Ok(()) };
         state.with(|connection| store::forget_before(connection, site, oldest))?;
-        state.with(|connection| held::forget_before(connection, site, oldest))
+        state.with(|connection| store::forget_decisions_before(connection, site, oldest))
     }
 }
 
