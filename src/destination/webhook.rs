@@ -18,18 +18,14 @@ use crate::{
 };
 
 /// The row of the table of destinations.
-<<<<<<< HEAD
-pub const TYPE: DestinationType =
-    DestinationType { name: NAME, receiver: "A server that the website’s owner chose", vendor_reuses_data: false, oldest: OLDEST, open };
-=======
 pub const TYPE: DestinationType = DestinationType {
     name: NAME,
     receiver: "A server that the website’s owner chose",
     vendor_reuses_data: false,
     headers: &["content-type", "webhook-id", "webhook-signature", "webhook-timestamp"],
+    oldest: OLDEST,
     open,
 };
->>>>>>> main
 
 const NAME: &str = "webhook";
 const EVENT_TYPE: &str = "events.batch";
