@@ -44,6 +44,8 @@ pub struct DestinationType {
     pub receiver: &'static str,
     /// Whether the vendor uses the data for itself; then the basis `exempt_measurement` is refused.
     pub vendor_reuses_data: bool,
+    /// Older events end as `expired` here, whatever the settings.
+    pub oldest: Duration,
     /// The names of the headers that its calls carry beside [`CALL_HEADERS`]. Nothing else is on the wire.
     pub headers: &'static [&'static str],
     /// Reads the document's `settings` table.

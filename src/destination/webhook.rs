@@ -23,6 +23,7 @@ pub const TYPE: DestinationType = DestinationType {
     receiver: "A server that the website’s owner chose",
     vendor_reuses_data: false,
     headers: &["content-type", "webhook-id", "webhook-signature", "webhook-timestamp"],
+    oldest: OLDEST,
     open,
 };
 

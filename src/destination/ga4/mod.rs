@@ -31,8 +31,14 @@ use crate::{
 };
 
 /// The row of the table of destinations.
-pub const TYPE: DestinationType =
-    DestinationType { name: NAME, receiver: "Google Analytics 4, of Google", vendor_reuses_data: true, headers: &["content-type"], open };
+pub const TYPE: DestinationType = DestinationType {
+    name: NAME,
+    receiver: "Google Analytics 4, of Google",
+    vendor_reuses_data: true,
+    headers: &["content-type"],
+    oldest: OLDEST,
+    open,
+};
 
 const NAME: &str = "ga4";
 /// The vendor's bound of one request.

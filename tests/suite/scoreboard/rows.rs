@@ -154,7 +154,7 @@ fn crowds(measured: &Measured) -> Vec<Row> {
             "S10 held back",
             "cells below 20 at an hourly or daily destination",
             "0 cells",
-            "no destination can be held back yet",
+            "the scoreboard's workload has no destination that is held back",
         ),
         Row::new(
             "S11",
