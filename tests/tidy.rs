@@ -35,7 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("privacy", &["clock", "config", "documents", "event", "event_log", "protocol", "state", "supervise"]),
     ("protocol", &["clock", "documents", "event", "privacy"]),
-    ("prove", &["clock", "config", "delivery", "destination", "documents", "event", "privacy", "supervise"]),
+    ("prove", &["clock", "config", "delivery", "demonstration", "destination", "documents", "privacy", "state", "supervise"]),
     ("recleanse", &["clock", "documents", "event", "event_log", "metrics", "privacy", "state", "supervise"]),
     ("server", &["clock", "config", "console", "documents", "event", "metrics", "pipeline", "privacy", "protocol", "state", "supervise"]),
     ("state", &["clock"]),

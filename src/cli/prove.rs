@@ -118,7 +118,7 @@ fn progress() -> impl FnMut(&str, usize, usize) {
     let terminal = io::stderr().is_terminal();
     let mut last = (String::new(), 0);
     move |what, done, of| {
-        let percent = if of == 0 { 0 } else { done * 100 / of };
+        let percent = (done * 100).checked_div(of).unwrap_or(0);
         if last == (what.to_owned(), percent) || (!terminal && last.0 == what) {
             return;
         }
