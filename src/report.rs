@@ -245,6 +245,7 @@ fn epoch_breaks(state: &StateDb, site: &Site, epoch: Epoch) -> Result<u64, Store
 fn take_over(destination: &mut DestinationOverview, status: &DestinationStatus) {
     destination.state = match status.courier {
         CourierState::Running => overview::CourierState::Running,
+        CourierState::HoldingBack => overview::CourierState::HoldingBack,
         CourierState::BackingOff => overview::CourierState::Waiting,
         CourierState::BreakerOpen | CourierState::Refused | CourierState::Stopped => overview::CourierState::BreakerOpen,
         CourierState::Paused => overview::CourierState::Paused,

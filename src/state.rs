@@ -80,6 +80,11 @@ const MIGRATIONS: &[&str] = &[
         site INTEGER NOT NULL, epoch INTEGER NOT NULL, kind TEXT NOT NULL, cell TEXT NOT NULL, visitors INTEGER NOT NULL,
         PRIMARY KEY (site, epoch, kind, cell)) WITHOUT ROWID;
 ",
+    "
+    CREATE TABLE crowd_decisions (
+        site INTEGER NOT NULL, destination INTEGER NOT NULL, release TEXT NOT NULL, period INTEGER NOT NULL, epoch INTEGER NOT NULL,
+        decision TEXT NOT NULL, PRIMARY KEY (site, destination, release, period)) WITHOUT ROWID;
+",
 ];
 
 /// The open database. One connection, one user at a time; every use is short.

@@ -222,6 +222,7 @@ fn site() -> Site {
             properties: [(String::from("kept"), PropertyKind::Word)].into(),
             preset: None,
             deviations: Vec::new(),
+            routes: Default::default(),
             crowd: CrowdRules::default(),
         }),
         keys: BTreeMap::new(),

@@ -82,6 +82,7 @@ name = "site"
 # Own event names and properties that may be kept, and as what (word, number, flag); everything else is dropped.
 # These four are what the script itself says of a page: how long it was in sight, and which host or kind of file a link led to.
 events = []
+# routes = ["/pricing", "/product/:slug", "/account/*"]   # the forms of your pages: what stands in them never leaves, and no crowd is needed
 # Without consent, devices, places and pages leave only where so many distinct visitors a day had them in the week before: none at first.
 crowd = 20
 properties = { engagement_ms = "number", link_domain = "word", outbound = "flag", file_extension = "word" }

@@ -185,6 +185,8 @@ impl DestinationOverview {
 pub enum CourierState {
     /// It sends.
     Running,
+    /// Its events wait until their hour or day is over and decided on; `lag` counts them.
+    HoldingBack,
     /// The receiver asked for time, or an attempt failed: it waits before the next.
     Waiting,
     /// Too many attempts failed: it tries one now and then.

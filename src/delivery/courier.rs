@@ -20,6 +20,7 @@ use super::{
     carrier::Carriers,
     consumer::Consumer,
     group::Pending,
+    held::HeldBack,
     lane::{CORRUPT, Lane, NOT_IN_LOG, TOO_OLD},
     ledger::{Ledger, LedgerState},
     offsets::OffsetSet,
@@ -52,6 +53,8 @@ const REPORTS_MAX: usize = 256;
 const READ_RETRY: Duration = Duration::from_secs(1);
 /// How often a paused courier looks for events that have become too old.
 const PAUSED_SWEEP: Duration = Duration::from_secs(60);
+/// How often a courier that holds events back looks whether their period is over.
+const HELD_BACK_LOOK: Duration = Duration::from_secs(15);
 /// How long attempts under way may go on when the courier stops. Longer ones are made again after the next start.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -79,6 +82,8 @@ pub(super) struct Courier {
     pub(super) limits: BatchLimits,
     pub(super) disclose: Box<Disclose>,
     pub(super) stands: Box<Stands>,
+    /// None: what it may see is decided at once.
+    pub(super) held: Option<HeldBack>,
     pub(super) log: Arc<EventLog>,
     pub(super) carriers: Arc<Carriers>,
     pub(super) ledger: Ledger,
@@ -219,8 +224,16 @@ impl Courier {
             }
             let Some((next, batch)) = self.read(reading).await else { return };
             reading = next;
+            let held_back = batch.held_back;
+            self.gauges.holding_back.store(held_back, Ordering::Relaxed);
             if self.hand_over(batch, queues, reports).await.is_none() {
                 return;
+            }
+            if held_back {
+                tokio::select! {
+                    () = self.stop.cancelled() => return,
+                    () = tokio::time::sleep(HELD_BACK_LOOK) => {}
+                }
             }
         }
     }
@@ -307,6 +320,7 @@ impl Courier {
             ended: HashMap::new(),
             exceptions: Vec::new(),
             nothing_more: false,
+            held_back: false,
         };
         let records = match reading.reader.read(READ_EVENTS_MAX, READ_BYTES_MAX) {
             Ok(records) => {
@@ -330,6 +344,24 @@ impl Courier {
                 batch.nothing_more = true;
                 reading.start_again(&self.log);
                 return Ok(batch.finished(reading.position));
+            }
+            if let Some(held) = self.held.as_ref().filter(|_| !reading.appetite.stale_only()) {
+                match held.is_released(&record, now) {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        batch.held_back = true;
+                        reading.start_again(&self.log);
+                        return Ok(batch.finished(reading.position));
+                    }
+                    Err(_) if reading.position > batch.head => {
+                        reading.start_again(&self.log);
+                        return Ok(batch.finished(reading.position));
+                    }
+                    Err(_) => {
+                        reading.start_again(&self.log);
+                        return Err("key_store");
+                    }
+                }
             }
             if !fresh {
                 match (self.disclose)(&record, now) {
@@ -452,6 +484,8 @@ struct Batch {
     exceptions: Vec<Exception>,
     /// Whether reading on at once would find nothing to do.
     nothing_more: bool,
+    /// Whether the next event has to wait for its period's end.
+    held_back: bool,
 }
 
 impl Batch {

@@ -16,6 +16,7 @@ mod courier;
 #[cfg(test)]
 mod faults;
 mod group;
+mod held;
 #[cfg(test)]
 mod http_double;
 mod lane;
@@ -44,6 +45,7 @@ use self::{
     carrier::Carriers,
     consumer::Consumer,
     courier::{Courier, DiscloseError},
+    held::HeldBack,
     ledger::Ledger,
     status::{CourierState, DestinationStatus, Gauges},
 };
@@ -213,6 +215,7 @@ impl Delivery {
             service,
             disclose: self.disclose(document),
             stands: self.stands(),
+            held: self.held_back(document, &stop),
             log: Arc::clone(&self.parts.log),
             carriers: Arc::clone(&self.parts.carriers),
             ledger: self.parts.ledger.clone(),
@@ -242,6 +245,16 @@ impl Delivery {
                 OpenError::Corrupt(_) => DiscloseError::Corrupt,
                 OpenError::Store(_) => DiscloseError::Unavailable,
             })
+        })
+    }
+
+    fn held_back(&self, document: &Arc<documents::Destination>, stop: &CancellationToken) -> Option<HeldBack> {
+        (!document.release.is_live()).then(|| HeldBack {
+            document: Arc::clone(document),
+            documents: Arc::clone(&self.documents),
+            discloser: Arc::clone(&self.parts.discloser),
+            log: Arc::clone(&self.parts.log),
+            stop: stop.clone(),
         })
     }
 
@@ -323,7 +336,7 @@ mod tests {
         state::StateDb,
     };
 
-    fn parts(directory: &Path) -> Parts {
+    pub(super) fn parts(directory: &Path) -> Parts {
         let state = Arc::new(StateDb::open(&directory.join("state.db")).unwrap());
         let keys = Arc::new(KeysDb::open(&directory.join("keys.db")).unwrap());
         let purge_set = Arc::new(PurgeSet::open(Arc::clone(&keys)).unwrap());
@@ -359,6 +372,7 @@ mod tests {
                 tcf_vendor: None,
                 transform: Transform::Strict,
                 kept_months: None,
+                release: documents::Release::Live,
                 bots: documents::Bots::All,
                 paused: *paused,
                 settings: settings.parse().unwrap(),

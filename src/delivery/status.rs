@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -30,6 +30,8 @@ pub(super) struct Gauges {
     pub(super) in_flight: Gauge,
     /// Lanes that wait before they try again.
     pub(super) backing_off: Gauge,
+    /// Whether the next event waits for its period's end.
+    pub(super) holding_back: AtomicBool,
     attempts: Counter,
     failed: Counter,
     low_water: AtomicU64,
@@ -49,6 +51,7 @@ impl Gauges {
         Self {
             in_flight: Gauge::default(),
             backing_off: Gauge::default(),
+            holding_back: AtomicBool::new(false),
             attempts: Counter::default(),
             failed: Counter::default(),
             low_water: AtomicU64::new(0),
@@ -144,6 +147,7 @@ impl Gauges {
             Phase::Open => CourierState::BreakerOpen,
             Phase::Held => CourierState::BackingOff,
             Phase::Closed if self.backing_off.value() > 0 => CourierState::BackingOff,
+            Phase::Closed if self.holding_back.load(Ordering::Relaxed) => CourierState::HoldingBack,
             Phase::Closed => CourierState::Running,
         }
     }
@@ -164,6 +168,8 @@ pub(super) struct Tally {
 pub enum CourierState {
     /// It delivers, or has nothing to deliver.
     Running,
+    /// The next event waits until its hour or day is over, and decided on.
+    HoldingBack,
     /// At least one lane waits before it tries again.
     BackingOff,
     /// Too many failures in a row: one attempt at a time, seldom.
@@ -177,11 +183,13 @@ pub enum CourierState {
 }
 
 impl CourierState {
-    const ALL: [Self; 6] = [Self::Running, Self::BackingOff, Self::BreakerOpen, Self::Refused, Self::Paused, Self::Stopped];
+    const ALL: [Self; 7] =
+        [Self::Running, Self::HoldingBack, Self::BackingOff, Self::BreakerOpen, Self::Refused, Self::Paused, Self::Stopped];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Running => "running",
+            Self::HoldingBack => "holding_back",
             Self::BackingOff => "backing_off",
             Self::BreakerOpen => "breaker_open",
             Self::Refused => "refused",

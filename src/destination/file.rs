@@ -10,8 +10,14 @@ use super::{
 use crate::privacy::disclose::Disclosure;
 
 /// The row of the table of destinations.
-pub const TYPE: DestinationType =
-    DestinationType { name: NAME, receiver: "A file on this website’s own server", vendor_reuses_data: false, open };
+pub const TYPE: DestinationType = DestinationType {
+    name: NAME,
+    receiver: "A file on this website’s own server",
+    vendor_reuses_data: false,
+    headers: &[],
+    oldest: OLDEST,
+    open,
+};
 
 const NAME: &str = "file";
 /// One write and one sync for this many lines: enough that the sync does not set the pace.

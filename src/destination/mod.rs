@@ -11,7 +11,6 @@ pub mod webhook;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
 
 use crate::{event::Offset, privacy::disclose::Disclosure};
 
@@ -45,12 +44,19 @@ pub struct DestinationType {
     pub receiver: &'static str,
     /// Whether the vendor uses the data for itself; then the basis `exempt_measurement` is refused.
     pub vendor_reuses_data: bool,
+    /// Older events end as `expired` here, whatever the settings.
+    pub oldest: Duration,
+    /// The names of the headers that its calls carry beside [`CALL_HEADERS`]. Nothing else is on the wire.
+    pub headers: &'static [&'static str],
     /// Reads the document's `settings` table.
     pub open: fn(&toml::Table) -> Result<Box<dyn Destination>, SettingsError>,
 }
 
 /// Every destination there is.
 pub const DESTINATIONS: &[DestinationType] = &[file::TYPE, ga4::TYPE, webhook::TYPE];
+
+/// The names of the headers that every call carries: what HTTP itself needs, what any client accepts, and a constant name of the sender.
+pub const CALL_HEADERS: [&str; 4] = ["accept", "content-length", "host", "user-agent"];
 
 impl DestinationType {
     /// The row of that name.
@@ -120,8 +126,9 @@ pub enum Via {
 pub struct HttpCall {
     /// Where to.
     pub url: String,
-    /// Headers from the destination's own list; nothing of a visitor's request is ever among them.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Names, in lower case, and values from the destination's own file. They are constants of the program, so that nothing of a visitor's
+    /// request can be among them.
+    pub headers: &'static [(&'static str, &'static str)],
     /// Signed per attempt, where the receiver wants it.
     pub signing: Option<Signing>,
 }
@@ -289,7 +296,7 @@ mod tests {
         let via = match &parcel.via {
             Via::Http(call) => json!({
                 "url": call.url,
-                "headers": call.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect::<Vec<_>>(),
+                "headers": call.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>(),
                 "signing": call.signing.as_ref().map(|Signing::StandardWebhooks { message_id, keys }| json!({
                     "message_id": message_id, "keys": keys.len() })),
             }),

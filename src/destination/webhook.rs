@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
-use http::{HeaderValue, header};
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -19,8 +18,14 @@ use crate::{
 };
 
 /// The row of the table of destinations.
-pub const TYPE: DestinationType =
-    DestinationType { name: NAME, receiver: "A server that the website’s owner chose", vendor_reuses_data: false, open };
+pub const TYPE: DestinationType = DestinationType {
+    name: NAME,
+    receiver: "A server that the website’s owner chose",
+    vendor_reuses_data: false,
+    headers: &["content-type", "webhook-id", "webhook-signature", "webhook-timestamp"],
+    oldest: OLDEST,
+    open,
+};
 
 const NAME: &str = "webhook";
 const EVENT_TYPE: &str = "events.batch";
@@ -98,8 +103,7 @@ impl Webhook {
     fn parcel(&self, message: Message) -> Parcel {
         let (message_id, body, events) = message.finish();
         let signing = Signing::StandardWebhooks { message_id, keys: self.keys.clone() };
-        let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-        let call = HttpCall { url: self.url.clone(), headers, signing: Some(signing) };
+        let call = HttpCall { url: self.url.clone(), headers: &[("content-type", "application/json")], signing: Some(signing) };
         Parcel { via: Via::Http(call), body: Bytes::from(body), events, unsaid: 0 }
     }
 }

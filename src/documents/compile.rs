@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use jiff::tz::TimeZone;
@@ -10,7 +11,8 @@ use jiff::tz::TimeZone;
 use super::{
     Basis, Destination, Documents, EXEMPT_MONTHS_MAX, crowds,
     deviation::{Deviation, State},
-    parse::{BasisName, ConsentTool, DestinationDocument, Document, GpcSiteOverride, PolicyDocument, SiteDocument},
+    parse::{BasisName, ConsentTool, DestinationDocument, Document, GpcSiteOverride, PolicyDocument, Release, SiteDocument},
+    routes,
     site::{Ceilings, Policy, Recipient, SignalRules, Site},
 };
 use crate::{
@@ -21,7 +23,10 @@ use crate::{
         consent::vendor_decisions::VENDORS_MAX,
         policy::{Allowed, Treatments},
         rules::{Rule, holds},
-        scrub::parameters::{self, Meaning},
+        scrub::{
+            parameters::{self, Meaning},
+            routes::Routes,
+        },
         transform::Transform,
     },
     protocol::{PROTOCOLS, cookies::CookieNames},
@@ -124,6 +129,7 @@ fn check_name(document: &Document, errors: &mut Vec<DocumentError>) {
 
 fn check_policy(policy: &PolicyDocument, errors: &mut Vec<DocumentError>) {
     crowds::check(policy, errors);
+    routes::check(policy, errors);
     let document = ("policy", policy.name.as_str());
     let names = policy.events.iter().map(|name| ("events", name)).chain(policy.properties.keys().map(|name| ("properties", name)));
     for (key, name) in names {
@@ -180,6 +186,8 @@ fn compile_policy(policy: &PolicyDocument, version: u32) -> Policy {
         version: PolicyVersion(version),
         events: policy.events.iter().cloned().collect(),
         properties: policy.properties.clone(),
+        // Checked before: a policy with a fault is not used.
+        routes: Routes::parse(&policy.routes).unwrap_or_default(),
         preset: policy.preset,
         crowd: crowds::compile(policy),
         deviations: policy.deviation.clone(),
@@ -253,9 +261,10 @@ fn compile_destination(
             }
         }
     }
-    if !document.release.is_live() {
-        let reason = "it cannot be held back until the hour or the day is over, not yet";
-        fault(errors, of, "release", reason, "release = \"live\", or leave it out");
+    if let Some(kind) = kind
+        && let Some(reason) = waits_too_long(document.release, kind.oldest)
+    {
+        fault(errors, of, "release", reason, "release = \"hourly\", or \"live\"");
     }
     let exempt = basis == Basis::ExemptMeasurement;
     if let Some(months) = document.kept_months
@@ -276,9 +285,18 @@ fn compile_destination(
         transform: document.transform,
         kept_months: document.kept_months.or_else(|| exempt.then_some(EXEMPT_MONTHS_MAX)),
         bots: document.bots,
+        release: document.release,
         paused: document.paused,
         settings: document.settings.clone(),
     })
+}
+
+/// Why events that are held back would be too old for their receiver by then. `None`: they are not.
+fn waits_too_long(release: Release, oldest: Duration) -> Option<String> {
+    let hours = |span: Duration| span.as_secs() / 3600;
+    let waits = release.longest_wait();
+    (waits >= oldest)
+        .then(|| format!("events wait for {} hours at most, and the receiver takes none older than {}", hours(waits), hours(oldest)))
 }
 
 /// What each destination of the site may see, and on what ground.
@@ -460,5 +478,19 @@ pub fn suggestion(written: &str, known: &[&str]) -> String {
         Some((distance, name)) if distance <= 3 => format!("did you mean \"{name}\"?"),
         _ if known.is_empty() => String::from("there is none yet"),
         _ => format!("one of: {}", known.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_not_held_back_until_they_are_too_old() {
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        assert_eq!(waits_too_long(Release::Daily, hours(72)), None);
+        assert!(waits_too_long(Release::Daily, hours(48)).is_some_and(|reason| reason.contains("none older than 48")));
+        assert_eq!(waits_too_long(Release::Hourly, hours(48)), None);
+        assert_eq!(waits_too_long(Release::Live, hours(1)), None);
     }
 }

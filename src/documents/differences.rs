@@ -33,7 +33,7 @@ pub enum What {
     },
     /// Names of events or properties come onto the policy's list, or go off it.
     Listed {
-        /// [`Field::Name`] or [`Field::Properties`].
+        /// [`Field::Name`], [`Field::Properties`], or [`Field::Page`] for a route.
         field: Field,
         /// The name, and for a property as what.
         name: String,
@@ -81,7 +81,8 @@ impl Difference {
         self.known_site
             && match &self.what {
                 What::Field { was, is, .. } => is > was,
-                What::Listed { newly, .. } => *newly,
+                // Without its route, what stood behind a name may leave as it is.
+                What::Listed { field, newly, .. } => *newly || *field == Field::Page,
                 What::Override { reason } => reason.is_some(),
                 // Another vendor is another question, of which nobody knows whether it is answered with yes more often.
                 What::Vendor { was, .. } => was.is_some(),
@@ -171,7 +172,8 @@ fn listed(before: &Site, after: &Site) -> Vec<What> {
         let name = |(name, kind): (&String, &super::site::PropertyKind)| (Field::Properties, format!("{name} ({})", kind.name()));
         site.policy.properties.iter().map(name).collect::<Vec<_>>()
     };
-    let all = |site: &Site| [events(site), properties(site)].concat();
+    let routes = |site: &Site| site.policy.routes.written().map(|route| (Field::Page, route.to_owned())).collect::<Vec<_>>();
+    let all = |site: &Site| [events(site), properties(site), routes(site)].concat();
     let (old, new) = (all(before), all(after));
     let missing = |from: &[(Field, String)], of: &[(Field, String)], newly| {
         let there = from.iter().filter(|name| !of.contains(name)).cloned();
@@ -236,6 +238,9 @@ mod tests {
             DOCUMENTS.replace("[\"newsletter_opened\"]", "[\"newsletter_opened\", \"quiz_ended\"]\nproperties = { plan = \"word\" }");
         assert_eq!(count(DOCUMENTS, &listed), (2, 2));
         assert_eq!(count(&listed, DOCUMENTS), (0, 2));
+        let routed = DOCUMENTS.replace("events =", "routes = [\"/product/:slug\"]\nevents =");
+        assert_eq!(count(DOCUMENTS, &routed), (1, 1), "a page that leaves without a crowd");
+        assert_eq!(count(&routed, DOCUMENTS), (1, 1), "what stood behind the name");
     }
 
     #[test]

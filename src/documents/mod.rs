@@ -9,10 +9,12 @@ pub mod differences;
 pub mod files;
 pub mod names;
 pub mod parse;
+mod routes;
 pub mod site;
 pub mod store;
 pub mod tightened;
 
+pub use parse::Release;
 pub use site::Site;
 
 use std::{collections::HashMap, sync::Arc};
@@ -88,6 +90,8 @@ pub struct Destination {
     /// For how many months the receiver keeps what it gets, where the site has said so. On the basis `exempt_measurement` at most
     /// [`EXEMPT_MONTHS_MAX`], also where nothing is said.
     pub kept_months: Option<u16>,
+    /// When what it may see is decided.
+    pub release: Release,
     /// Which events it gets by who seems to have sent them.
     pub bots: Bots,
     /// Whether its courier rests; its events wait, and expire.

@@ -5,6 +5,7 @@
 //! name = "shop"
 //! events = ["newsletter_opened"]
 //! properties = { plan = "word", rating = "number" }
+//! routes = ["/pricing", "/product/:slug", "/account/*"]
 //!
 //! [[policy.deviation]]
 //! field = "referrer"
@@ -29,7 +30,10 @@
 //! settings = { directory = "outbox/warehouse" }
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +79,9 @@ pub struct PolicyDocument {
     /// What is given up to have a crowd, first to last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub generalise: Vec<Step>,
+    /// The forms of the site's own pages: `/product/:slug`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<String>,
     /// Own properties that may be kept, and as what.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub properties: BTreeMap<String, PropertyKind>,
@@ -187,15 +194,15 @@ pub struct DestinationDocument {
 }
 
 /// When it is decided what may be said of a day's events.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Release {
     /// At once, by the days before.
     #[default]
     Live,
-    /// At the hour's end, by all of its events. Not yet built: such a document is refused.
+    /// When the hour (of UTC) of their receipt is over, by all of its events.
     Hourly,
-    /// At the day's end, by all of its events. Not yet built: such a document is refused.
+    /// When the site's local day of their receipt is over, by all of its events.
     Daily,
 }
 
@@ -204,6 +211,27 @@ impl Release {
     #[must_use]
     pub fn is_live(&self) -> bool {
         *self == Self::Live
+    }
+
+    /// The name in documents and at rest.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Hourly => "hourly",
+            Self::Daily => "daily",
+        }
+    }
+
+    /// How old an event may be when it is released: its own period, and that of another site whose day ends later and that stands before
+    /// it in the log.
+    #[must_use]
+    pub const fn longest_wait(self) -> Duration {
+        match self {
+            Self::Live => Duration::ZERO,
+            Self::Hourly => Duration::from_secs(2 * 60 * 60),
+            Self::Daily => Duration::from_secs(50 * 60 * 60),
+        }
     }
 }
 

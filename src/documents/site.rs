@@ -17,6 +17,7 @@ use crate::{
         crowd::rules::CrowdRules,
         policy::{Allowed, Field, Treatment, Treatments},
         rules::{Rule, holds},
+        scrub::routes::Routes,
         transform::{Breadth, Transform},
     },
     protocol::cookies::CookieNames,
@@ -115,6 +116,8 @@ pub struct Policy {
     pub events: BTreeSet<String>,
     /// Own properties that may be kept, and as what.
     pub properties: BTreeMap<String, PropertyKind>,
+    /// The forms of its own pages.
+    pub routes: Routes,
     /// No destination may see more than this.
     pub preset: Option<Transform>,
     /// How many visitors are a crowd, and what is given up to have one.

@@ -51,7 +51,9 @@ fn at_rest(field: Field, treatment: Treatment) -> Treatment {
 
 /// Whether a name or property that could be kept cannot be any more.
 fn lists_lack(now: &Policy, was: &Policy) -> bool {
-    !was.events.is_subset(&now.events) || was.properties.iter().any(|(name, kind)| now.properties.get(name) != Some(kind))
+    // A route takes what stands behind its names out of what rests.
+    let routed = now.routes.written().any(|route| was.routes.written().all(|known| known != route));
+    routed || !was.events.is_subset(&now.events) || was.properties.iter().any(|(name, kind)| now.properties.get(name) != Some(kind))
 }
 
 #[cfg(test)]

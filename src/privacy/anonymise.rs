@@ -46,8 +46,9 @@ pub fn anonymise(
     protocol: &'static str,
     received: Timestamp,
 ) -> io::Result<CleanEvent> {
-    let Enriched { permitted, device, country, bot, language, screen } = enriched;
-    let raw = permitted.event;
+    // By reference: events are large, and moving them about is a tenth of this function's cost.
+    let Enriched { ref permitted, device, country, bot, language, screen } = enriched;
+    let raw = &permitted.event;
     let ceiling = permitted.ceiling;
     let client_id = raw.client_id.as_ref().map(|id| id.expose().as_ref());
     let event_id = match client_id {
@@ -60,7 +61,7 @@ pub fn anonymise(
     let address = raw.page_url.as_ref().and_then(|url| page::split(url.expose()));
     let granted = match visitor.cookie_id() {
         Some(cookie_id) if ceiling.breadth.needs_consent() => {
-            Some(Box::new(granted(&raw, cookie_id, client_id, address.as_ref(), site, &rests, received)))
+            Some(Box::new(granted(raw, cookie_id, client_id, address.as_ref(), site, &rests, received)))
         }
         _ => None,
     };
@@ -71,13 +72,13 @@ pub fn anonymise(
         protocol: protocol.to_owned(),
         page: address
             .filter(|_| rests.lets(Field::Page))
-            .map(|address| Page { host: own_host(address.host, site), path: page::template(address.path) }),
+            .map(|address| Page { host: own_host(address.host, site), path: page::template_by(address.path, &site.policy.routes) }),
         device: if rests.lets(Field::Device) { device } else { DeviceClass::UNKNOWN },
         country: if rests.lets(Field::Place) { country } else { Country::UNKNOWN },
         language: language.filter(|_| rests.lets(Field::Language)),
         screen: screen.filter(|_| rests.lets(Field::Screen)),
         bot: bot.under(rests.get(Field::Bot)),
-        properties: if rests.lets(Field::Properties) { properties(&raw, &site.policy) } else { Vec::new() },
+        properties: if rests.lets(Field::Properties) { properties(raw, &site.policy) } else { Vec::new() },
         vendors: permitted.vendors,
         session: visitor.session().filter(|_| rests.lets(Field::Session)),
         granted,

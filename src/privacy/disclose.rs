@@ -12,7 +12,7 @@ pub use super::disclosure::Disclosure;
 use super::{
     clean::{CleanBody, CleanEvent, Granted, OpenError, Opened, Property},
     consent::vendor_decisions::vendor_is_allowed,
-    crowd::Crowds,
+    crowd::{Crowds, Hold, Period, PeriodCount},
     disclosure::{Consent, Grounds},
     enrich::{device::DeviceClass, place::Country},
     entitlement::{Withheld, entitlement, is_kept_from},
@@ -136,45 +136,86 @@ impl Discloser {
         now: Timestamp,
         ceiling: impl FnOnce(&Header, &Site) -> Option<Breadth>,
     ) -> Result<Disclosed, OpenError> {
+        let Entitled { event, breadth, site, purposes, consent_now } = match self.entitled(record, documents, destination, now, ceiling)? {
+            Ok(entitled) => *entitled,
+            Err(ended) => return Ok(ended),
+        };
+        let mut disclosure = self.build(record.offset, &event, breadth, site, destination)?;
+        disclosure.grounds.revision = documents.revision;
+        disclosure.grounds.consent = consent_now;
+        disclosure.consent.purposes = purposes;
+        Ok(Disclosed::Disclosure(Box::new(disclosure)))
+    }
+
+    /// Counts the record for the decision about its period, if the destination may have its event. Blocks.
+    ///
+    /// # Errors
+    /// As [`Self::disclose`].
+    pub fn count_held(
+        &self,
+        record: &LogRecord,
+        documents: &Documents,
+        destination: &Destination,
+        now: Timestamp,
+        counted: &mut PeriodCount,
+    ) -> Result<(), OpenError> {
+        let entitled = self.entitled(record, documents, destination, now, |header, _| Some(header.ceiling))?;
+        if let Ok(Entitled { event, breadth, site, .. }) = entitled.as_deref() {
+            let consented = event.body().granted.is_some() && breadth.needs_consent();
+            let policy = site.allowed(destination.number).treatments(*breadth, consented);
+            counted.add(event, site, consented, &policy);
+        }
+        Ok(())
+    }
+
+    /// What crowds there are.
+    #[must_use]
+    pub fn crowds(&self) -> &Crowds {
+        &self.crowds
+    }
+
+    /// The record's event and how much of it the destination may see; or what becomes of it instead.
+    fn entitled<'d>(
+        &self,
+        record: &LogRecord,
+        documents: &'d Documents,
+        destination: &Destination,
+        now: Timestamp,
+        ceiling: impl FnOnce(&Header, &Site) -> Option<Breadth>,
+    ) -> Result<Result<Box<Entitled<'d>>, Disclosed>, OpenError> {
         let mut header = super::record::header_of(&record.bytes)?;
         if !destination.sites.contains(&header.site) {
-            return Ok(Disclosed::NotAddressed);
+            return Ok(Err(Disclosed::NotAddressed));
         }
         if let Subject::Token(token) = header.subject
             && self.purge_set.holds(header.site, header.epoch, &token)
         {
-            return Ok(Disclosed::Purged);
+            return Ok(Err(Disclosed::Purged));
         }
         let mut consent_now = Purposes::NONE;
         if let Subject::Person(handle) = header.subject {
-            let Some(person) = self.persons.of_handle(&handle, now)? else { return Ok(Disclosed::Purged) };
+            let Some(person) = self.persons.of_handle(&handle, now)? else { return Ok(Err(Disclosed::Purged)) };
             consent_now = person.purposes();
             let now = if holds(Rule::ConsentNow) { consent_now } else { header.purposes };
             let at_capture = if holds(Rule::ConsentAtCapture) { header.purposes } else { consent_now };
             header.purposes = now.both(at_capture);
         }
-        let Some(site) = documents.site(header.site) else { return Ok(Disclosed::Withheld(Withheld::Policy)) };
+        let Some(site) = documents.site(header.site) else { return Ok(Err(Disclosed::Withheld(Withheld::Policy))) };
         match ceiling(&header, site) {
             Some(ceiling) => header.ceiling = ceiling,
-            None => return Ok(Disclosed::Withheld(Withheld::Policy)),
+            None => return Ok(Err(Disclosed::Withheld(Withheld::Policy))),
         }
         let breadth = match entitlement(&header, destination, site.allowed(destination.number)) {
             Ok(breadth) => breadth,
-            Err(rule) => return Ok(Disclosed::Withheld(rule)),
+            Err(rule) => return Ok(Err(Disclosed::Withheld(rule))),
         };
         match CleanEvent::open(&record.bytes, &self.persons, now)? {
-            Opened::Purged => Ok(Disclosed::Purged),
+            Opened::Purged => Ok(Err(Disclosed::Purged)),
             Opened::Event(event) if !vendor_is_allowed(event.body().vendors.as_ref(), destination) => {
-                Ok(Disclosed::Withheld(Withheld::Vendor))
+                Ok(Err(Disclosed::Withheld(Withheld::Vendor)))
             }
-            Opened::Event(event) if is_kept_from(destination, &event) => Ok(Disclosed::Withheld(Withheld::Bot)),
-            Opened::Event(event) => {
-                let mut disclosure = self.build(record.offset, &event, breadth, site, destination)?;
-                disclosure.grounds.revision = documents.revision;
-                disclosure.grounds.consent = consent_now;
-                disclosure.consent.purposes = header.purposes;
-                Ok(Disclosed::Disclosure(Box::new(disclosure)))
-            }
+            Opened::Event(event) if is_kept_from(destination, &event) => Ok(Err(Disclosed::Withheld(Withheld::Bot))),
+            Opened::Event(event) => Ok(Ok(Box::new(Entitled { event, breadth, site, purposes: header.purposes, consent_now }))),
         }
     }
 
@@ -235,7 +276,9 @@ impl Discloser {
             None => self.ids_without_consent(event, breadth, &policy, destination)?,
         };
         let exact = granted.is_some() && policy.keeps(Field::Time);
-        let shown = self.crowds.shown(site, header.epoch, body, granted.is_some(), &policy)?;
+        let held =
+            Period::of(destination.release, header.epoch, header.received).map(|period| Hold { destination: destination.number, period });
+        let shown = self.crowds.shown(site, (header.epoch, held), body, granted.is_some(), &policy)?;
         let name = if policy.keeps(Field::Name) { body.name.as_str() } else { words::CUSTOM_EVENT };
         Ok(Disclosure {
             offset,
@@ -303,6 +346,15 @@ fn ids_with_consent(key: &DestinationKey, header: &Header, body: &CleanBody, gra
     }
     let session = body.session.as_ref().filter(|_| policy.lets(Field::Session));
     Ids { visitor: key.visitor_id(&granted.cookie_id), session: session.map(|session| key.session_id(session)) }
+}
+
+/// A record's event that a destination may have.
+struct Entitled<'d> {
+    event: CleanEvent,
+    breadth: Breadth,
+    site: &'d Site,
+    purposes: Purposes,
+    consent_now: Purposes,
 }
 
 struct Ids {

@@ -6,7 +6,7 @@
 
 use super::{
     anonymise::TIME_STEP,
-    clean::{CleanBody, CleanEvent, Granted, Opened},
+    clean::{CleanBody, CleanEvent, Granted, Opened, Page},
     disclose::properties,
     enrich::{device::DeviceClass, place::Country},
     keys::person::PersonKeys,
@@ -117,7 +117,11 @@ fn narrowed(body: &CleanBody, breadth: Breadth, rests: &Treatments, site: &Site)
         name: words::event_name(said, &site.policy).to_owned(),
         time: if exact { body.time } else { body.time.rounded(TIME_STEP) },
         protocol: body.protocol.clone(),
-        page: body.page.clone().filter(|_| rests.lets(Field::Page)),
+        page: body
+            .page
+            .as_ref()
+            .filter(|_| rests.lets(Field::Page))
+            .map(|page| Page { host: page.host.clone(), path: site.policy.routes.template(page.path()).unwrap_or(page.path()).to_owned() }),
         device: if rests.lets(Field::Device) { body.device } else { DeviceClass::UNKNOWN },
         country: if rests.lets(Field::Place) { body.country } else { Country::UNKNOWN },
         language: body.language.filter(|_| rests.lets(Field::Language)),

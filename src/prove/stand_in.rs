@@ -22,7 +22,7 @@ use super::{rehearsal::REFUSED, wire};
 use crate::{
     clock,
     delivery::carrier::http::HttpCarrier,
-    destination::{Answer, HttpCall},
+    destination::Answer,
     supervise::thread,
 };
 
@@ -217,8 +217,8 @@ impl Tee {
             let (name, value) = (HeaderName::try_from(name).ok()?, HeaderValue::try_from(value.trim()).ok()?);
             (!own.contains(&name)).then_some((name, value))
         });
-        let call = HttpCall { url: format!("{real}{rest}"), headers: headers.collect(), signing: None };
-        let answer = self.runtime.block_on(self.carrier.post(&call, Bytes::copy_from_slice(body), clock::now()));
+        let (url, body) = (format!("{real}{rest}"), Bytes::copy_from_slice(body));
+        let answer = self.runtime.block_on(self.carrier.pass_on(&url, headers.collect(), body, clock::now()));
         matches!(answer, Answer::Http { status: 200..=299, .. })
     }
 }

@@ -5,16 +5,18 @@ use std::{path::Path, sync::Arc, time::Duration};
 use firsthand::{
     clock::Timestamp,
     documents::{
+        Release,
         parse::DocumentFile,
         store::{Author, DocumentStore},
     },
-    event::Offset,
+    event::{Epoch, Offset},
+    privacy::crowd::{Hold, Period},
     state::{IN_MEMORY, StateDb},
 };
 use serde_json::{Value, json};
 
 use crate::{
-    installation::{SITE, file_destination},
+    installation::{SITE, WITHOUT_CROWDS, file_destination},
     line::{Line, RawRequest},
 };
 
@@ -26,7 +28,7 @@ const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.
 const OPERA: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36 OPR/124.0.0.0";
 
 fn line(more: &str) -> Line {
-    let site = SITE.replace("crowd = 1\ncrowd_reason = \"one visitor at a time is tested\"\n", more);
+    let site = SITE.replace(WITHOUT_CROWDS, more);
     assert_ne!(site, SITE);
     let exempt = file_destination("exempt", "exempt_measurement", "measurement");
     Line::new(&[site, exempt, file_destination("consented", "consent", "consented-analytics")].concat(), 1)
@@ -106,6 +108,17 @@ fn a_rare_browser_never_leaves_as_itself_also_on_the_day_on_which_it_becomes_com
 }
 
 #[test]
+fn a_page_of_the_sites_own_route_needs_no_crowd_and_names_nobody() {
+    let line = line("routes = [\"/pricing\", \"/:section\"]\n");
+    let first = view(&line, 1, CHROME, "", day(0));
+    let said = shown(&line, "exempt", first, day(0));
+    assert_eq!(said["page"]["path"], "/{section}", "the path was /shoes");
+    assert_eq!(said["device"], nothing()["device"], "all else waits for its crowd");
+    let agreed = view(&line, 1, CHROME, r#""g":["analytics"],"#, day(0));
+    assert_eq!(shown(&line, "consented", agreed, day(0))["page"]["path"], "/{section}", "it is the owner's word, whoever agreed");
+}
+
+#[test]
 fn who_agreed_needs_a_crowd_only_where_the_policy_says_so() {
     let agreed = r#""g":["analytics"],"#;
     let of = |more| {
@@ -120,7 +133,7 @@ fn who_agreed_needs_a_crowd_only_where_the_policy_says_so() {
 }
 
 #[test]
-fn too_small_a_crowd_an_order_with_holes_and_a_release_that_is_not_built_are_refused() {
+fn too_small_a_crowd_and_an_order_with_holes_are_refused() {
     let refused = |from: &str, to: &str| {
         let documents = SITE.to_owned() + &file_destination("exempt", "exempt_measurement", "strict");
         let text = documents.replace(from, to);
@@ -133,7 +146,6 @@ fn too_small_a_crowd_an_order_with_holes_and_a_release_that_is_not_built_are_ref
     assert!(refused("crowd = 1\n", "crowd = 19\n").contains("a crowd is 20 to"));
     assert!(refused("crowd_reason = \"one visitor at a time is tested\"\n", "").contains("has no reason"));
     assert!(refused("crowd = 1\n", "crowd = 20\ngeneralise = [\"version\", \"version\"]\n").contains("each step stands in it once"));
-    assert!(refused("transform = ", "release = \"daily\"\ntransform = ").contains("not yet"));
 }
 
 #[test]
@@ -149,4 +161,79 @@ fn an_officer_chooses_what_is_given_up_first() {
     let shown = shown(&line, "exempt", offset, day(4));
     assert_eq!(shown["device"], json!({ "browser": "chrome", "major": 142, "system": "other", "form": "other" }));
     assert_eq!((&shown["country"], &shown["language"]), (&json!("ZZ"), &Value::Null));
+}
+
+/// A destination that waits for the day's end.
+fn waiting() -> Line {
+    let site = SITE.replace("crowd = 1\ncrowd_reason = \"one visitor at a time is tested\"\n", "");
+    let exempt = file_destination("exempt", "exempt_measurement", "measurement");
+    Line::new(&(site + &exempt.replace("transform = ", "release = \"daily\"\ntransform = ")), 1)
+}
+
+/// Decides on the day of the first record, as the courier does when it is over.
+fn decide(line: &Line, now: Timestamp) {
+    let (site, destination) = (&line.documents.sites[0], &line.documents.destinations[0]);
+    let records = line.records(0, Offset(0));
+    let header = firsthand::privacy::record::header_of(&records[0].bytes).unwrap();
+    let period = Period::of(destination.release, header.epoch, header.received).unwrap();
+    assert!(period.is_over(site, now) && !period.is_over(site, day(0)));
+    let crowds = line.discloser.crowds();
+    let hold = Hold { destination: destination.number, period };
+    assert!(!crowds.is_decided(site.number, hold).unwrap());
+    let mut counted = crowds.count_period(site, hold).unwrap();
+    for record in &records {
+        line.discloser.count_held(record, &line.documents, destination, now, &mut counted).unwrap();
+    }
+    crowds.decide(site.number, counted).unwrap();
+    assert!(crowds.is_decided(site.number, hold).unwrap());
+}
+
+fn objects(line: &Line, host: u8, now: Timestamp) {
+    let request = RawRequest::beacon(format!("192.0.2.{host}").parse().unwrap(), String::from(r#"{"e":[]}"#));
+    line.receive(&request.with("user-agent", CHROME).with("sec-gpc", "1"), now);
+}
+
+#[test]
+fn a_day_that_is_held_back_is_decided_on_as_a_whole() {
+    let line = waiting();
+    let first = view(&line, 1, CHROME, "", day(0));
+    visits(&line, 2..=21, CHROME, day(0));
+    let rare = visits(&line, 22..=40, OPERA, day(0));
+    assert_eq!(shown(&line, "exempt", first, day(1)), nothing(), "before it is decided, nothing may be said");
+    objects(&line, 21, day(0));
+    decide(&line, day(1));
+    let (whole, least) = (is("chrome", 142, "windows"), nothing());
+    let said = shown(&line, "exempt", first, day(1));
+    assert_eq!((&said["device"], &said["page"]), (&whole["device"], &whole["page"]), "twenty are a crowd on their first day");
+    assert_eq!(said["country"], least["country"], "a place needs its week");
+    let said = shown(&line, "exempt", rare, day(1));
+    assert_eq!((&said["device"], &said["page"]), (&least["device"], &whole["page"]), "nineteen are none, and read what many read");
+    // What is decided stays: some of the day has left by it.
+    objects(&line, 20, day(0));
+    assert_eq!(shown(&line, "exempt", first, day(1))["device"], whole["device"]);
+    let late = view(&line, 60, OPERA, "", day(0));
+    assert_eq!(shown(&line, "exempt", late, day(1))["device"], least["device"], "the twentieth came after the decision");
+}
+
+#[test]
+fn who_objects_before_the_day_is_decided_is_in_no_crowd() {
+    let line = waiting();
+    let first = view(&line, 1, CHROME, "", day(0));
+    visits(&line, 2..=21, CHROME, day(0));
+    objects(&line, 20, day(0));
+    objects(&line, 21, day(0));
+    decide(&line, day(1));
+    assert_eq!(shown(&line, "exempt", first, day(1)), nothing());
+}
+
+#[test]
+fn an_hour_is_over_a_minute_after_its_end_and_live_waits_for_none() {
+    let line = waiting();
+    let site = &line.documents.sites[0];
+    let received = Timestamp(3_600_000 * 500_000 + 1);
+    let hour = Period::of(Release::Hourly, Epoch(1), received).unwrap();
+    let end = Timestamp(3_600_000 * 500_001);
+    assert!(!hour.is_over(site, end) && !hour.is_over(site, end.plus(Duration::from_secs(59))));
+    assert!(hour.is_over(site, end.plus(Duration::from_secs(60))));
+    assert_eq!(Period::of(Release::Live, Epoch(1), received), None);
 }

@@ -25,6 +25,8 @@ const START_PATIENCE: Duration = Duration::from_secs(30);
 const STOP_PATIENCE: Duration = Duration::from_secs(40);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
+/// What [`SITE`]'s policy says of crowds; without it, they are as they come.
+pub(crate) const WITHOUT_CROWDS: &str = "crowd = 1\ncrowd_reason = \"one visitor at a time is tested\"\n";
 /// A site and its policy, as most tests want them.
 pub(crate) const SITE: &str = r#"
 [[policy]]

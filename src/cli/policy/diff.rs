@@ -16,7 +16,7 @@ use crate::{
     event_log::recent,
     privacy::{
         keys::database::KeysDb,
-        policy::Treatment,
+        policy::{Field, Treatment},
         replay::{Compared, FieldCompared, Replay, Replayer},
     },
     state::StateDb,
@@ -100,6 +100,12 @@ fn print_difference(difference: &Difference, out: &mut dyn Write) -> std::io::Re
             };
             let effect = field.effect(*is, *of == Visitors::Agreed);
             writeln!(out, "  {what}: {} ({} → {}): {effect}", field.name(), was.name(), is.name())
+        }
+        What::Listed { field: Field::Page, name, newly: true } => {
+            writeln!(out, "  would newly leave without a crowd, where pages do: what has the form {name}, under that name")
+        }
+        What::Listed { field: Field::Page, name, newly: false } => {
+            writeln!(out, "  the route {name} would go: such pages would leave as their paths say, cleaned, once a crowd has seen them")
         }
         What::Listed { field, name, newly: true } => writeln!(out, "  would newly leave, where it does at all: {} {name}", field.name()),
         What::Listed { field, name, newly: false } => writeln!(out, "  would no longer leave: {} {name}", field.name()),

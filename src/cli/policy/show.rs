@@ -78,7 +78,8 @@ fn show_crowds(rules: &CrowdRules, out: &mut dyn Write) -> std::io::Result<()> {
     let order = order.map(Step::name).join(", ");
     writeln!(out, "  crowds: {whose}, no device, place, language, screen or page leaves that fewer than {visitors} distinct visitors")?;
     writeln!(out, "  a day had in the {WINDOW_DAYS} days before; given up until it is so: {order}")?;
-    writeln!(out, "  no crowd yet: devices, places and pages are withheld until there is; the live view says how it stands")
+    writeln!(out, "  pages of the policy's routes need no crowd")?;
+    writeln!(out, "  no crowd yet: devices, places and other pages are withheld until there is; the live view says how it stands")
 }
 
 fn show_destination(site: &Site, destination: &Destination, out: &mut dyn Write) -> std::io::Result<()> {
@@ -135,11 +136,19 @@ fn show_table(site: &Site, destination: &Destination, state: State, treatments: 
         writeln!(out, "      {:<11} {:<13} {}", field.name(), treatment.name(), field.effect(treatment, state == State::Granted))?;
         let listed = match field {
             Field::Name => site.policy.events.iter().cloned().collect(),
+            Field::Page => site.policy.routes.written().map(str::to_owned).collect::<Vec<_>>(),
             Field::Properties => site.policy.properties.iter().map(|(name, kind)| format!("{name} ({})", kind.name())).collect(),
             _ => Vec::new(),
         };
         if !listed.is_empty() && treatment != Treatment::Drop {
-            writeln!(out, "      {:<11} {:<13}   listed: {}", "", "", listed.join(", "))?;
+            writeln!(
+                out,
+                "      {:<11} {:<13}   {}: {}",
+                "",
+                "",
+                if field == Field::Page { "routes" } else { "listed" },
+                listed.join(", ")
+            )?;
         }
         let deviations = &site.policy.deviations;
         let of_field = |deviation: &&Deviation| deviation.field == field && deviation.is_for(&destination.name) && deviation.is_in(state);

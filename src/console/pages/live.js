@@ -26,7 +26,7 @@ const STATES = {
   withheld: "withheld",
   purged: "purged: the visitor said no today, or withdrew",
 };
-const COURIERS = { waiting: "waiting to try again", breaker_open: "not reachable; trying now and then", paused: "paused" };
+const COURIERS = { holding_back: "holding events back until their hour or day is over", waiting: "waiting to try again", breaker_open: "not reachable; trying now and then", paused: "paused" };
 const LOG = { open: "the log takes events", full: "the disk is full: nothing is taken", failed: "the log failed a sync: nothing is acknowledged" };
 const BASES = { exempt_measurement: "audience measurement" };
 

@@ -73,11 +73,21 @@ impl HttpCarrier {
 
     /// Makes one attempt. The error of a failed one is classified and dropped: a library's message could quote an address or a body.
     pub async fn post(&self, call: &HttpCall, body: Bytes, now: Timestamp) -> Answer {
-        let mut headers: HeaderMap = call.headers.iter().cloned().collect();
+        let constant = |(name, value): &(&'static str, &'static str)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        let mut headers: HeaderMap = call.headers.iter().map(constant).collect();
         if let Some(signing) = &call.signing {
             headers.extend(signature_headers(signing, &body, now));
         }
-        match self.exchange(&call.url, headers, body, now).await {
+        self.attempt(&call.url, headers, body, now).await
+    }
+
+    /// Sends once more what a stand-in has captured of a destination's call (`firsthand prove --tee`), under the headers that it came with.
+    pub async fn pass_on(&self, url: &str, captured: HeaderMap, body: Bytes, now: Timestamp) -> Answer {
+        self.attempt(url, captured, body, now).await
+    }
+
+    async fn attempt(&self, url: &str, headers: HeaderMap, body: Bytes, now: Timestamp) -> Answer {
+        match self.exchange(url, headers, body, now).await {
             Ok(answer) => answer,
             Err(error) => Answer::Failed(failure_of(&error)),
         }
@@ -180,6 +190,9 @@ mod tests {
     use crate::{
         clock,
         delivery::http_double::{HttpDouble, Reply},
+        destination::{CALL_HEADERS, DESTINATIONS, Via},
+        event::Offset,
+        privacy::disclose::Disclosure,
         supervise::Supervisor,
     };
 
@@ -187,8 +200,11 @@ mod tests {
 
     fn call(url: String, keys: &[&str]) -> HttpCall {
         let keys = keys.iter().map(|key| Secret::new(BASE64.decode(key).unwrap())).collect();
-        let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-        HttpCall { url, headers, signing: Some(Signing::StandardWebhooks { message_id: "msg_1".to_owned(), keys }) }
+        HttpCall {
+            url,
+            headers: &[("content-type", "application/json")],
+            signing: Some(Signing::StandardWebhooks { message_id: "msg_1".to_owned(), keys }),
+        }
     }
 
     async fn answer_to(reply: Reply) -> Answer {
@@ -249,6 +265,59 @@ mod tests {
         assert_eq!(names, expected);
         assert_eq!((taken.headers["user-agent"].as_str(), taken.headers["webhook-timestamp"].as_str()), (USER_AGENT, "1614265330"));
         assert_eq!(taken.headers["webhook-signature"].split(' ').count(), 2, "one per key");
+    }
+
+    #[tokio::test]
+    async fn every_destinations_calls_carry_the_headers_that_its_row_declares_and_no_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let secret = directory.path().join("secret");
+        std::fs::write(&secret, format!("whsec_{SECRET}")).unwrap();
+        let secret = secret.display();
+        let settings = [
+            ("ga4", format!("measurement_id = \"G-ABC123DEF4\"\napi_secret = \"file:{secret}\"")),
+            ("webhook", format!("url = \"https://hooks.example.org/\"\nsecret = \"file:{secret}\"")),
+        ];
+        let supervisor = Supervisor::new();
+        let carrier = HttpCarrier::new(None).unwrap();
+        for row in DESTINATIONS {
+            let Some((_, settings)) = settings.iter().find(|(name, _)| *name == row.name) else {
+                assert!(row.headers.is_empty(), "{}: whoever declares headers makes calls, and is tried here", row.name);
+                continue;
+            };
+            let receiver = HttpDouble::start(&supervisor, |_, _| Reply::Status(204)).await;
+            let destination = (row.open)(&settings.parse().unwrap()).unwrap();
+            let parcel = destination.encode(&[&Disclosure::for_test(Offset(1), 1, Timestamp(0))]).remove(0);
+            let Via::Http(call) = parcel.via else { panic!("{} makes calls", row.name) };
+            carrier.post(&HttpCall { url: receiver.url(), ..call }, parcel.body, Timestamp(1_614_265_330_000)).await;
+            let mut names: Vec<String> = receiver.taken().remove(0).headers.into_keys().collect();
+            names.sort_unstable();
+            let mut declared = [&CALL_HEADERS, row.headers].concat();
+            declared.sort_unstable();
+            assert_eq!(names, declared, "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn no_destination_declares_a_header_that_tells_of_a_visitor() {
+        const OF_A_VISITOR: [&str; 14] = [
+            "accept-language",
+            "cf-connecting-ip",
+            "client-ip",
+            "cookie",
+            "fastly-client-ip",
+            "forwarded",
+            "from",
+            "origin",
+            "referer",
+            "traceparent",
+            "true-client-ip",
+            "via",
+            "x-forwarded-for",
+            "x-real-ip",
+        ];
+        for row in DESTINATIONS {
+            assert!(row.headers.iter().all(|name| !OF_A_VISITOR.contains(name) && !name.starts_with("sec-")), "{}", row.name);
+        }
     }
 
     #[test]

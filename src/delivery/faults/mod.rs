@@ -169,6 +169,7 @@ impl Yard {
             service,
             disclose: Box::new(|record, _| disclose(record)),
             stands: Box::new(|_, _| Standing::Stands),
+            held: None,
             log: Arc::clone(&self.log),
             carriers: Arc::clone(&self.carriers),
             ledger: self.ledger.clone(),

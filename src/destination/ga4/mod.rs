@@ -10,7 +10,6 @@ mod words;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
@@ -32,7 +31,14 @@ use crate::{
 };
 
 /// The row of the table of destinations.
-pub const TYPE: DestinationType = DestinationType { name: NAME, receiver: "Google Analytics 4, of Google", vendor_reuses_data: true, open };
+pub const TYPE: DestinationType = DestinationType {
+    name: NAME,
+    receiver: "Google Analytics 4, of Google",
+    vendor_reuses_data: true,
+    headers: &["content-type"],
+    oldest: OLDEST,
+    open,
+};
 
 const NAME: &str = "ga4";
 /// The vendor's bound of one request.
@@ -189,8 +195,7 @@ impl Ga4 {
         let secret = self.api_secret.bytes().iter().map(|byte| char::from(*byte)).collect::<String>();
         let secret = utf8_percent_encode(&secret, NON_ALPHANUMERIC);
         let url = format!("{endpoint}?measurement_id={}&api_secret={secret}", self.measurement_id);
-        let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-        Via::Http(HttpCall { url, headers, signing: None })
+        Via::Http(HttpCall { url, headers: &[("content-type", "application/json")], signing: None })
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod census;
 mod gather;
+mod held;
 pub mod referrer;
 mod released;
 pub mod rules;
@@ -10,11 +11,13 @@ mod seen;
 mod store;
 pub mod tuple;
 mod vocabulary;
+mod whole;
 
 #[cfg(test)]
 mod tests;
 
 pub use census::WordKind;
+pub use held::{Hold, Period, PeriodCount};
 pub use released::ReleasedDay;
 pub use vocabulary::{OTHER_PAGE, Vocabulary, WINDOW_DAYS};
 
@@ -26,6 +29,7 @@ use std::{
 
 use self::{
     census::{Census, Said},
+    held::Held,
     referrer::ReferrerClass,
     released::Released,
     rules::CrowdRules,
@@ -59,6 +63,7 @@ pub struct Crowds {
     vocabularies: Mutex<HashMap<(SiteNumber, Epoch), Arc<Frozen>>>,
     written: Mutex<Option<Timestamp>>,
     released: Released,
+    held: Held,
 }
 
 #[derive(Default)]
@@ -114,6 +119,7 @@ impl Crowds {
             vocabularies: Mutex::default(),
             written: Mutex::default(),
             released: Released::default(),
+            held: Held::default(),
         }
     }
 
@@ -153,7 +159,7 @@ impl Crowds {
     pub(in crate::privacy) fn shown(
         &self,
         site: &Site,
-        epoch: Epoch,
+        (epoch, held): (Epoch, Option<Hold>),
         body: &CleanBody,
         consented: bool,
         policy: &Treatments,
@@ -161,20 +167,26 @@ impl Crowds {
         let rules = &site.policy.crowd;
         let host = referrer_host(body).filter(|_| consented && policy.lets(Field::Referrer));
         let tuple = tuple_of(body, ReferrerClass::of(host));
+        let routes = &site.policy.routes;
+        // A route that is newer than the record makes it coarser, and is not a crowd's doing.
+        let page = body.page.clone().map(|page| match routes.template(page.path()) {
+            Some(route) => Page { path: route.to_owned(), ..page },
+            None => page,
+        });
+        let template = page.clone();
         let (said, page, names_referrer) = if rules.ask(consented) {
-            let frozen = self.vocabulary(site, epoch)?;
-            let said = frozen.vocabulary.say(tuple, rules);
-            let page = body.page.clone().map(|page| match frozen.vocabulary.has(WordKind::Page, page.path()) {
+            let sayable = self.sayable(site, epoch, held)?;
+            let said = sayable.say(tuple);
+            let page = page.map(|page| match routes.say(page.path()) || sayable.has(WordKind::Page, page.path()) {
                 true => page,
                 false => Page { path: OTHER_PAGE.to_owned(), ..page },
             });
-            let names_referrer =
-                said.referrer == tuple.referrer && host.is_some_and(|host| frozen.vocabulary.has(WordKind::Referrer, host));
+            let names_referrer = said.referrer == tuple.referrer && host.is_some_and(|host| sayable.has(WordKind::Referrer, host));
             (said, page, names_referrer)
         } else {
-            (tuple, body.page.clone(), true)
+            (tuple, page, true)
         };
-        let mut suppressed = Suppressed { page: policy.lets(Field::Page) && page != body.page, ..Suppressed::default() };
+        let mut suppressed = Suppressed { page: policy.lets(Field::Page) && page != template, ..Suppressed::default() };
         for step in Step::ALL {
             let hidden = if step == Step::Referrer { host.is_some() && !names_referrer } else { tuple.loses(step, &said) };
             suppressed.steps[step as usize] = hidden && policy.lets(field_of(step));
@@ -290,7 +302,8 @@ impl Crowds {
     /// When `state.db` cannot be written.
     pub fn forget_before(&self, site: SiteNumber, oldest: Epoch) -> Result<(), StoreError> {
         let Some(state) = &self.state else { return Ok(()) };
-        state.with(|connection| store::forget_before(connection, site, oldest))
+        state.with(|connection| store::forget_before(connection, site, oldest))?;
+        state.with(|connection| store::forget_decisions_before(connection, site, oldest))
     }
 }
 

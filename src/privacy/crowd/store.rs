@@ -5,8 +5,10 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{
     census::{DayCrowds, WordKind},
+    held::Key,
     rules::CROWD_MIN,
     vocabulary::WINDOW_DAYS,
+    whole::Decision,
 };
 use crate::event::{Epoch, SiteNumber};
 
@@ -81,4 +83,26 @@ pub(super) fn forget_before(connection: &mut Connection, site: SiteNumber, oldes
     let first = oldest.0.saturating_sub(WINDOW_DAYS);
     connection.execute("DELETE FROM crowds WHERE site = ?1 AND epoch < ?2", (site.0, first))?;
     connection.execute("DELETE FROM crowd_days WHERE site = ?1 AND epoch < ?2", (site.0, first)).map(drop)
+}
+
+/// Writes what may be said of a period, unless that is written.
+pub(super) fn write_decision(connection: &Connection, key: &Key, epoch: Epoch, decision: &Decision) -> rusqlite::Result<()> {
+    let text = serde_json::to_string(decision).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    let (site, destination, release, index) = key;
+    let insert =
+        "INSERT OR IGNORE INTO crowd_decisions (site, destination, release, period, epoch, decision) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    connection.execute(insert, (site.0, destination.0, release.name(), index, epoch.0, text)).map(drop)
+}
+
+/// What is written about a period.
+pub(super) fn read_decision(connection: &Connection, (site, destination, release, index): &Key) -> rusqlite::Result<Option<Decision>> {
+    let select = "SELECT decision FROM crowd_decisions WHERE site = ?1 AND destination = ?2 AND release = ?3 AND period = ?4";
+    let text: Option<String> = connection.query_row(select, (site.0, destination.0, release.name(), index), |row| row.get(0)).optional()?;
+    // One in words that this program does not know lets nothing be said.
+    Ok(text.map(|text| serde_json::from_str(&text).unwrap_or_default()))
+}
+
+/// Forgets decisions about days of which no event rests.
+pub(super) fn forget_decisions_before(connection: &mut Connection, site: SiteNumber, oldest: Epoch) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM crowd_decisions WHERE site = ?1 AND epoch < ?2", (site.0, oldest.0)).map(drop)
 }

@@ -15,7 +15,7 @@ pub const WINDOW_DAYS: i32 = 7;
 /// A cell has this many crowds on an average day, so that on a poor one it still has one.
 const CROWDS_A_DAY: u64 = 2;
 /// The page that every site has, and that says nothing.
-const FRONT_PAGE: &str = "/";
+pub(super) const FRONT_PAGE: &str = "/";
 /// What a page is called that too few have seen.
 pub const OTHER_PAGE: &str = "/(other)";
 

@@ -8,7 +8,11 @@ use std::{
 use rusqlite::OptionalExtension;
 use zeroize::Zeroizing;
 
-use super::{locked::KEY_BYTES, mac, random_key};
+use super::{
+    locked::KEY_BYTES,
+    mac::{self, Keyed},
+    random_key,
+};
 use crate::{
     event::{DestinationNumber, EventId, SiteNumber},
     privacy::rules::{Rule, holds},
@@ -16,22 +20,22 @@ use crate::{
 };
 
 /// One site's K_site.
-pub struct SiteKey(Zeroizing<[u8; KEY_BYTES]>);
+pub struct SiteKey(Keyed);
 
 impl SiteKey {
     /// Our event id for a client's own: the same for a retry, another for another sender.
     pub(in crate::privacy) fn event_id(&self, protocol: &str, client_id: &str, subject: &[u8]) -> EventId {
-        EventId(mac::mac128(&self.0, &[b"event", protocol.as_bytes(), client_id.as_bytes(), subject]))
+        EventId(self.0.mac128(&[b"event", protocol.as_bytes(), client_id.as_bytes(), subject]))
     }
 
     /// The index under which a newcomer is found by their library's own id of the browser.
     pub(in crate::privacy) fn browser_index(&self, protocol: &str, browser_id: &str) -> [u8; 16] {
-        mac::mac128(&self.0, &[b"browser", protocol.as_bytes(), browser_id.as_bytes()])
+        self.0.mac128(&[b"browser", protocol.as_bytes(), browser_id.as_bytes()])
     }
 
     /// The index under which a cookie id's key row is found.
     pub(in crate::privacy) fn cookie_index(&self, cookie_id: &[u8; 16]) -> [u8; 16] {
-        mac::mac128(&self.0, &[b"cookie", cookie_id])
+        self.0.mac128(&[b"cookie", cookie_id])
     }
 }
 
@@ -100,7 +104,7 @@ impl PersistentKeys {
         if let Some(key) = self.sites.read().unwrap_or_else(PoisonError::into_inner).get(&site) {
             return Ok(Arc::clone(key));
         }
-        let key = Arc::new(SiteKey(self.load("site_keys", "site", site.0)?));
+        let key = Arc::new(SiteKey(Keyed::with(&*self.load("site_keys", "site", site.0)?)));
         self.sites.write().unwrap_or_else(PoisonError::into_inner).insert(site, Arc::clone(&key));
         Ok(key)
     }

@@ -4,6 +4,7 @@ pub mod detect;
 pub mod page;
 pub mod parameters;
 pub mod referrer;
+pub mod routes;
 pub mod words;
 
 mod address;

@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use super::{
     decode::{has_encoding, is_invisible, percent},
     detect::{Class, class_of},
+    routes::Routes,
 };
 
 /// Longer paths are cut: a page that differs only beyond this is the same page for our purposes.
-const SEGMENTS_MAX: usize = 12;
+pub(super) const SEGMENTS_MAX: usize = 12;
 /// A segment longer than this is no name of a page.
 const SEGMENT_CHARS_MAX: usize = 80;
 
@@ -40,6 +41,11 @@ pub(in crate::privacy) fn split(url: &str) -> Option<Address<'_>> {
         None => host.split(':').next().unwrap_or(host),
     };
     Some(Address { host, path: if path.is_empty() { "/" } else { path }, query })
+}
+
+/// The path as the site's own route that it has the form of; else as a template of our own.
+pub(in crate::privacy) fn template_by(path: &str, routes: &Routes) -> String {
+    routes.template(path).map_or_else(|| template(path), str::to_owned)
 }
 
 /// The path as a template. Doing it twice changes nothing more.

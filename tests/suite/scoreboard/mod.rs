@@ -4,6 +4,7 @@
 //! `FIRSTHAND_VISITORS` is how many come on a day; `tests/run campaign anonymity` runs several sizes. A normal run has few, and fails only
 //! on what must hold at any size: a miss of another row is printed, not hidden, and not an error of the harness.
 
+mod detectors;
 mod figures;
 mod memory;
 mod retention;
@@ -20,7 +21,7 @@ use firsthand::{
     clock::Timestamp,
     event::Offset,
     event_log::{Appended, EventLog, LogOptions},
-    privacy::{enrich::place::PlaceDatabase, keys::visit::LocalDay, uniques::Estimate},
+    privacy::{crowd::WINDOW_DAYS, enrich::place::PlaceDatabase, keys::visit::LocalDay, uniques::Estimate},
 };
 
 use self::{
@@ -29,7 +30,7 @@ use self::{
     seen::Seen,
 };
 use crate::{
-    installation::{SITE, file_destination},
+    installation::{SITE, WITHOUT_CROWDS, file_destination},
     line::{Became, Line, RawRequest},
     memory_files::MemoryFiles,
     traffic::{Beacon, Traffic, Truth, persons::Choice},
@@ -37,8 +38,10 @@ use crate::{
 
 /// Visitors a day in a normal run.
 const VISITORS: u32 = 1_000;
-/// Days: what is decided by the previous day's visitors needs one before it.
-const DAYS: u32 = 2;
+/// Days of which crowds are learnt: as many as a vocabulary is made of. What leaves on them is not looked at.
+const LEARNING_DAYS: u32 = WINDOW_DAYS.unsigned_abs() - 1;
+/// Days that are measured: what is decided by the previous day's visitors, and what an id links, needs one before the last.
+const MEASURED_DAYS: u32 = 2;
 const SEED: u64 = 0x0f17_57a0;
 /// Midnight in Paris, the time zone of the site: 2026-03-13T23:00:00Z.
 const FIRST_MIDNIGHT: i64 = 1_773_442_800_000;
@@ -105,7 +108,7 @@ fn must_hold(measured: &Measured, rows: &[Row]) {
 #[expect(clippy::print_stderr, reason = "a campaign says how far it is")]
 fn measure(traffic: &Traffic) -> Measured {
     let documents = [
-        SITE.to_owned(),
+        SITE.replace(WITHOUT_CROWDS, ""),
         file_destination("strict", "exempt_measurement", "strict"),
         file_destination("measurement", "exempt_measurement", "measurement"),
         file_destination("customers", "consent", "consented-analytics"),
@@ -113,7 +116,7 @@ fn measure(traffic: &Traffic) -> Measured {
     let places = PlaceDatabase::from_bytes(traffic.places().database()).unwrap();
     let mut line = Line::with_places(&documents.concat(), 0, places);
     let every = u64::from(traffic.visitors().div_ceil(FOLLOWED_IDS).max(1));
-    let persons = traffic.persons(DAYS);
+    let persons = traffic.persons(LEARNING_DAYS + MEASURED_DAYS);
     let mut measured = Measured {
         visitors: traffic.visitors(),
         events: 0,
@@ -128,12 +131,20 @@ fn measure(traffic: &Traffic) -> Measured {
     };
     // A browser's own cookie, from its first yes on.
     let mut cookies: HashMap<u32, Box<str>> = HashMap::new();
-    for day in 0..DAYS {
+    for day in 0..LEARNING_DAYS + MEASURED_DAYS {
+        let learning = day < LEARNING_DAYS;
         measured.destinations.iter_mut().for_each(DestinationFigures::begin_day);
         let mut waiting = Vec::with_capacity(EVENTS_PER_LOG);
         let (mut visitors, mut visits) = (HashSet::new(), HashSet::new());
         let (began, before) = (Instant::now(), measured.events);
+        if day == LEARNING_DAYS {
+            measured.durations = Durations::default();
+        }
         for beacon in traffic.day(day) {
+            if learning && beacon.truth.choice == Choice::Granted {
+                // A quarter of the crowd is missing then, and no week of persons' keys is in memory.
+                continue;
+            }
             measured.events += 1;
             let Truth { person, visit, .. } = beacon.truth;
             let clean_before = waiting.len();
@@ -141,6 +152,9 @@ fn measure(traffic: &Traffic) -> Measured {
             if waiting.len() > clean_before {
                 visitors.insert(person);
                 visits.insert((person, visit));
+            }
+            if learning {
+                waiting.clear();
             }
             if waiting.len() >= EVENTS_PER_LOG {
                 look_at(&mut line, &mut waiting, &mut measured, traffic);

@@ -4,7 +4,10 @@ use std::{collections::HashMap, fmt::Write as _, time::Duration};
 
 use firsthand::clock::Timestamp;
 
-use super::{CUSTOMERS, DAYS, FIRST_MIDNIGHT, MEASUREMENT, Measured, STRICT, figures::rank_correlation, memory, retention::Overdue};
+use super::{
+    CUSTOMERS, FIRST_MIDNIGHT, LEARNING_DAYS, MEASURED_DAYS, MEASUREMENT, Measured, STRICT, detectors, figures::rank_correlation, memory,
+    retention::Overdue,
+};
 use crate::{
     installation::{SITE, file_destination},
     line::{Line, RawRequest},
@@ -38,7 +41,7 @@ enum Verdict {
 }
 
 impl Row {
-    fn new(id: &'static str, what: &'static str, target: &'static str, figure: String, pass: bool) -> Self {
+    pub(super) fn new(id: &'static str, what: &'static str, target: &'static str, figure: String, pass: bool) -> Self {
         Self { id, what, target, figure, verdict: if pass { Verdict::Pass } else { Verdict::Miss } }
     }
 
@@ -57,12 +60,7 @@ pub(super) fn of(measured: &Measured, traffic: &Traffic, overdue: &Overdue) -> V
     rows.extend(linkage(measured));
     rows.extend(collision(measured));
     rows.extend(crowds(measured));
-    rows.push(Row::not_measured(
-        "S15",
-        "detectors of personal data",
-        "recall ≥ 99.5 %, phone ≥ 95 %, false ≤ 1 %",
-        "has a corpus and a test of its own",
-    ));
+    rows.push(detectors::row());
     rows.push(parameters());
     rows.push(Row::new(
         "S20",
@@ -147,7 +145,7 @@ fn crowds(measured: &Measured) -> Vec<Row> {
     vec![
         Row::new(
             "S10",
-            "events in cells of at least 20 visitors who look alike, last day, without asking for crowds (`crowd = 1`)",
+            "events in cells of at least 20 visitors who look alike, last day, with crowds as they come (`live`)",
             "≥ 99 %",
             format!("strict {strict_text}, measurement {exempt_text}"),
             strict >= 0.99 && exempt >= 0.99,
@@ -156,13 +154,13 @@ fn crowds(measured: &Measured) -> Vec<Row> {
             "S10 held back",
             "cells below 20 at an hourly or daily destination",
             "0 cells",
-            "no destination can be held back yet",
+            "the scoreboard's workload has no destination that is held back",
         ),
         Row::new(
             "S11",
-            "places below 100 visitors within the days measured, without asking for crowds (a country is the finest)",
+            "places below 100 visitors within the days measured (a country is the finest)",
             "0",
-            format!("{small} of {} countries, over {DAYS} days; no city leaves", places.len()),
+            format!("{small} of {} countries, over {MEASURED_DAYS} days; no city leaves", places.len()),
             small == 0,
         ),
     ]
@@ -356,10 +354,11 @@ fn most(pairs: impl Iterator<Item = (u64, u64)>) -> Vec<(u64, u64)> {
 pub(super) fn table(rows: &[Row], measured: &Measured, took: Duration) -> String {
     let count = |verdict| rows.iter().filter(|row| row.verdict == verdict).count();
     let mut text = format!(
-        "\n### {} visitors a day, synthetic\n\n{} events of {DAYS} days in {:.0} s; of them left: strict {}, measurement {}, customers {}.\n\
+        "\n### {} visitors a day, synthetic\n\n{} events of {} days in {:.0} s; of them left: strict {}, measurement {}, customers {}.\n\
          {} pass, {} miss, {} not measured.\n\n| row | what | target | figure | |\n|---|---|---|---|---|\n",
         measured.visitors,
         measured.events,
+        LEARNING_DAYS + MEASURED_DAYS,
         took.as_secs_f64(),
         measured.destinations[STRICT].events,
         measured.destinations[MEASUREMENT].events,

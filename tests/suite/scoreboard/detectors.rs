@@ -1,0 +1,68 @@
+//! S15: the paths of the detectors' corpus, through the line. The half that counts was written by someone who had not seen the detectors.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use firsthand::{clock::Timestamp, event::Offset};
+use serde_json::{Value, json};
+
+use super::{FIRST_MIDNIGHT, rows::Row};
+use crate::{
+    installation::{SITE, file_destination},
+    line::{Line, RawRequest},
+};
+
+/// What has a form of its own.
+const STRUCTURED: [&str; 7] = ["email", "iban", "card", "jwt", "uuid", "ipv4", "ipv6"];
+
+/// How many rows of a label there are, and of how many the path left otherwise than it came.
+#[derive(Default)]
+struct Score {
+    rows: u32,
+    replaced: u32,
+}
+
+impl Score {
+    fn share(&self) -> f64 {
+        f64::from(self.replaced) / f64::from(self.rows.max(1))
+    }
+}
+
+pub(super) fn row() -> Row {
+    let line = Line::new(&[SITE.to_owned(), file_destination("measurement", "exempt_measurement", "measurement")].concat(), 1);
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/detectors/second.tsv");
+    let corpus = fs::read_to_string(corpus).unwrap();
+    let mut scores: BTreeMap<&str, Score> = BTreeMap::new();
+    for row in corpus.lines().filter(|row| !row.is_empty() && !row.starts_with("# ")) {
+        let fields: Vec<&str> = row.split('\t').collect();
+        let [label, _locale, "path", path] = fields.as_slice() else { continue };
+        let score = scores.entry(label).or_default();
+        score.rows += 1;
+        score.replaced += u32::from(left_as(&line, path).is_none_or(|left| left != decoded(path)));
+    }
+    let worst = STRUCTURED.iter().map(|label| (scores[label].share(), *label)).min_by(|one, other| one.0.total_cmp(&other.0)).unwrap();
+    let (phone, clean) = (scores["phone"].share(), scores["none"].share());
+    let percent = |share: f64| share * 100.0;
+    Row::new(
+        "S15",
+        "personal data in paths, corpus written blind: what leaves replaced of each structured class, of phone numbers, and of clean paths",
+        "≥ 99.5 %, ≥ 95 %, ≤ 1 %",
+        format!("{:.1} % at worst ({}), {:.1} %, {:.1} %", percent(worst.0), worst.1, percent(phone), percent(clean)),
+        worst.0 >= 0.995 && phone >= 0.95 && clean <= 0.01,
+    )
+}
+
+/// The path that a destination gets.
+fn left_as(line: &Line, path: &str) -> Option<String> {
+    let event = json!({ "k": "page_view", "p": format!("https://www.shop.example{path}") });
+    let request = RawRequest::beacon("192.0.2.41".parse().unwrap(), json!({ "e": [event] }).to_string());
+    let now = Timestamp(FIRST_MIDNIGHT);
+    let offset: Offset = line.append(0, line.receive(&request, now)).expect("an event rests");
+    let seen = line.disclosures(&line.records(0, offset)[0], now);
+    let text: Value = serde_json::from_str(&seen.first()?.1).ok()?;
+    text["page"]["path"].as_str().map(str::to_owned)
+}
+
+/// The path as it would leave if nothing in it were recognised: letters outside ASCII are not encoded then.
+fn decoded(path: &str) -> String {
+    percent_encoding::percent_decode_str(path.split(['?', '#']).next().unwrap_or_default()).decode_utf8_lossy().into_owned()
+}
