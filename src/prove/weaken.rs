@@ -5,7 +5,7 @@ use super::{
     beacons::{NAME_SLOT, UNLISTED_PROPERTY},
     canaries::Stand,
     rehearsal::{destinations, policies},
-    trial::word_of,
+    run::word_of,
 };
 use crate::{
     documents::{
