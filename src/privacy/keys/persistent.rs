@@ -24,7 +24,8 @@ pub struct SiteKey(Keyed);
 
 impl SiteKey {
     /// Our event id for a client's own: the same for a retry, another for another sender.
-    pub(in crate::privacy) fn event_id(&self, protocol: &str, client_id: &str, subject: &[u8]) -> EventId {
+    #[must_use]
+    pub fn event_id(&self, protocol: &str, client_id: &str, subject: &[u8]) -> EventId {
         EventId(self.0.mac128(&[b"event", protocol.as_bytes(), client_id.as_bytes(), subject]))
     }
 

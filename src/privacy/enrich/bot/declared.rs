@@ -1,6 +1,10 @@
 //! User agents that say themselves that no person is looking: crawlers, monitors, link previews, HTTP libraries, headless browsers. Known
 //! by whole names, by parts of names that no browser has, and by an address for questions (`+https://…`), as is the custom of the field.
 
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+
 /// What a user agent says that it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Declared {
@@ -215,17 +219,38 @@ const PARTS: &[(&str, Declared)] = &[
 /// Names that hold a part of the table and are none: a maker of phones.
 const NO_SUCH_NAME: &str = "cubot";
 
+/// Applications that fetch a link's preview; their own pages come with a browser's user agent.
+const PREVIEWING_APPS: [&str; 2] = ["whatsapp", "viber"];
+
+/// How an address for questions begins, in small letters.
+const ADDRESSES: [&str; 5] = ["http://", "https://", "+www.", "(www.", " www."];
+
+/// Everything that the tables look for, in one pass: a person's user agent holds none of it, and nearly all are persons'.
+static ANYTHING: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let tables = NAMES.iter().chain(PARTS).map(|(text, _)| *text);
+    AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .kind(Some(AhoCorasickKind::DFA))
+        .build(tables.chain(PREVIEWING_APPS).chain(ADDRESSES))
+        .expect("the tables are short")
+});
+
 /// What the user agent says that it is; none where it is like a person's.
 #[must_use]
 pub(super) fn of(user_agent: &str) -> Option<Declared> {
-    let mut small = [0u8; LOOKED_AT_BYTES];
     let agent = &user_agent[..user_agent.floor_char_boundary(LOOKED_AT_BYTES)];
+    if ANYTHING.is_match(agent) { of_suspicious(agent) } else { None }
+}
+
+/// The same, where something of the tables is in it: perhaps inside of a longer word, that is none of them.
+fn of_suspicious(agent: &str) -> Option<Declared> {
+    let mut small = [0u8; LOOKED_AT_BYTES];
     let small = &mut small[..agent.len()];
     small.copy_from_slice(agent.as_bytes());
     small.make_ascii_lowercase();
     let agent = std::str::from_utf8(small).ok()?;
-    // Its application's own pages come with a browser's user agent.
-    if agent.starts_with("whatsapp/") || agent.starts_with("viber/") || matches!(agent, "whatsapp" | "viber") {
+    let is_named = |app: &&str| agent.strip_prefix(*app).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if PREVIEWING_APPS.iter().any(is_named) {
         return Some(Preview);
     }
     let words = agent.split([' ', '/', ';', ',', '(', ')', '[', ']', '{', '}', '"', '+']).filter(|word| !word.is_empty());
@@ -246,8 +271,7 @@ fn part(word: &str) -> Option<Declared> {
 
 /// Whether it says where its owner can be asked: browsers do not.
 fn gives_an_address(agent: &str) -> bool {
-    let holds = |part: &str| memchr::memmem::find(agent.as_bytes(), part.as_bytes()).is_some();
-    holds("http://") || holds("https://") || holds("+www.") || holds("(www.") || holds(" www.")
+    ADDRESSES.iter().any(|start| agent.contains(start))
 }
 
 #[cfg(test)]
