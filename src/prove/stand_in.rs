@@ -19,12 +19,7 @@ use http::{HeaderName, HeaderValue, header};
 use serde::Serialize;
 
 use super::{rehearsal::REFUSED, wire};
-use crate::{
-    clock,
-    delivery::carrier::http::HttpCarrier,
-    destination::Answer,
-    supervise::thread,
-};
+use crate::{clock, delivery::carrier::http::HttpCarrier, destination::Answer, supervise::thread};
 
 /// No parcel of any destination is longer; what is, is cut off.
 const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;

@@ -49,9 +49,23 @@ impl VisitKey {
         !self.day.holds(now) || self.born.elapsed().max(self.age_with_sleep()) >= AGE_MAX
     }
 
+    /// How long it will still be used, by the same clocks.
+    fn left(&self, now: Timestamp) -> Duration {
+        self.day.end.since(now).min(AGE_MAX.saturating_sub(self.born.elapsed().max(self.age_with_sleep())))
+    }
+
     fn age_with_sleep(&self) -> Duration {
         self.born_after_boot.zip(clock::since_boot()).map_or(Duration::ZERO, |(born, now)| now.saturating_sub(born))
     }
+}
+
+/// Who a visitor is today.
+#[derive(Clone, Copy)]
+pub(in crate::privacy) struct DayToken {
+    pub(in crate::privacy) epoch: Epoch,
+    pub(in crate::privacy) token: [u8; 16],
+    /// How long the key that made it will still be used.
+    pub(in crate::privacy) left: Duration,
 }
 
 impl VisitKeys {
@@ -65,8 +79,12 @@ impl VisitKeys {
         address: &ClientAddress,
         device: &DeviceClass,
         now: Timestamp,
-    ) -> io::Result<(Epoch, [u8; 16])> {
-        self.with_key(site, now, |key| (key.epoch, token(&key.key, site.number, address, device)))
+    ) -> io::Result<DayToken> {
+        self.with_key(site, now, |key| DayToken {
+            epoch: key.epoch,
+            token: token(&key.key, site.number, address, device),
+            left: key.left(now),
+        })
     }
 
     /// The site's epoch now.
@@ -103,7 +121,8 @@ impl VisitKeys {
     }
 }
 
-fn token(key: &LockedKey, site: SiteNumber, address: &ClientAddress, device: &DeviceClass) -> [u8; 16] {
+/// A visitor under a key, of whichever family.
+pub(super) fn token(key: &LockedKey, site: SiteNumber, address: &ClientAddress, device: &DeviceClass) -> [u8; 16] {
     let site = site.0.to_le_bytes();
     let device = device.code();
     match address.ip() {
