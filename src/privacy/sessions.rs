@@ -11,7 +11,11 @@ use std::{
     time::Duration,
 };
 
-use super::{keys::carry::Carry, record::Subject};
+use super::{
+    hand_over::bytes::{Unread, Unreadable, Written},
+    keys::carry::Carry,
+    record::Subject,
+};
 use crate::{
     clock::Timestamp,
     event::{Epoch, SiteNumber},
@@ -109,6 +113,52 @@ impl Sessions {
             generations.note_carried((site, carry), Carried { began: session.began, last: now });
         }
         Ok(Visit { session: Some(session.id), counts: session.counts_on == Some(epoch) })
+    }
+
+    /// Writes the visits under way down for the process that takes over.
+    pub(in crate::privacy) fn give(&self, to: &mut Written) {
+        let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        to.optional(generations.turned, Written::moment);
+        for generation in [&generations.newer, &generations.older] {
+            to.count(generation.len());
+            for ((site, subject), session) in generation {
+                to.u32(site.0);
+                to.bytes(subject);
+                to.bytes(&session.id);
+                to.moment(session.began);
+                to.moment(session.last);
+                to.optional(session.counts_on.map(|epoch| epoch.0), Written::i32);
+            }
+        }
+        to.count(generations.carried.len());
+        for ((site, carry), visit) in &generations.carried {
+            to.u32(site.0);
+            to.bytes(carry);
+            to.moment(visit.began);
+            to.moment(visit.last);
+        }
+    }
+
+    /// Takes over the visits of the process before.
+    ///
+    /// # Errors
+    /// When what it wrote cannot be read.
+    pub(in crate::privacy) fn take(&self, from: &mut Unread<'_>) -> Result<(), Unreadable> {
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let Generations { newer, older, turned, carried } = &mut *generations;
+        *turned = from.optional(Unread::moment)?;
+        for generation in [newer, older] {
+            for _ in 0..from.count()? {
+                let key = (SiteNumber(from.u32()?), *from.array()?);
+                let (id, began, last) = (*from.array()?, from.moment()?, from.moment()?);
+                generation.insert(key, Session { id, began, last, counts_on: from.optional(Unread::i32)?.map(Epoch) });
+            }
+        }
+        for _ in 0..from.count()? {
+            let key = (SiteNumber(from.u32()?), *from.array()?);
+            carried.insert(key, Carried { began: from.moment()?, last: from.moment()? });
+        }
+        Ok(())
     }
 
     /// Forgets the visits that are over, also where no event comes. Called every minute.

@@ -17,6 +17,7 @@ use super::{
         proof::{ConsentProof, Unproven, reference},
     },
     enrich::device::DeviceClass,
+    hand_over::bytes::{Unread, Unreadable, Written},
     keys::{
         carry::CarryKeys,
         persistent::PersistentKeys,
@@ -322,6 +323,39 @@ impl Visitors {
         self.visit_keys.destroy_old(now);
         self.carry_keys.destroy_old(now);
         self.sessions.forget_idle(now);
+    }
+
+    /// Writes down for the process that takes over who is visiting: keys, days begun, newcomers, visits.
+    pub(in crate::privacy) fn give(&self, to: &mut Written) {
+        self.visit_keys.give(to);
+        self.carry_keys.give(to);
+        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        to.count(begun.len());
+        for (site, epoch) in &*begun {
+            to.u32(site.0);
+            to.i32(epoch.0);
+        }
+        self.newcomers.give(to);
+        self.sessions.give(to);
+    }
+
+    /// Takes over what the process before wrote down. Blocks.
+    ///
+    /// # Errors
+    /// When it cannot be read, or the system gives no memory for its keys.
+    pub(in crate::privacy) fn take(&self, from: &mut Unread<'_>, now: Timestamp) -> Result<(), Unreadable> {
+        self.visit_keys.take(from)?;
+        self.carry_keys.take(from)?;
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..from.count()? {
+            begun.insert(SiteNumber(from.u32()?), Epoch(from.i32()?));
+        }
+        self.newcomers.take(from, |site, cookie_id| {
+            let index = self.persistent.site(site).ok()?.cookie_index(cookie_id);
+            // Where the database does not answer, the newcomer's next request without a cookie makes another person.
+            self.persons.find(site, &index, now).ok()?
+        })?;
+        self.sessions.take(from)
     }
 
     /// Carries out an objection: the person's key is destroyed, the day's token is purged, both durably, before this returns. Then the

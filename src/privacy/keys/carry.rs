@@ -6,15 +6,19 @@ use std::{
     collections::HashMap,
     io,
     sync::{PoisonError, RwLock},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use super::{locked::LockedKey, visit};
+use super::{age::Age, locked::LockedKey, visit};
 use crate::{
-    clock::{self, Timestamp},
+    clock::Timestamp,
     documents::Site,
     event::SiteNumber,
-    privacy::{enrich::device::DeviceClass, raw::ClientAddress},
+    privacy::{
+        enrich::device::DeviceClass,
+        hand_over::bytes::{Unread, Unreadable, Written},
+        raw::ClientAddress,
+    },
 };
 
 /// On either side of the change: a visit is over after as long without an event, so who was active earlier, or comes back later, begins a
@@ -30,8 +34,7 @@ pub(in crate::privacy) struct CarryKeys {
 struct CarryKey {
     key: LockedKey,
     change: Timestamp,
-    born: Instant,
-    born_after_boot: Option<Duration>,
+    age: Age,
 }
 
 /// Under what a visit is carried over the change of K_visit.
@@ -45,15 +48,12 @@ pub(in crate::privacy) enum Carry {
 
 impl CarryKey {
     fn new(change: Timestamp) -> io::Result<Self> {
-        Ok(Self { key: LockedKey::random()?, change, born: Instant::now(), born_after_boot: clock::since_boot() })
+        Ok(Self { key: LockedKey::random()?, change, age: Age::beginning_at(Duration::ZERO) })
     }
 
     /// By whichever clock says so first, as for K_visit.
     fn is_over(&self, now: Timestamp) -> bool {
-        let with_sleep = self.born_after_boot.zip(clock::since_boot()).map_or(Duration::ZERO, |(born, now)| now.saturating_sub(born));
-        now < self.change.minus(HALF_WINDOW)
-            || now >= self.change.plus(HALF_WINDOW)
-            || self.born.elapsed().max(with_sleep) >= 2 * HALF_WINDOW
+        now < self.change.minus(HALF_WINDOW) || now >= self.change.plus(HALF_WINDOW) || self.age.now() >= 2 * HALF_WINDOW
     }
 }
 
@@ -95,10 +95,30 @@ impl CarryKeys {
         self.keys.write().unwrap_or_else(PoisonError::into_inner).retain(|_, key| !key.is_over(now));
     }
 
-    /// How many sites have one now.
-    #[cfg(test)]
-    pub(in crate::privacy) fn count(&self) -> usize {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner).len()
+    /// Writes the keys down for the process that takes over.
+    pub(in crate::privacy) fn give(&self, to: &mut Written) {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        to.count(keys.len());
+        for (site, key) in &*keys {
+            to.u32(site.0);
+            to.bytes(key.key.bytes());
+            to.moment(key.change);
+            to.span(key.age.now());
+        }
+    }
+
+    /// Takes over the keys of the process before.
+    ///
+    /// # Errors
+    /// When what it wrote cannot be read, or the system gives no memory.
+    pub(in crate::privacy) fn take(&self, from: &mut Unread<'_>) -> Result<(), Unreadable> {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..from.count()? {
+            let site = SiteNumber(from.u32()?);
+            let key = LockedKey::taken_over(from.array()?)?;
+            keys.insert(site, CarryKey { key, change: from.moment()?, age: Age::beginning_at(from.age()?) });
+        }
+        Ok(())
     }
 }
 
@@ -114,11 +134,6 @@ mod tests {
             assert_eq!(key().is_over(minutes(moment)), over, "{moment}");
         }
         // Wherever the wall clock stands.
-        if let Some(born) = Instant::now().checked_sub(2 * HALF_WINDOW) {
-            assert!(CarryKey { born, ..key() }.is_over(minutes(1_000)));
-        }
-        if let Some(boot) = clock::since_boot().and_then(|boot| boot.checked_sub(2 * HALF_WINDOW)) {
-            assert!(CarryKey { born_after_boot: Some(boot), ..key() }.is_over(minutes(1_000)));
-        }
+        assert!(CarryKey { age: Age::beginning_at(2 * HALF_WINDOW), ..key() }.is_over(minutes(1_000)));
     }
 }

@@ -9,6 +9,7 @@
 //! | [`persistent::SiteKey`] K_site | site | `state.db` | our event ids; the index of cookie ids |
 //! | [`person::PersonKeys`] | person | `keys.db`, until withdrawal | seals the bodies of granted records |
 
+mod age;
 pub(in crate::privacy) mod carry;
 pub mod database;
 pub mod epoch;

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    super::{Listener, Peer, ReplyBody, ServerMetrics, limits, respond},
+    super::{Listener, Peer, ReplyBody, Role, ServerMetrics, limits, respond},
     fixture::{LOOPBACK, exchange, parse},
 };
 use crate::{protocol::Reply, supervise::Supervisor};
@@ -36,7 +36,8 @@ async fn stub(connections: usize) -> Stub {
     let (metrics, supervisor, go_on) = (Arc::new(ServerMetrics::default()), Supervisor::new(), Arc::new(Notify::new()));
     let (pieces, receiver) = mpsc::unbounded_channel();
     let receiver = Arc::new(std::sync::Mutex::new(Some(receiver)));
-    let (listener, address) = Listener::bind(LOOPBACK, None, connections, Arc::clone(&metrics)).await.expect("a free port");
+    let (listener, address) =
+        Listener::bind((&Arc::default(), Role::Plain), LOOPBACK, None, connections, Arc::clone(&metrics)).await.expect("a free port");
     let waits = Arc::clone(&go_on);
     let service = move |request: Request<Incoming>, _: Peer| {
         let (waits, receiver) = (Arc::clone(&waits), Arc::clone(&receiver));
