@@ -145,3 +145,25 @@ fn a_visit_over_midnight_is_counted_once_and_its_halves_cannot_be_joined() {
     assert_eq!(counted(tomorrow), (3, 3), "a visitor who is new, and a visit after a rest");
     assert_eq!(counted(today), (2, 2));
 }
+
+/// The same where another process takes over in the minutes before and after.
+#[test]
+fn a_visit_over_midnight_goes_on_in_the_process_that_takes_over() {
+    const SHOP: SiteNumber = SiteNumber(1);
+    let documents = SITE.to_owned() + &file_destination("measured", "exempt_measurement", "measurement");
+    let [first, second, third] = [0; 3].map(|_| Line::new(&documents, 1));
+    let at = |moment: &str| Timestamp(moment.parse::<jiff::Timestamp>().unwrap().as_millisecond());
+    let counted = |line: &Line, epoch| line.uniques.estimate(SHOP, epoch).map(|day| (day.visitors, day.visits)).unwrap();
+    let (today, rests, _) = seen(&first, 1, "2026-11-23T22:50:00Z");
+    second.take_over(&first, at("2026-11-23T22:52:00Z"));
+    let (_, rests_there, _) = seen(&second, 1, "2026-11-23T22:55:00Z");
+    assert_eq!(rests, rests_there, "the same token, the same session");
+    assert_eq!(counted(&second, today), (1, 1), "the same visitor, the same visit");
+    third.take_over(&second, at("2026-11-23T23:02:00Z"));
+    let (tomorrow, rests_then, _) = seen(&third, 1, "2026-11-23T23:05:00Z");
+    assert_eq!((counted(&third, today), counted(&third, tomorrow)), ((1, 1), (1, 0)));
+    assert_eq!(rests.intersection(&rests_then).count(), 0);
+    // Without a process before it the visit is another one.
+    let (_, others, _) = seen(&Line::new(&documents, 1), 1, "2026-11-23T22:55:00Z");
+    assert_eq!(rests.intersection(&others).count(), 0);
+}
