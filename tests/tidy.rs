@@ -36,7 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("privacy", &["clock", "config", "documents", "event", "event_log", "protocol", "state", "supervise"]),
     ("protocol", &["clock", "documents", "event", "privacy"]),
-    ("prove", &["clock", "config", "delivery", "destination", "documents", "event", "privacy", "supervise"]),
+    ("prove", &["clock", "config", "delivery", "demonstration", "destination", "documents", "event", "privacy", "state", "supervise"]),
     ("recleanse", &["clock", "documents", "event", "event_log", "metrics", "privacy", "state", "supervise"]),
     ("server", &["clock", "config", "console", "documents", "event", "metrics", "pipeline", "privacy", "protocol", "state", "supervise"]),
     ("state", &["clock"]),
@@ -215,8 +215,12 @@ fn every_rule_of_privacy_is_decided_in_one_place() {
     let (_, rules) = named.split_once("\nrules! {").expect("the rules are listed");
     let rules: Vec<&str> = rules.lines().skip(1).take_while(|line| *line != "}").filter_map(|line| line.trim().strip_suffix(',')).collect();
     assert!(rules.len() > 40, "the rules are read");
-    let code: Vec<(String, String)> =
-        files("src", "rs").into_iter().filter(|file| !is_test(file)).map(|file| (shown(&file), code(&text(&file)))).collect();
+    let code: Vec<(String, String)> = files("src", "rs")
+        .into_iter()
+        .filter(|file| !is_test(file) && !shown(file).starts_with("src/prove/"))
+        .map(|file| (shown(&file), code(&text(&file))))
+        .collect();
+    // `prove` takes rules out, and decides by none.
     let mut wrong = Vec::new();
     for rule in rules {
         let path = format!("Rule::{rule}");

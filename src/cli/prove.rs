@@ -154,12 +154,13 @@ fn print(outcome: &Outcome, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "{name:width$}  {:>12}  {:>8}  not searched: {why}", "–", "–")?;
             continue;
         }
-        let found = if searched.leaks.is_empty() { String::from("clean") } else { format!("{} FOUND", searched.leaks.len()) };
+        let word = if *place == places::Place::Memory { "nothing in use" } else { "clean" };
+        let found = if searched.leaks.is_empty() { String::from(word) } else { format!("{} FOUND", searched.leaks.len()) };
         let allowed =
             if searched.allowed.is_empty() { String::new() } else { format!(", {} allowed by the policy", searched.allowed.len()) };
         let controls = format!("{}/{}", searched.recovered, searched.planted);
         let left = if *place == places::Place::Memory {
-            format!("; {} of {} are left in buffers that were freed", tried.in_memory, tried.canaries)
+            format!("; {} of {} left in freed buffers (counted, not judged)", tried.in_memory, tried.canaries)
         } else {
             String::new()
         };

@@ -1,7 +1,7 @@
 //! What a change of documents changes about what leaves: per site, destination and visitor's state, field by field and listed name by
 //! listed name. What only widens is a relaxation, and asks for a reason.
 
-use super::{Basis, Destination, Documents, Site};
+use super::{Basis, Destination, Documents, Site, parse::Release};
 use crate::privacy::policy::{Field, Treatment, Treatments};
 
 /// One difference in what leaves.
@@ -59,6 +59,13 @@ pub enum What {
         /// What would be.
         is: (u32, u32),
     },
+    /// When it is decided who stands in a crowd: by the days before, or by the whole hour or day itself.
+    Release {
+        /// When it was.
+        was: Release,
+        /// When it would be.
+        is: Release,
+    },
     /// The destination would receive nothing of this site any more.
     Ends,
 }
@@ -86,6 +93,7 @@ impl Difference {
                 What::Override { reason } => reason.is_some(),
                 // Another vendor is another question, of which nobody knows whether it is answered with yes more often.
                 What::Vendor { was, .. } => was.is_some(),
+                What::Release { is, .. } => is.is_live(),
                 What::Crowd { was, is } => is.0 < was.0 || is.1 < was.1,
                 What::Ends => false,
             }
@@ -127,6 +135,9 @@ pub fn differences(before: &Documents, after: &Documents) -> Vec<Difference> {
             if let Some((was, was_destination)) = was {
                 if was_destination.tcf_vendor != destination.tcf_vendor {
                     differs(What::Vendor { was: was_destination.tcf_vendor, is: destination.tcf_vendor });
+                }
+                if was_destination.release != destination.release {
+                    differs(What::Release { was: was_destination.release, is: destination.release });
                 }
                 listed(was, site).into_iter().for_each(&mut differs);
                 let (was, is) = (crowds(was), crowds(site));
@@ -241,6 +252,12 @@ mod tests {
         let routed = DOCUMENTS.replace("events =", "routes = [\"/product/:slug\"]\nevents =");
         assert_eq!(count(DOCUMENTS, &routed), (1, 1), "a page that leaves without a crowd");
         assert_eq!(count(&routed, DOCUMENTS), (1, 1), "what stood behind the name");
+    }
+
+    #[test]
+    fn to_wait_for_a_whole_day_no_more_relaxes() {
+        let daily = DOCUMENTS.replace("transform =", "release = \"daily\"\ntransform =");
+        assert_eq!((count(DOCUMENTS, &daily), count(&daily, DOCUMENTS)), ((0, 1), (1, 1)));
     }
 
     #[test]

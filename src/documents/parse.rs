@@ -207,6 +207,16 @@ pub enum Release {
 }
 
 impl Release {
+    /// What decides who stands in a crowd, in words.
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Live => "the days before, at once",
+            Self::Hourly => "all of the hour's events, at its end",
+            Self::Daily => "all of the day's events, at its end",
+        }
+    }
+
     /// Whether it is the one that needs not be said.
     #[must_use]
     pub fn is_live(&self) -> bool {

@@ -12,10 +12,10 @@ pub mod memory;
 pub mod pack;
 pub mod places;
 pub mod rehearsal;
+pub mod run;
 pub mod scanner;
 pub mod spellings;
 pub mod stand_in;
-pub mod trial;
 pub mod weaken;
 pub mod wire;
 
@@ -24,8 +24,8 @@ use std::{collections::BTreeSet, io, path::Path};
 use self::{
     allowance::Allowance,
     places::{Leak, Place, Searched},
+    run::{Trial, Tried},
     spellings::Spelling,
-    trial::{Trial, Tried},
     weaken::Weakening,
 };
 use crate::{
@@ -163,9 +163,9 @@ pub fn prove(wish: &Wish<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
         return Err(ProveError::NoSite);
     }
     let allowance = Allowance::of(&rehearsal::for_reading(&documents), wish.with_deviations)?;
-    let rounds = trial::rounds_for(wish.canaries, &targets);
+    let rounds = run::rounds_for(wish.canaries, &targets);
     let run = Trial { tees, rounds, ..Trial::small(wish, &documents, &allowance) };
-    let tried = trial::run(&Trial { spellings: &Spelling::ALL, memory: true, ..run }, progress)?;
+    let tried = run::run(&Trial { spellings: &Spelling::ALL, memory: true, ..run }, progress)?;
     let known: BTreeSet<&Leak> = tried.leaks().collect();
     let mut weakened = Vec::new();
     if wish.weaken {
@@ -174,7 +174,7 @@ pub fn prove(wish: &Wish<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
         for (index, Weakening { says, documents, without, must_show }) in weakenings.into_iter().enumerate() {
             progress("weakened runs", index + 1, of);
             let run = Trial { without: without.as_deref(), ..Trial::small(wish, &documents, &allowance) };
-            let tried = trial::run(&run, &mut |_, _, _| {})?;
+            let tried = run::run(&run, &mut |_, _, _| {})?;
             // What gets out anyway shows nothing of this weakness, nor does the policy's own text in the store.
             let shows = |leak: &Leak| without.is_some() || matches!(leak.place, Place::Sent(_) | Place::Outbox(_));
             let leaks: BTreeSet<&Leak> = tried.leaks().filter(|leak| !known.contains(leak) && shows(leak)).collect();

@@ -84,7 +84,7 @@ fn heading_of(Difference { site, destination, what, .. }: &Difference) -> String
         What::Listed { .. } => ", of the policy's lists:",
         What::Crowd { .. } => ", of the crowds that leave:",
         What::Ends => ": nothing would leave any more",
-        What::Override { .. } | What::Vendor { .. } => ":",
+        What::Override { .. } | What::Vendor { .. } | What::Release { .. } => ":",
     };
     let destination = destination.as_ref().map_or_else(String::new, |destination| format!(" to \"{destination}\""));
     format!("site \"{site}\"{destination}{who}")
@@ -119,6 +119,7 @@ fn print_difference(difference: &Difference, out: &mut dyn Write) -> std::io::Re
             let say = |visitors: u32| if visitors == 1 { String::from("none") } else { format!("of {visitors}") };
             writeln!(out, "  crowds asked for: {} → {}; of who agreed: {} → {}", say(was.0), say(is.0), say(was.1), say(is.1))
         }
+        What::Release { was, is } => writeln!(out, "  crowds would be decided on {} instead of {}", is.in_words(), was.in_words()),
         What::Ends => Ok(()),
     }
 }

@@ -96,6 +96,9 @@ fn show_destination(site: &Site, destination: &Destination, out: &mut dyn Write)
         (_, Some(months)) => writeln!(out, "    kept there {months} months at most")?,
         (_, None) => writeln!(out, "    kept there as long as its own rules say (kept_months says otherwise)")?,
     }
+    if !destination.release.is_live() {
+        writeln!(out, "    crowds are decided on {}: nothing leaves before", destination.release.in_words())?;
+    }
     if destination.bots == Bots::People {
         writeln!(out, "    what looks like a program's (suspected or declared): nothing; it is counted as withheld (bot)")?;
     }

@@ -26,12 +26,12 @@ pub(super) fn hashed(thing: impl Hash) -> u64 {
 pub(super) struct Persons(Vec<u64>);
 
 impl Persons {
-    fn new(persons: u32) -> Self {
+    pub(super) fn new(persons: u32) -> Self {
         Self(vec![0; persons as usize / 64 + 1])
     }
 
     /// Whether this person was not there before.
-    fn insert(&mut self, person: u32) -> bool {
+    pub(super) fn insert(&mut self, person: u32) -> bool {
         let (word, bit) = (person as usize / 64, 1 << (person % 64));
         let new = self.0[word] & bit == 0;
         self.0[word] |= bit;
@@ -63,6 +63,8 @@ pub(super) struct DestinationFigures {
     pub(super) events: u64,
     /// By visitor and session id: over all days.
     pub(super) spans: HashMap<u64, Span>,
+    /// The longest of spans that were begun anew since.
+    longest_of_past_days: Duration,
     /// Events that had an id which an earlier event had, too.
     pub(super) linked_events: u64,
     /// How many visitors of the day began with this tuple of ids, and with this visitor id.
@@ -78,6 +80,8 @@ pub(super) struct DestinationFigures {
     pub(super) countries: HashMap<String, Cell>,
     /// Of the last day.
     pub(super) last_day: LastDay,
+    /// The first visitor id of every so manyth person on the day before, and on the day.
+    firsts: [HashMap<u32, u64>; 2],
 }
 
 #[derive(Default)]
@@ -103,6 +107,7 @@ impl DestinationFigures {
             every,
             events: 0,
             spans: HashMap::new(),
+            longest_of_past_days: Duration::ZERO,
             linked_events: 0,
             id_tuples: HashMap::new(),
             visitor_ids: HashMap::new(),
@@ -113,6 +118,7 @@ impl DestinationFigures {
             pages: HashMap::new(),
             countries: HashMap::new(),
             last_day: LastDay::default(),
+            firsts: Default::default(),
         }
     }
 
@@ -138,6 +144,9 @@ impl DestinationFigures {
         country.events += 1;
         country.persons += u32::from(new_ever);
         if new_today {
+            if u64::from(truth.person).is_multiple_of(self.every) {
+                self.firsts[1].insert(truth.person, visitor);
+            }
             cell.persons += 1;
             self.last_day.visitors += 1;
             for (counts, id) in [(&mut self.id_tuples, hashed(ids)), (&mut self.visitor_ids, visitor)] {
@@ -167,6 +176,20 @@ impl DestinationFigures {
         self.id_tuples.clear();
         self.visitor_ids.clear();
         self.last_day = LastDay::default();
+        self.firsts = [std::mem::take(&mut self.firsts[1]), HashMap::new()];
+    }
+
+    /// How many of those who came on both of the last two days had the same visitor id on both, and how many they are.
+    pub(super) fn same_again(&self) -> (usize, usize) {
+        let [before, day] = &self.firsts;
+        let both = day.iter().filter_map(|(person, id)| before.get(person).map(|was| was == id));
+        both.fold((0, 0), |(same, all), is_same| (same + usize::from(is_same), all + 1))
+    }
+
+    /// What an id was used for is looked at day by day from now on: ids that are short on purpose recur by chance under the next day's key.
+    pub(super) fn begin_spans_anew(&mut self) {
+        self.longest_of_past_days = self.longest_link();
+        self.spans.clear();
     }
 
     pub(super) fn end_day(&mut self) {
@@ -181,7 +204,7 @@ impl DestinationFigures {
     /// The longest time between two events that share an id.
     pub(super) fn longest_link(&self) -> Duration {
         let longest = self.spans.values().map(|span| span.last - span.first).max().unwrap_or(0);
-        Duration::from_millis(longest.unsigned_abs())
+        Duration::from_millis(longest.unsigned_abs()).max(self.longest_of_past_days)
     }
 
     /// How many of the followed ids another destination has, too.

@@ -213,10 +213,8 @@ pub fn run(trial: &Trial<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
             "file" => Place::Outbox(destination.name.clone()),
             _ => Place::Sent(destination.name.clone()),
         };
-        search
-            .found
-            .entry(place)
-            .or_insert_with(|| Searched { not_searched: Some(String::from("nothing left for it")), ..Searched::default() });
+        let why = if destination.release.is_live() { "nothing left for it" } else { "it is released later than the run lasts" };
+        search.found.entry(place).or_insert_with(|| Searched { not_searched: Some(why.to_owned()), ..Searched::default() });
     }
     search.control(&Place::Answers, b"HTTP/1.1 204 No Content\r\n\r\n");
     let mut slots: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
