@@ -28,6 +28,7 @@ use crate::{
     http_client::{Connection, Request},
     installation::{Installation, Running, SITE, eventually, file_destination},
     left_out::left_out,
+    receiver::thread as named_thread,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -327,7 +328,7 @@ fn play(installation: &Installation, word: u8) -> thread::JoinHandle<io::Result<
     let path = installation.data().join(SOCKET);
     let _ = fs::remove_file(&path);
     let listener = UnixListener::bind(path).unwrap();
-    thread::spawn(move || {
+    named_thread("a process that runs", move || {
         let (mut next, _) = listener.accept()?;
         next.read_exact(&mut [0; 14])?;
         next.write_all(&[word])
