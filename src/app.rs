@@ -2,6 +2,7 @@
 //!
 //! Start: bind every address, so that a taken port is said before anything is written · lock the data directory · databases · documents ·
 //! event log (recovers) · keys · couriers · recleanse · accept. Shutdown: stop accepting and finish what is under way · couriers settle · counters · log.
+//! Where another process takes over, the sockets stay open meanwhile, and what is known in memory alone is put together at the end.
 
 use std::{
     fs::File,
@@ -37,6 +38,7 @@ use crate::{
         store::{Author, DocumentStore, DocumentStoreError},
     },
     event_log::{DiskFiles, EventLog, LogError},
+    hand_over::{Next, Offer},
     housekeeping::Housekeeping,
     pipeline::Pipeline,
     privacy::{
@@ -48,6 +50,7 @@ use crate::{
             place::{PlaceDatabase, PlaceError},
             place_file::{PlaceFile, is_old},
         },
+        hand_over::{Estate, Unreadable},
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
         purge_set::PurgeSet,
         uniques::Uniques,
@@ -56,7 +59,8 @@ use crate::{
     recleanse::{self, Recleanse},
     report::Report,
     server::{
-        BindError, Limits, Listener, LocalAddress, Pages, Rate, RateLimits, ReplyBody, Server, ServerMetrics, ServerSettings,
+        BindError, Limits, Listener, ListeningSocket, LocalAddress, Pages, Rate, RateLimits, ReplyBody, Role, Server, ServerMetrics,
+        ServerSettings, Sockets,
         development_certificate::{DevelopmentCertificateError, development_certificate},
         tls::{CertificateError, CertificateFiles, Tls},
     },
@@ -72,11 +76,21 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(25);
 const BURST_SECONDS: u32 = 4;
 
 /// What to start.
+#[derive(Clone)]
 pub struct Setup {
     /// This machine's configuration.
     pub config: Config,
     /// Whether to serve the demonstration: its pages, documents, places and certificate.
     pub demonstration: bool,
+}
+
+/// What the process before had, and this one goes on with. Without anything, the day begins anew.
+#[derive(Default)]
+pub struct Inherited {
+    /// Its listening sockets.
+    pub sockets: Vec<ListeningSocket>,
+    /// What it knew in its memory alone.
+    pub estate: Option<Estate>,
 }
 
 /// The program, started.
@@ -87,6 +101,9 @@ pub struct App {
     addresses: Vec<LocalAddress>,
     admin: SocketAddr,
     certificate_authority: Option<PathBuf>,
+    sockets: Arc<Sockets>,
+    /// Gone before the lock is: the next process makes its own in its place.
+    offer: Option<Offer>,
     /// Held until the end: two programs on one data directory would break both.
     _lock: File,
 }
@@ -141,6 +158,9 @@ pub enum StartError {
     /// The network database cannot be used.
     #[error("places.networks: {0}")]
     Networks(PlaceError),
+    /// What was handed over cannot be used.
+    #[error(transparent)]
+    Estate(#[from] Unreadable),
     /// No HTTP client could be made.
     #[error(transparent)]
     HttpClient(#[from] HttpCarrierError),
@@ -152,16 +172,36 @@ impl App {
     /// # Errors
     /// In words for the person at the terminal.
     pub async fn start(setup: Setup, supervisor: Supervisor) -> Result<Self, StartError> {
+        Self::start_from(Inherited::default(), setup, supervisor).await
+    }
+
+    /// Whether the files that the configuration names can be used: asked before another process is stopped for this one.
+    ///
+    /// # Errors
+    /// In words for the person at the terminal.
+    pub fn check(setup: &Setup) -> Result<(), StartError> {
+        open_tls(&setup.config, setup.demonstration)?;
+        open_places(&setup.config, setup.demonstration)?;
+        open_networks(&setup.config).map(drop).map_err(StartError::Networks)
+    }
+
+    /// The same, with what another process had.
+    ///
+    /// # Errors
+    /// In words for the person at the terminal.
+    pub async fn start_from(inherited: Inherited, setup: Setup, supervisor: Supervisor) -> Result<Self, StartError> {
         let Setup { config, demonstration } = setup;
+        let sockets = Arc::new(Sockets::taken_over(inherited.sockets));
         let (tls, certificate_authority) = open_tls(&config, demonstration)?;
         let admin_metrics = Arc::new(ServerMetrics::default());
-        let admin = Listener::bind(config.listen.admin, None, ADMIN_CONNECTIONS, admin_metrics).await;
+        let admin = Listener::bind((&sockets, Role::Admin), config.listen.admin, None, ADMIN_CONNECTIONS, admin_metrics).await;
         let (admin_listener, admin) = admin.map_err(|reason| BindError::Address { address: config.listen.admin, reason })?;
         let pages = demonstration.then(|| demonstration_pages(admin));
-        let server = Server::bind(server_settings(&config, tls, pages)).await?;
+        let server = Server::bind(server_settings(&config, tls, pages, Arc::clone(&sockets))).await?;
         let addresses = server.local_addresses().to_vec();
 
         let lock = lock_data_directory(&config.data_dir)?;
+        let offer = offer(&config.data_dir);
         let state = Arc::new(StateDb::open(&config.data_dir.join("state.db"))?);
         let store = DocumentStore::new(Arc::clone(&state));
         if demonstration {
@@ -184,6 +224,10 @@ impl App {
         let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
         let feed = Feed::default();
         let crowds = Arc::new(Crowds::new(Arc::clone(&state)));
+        let visitors = Visitors::new(supervisor.clone(), Arc::clone(&persistent), Arc::clone(&persons), Arc::clone(&purge_set), proof);
+        if let Some(estate) = inherited.estate {
+            estate.settle(&visitors, &uniques, &crowds, clock::now())?;
+        }
         let discloser =
             Discloser::new(Arc::clone(&persistent), Arc::clone(&epochs), Arc::clone(&persons), Arc::clone(&purge_set), Arc::clone(&crowds));
         let carriers = Carriers::new(HttpCarrier::new(None)?, FileCarrier::new(config.data_dir.clone(), supervisor.clone()));
@@ -207,7 +251,7 @@ impl App {
         let (place_file, places) = open_places(&config, demonstration)?;
         let pipeline = Arc::new(Pipeline {
             documents: ArcSwap::new(documents),
-            visitors: Visitors::new(supervisor.clone(), Arc::clone(&persistent), Arc::clone(&persons), Arc::clone(&purge_set), proof),
+            visitors,
             persistent,
             places: ArcSwap::from_pointee(places),
             bots: Bots::new(open_networks(&config).map_err(StartError::Networks)?),
@@ -242,7 +286,7 @@ impl App {
         };
         housekeeping.start(&supervisor);
         server.run(&supervisor, Arc::clone(&pipeline));
-        Ok(Self { supervisor, pipeline, state, addresses, admin, certificate_authority, _lock: lock })
+        Ok(Self { supervisor, pipeline, state, addresses, admin, certificate_authority, sockets, offer, _lock: lock })
     }
 
     /// The addresses that beacons are taken on.
@@ -265,6 +309,30 @@ impl App {
 
     /// Stops: finishes what is under way, settles, and closes the log. Returns whether everything ended in time.
     pub async fn stop(self) -> bool {
+        self.close().await
+    }
+
+    /// Waits until another process asks to take over.
+    pub async fn next(&self) -> Next {
+        match &self.offer {
+            Some(offer) => offer.next().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Stops as [`Self::stop`] does, but for the listening sockets, on which clients wait from now on. Returns those, and what is known in
+    /// memory alone; everything on the disk is closed then, and the data directory is free.
+    pub async fn close_for_next(self) -> (Vec<ListeningSocket>, Estate) {
+        self.sockets.keep_open();
+        if !self.close().await {
+            tracing::warn!("some requests or deliveries did not end in time; what was acknowledged is in the log");
+        }
+        let Pipeline { visitors, uniques, crowds, .. } = &*self.pipeline;
+        let estate = Estate::of(visitors, uniques, crowds, clock::now());
+        (self.sockets.take(), estate)
+    }
+
+    async fn close(&self) -> bool {
         let ended = self.supervisor.shut_down(SHUTDOWN_PATIENCE).await;
         let documents = self.pipeline.documents.load();
         let flushed = self.pipeline.counters.flush(&self.state, &documents, clock::now());
@@ -318,7 +386,7 @@ fn open_networks(config: &Config) -> Result<NetworkDatabase, PlaceError> {
     config.places.networks.as_deref().map_or_else(|| Ok(NetworkDatabase::none()), NetworkDatabase::open)
 }
 
-fn server_settings(config: &Config, tls: Option<Arc<Tls>>, pages: Option<Pages>) -> ServerSettings {
+fn server_settings(config: &Config, tls: Option<Arc<Tls>>, pages: Option<Pages>, sockets: Arc<Sockets>) -> ServerSettings {
     let rate = |per_second: u32| (per_second > 0).then(|| Rate { per_second, burst: per_second.saturating_mul(BURST_SECONDS) });
     ServerSettings {
         plain: config.listen.http.into_iter().collect(),
@@ -335,6 +403,7 @@ fn server_settings(config: &Config, tls: Option<Arc<Tls>>, pages: Option<Pages>)
             ..Limits::default()
         },
         pages,
+        sockets,
     }
 }
 
@@ -351,6 +420,13 @@ fn lock_data_directory(directory: &Path) -> Result<File, StartError> {
         Err(std::fs::TryLockError::WouldBlock) => Err(StartError::Locked { directory: directory.to_owned() }),
         Err(std::fs::TryLockError::Error(reason)) => Err(failed(reason)),
     }
+}
+
+/// Where it cannot be made the program runs all the same, and another one can only begin after it.
+fn offer(directory: &Path) -> Option<Offer> {
+    Offer::make(directory)
+        .inspect_err(|error| tracing::warn!(%error, "no other process can take over from this one: the socket for it cannot be made"))
+        .ok()
 }
 
 fn apply(store: &DocumentStore, documents: Vec<Document>, author: &str) -> Result<(), StartError> {

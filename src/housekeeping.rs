@@ -159,7 +159,7 @@ impl Housekeeping {
     }
 
     fn destroy_what_is_over(&self, now: Timestamp) {
-        self.pipeline.visitors.visit_keys().destroy_old(now);
+        self.pipeline.visitors.destroy_old(now);
         if let Err(error) = self.pipeline.uniques.flush() {
             tracing::warn!(%error, "the count of visitors could not be written down; the next round tries again");
         }

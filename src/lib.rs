@@ -24,6 +24,7 @@ pub mod config;
 pub mod counters;
 pub mod demonstration;
 pub mod documents;
+pub mod hand_over;
 pub mod housekeeping;
 pub mod pipeline;
 pub mod prove;

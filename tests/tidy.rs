@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("destination", &["config", "event", "privacy"]),
     ("documents", &["clock", "config", "destination", "event", "privacy", "protocol", "state"]),
     ("event", &["clock"]),
+    ("hand_over", &["privacy", "server"]),
     ("event_log", &["clock", "event", "metrics", "privacy", "supervise"]),
     ("metrics", &[]),
     (
@@ -67,6 +68,7 @@ const OWNERS: &[(&str, &[&str], &str)] = &[
         "SQL is spoken by the stores alone",
     ),
     ("maxminddb::", &["privacy/enrich/"], "the address is looked up in privacy/ alone"),
+    ("UnixStream", &["hand_over.rs", "privacy/hand_over/"], "what is handed over goes to the next process alone"),
     ("forwarded", &["server/client_address.rs"], "one place believes or disbelieves forwarding headers"),
     ("(unsafe_code", &["privacy/keys/"], "unsafe code may stand under privacy/keys/ alone"),
     ("std::process::exit", &["main.rs"], "one place ends the program"),

@@ -61,6 +61,9 @@ enum Command {
     Run {
         #[command(flatten)]
         listen: ListenArguments,
+        /// Take over from the process that runs on the same data directory: its listening sockets, and the day's keys in its memory.
+        #[arg(long)]
+        take_over: bool,
     },
     /// Write a configuration and the documents of a first site, with neutral names of its own.
     Init(init::InitArguments),
@@ -93,8 +96,8 @@ pub type CommandError = Box<dyn Error + Send + Sync>;
 pub fn execute(arguments: Arguments, out: &mut dyn Write) -> Result<(), CommandError> {
     let place = arguments.place;
     match arguments.command {
-        None => run::run(&place, &arguments.listen, out),
-        Some(Command::Run { listen }) => run::run(&place, &arguments.listen.or(listen), out),
+        None => run::run(&place, &arguments.listen, false, out),
+        Some(Command::Run { listen, take_over }) => run::run(&place, &arguments.listen.or(listen), take_over, out),
         Some(Command::Init(init)) => init::init(&init, out),
         Some(Command::Check) => check::check(&place, out),
         Some(Command::Apply(apply)) => apply::apply(&place, &apply, out),

@@ -1,15 +1,19 @@
-//! `run`: the server, from a configuration; or the demonstration, where there is none.
+//! `run`: the server, from a configuration; or the demonstration, where there is none. With `--take-over`, in the place of a server that
+//! runs.
 
 use std::{io::Write, net::SocketAddr, time::Duration};
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
 use super::{CommandError, ListenArguments, Place};
 use crate::{
-    app::{App, Setup},
+    app::{App, Inherited, Setup},
     config::Config,
+    hand_over::{self, Before},
     supervise::Supervisor,
 };
 
-pub(super) fn run(place: &Place, listen: &ListenArguments, out: &mut dyn Write) -> Result<(), CommandError> {
+pub(super) fn run(place: &Place, listen: &ListenArguments, take_over: bool, out: &mut dyn Write) -> Result<(), CommandError> {
     let (mut config, demonstration) = match place.config()? {
         Some(config) => (config, false),
         None => (Config::demonstration(), true),
@@ -34,10 +38,30 @@ pub(super) fn run(place: &Place, listen: &ListenArguments, out: &mut dyn Write) 
     }
     #[cfg(feature = "proof")]
     let _rule = left_out()?;
+    let setup = Setup { config, demonstration };
+    let (inherited, mut before) = if take_over { inherit(&setup)? } else { (Inherited::default(), None) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(Setup { config, demonstration }, out))?;
+    let end = runtime.block_on(serve(setup, inherited, &mut before, out));
     runtime.shutdown_timeout(Duration::from_secs(1));
-    Ok(())
+    // Where this process could not take over, the one before goes on as soon as it hears nothing more: not before all is closed here.
+    drop(before);
+    end
+}
+
+/// What the process that runs hands over; it waits to hear that this one has begun.
+fn inherit(setup: &Setup) -> Result<(Inherited, Option<Before>), CommandError> {
+    App::check(setup)?;
+    let Some(mut before) = hand_over::ask(&setup.config.data_dir)? else {
+        tracing::info!("nobody runs on this data directory: there is nothing to take over");
+        return Ok((Inherited::default(), None));
+    };
+    match before.receive() {
+        Ok((sockets, estate)) => Ok((Inherited { sockets, estate: Some(estate) }, Some(before))),
+        Err(error) => {
+            tracing::warn!(%error, "the process before ended without handing over: today's visitors are counted anew (an epoch break)");
+            Ok((Inherited::default(), None))
+        }
+    }
 }
 
 /// The rule of privacy that a weakened run of `prove` leaves out.
@@ -61,12 +85,41 @@ fn refuse_open_demonstration(config: &Config) -> Result<(), CommandError> {
     }
 }
 
-async fn serve(setup: Setup, out: &mut dyn Write) -> Result<(), CommandError> {
-    let demonstration = setup.demonstration;
-    let data = setup.config.data_dir.clone();
-    let app = App::start(setup, Supervisor::new()).await?;
+async fn serve(setup: Setup, inherited: Inherited, before: &mut Option<Before>, out: &mut dyn Write) -> Result<(), CommandError> {
+    let mut stop = StopSignals::listen()?;
+    let mut app = App::start_from(inherited, setup.clone(), Supervisor::new()).await?;
+    if let Some(Err(error)) = before.take().map(Before::taken_over) {
+        tracing::warn!(%error, "the process before was gone before it heard that this one runs");
+    }
+    tell_addresses(&app, &setup, out)?;
+    loop {
+        let next = tokio::select! {
+            () = stop.asked_for() => {
+                if !app.stop().await {
+                    tracing::warn!("some requests or deliveries did not end in time; what was acknowledged is in the log");
+                }
+                return Ok(());
+            }
+            next = app.next() => next,
+        };
+        tracing::info!("another process takes over: closing");
+        let (sockets, estate) = app.close_for_next().await;
+        let give = move || (next.give(&sockets, &estate), sockets, estate);
+        let (given, sockets, estate) = Supervisor::new().blocking(give).await;
+        match given {
+            Ok(()) => {
+                tracing::info!("another process has taken over");
+                return Ok(());
+            }
+            Err(error) => tracing::warn!(%error, "the other process did not take over: this one goes on"),
+        }
+        app = App::start_from(Inherited { sockets, estate: Some(estate) }, setup.clone(), Supervisor::new()).await?;
+    }
+}
+
+fn tell_addresses(app: &App, setup: &Setup, out: &mut dyn Write) -> std::io::Result<()> {
     let at = |tls: bool| app.addresses().iter().find(|local| local.tls == tls).map(|local| local.address);
-    if demonstration {
+    if setup.demonstration {
         let page = at(false).map_or_else(String::new, |address| format!("http://{address}/"));
         writeln!(out, "\n  Firsthand demonstration\n")?;
         writeln!(out, "  Open   {page}")?;
@@ -75,7 +128,7 @@ async fn serve(setup: Setup, out: &mut dyn Write) -> Result<(), CommandError> {
             writeln!(out, "  TLS    https://localhost:{}/   (trust {} to see it without a warning)", address.port(), authority.display())?;
         }
         writeln!(out, "  Admin  http://{}/   (live view, /healthz, /metrics)", app.admin())?;
-        writeln!(out, "  Data   {}/   (clean events only; the file destinations are in outbox/)", data.display())?;
+        writeln!(out, "  Data   {}/   (clean events only; the file destinations are in outbox/)", setup.config.data_dir.display())?;
         writeln!(out, "\n  For your own site: firsthand init https://www.shop.example\n  Stop with Ctrl-C.\n")?;
     } else {
         for local in app.addresses() {
@@ -83,26 +136,24 @@ async fn serve(setup: Setup, out: &mut dyn Write) -> Result<(), CommandError> {
         }
         writeln!(out, "admin on http://{}/", app.admin())?;
     }
-    out.flush()?;
-    stop_asked_for().await?;
-    if !app.stop().await {
-        tracing::warn!("some requests or deliveries did not end in time; what was acknowledged is in the log");
-    }
-    Ok(())
+    out.flush()
 }
 
-#[cfg(unix)]
-async fn stop_asked_for() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+/// What asks a process to stop. Heard from when this is made on, also while nobody waits for it.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
-#[cfg(not(unix))]
-async fn stop_asked_for() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+impl StopSignals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn asked_for(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

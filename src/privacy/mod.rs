@@ -28,6 +28,7 @@ pub mod transform;
 pub mod vendor_cookies;
 pub mod visitor;
 
+pub mod hand_over;
 pub mod keys;
 mod newcomers;
 pub mod purge_set;

@@ -12,7 +12,10 @@ use std::{
 
 use tokio::sync::OnceCell;
 
-use super::keys::person::Person;
+use super::{
+    hand_over::bytes::{Unread, Unreadable, Written},
+    keys::person::Person,
+};
 use crate::{clock::Timestamp, event::SiteNumber};
 
 /// A newcomer is known at least this long, at most twice as long: a library's first retries fall into it.
@@ -73,6 +76,44 @@ impl Newcomers {
                 making
             }
         }
+    }
+
+    /// Writes those who have been made down for the process that takes over.
+    pub(in crate::privacy) fn give(&self, to: &mut Written) {
+        let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        to.optional(generations.turned, Written::moment);
+        for generation in [&generations.newer, &generations.older] {
+            let made: Vec<_> = generation.iter().filter_map(|(key, making)| Some((key, making.get()?))).collect();
+            to.count(made.len());
+            for ((site, browser), newcomer) in made {
+                to.u32(site.0);
+                to.bytes(browser);
+                to.bytes(&newcomer.cookie_id);
+            }
+        }
+    }
+
+    /// Takes over those of the process before. Who is not found as a person any more is left out.
+    ///
+    /// # Errors
+    /// When what it wrote cannot be read.
+    pub(in crate::privacy) fn take(
+        &self,
+        from: &mut Unread<'_>,
+        mut find: impl FnMut(SiteNumber, &[u8; 16]) -> Option<Arc<Person>>,
+    ) -> Result<(), Unreadable> {
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let Generations { newer, older, turned } = &mut *generations;
+        *turned = from.optional(Unread::moment)?;
+        for generation in [newer, older] {
+            for _ in 0..from.count()? {
+                let (site, browser, cookie_id) = (SiteNumber(from.u32()?), *from.array()?, *from.array()?);
+                if let Some(person) = find(site, &cookie_id) {
+                    generation.insert((site, browser), Arc::new(OnceCell::new_with(Some(Newcomer { cookie_id, person }))));
+                }
+            }
+        }
+        Ok(())
     }
 }
 

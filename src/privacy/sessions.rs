@@ -1,4 +1,8 @@
 //! Sessions: 8 random bytes per subject, in RAM; over after 30 minutes without an event, or after 24 hours. A crash starts new ones.
+//!
+//! Where K_visit changes, so does the token of a visitor without consent, and with it the session's id: what rests and what leaves of one
+//! day says nothing of the next. The visit goes on all the same, in our own count: for the half hour before the change, who is under way is
+//! also noted under K_carry, as two times and without an id; whoever comes back within half an hour after it is found there once.
 
 use std::{
     collections::HashMap,
@@ -7,15 +11,24 @@ use std::{
     time::Duration,
 };
 
-use super::record::Subject;
-use crate::{clock::Timestamp, event::SiteNumber};
+use super::{
+    hand_over::bytes::{Unread, Unreadable, Written},
+    keys::carry::Carry,
+    record::Subject,
+};
+use crate::{
+    clock::Timestamp,
+    event::{Epoch, SiteNumber},
+};
 
 /// A session ends after this long without an event.
 const IDLE_MAX: Duration = Duration::from_secs(30 * 60);
 /// A session ends after this long in any case.
 const AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-/// Sessions in one generation; there are two. At 48 bytes each, some 10 MiB when both are full.
+/// Sessions in one generation; there are two. At 64 bytes each, some 13 MiB when both are full.
 const SESSIONS_MAX: usize = 100_000;
+/// Visits that can go on over a change of K_visit, of all sites together: as many as one generation has. Those beyond begin anew.
+const CARRIED_MAX: usize = SESSIONS_MAX;
 
 /// All sessions under way.
 #[derive(Default)]
@@ -28,6 +41,7 @@ struct Generations {
     newer: HashMap<(SiteNumber, [u8; 16]), Session>,
     older: HashMap<(SiteNumber, [u8; 16]), Session>,
     turned: Option<Timestamp>,
+    carried: HashMap<(SiteNumber, [u8; 16]), Carried>,
 }
 
 #[derive(Clone, Copy)]
@@ -35,29 +49,121 @@ struct Session {
     id: [u8; 8],
     began: Timestamp,
     last: Timestamp,
+    /// The day whose visit it is; none where it was counted under another id.
+    counts_on: Option<Epoch>,
+}
+
+/// A visit that may go on after K_visit's change. It holds no id: what rests of it before the change cannot be found from it.
+#[derive(Clone, Copy)]
+struct Carried {
+    began: Timestamp,
+    last: Timestamp,
+}
+
+/// The visit that an event belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::privacy) struct Visit {
+    /// What records call it; none for an event of nobody.
+    pub(in crate::privacy) session: Option<[u8; 8]>,
+    counts: bool,
+}
+
+impl Visit {
+    /// Its id in the day's count of visits; none where the day before has counted it.
+    pub(in crate::privacy) fn counts(&self) -> Option<[u8; 8]> {
+        self.session.filter(|_| self.counts)
+    }
+}
+
+fn is_under_way(began: Timestamp, last: Timestamp, now: Timestamp) -> bool {
+    now.since(last) < IDLE_MAX && now.since(began) < AGE_MAX
 }
 
 impl Sessions {
-    /// The id of the session that an event at `now` belongs to; `None` for an event of nobody.
+    /// The visit that an event of `epoch` at `now` belongs to, with how it is carried over a change of K_visit where one is near.
     ///
     /// # Errors
     /// When the system has no randomness for a new session.
-    pub(in crate::privacy) fn of(&self, site: SiteNumber, subject: Subject, now: Timestamp) -> io::Result<Option<[u8; 8]>> {
-        let (Subject::Token(id) | Subject::Person(id)) = subject else { return Ok(None) };
+    pub(in crate::privacy) fn of(
+        &self,
+        site: SiteNumber,
+        subject: Subject,
+        epoch: Epoch,
+        carry: Option<Carry>,
+        now: Timestamp,
+    ) -> io::Result<Visit> {
+        let (Subject::Token(id) | Subject::Person(id)) = subject else { return Ok(Visit { session: None, counts: false }) };
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         generations.turn(now);
         let key = (site, id);
         let known = generations.newer.get(&key).or_else(|| generations.older.get(&key)).copied();
-        let session = match known {
-            Some(session) if now.since(session.last) < IDLE_MAX && now.since(session.began) < AGE_MAX => Session { last: now, ..session },
-            _ => {
+        let session = match known.filter(|session| is_under_way(session.began, session.last, now)) {
+            Some(session) => Session { last: now, ..session },
+            None => {
                 let mut id = [0; 8];
                 getrandom::fill(&mut id).map_err(|_| io::Error::other("the system has no randomness to give"))?;
-                Session { id, began: now, last: now }
+                match generations.take_carried(site, carry, now) {
+                    Some(visit) => Session { id, began: visit.began, last: now, counts_on: None },
+                    None => Session { id, began: now, last: now, counts_on: Some(epoch) },
+                }
             }
         };
         generations.newer.insert(key, session);
-        Ok(Some(session.id))
+        if let Some(Carry::Ahead(carry)) = carry {
+            generations.note_carried((site, carry), Carried { began: session.began, last: now });
+        }
+        Ok(Visit { session: Some(session.id), counts: session.counts_on == Some(epoch) })
+    }
+
+    /// Writes the visits under way down for the process that takes over.
+    pub(in crate::privacy) fn give(&self, to: &mut Written) {
+        let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        to.optional(generations.turned, Written::moment);
+        for generation in [&generations.newer, &generations.older] {
+            to.count(generation.len());
+            for ((site, subject), session) in generation {
+                to.u32(site.0);
+                to.bytes(subject);
+                to.bytes(&session.id);
+                to.moment(session.began);
+                to.moment(session.last);
+                to.optional(session.counts_on.map(|epoch| epoch.0), Written::i32);
+            }
+        }
+        to.count(generations.carried.len());
+        for ((site, carry), visit) in &generations.carried {
+            to.u32(site.0);
+            to.bytes(carry);
+            to.moment(visit.began);
+            to.moment(visit.last);
+        }
+    }
+
+    /// Takes over the visits of the process before.
+    ///
+    /// # Errors
+    /// When what it wrote cannot be read.
+    pub(in crate::privacy) fn take(&self, from: &mut Unread<'_>) -> Result<(), Unreadable> {
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let Generations { newer, older, turned, carried } = &mut *generations;
+        *turned = from.optional(Unread::moment)?;
+        for generation in [newer, older] {
+            for _ in 0..from.count()? {
+                let key = (SiteNumber(from.u32()?), *from.array()?);
+                let (id, began, last) = (*from.array()?, from.moment()?, from.moment()?);
+                generation.insert(key, Session { id, began, last, counts_on: from.optional(Unread::i32)?.map(Epoch) });
+            }
+        }
+        for _ in 0..from.count()? {
+            let key = (SiteNumber(from.u32()?), *from.array()?);
+            carried.insert(key, Carried { began: from.moment()?, last: from.moment()? });
+        }
+        Ok(())
+    }
+
+    /// Forgets the visits that are over, also where no event comes. Called every minute.
+    pub(in crate::privacy) fn forget_idle(&self, now: Timestamp) {
+        self.generations.lock().unwrap_or_else(PoisonError::into_inner).turn(now);
     }
 }
 
@@ -67,7 +173,20 @@ impl Generations {
         let turned = *self.turned.get_or_insert(now);
         if now.since(turned) >= IDLE_MAX || self.newer.len() >= SESSIONS_MAX {
             self.older = std::mem::take(&mut self.newer);
+            self.carried.retain(|_, visit| is_under_way(visit.began, visit.last, now));
             self.turned = Some(now);
+        }
+    }
+
+    /// The visit that this one goes on with, once.
+    fn take_carried(&mut self, site: SiteNumber, carry: Option<Carry>, now: Timestamp) -> Option<Carried> {
+        let Some(Carry::Behind(carry)) = carry else { return None };
+        self.carried.remove(&(site, carry)).filter(|visit| is_under_way(visit.began, visit.last, now))
+    }
+
+    fn note_carried(&mut self, key: (SiteNumber, [u8; 16]), visit: Carried) {
+        if self.carried.len() < CARRIED_MAX || self.carried.contains_key(&key) {
+            self.carried.insert(key, visit);
         }
     }
 }
@@ -76,12 +195,19 @@ impl Generations {
 mod tests {
     use super::*;
 
+    const SITE: SiteNumber = SiteNumber(1);
+    const TODAY: Epoch = Epoch(5);
+    const TOMORROW: Epoch = Epoch(6);
+
+    fn minutes(minutes: i64) -> Timestamp {
+        Timestamp(minutes * 60_000)
+    }
+
     #[test]
     fn a_session_ends_by_idleness_and_by_age() {
         let sessions = Sessions::default();
         let visitor = Subject::Token([1; 16]);
-        let minutes = |minutes: i64| Timestamp(minutes * 60_000);
-        let at = |moment| sessions.of(SiteNumber(1), visitor, moment).unwrap().unwrap();
+        let at = |moment| sessions.of(SITE, visitor, TODAY, None, moment).unwrap().session.unwrap();
         let first = at(minutes(0));
         assert_eq!(at(minutes(29)), first);
         assert_eq!(at(minutes(58)), first);
@@ -92,18 +218,68 @@ mod tests {
             last = at(minutes(88 + step * 20));
         }
         assert_ne!(last, second, "no session is older than a day");
-        assert_eq!(sessions.of(SiteNumber(1), Subject::None, minutes(0)).unwrap(), None);
+        assert_eq!(sessions.of(SITE, Subject::None, TODAY, None, minutes(0)).unwrap().session, None);
     }
 
     #[test]
-    fn memory_is_bounded() {
+    fn a_visit_over_a_change_of_key_is_counted_once_and_has_another_id() {
+        let sessions = Sessions::default();
+        let of = |token, epoch, carry, moment| sessions.of(SITE, Subject::Token([token; 16]), epoch, carry, minutes(moment)).unwrap();
+        let (ahead, behind) = (Some(Carry::Ahead([7; 16])), Some(Carry::Behind([7; 16])));
+        let before = of(1, TODAY, ahead, 0);
+        assert!(before.counts().is_some());
+        let after = of(2, TOMORROW, behind, 20);
+        assert_ne!(after.session, before.session, "what rests of the two days has nothing in common");
+        assert_eq!(after.counts(), None, "the day before has counted it");
+        assert_eq!(of(2, TOMORROW, behind, 25), after);
+        assert!(of(3, TOMORROW, behind, 25).counts().is_some(), "it goes on once");
+        assert!(of(4, TOMORROW, Some(Carry::Behind([8; 16])), 25).counts().is_some(), "another visitor's begins");
+        assert!(of(2, TOMORROW, None, 60).counts().is_some(), "after half an hour's rest the next one begins");
+    }
+
+    #[test]
+    fn what_is_idle_or_a_day_old_is_not_carried() {
+        let (ahead, behind) = (Some(Carry::Ahead([7; 16])), Some(Carry::Behind([7; 16])));
+        for (last, back, goes_on) in [(0, 29, true), (0, 30, false)] {
+            let sessions = Sessions::default();
+            sessions.of(SITE, Subject::Token([1; 16]), TODAY, ahead, minutes(last)).unwrap();
+            let visit = sessions.of(SITE, Subject::Token([2; 16]), TOMORROW, behind, minutes(back)).unwrap();
+            assert_eq!(visit.counts().is_none(), goes_on, "{back}");
+        }
+        let sessions = Sessions::default();
+        for step in 0..=71 {
+            sessions.of(SITE, Subject::Token([1; 16]), TODAY, ahead, minutes(step * 20)).unwrap();
+        }
+        let visit = |token, moment| sessions.of(SITE, Subject::Token([token; 16]), TOMORROW, behind, minutes(moment)).unwrap();
+        let carried = visit(2, 24 * 60 - 5);
+        assert_eq!(carried.counts(), None);
+        assert!(visit(2, 24 * 60 + 1).counts().is_some(), "its age goes with it: a day after it began it is over");
+    }
+
+    #[test]
+    fn a_lasting_visitor_s_visit_over_midnight_is_counted_once() {
+        let sessions = Sessions::default();
+        let of = |epoch, moment| sessions.of(SITE, Subject::Person([1; 16]), epoch, None, minutes(moment)).unwrap();
+        let (before, after) = (of(TODAY, 0), of(TOMORROW, 10));
+        assert_eq!(before.session, after.session);
+        assert!(before.counts().is_some() && after.counts().is_none());
+    }
+
+    #[test]
+    fn memory_is_bounded_and_given_back() {
         let sessions = Sessions::default();
         for visitor in 0..(SESSIONS_MAX as u32 * 3) {
             let mut token = [0; 16];
             token[..4].copy_from_slice(&visitor.to_le_bytes());
-            sessions.of(SiteNumber(1), Subject::Token(token), Timestamp(0)).unwrap();
+            sessions.of(SITE, Subject::Token(token), TODAY, Some(Carry::Ahead(token)), Timestamp(0)).unwrap();
         }
-        let generations = sessions.generations.lock().unwrap();
-        assert!(generations.newer.len() + generations.older.len() <= 2 * SESSIONS_MAX);
+        let size = || {
+            let generations = sessions.generations.lock().unwrap();
+            (generations.newer.len() + generations.older.len(), generations.carried.len())
+        };
+        assert!(size().0 <= 2 * SESSIONS_MAX && size().1 <= CARRIED_MAX, "{:?}", size());
+        sessions.forget_idle(minutes(30));
+        sessions.forget_idle(minutes(60));
+        assert_eq!(size(), (0, 0), "without a single event more");
     }
 }

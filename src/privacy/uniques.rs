@@ -9,8 +9,12 @@ use std::{
 };
 
 use cardinality_estimator::CardinalityEstimator;
+use zeroize::Zeroizing;
 
-use super::visitor::Visitor;
+use super::{
+    hand_over::bytes::{Unread, Unreadable, Written},
+    visitor::Visitor,
+};
 use crate::{
     event::{Epoch, SiteNumber},
     state::{StateDb, StoreError},
@@ -93,6 +97,43 @@ impl Uniques {
             let before = *day.before.get_or_insert(rests);
             Estimate { visitors: before.visitors + day.visitors.estimate() as u64, visits: before.visits + day.visits.estimate() as u64 }
         }))
+    }
+
+    /// Writes the days' sketches down for the process that takes over, as far as all of it stays within so many bytes. A day that does not
+    /// goes on from its two numbers at rest, as after any other restart.
+    pub(in crate::privacy) fn give(&self, to: &mut Written, bytes_max: usize) {
+        for ((site, epoch), day) in &*self.days() {
+            let sketch = |sketch: &Sketch| Zeroizing::new(serde_json::to_vec(sketch).expect("two numbers and a list can be written"));
+            let (visitors, visits) = (sketch(&day.visitors), sketch(&day.visits));
+            if to.as_bytes().len() + visitors.len() + visits.len() > bytes_max {
+                break;
+            }
+            to.u8(1);
+            to.u32(site.0);
+            to.i32(epoch.0);
+            to.block(&visitors);
+            to.block(&visits);
+            to.optional(day.before, |to, before| {
+                to.u64(before.visitors);
+                to.u64(before.visits);
+            });
+        }
+        to.u8(0);
+    }
+
+    /// Takes over the sketches of the process before.
+    ///
+    /// # Errors
+    /// When what it wrote cannot be read.
+    pub(in crate::privacy) fn take(&self, from: &mut Unread<'_>) -> Result<(), Unreadable> {
+        while from.u8()? == 1 {
+            let key = (SiteNumber(from.u32()?), Epoch(from.i32()?));
+            let sketch = |from: &mut Unread<'_>| serde_json::from_slice(from.block()?).map_err(|_| Unreadable::Form);
+            let (visitors, visits) = (sketch(from)?, sketch(from)?);
+            let before = from.optional(|from| Ok(Estimate { visitors: from.u64()?, visits: from.u64()? }))?;
+            self.days().insert(key, Day { visitors, visits, before });
+        }
+        Ok(())
     }
 
     fn days(&self) -> MutexGuard<'_, HashMap<(SiteNumber, Epoch), Day>> {

@@ -17,11 +17,13 @@ use super::{
         proof::{ConsentProof, Unproven, reference},
     },
     enrich::device::DeviceClass,
+    hand_over::bytes::{Unread, Unreadable, Written},
     keys::{
+        carry::CarryKeys,
         persistent::PersistentKeys,
         person::{NoPersonKey, Person, PersonKeys},
         random_id,
-        visit::VisitKeys,
+        visit::{DayToken, VisitKeys},
     },
     newcomers::{Making, Newcomer, Newcomers},
     personal::Personal,
@@ -30,7 +32,7 @@ use super::{
     record::Subject,
     refusal::Refusal,
     rules::{Rule, holds},
-    sessions::Sessions,
+    sessions::{Sessions, Visit},
     vendor_cookies::{self, VendorCookie},
 };
 use crate::{
@@ -121,6 +123,7 @@ impl Visitor {
 pub struct Visitors {
     supervisor: Supervisor,
     visit_keys: VisitKeys,
+    carry_keys: CarryKeys,
     persistent: Arc<PersistentKeys>,
     persons: Arc<PersonKeys>,
     newcomers: Newcomers,
@@ -183,6 +186,7 @@ impl Visitors {
         Self {
             supervisor,
             visit_keys: VisitKeys::default(),
+            carry_keys: CarryKeys::default(),
             persistent,
             persons,
             newcomers: Newcomers::default(),
@@ -243,16 +247,15 @@ impl Visitors {
         let entitled = site.ceiling_of_granted(granted, true, decision.vendors()).is_some_and(|ceiling| ceiling.breadth.needs_consent());
         let lasting = entitled || !holds(Rule::LastingIdNeedsConsent);
         if !lasting {
-            let (epoch, token) = self.visit_keys.token(site, arrival.address.expose(), device, now)?;
+            let (DayToken { epoch, token, .. }, visit) = self.today(arrival, device, site, now)?;
             let subject = Subject::Token(token);
             let ceiling = match state {
                 ConsentState::Granted(purposes) => site.ceiling_of_granted(purposes, false, decision.vendors()),
                 ConsentState::Unknown | ConsentState::Objected(_) => site.ceilings.unknown,
             };
             // Under `strict` visits are in our own count alone.
-            let visit = self.sessions.of(site.number, subject, now)?;
-            let session = visit.filter(|_| ceiling.is_some_and(|ceiling| ceiling.breadth.has_visits()));
-            let counted = Some((token, visit));
+            let session = visit.session.filter(|_| ceiling.is_some_and(|ceiling| ceiling.breadth.has_visits()));
+            let counted = Some((token, visit.counts()));
             return Ok((Visitor { epoch, subject, session, cookie_id: None, person: None, counted }, None));
         }
         let (cookie_id, person, cookie) = match known {
@@ -291,18 +294,68 @@ impl Visitors {
             }
         };
         let subject = Subject::Person(person.handle());
-        let session = self.sessions.of(site.number, subject, now)?;
         let epoch = self.visit_keys.epoch(site, now)?;
+        let visit = self.sessions.of(site.number, subject, epoch, None, now)?;
+        let session = visit.session;
         // On the day of the choice they may have been counted without a cookie before it: they stay who they were, for that day. No one
         // else learns that the two are one.
         let (who, visit) = if person.is_new_on(epoch) {
-            let (_, token) = self.visit_keys.token(site, arrival.address.expose(), device, now)?;
-            (token, self.sessions.of(site.number, Subject::Token(token), now)?)
+            let (today, visit) = self.today(arrival, device, site, now)?;
+            (today.token, visit)
         } else {
-            (person.handle(), session)
+            (person.handle(), visit)
         };
-        let counted = Some((who, visit));
+        let counted = Some((who, visit.counts()));
         Ok((Visitor { epoch, subject, session, cookie_id: Some(cookie_id), person: Some(person), counted }, cookie))
+    }
+
+    /// Who somebody without a cookie is today, and the visit that they are on, which may have begun before the day's key did.
+    fn today(&self, arrival: &Arrival<'_>, device: &DeviceClass, site: &Site, now: Timestamp) -> io::Result<(DayToken, Visit)> {
+        let address = arrival.address.expose();
+        let today = self.visit_keys.token(site, address, device, now)?;
+        let carry = self.carry_keys.of(site, address, device, today.left, now)?;
+        let visit = self.sessions.of(site.number, Subject::Token(today.token), today.epoch, carry, now)?;
+        Ok((today, visit))
+    }
+
+    /// Destroys what is over: keys, and visits. Called every minute.
+    pub fn destroy_old(&self, now: Timestamp) {
+        self.visit_keys.destroy_old(now);
+        self.carry_keys.destroy_old(now);
+        self.sessions.forget_idle(now);
+    }
+
+    /// Writes down for the process that takes over who is visiting: keys, days begun, newcomers, visits.
+    pub(in crate::privacy) fn give(&self, to: &mut Written) {
+        self.visit_keys.give(to);
+        self.carry_keys.give(to);
+        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        to.count(begun.len());
+        for (site, epoch) in &*begun {
+            to.u32(site.0);
+            to.i32(epoch.0);
+        }
+        self.newcomers.give(to);
+        self.sessions.give(to);
+    }
+
+    /// Takes over what the process before wrote down. Blocks.
+    ///
+    /// # Errors
+    /// When it cannot be read, or the system gives no memory for its keys.
+    pub(in crate::privacy) fn take(&self, from: &mut Unread<'_>, now: Timestamp) -> Result<(), Unreadable> {
+        self.visit_keys.take(from)?;
+        self.carry_keys.take(from)?;
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..from.count()? {
+            begun.insert(SiteNumber(from.u32()?), Epoch(from.i32()?));
+        }
+        self.newcomers.take(from, |site, cookie_id| {
+            let index = self.persistent.site(site).ok()?.cookie_index(cookie_id);
+            // Where the database does not answer, the newcomer's next request without a cookie makes another person.
+            self.persons.find(site, &index, now).ok()?
+        })?;
+        self.sessions.take(from)
     }
 
     /// Carries out an objection: the person's key is destroyed, the day's token is purged, both durably, before this returns. Then the
@@ -341,7 +394,7 @@ impl Visitors {
             ConsentSignal::OptIn => cookies.extend(SetCookie::forget_opt_out(site, arrival)),
             _ => {}
         }
-        let (epoch, token) = self.visit_keys.token(site, arrival.address.expose(), device, now)?;
+        let DayToken { epoch, token, .. } = self.visit_keys.token(site, arrival.address.expose(), device, now)?;
         if holds(Rule::ObjectionPurgesToken) && !self.purge_set.holds(site.number, epoch, &token) {
             let (purge_set, number) = (Arc::clone(&self.purge_set), site.number);
             self.supervisor.blocking(move || purge_set.add(number, epoch, token)).await?;

@@ -56,6 +56,10 @@ pub(super) const SWEEP: Duration = Duration::from_secs(1);
 /// How long a shutdown waits for requests under way. Above [`REQUEST_BODY`], so that a slow but honest sender is still answered.
 pub(super) const DRAIN: Duration = Duration::from_secs(20);
 
+/// Where the sockets go to the next process, how long connections that were just accepted have to say what they came for, before those
+/// that say nothing are ended: nobody is to be turned away. A request follows its connection within a round trip, two with TLS.
+pub(super) const FIRST_REQUEST: Duration = Duration::from_millis(300);
+
 /// How often a draining listener looks whether its connections have ended.
 pub(super) const DRAIN_SWEEP: Duration = Duration::from_millis(20);
 

@@ -17,6 +17,7 @@ use super::{
     limits,
     metrics::ServerMetrics,
     reply::ReplyBody,
+    sockets::{Role, Sockets},
     tls::Tls,
     watch::{Connections, Membership, Order},
 };
@@ -25,25 +26,27 @@ use crate::supervise::Supervisor;
 /// A socket that is bound and does not accept yet.
 pub struct Listener {
     socket: TcpListener,
+    sockets: Arc<Sockets>,
     tls: Option<Arc<Tls>>,
     connections: usize,
     metrics: Arc<ServerMetrics>,
 }
 
 impl Listener {
-    /// Binds a socket; port 0 lets the kernel choose one. With `tls` it speaks nothing but TLS. At most `connections` are open at a time.
+    /// Binds a socket, or takes over the one that the process before had for this role and address; port 0 lets the kernel choose one. With `tls` it speaks nothing but TLS. At most `connections` are open at a time.
     ///
     /// # Errors
     /// When the address is taken or not ours.
     pub async fn bind(
+        (sockets, role): (&Arc<Sockets>, Role),
         address: SocketAddr,
         tls: Option<Arc<Tls>>,
         connections: usize,
         metrics: Arc<ServerMetrics>,
     ) -> io::Result<(Self, SocketAddr)> {
-        let socket = TcpListener::bind(address).await?;
+        let socket = sockets.listen(role, address).await?;
         let local = socket.local_addr()?;
-        Ok((Self { socket, tls, connections: connections.max(1), metrics }, local))
+        Ok((Self { socket, sockets: Arc::clone(sockets), tls, connections: connections.max(1), metrics }, local))
     }
 
     /// Accepts and serves until the stop signal, then waits a bounded time for the requests under way.
@@ -80,8 +83,13 @@ impl Listener {
             }
         }
 
-        // From here on the kernel refuses new connections, and a proxy in front turns to another instance.
+        // From here on the kernel refuses new connections, and a proxy in front turns to another instance; or lets them wait for the next
+        // process.
+        self.sockets.let_go();
         drop(self.socket);
+        if self.sockets.stay_open() {
+            sleep(limits::FIRST_REQUEST).await;
+        }
         connections.order_all(Order::Finish);
         let drained = async {
             while connections.count() > 0 {

@@ -22,6 +22,7 @@ mod request_body;
 mod router;
 mod routes;
 mod snippet;
+mod sockets;
 mod stream;
 pub mod tls;
 mod transparency;
@@ -41,6 +42,7 @@ pub use self::{
     rate_limit::{Rate, RateLimits},
     reply::{ReplyBody, respond},
     router::Pages,
+    sockets::{ListeningSocket, Role, Sockets},
 };
 use crate::{pipeline::Pipeline, supervise::Supervisor};
 
@@ -60,6 +62,8 @@ pub struct ServerSettings {
     pub limits: Limits,
     /// Pages beside the sites' prefixes: the demonstration's.
     pub pages: Option<Pages>,
+    /// Where the listening sockets come from.
+    pub sockets: Arc<Sockets>,
 }
 
 /// The limits that a site owner may change.
@@ -114,7 +118,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds all addresses.
+    /// Binds all addresses, those excepted whose sockets are taken over.
     ///
     /// # Errors
     /// When one cannot be bound, or is for TLS and there is no certificate.
@@ -125,7 +129,8 @@ impl Server {
             settings.plain.iter().map(|address| (*address, false)).chain(settings.encrypted.iter().map(|address| (*address, true)));
         for (address, over_tls) in wanted {
             let tls = over_tls.then(|| settings.tls.clone().ok_or(BindError::NoCertificate { address })).transpose()?;
-            let bound = Listener::bind(address, tls, settings.limits.connections, Arc::clone(&metrics)).await;
+            let role = if over_tls { Role::Encrypted } else { Role::Plain };
+            let bound = Listener::bind((&settings.sockets, role), address, tls, settings.limits.connections, Arc::clone(&metrics)).await;
             let (listener, local) = bound.map_err(|reason| BindError::Address { address, reason })?;
             listeners.push(listener);
             addresses.push(LocalAddress { address: local, tls: over_tls });

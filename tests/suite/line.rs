@@ -29,6 +29,7 @@ use firsthand::{
             device::DeviceClass,
             place::PlaceDatabase,
         },
+        hand_over::Estate,
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
         purge_set::PurgeSet,
         recleanse::{Recleansed, recleanse},
@@ -132,6 +133,12 @@ impl Line {
     /// Puts other documents in force, instead of those with the same names.
     pub(crate) fn put_in_force(&mut self, documents: &str) {
         self.documents = compiled(documents, Arc::clone(&self.state));
+    }
+
+    /// Takes over what another line knows in its memory alone, as the next process does.
+    pub(crate) fn take_over(&self, before: &Self, now: Timestamp) {
+        let estate = Estate::of(&before.visitors, &before.uniques, &before.crowds, now);
+        estate.settle(&self.visitors, &self.uniques, &self.crowds, now).unwrap();
     }
 
     /// Takes a request through decode, consent, enrich and anonymise.

@@ -9,6 +9,7 @@
 //! | `faults` | broken receivers, a full disk, hostile clients, a stop under load |
 //! | `consent_proof` | what is on record of what visitors said |
 //! | `policies` | a deviation changes its field alone, and never what rested to something wider |
+//! | `hand_over` | a new process takes over from the one that runs, and nobody notices |
 //! | `prove` | the canary run on an installation: green, red, and its evidence |
 //! | `recleanse` | what is stored is brought to tightened documents, through kills too, and never becomes wider again |
 //! | `regressions` | what other products got wrong, R1 to R14, is not wrong here |
@@ -44,6 +45,7 @@ mod durability;
 mod faults;
 mod faulty_files;
 mod golden;
+mod hand_over;
 mod non_interference;
 mod policies;
 mod prove;

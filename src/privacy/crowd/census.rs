@@ -13,7 +13,10 @@ use super::{
     tuple::{Step, Tuple},
     vocabulary::Vocabulary,
 };
-use crate::event::Epoch;
+use crate::{
+    event::Epoch,
+    privacy::hand_over::bytes::{Unread, Unreadable, Written},
+};
 
 /// Cells of one site and day; where there are more, the rarest become coarser. At 24 bytes each, under 1 MB.
 const CELLS_MAX: usize = 16_384;
@@ -103,9 +106,7 @@ impl Census {
     }
 
     fn count_word(&mut self, visitor: u64, kind: WordKind, word: &str) {
-        let mut hasher = DefaultHasher::new();
-        (visitor, kind, word).hash(&mut hasher);
-        if !self.words_seen.insert(hasher.finish()) {
+        if !self.words_seen.insert(hash_of(visitor, kind, word)) {
             return;
         }
         let words = &mut self.words[kind as usize];
@@ -142,8 +143,55 @@ impl Census {
         DayCrowds { visitors: self.counted, cells: gather(cells, &rules.order, enough, |cell| vocabulary.has_cell(cell)), words }
     }
 
+    /// Writes it down for the process that takes over.
+    pub(super) fn give(&self, to: &mut Written) {
+        to.i32(self.epoch.0);
+        to.u64(self.counted);
+        self.visitors.give(to);
+        // Hashes mean the same only where they are made the same way, which another release of the standard library may not.
+        to.u64(hash_of(0, WordKind::Page, ""));
+        self.words_seen.give(to);
+        to.count(self.cells.len());
+        for (cell, visitors) in &self.cells {
+            to.block(&serde_json::to_vec(cell).expect("a cell rests in this form, too"));
+            to.u64(*visitors);
+        }
+        for words in &self.words {
+            to.count(words.len());
+            for (word, visitors) in words {
+                to.block(word.as_bytes());
+                to.u64(*visitors);
+            }
+        }
+    }
+
+    /// What the process before wrote down. `None`: it hashed otherwise, and the count begins anew, since else some would be counted twice.
+    pub(super) fn take(from: &mut Unread<'_>) -> Result<Option<Self>, Unreadable> {
+        let (epoch, counted, visitors) = (Epoch(from.i32()?), from.u64()?, Seen::take(from)?);
+        let same_hashes = from.u64()? == hash_of(0, WordKind::Page, "");
+        let mut census = Self { counted, visitors, words_seen: Seen::take(from)?, ..Self::new(epoch) };
+        for _ in 0..from.count()? {
+            let cell = serde_json::from_slice(from.block()?).map_err(|_| Unreadable::Form)?;
+            census.cells.insert(cell, from.u64()?);
+        }
+        for words in &mut census.words {
+            for _ in 0..from.count()? {
+                let word = std::str::from_utf8(from.block()?).map_err(|_| Unreadable::Form)?;
+                words.insert(word.into(), from.u64()?);
+            }
+        }
+        let bounded = census.cells.len() <= CELLS_MAX && census.words.iter().all(|words| words.len() <= WORDS_MAX);
+        if bounded { Ok(same_hashes.then_some(census)) } else { Err(Unreadable::Form) }
+    }
+
     #[cfg(test)]
     pub(super) fn size(&self) -> (usize, usize) {
         (self.cells.len(), self.words.iter().map(HashMap::len).max().unwrap_or_default())
     }
+}
+
+fn hash_of(visitor: u64, kind: WordKind, word: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (visitor, kind, word).hash(&mut hasher);
+    hasher.finish()
 }

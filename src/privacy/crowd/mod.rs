@@ -37,6 +37,7 @@ use self::{
 };
 use super::{
     clean::{CleanBody, CleanEvent, Page},
+    hand_over::bytes::{Unread, Unreadable, Written},
     keys::visit::LocalDay,
     policy::{Field, Treatments},
     record::{Audience, Subject},
@@ -293,6 +294,43 @@ impl Crowds {
             }
         }
         *lock(&self.written) = Some(now);
+        Ok(())
+    }
+
+    /// Writes the days under way down for the process that takes over, as far as all of it stays within so many bytes. A day that does not is
+    /// counted anew there, and is known by what of it rests.
+    pub(in crate::privacy) fn give(&self, to: &mut Written, bytes_max: usize) {
+        for (site, census) in &*lock(&self.censuses) {
+            let mut one = Written::default();
+            one.u32(site.0);
+            one.optional(census.closed_before.map(|epoch| epoch.0), Written::i32);
+            one.count(census.open.len());
+            census.open.iter().for_each(|day| day.give(&mut one));
+            if to.as_bytes().len() + one.as_bytes().len() >= bytes_max {
+                break;
+            }
+            to.u8(1);
+            to.bytes(one.as_bytes());
+        }
+        to.u8(0);
+    }
+
+    /// Takes over the days of the process before.
+    ///
+    /// # Errors
+    /// When what it wrote cannot be read.
+    pub(in crate::privacy) fn take(&self, from: &mut Unread<'_>) -> Result<(), Unreadable> {
+        while from.u8()? == 1 {
+            let site = SiteNumber(from.u32()?);
+            let mut census = SiteCensus { closed_before: from.optional(Unread::i32)?.map(Epoch), open: VecDeque::new() };
+            for _ in 0..from.count()? {
+                census.open.extend(Census::take(from)?);
+            }
+            if census.open.len() > OPEN_DAYS_MAX {
+                return Err(Unreadable::Form);
+            }
+            lock(&self.censuses).insert(site, census);
+        }
         Ok(())
     }
 

@@ -3,6 +3,8 @@
 
 use std::collections::HashSet;
 
+use crate::privacy::hand_over::bytes::{Unread, Unreadable, Written};
+
 /// So many are kept as they are: up to some 300 KB.
 const EXACT_MAX: usize = 1 << 14;
 /// Bits of the filter: 2 MB. At a million entries one in 500 new ones is taken for known, at six million one in three.
@@ -41,6 +43,30 @@ impl Seen {
             Self::Filter(filter) => mark(filter, entry),
         }
     }
+
+    /// Writes it down for the process that takes over.
+    pub(super) fn give(&self, to: &mut Written) {
+        let mut words = |filter: bool, words: &mut dyn ExactSizeIterator<Item = u64>| {
+            to.u8(u8::from(filter));
+            to.count(words.len());
+            words.for_each(|word| to.u64(word));
+        };
+        match self {
+            Self::Exact(entries) => words(false, &mut entries.iter().copied()),
+            Self::Filter(filter) => words(true, &mut filter.iter().copied()),
+        }
+    }
+
+    /// What the process before wrote down.
+    pub(super) fn take(from: &mut Unread<'_>) -> Result<Self, Unreadable> {
+        let (filter, words) = (from.u8()?, from.count()?);
+        let words = (0..words).map(|_| from.u64());
+        match filter {
+            0 if words.len() <= EXACT_MAX => Ok(Self::Exact(words.collect::<Result<_, _>>()?)),
+            1 if words.len() == FILTER_BITS / 64 => Ok(Self::Filter(words.collect::<Result<_, _>>()?)),
+            _ => Err(Unreadable::Form),
+        }
+    }
 }
 
 /// Sets an entry's bits. Returns whether one of them was not set.
@@ -75,6 +101,23 @@ mod tests {
         assert!(matches!(seen, Seen::Filter(_)));
         assert!(new <= entries && new * 1_000 >= entries * 999, "{new} of {entries}");
         assert_eq!((0..entries).filter(|number| seen.insert(spread(*number))).count(), 0);
+    }
+
+    #[test]
+    fn what_is_handed_over_is_still_known() {
+        for entries in [0, 100, EXACT_MAX as u64 * 2] {
+            let mut seen = Seen::default();
+            for number in 0..entries {
+                seen.insert(spread(number));
+            }
+            let mut written = Written::default();
+            seen.give(&mut written);
+            let mut unread = Unread::of(written.as_bytes(), std::time::Duration::ZERO);
+            let mut there = Seen::take(&mut unread).unwrap();
+            assert!(unread.end().is_ok());
+            assert_eq!((0..entries).filter(|number| there.insert(spread(*number))).count(), 0, "{entries}");
+            assert!(there.insert(spread(entries)));
+        }
     }
 
     #[test]

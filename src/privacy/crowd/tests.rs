@@ -250,3 +250,33 @@ fn of_a_long_tailed_population_nearly_everybody_leaves_in_a_crowd() {
     }
     assert_eq!(week(1_000), week(1_000), "the same seed, the same figures");
 }
+
+#[test]
+fn a_day_under_way_goes_on_in_the_process_that_takes_over() {
+    let rules = CrowdRules::default();
+    let mut census = Census::new(Epoch(1));
+    visit(&mut census, 0..300, tuple(Browser::Chrome, 142, "FR"), "/shoes", &rules);
+    visit(&mut census, 300..330, tuple(Browser::Opera, 99, "FR"), "/hats", &rules);
+    let (before, after) = (Crowds::supposed(), Crowds::supposed());
+    let open = SiteCensus { open: [census].into(), closed_before: Some(Epoch(1)) };
+    lock(&before.censuses).insert(SITE, open);
+    let mut written = Written::default();
+    before.give(&mut written, usize::MAX);
+    let mut unread = Unread::of(written.as_bytes(), Duration::ZERO);
+    after.take(&mut unread).unwrap();
+    unread.end().unwrap();
+    let crowds = |of: &Crowds| {
+        let mut censuses = lock(&of.censuses);
+        let day = censuses.get_mut(&SITE).unwrap().open.front_mut().unwrap();
+        // The same visitors once more, on the same pages: nobody is new.
+        visit(day, 0..300, tuple(Browser::Chrome, 142, "FR"), "/shoes", &rules);
+        day.crowds(&rules, &Vocabulary::default())
+    };
+    assert_eq!(crowds(&after), crowds(&before));
+    assert_eq!(crowds(&after).visitors, 330);
+    assert_eq!(lock(&after.censuses)[&SITE].closed_before, Some(Epoch(1)));
+
+    let mut none = Written::default();
+    before.give(&mut none, 100);
+    assert_eq!(none.as_bytes(), [0], "what does not fit is left behind");
+}

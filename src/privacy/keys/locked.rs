@@ -16,7 +16,7 @@ pub struct LockedKey {
     locked: bool,
 }
 
-// SAFETY: the page belongs to this value alone, is written only in `random` and `drop`, and is only read in between.
+// SAFETY: the page belongs to this value alone, is written only in `filled_by` and `drop`, and is only read in between.
 unsafe impl Send for LockedKey {}
 // SAFETY: as above; shared reads of bytes that nobody writes.
 unsafe impl Sync for LockedKey {}
@@ -27,6 +27,21 @@ impl LockedKey {
     /// # Errors
     /// When the system gives no memory or no randomness.
     pub fn random() -> io::Result<Self> {
+        Self::filled_by(|bytes| getrandom::fill(bytes).map_err(|_| io::Error::other("the system has no randomness to give")))
+    }
+
+    /// A key that another process had.
+    ///
+    /// # Errors
+    /// When the system gives no memory.
+    pub(in crate::privacy) fn taken_over(key: &[u8; KEY_BYTES]) -> io::Result<Self> {
+        Self::filled_by(|bytes| {
+            bytes.copy_from_slice(key);
+            Ok(())
+        })
+    }
+
+    fn filled_by(fill: impl FnOnce(&mut [u8]) -> io::Result<()>) -> io::Result<Self> {
         // SAFETY: asks for a constant of the system; no memory is touched.
         let page_bytes = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
         // SAFETY: an anonymous private mapping at an address of the kernel's choice aliases nothing.
@@ -47,7 +62,7 @@ impl LockedKey {
         let key = Self { page, page_bytes, locked };
         // SAFETY: the mapping is writable, at least KEY_BYTES long, and nobody else has its address yet.
         let bytes = unsafe { std::slice::from_raw_parts_mut(key.page.as_ptr(), KEY_BYTES) };
-        getrandom::fill(bytes).map_err(|_| io::Error::other("the system has no randomness to give"))?;
+        fill(bytes)?;
         Ok(key)
     }
 
@@ -70,7 +85,7 @@ impl Drop for LockedKey {
             unsafe { ptr::write_volatile(self.page.as_ptr().add(at), 0) };
         }
         atomic::compiler_fence(atomic::Ordering::SeqCst);
-        // SAFETY: exactly the mapping made in `random`, which nobody uses after this.
+        // SAFETY: exactly the mapping made in `filled_by`, which nobody uses after this.
         unsafe { libc::munmap(self.page.as_ptr().cast(), self.page_bytes) };
     }
 }
@@ -84,5 +99,6 @@ mod tests {
         let (one, two) = (LockedKey::random().unwrap(), LockedKey::random().unwrap());
         assert_ne!(one.bytes(), two.bytes());
         assert_ne!(one.bytes(), &[0; KEY_BYTES]);
+        assert_eq!(LockedKey::taken_over(one.bytes()).unwrap().bytes(), one.bytes());
     }
 }

@@ -3,11 +3,14 @@
 //! | key | scope | rests | makes |
 //! |---|---|---|---|
 //! | [`visit::VisitKeys`] K_visit | site, at most 24 h | nowhere, RAM only | the day's token |
+//! | [`carry::CarryKeys`] K_carry | site, an hour around K_visit's change | nowhere, RAM only | finds a visit again that goes on over it |
 //! | [`epoch::EpochKeys`] K_epoch | site, destination, epoch | `keys.db`, as long as that epoch's events | ids of `strict` and `measurement` |
 //! | [`persistent::DestinationKey`] K_dest | destination | `state.db` | event ids that leave; ids of `consented-*` |
 //! | [`persistent::SiteKey`] K_site | site | `state.db` | our event ids; the index of cookie ids |
 //! | [`person::PersonKeys`] | person | `keys.db`, until withdrawal | seals the bodies of granted records |
 
+mod age;
+pub(in crate::privacy) mod carry;
 pub mod database;
 pub mod epoch;
 pub mod locked;

@@ -6,17 +6,21 @@ use std::{
     io,
     net::IpAddr,
     sync::{PoisonError, RwLock},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use jiff::{Unit, tz::TimeZone};
 
-use super::{locked::LockedKey, mac::mac128};
+use super::{age::Age, locked::LockedKey, mac::mac128};
 use crate::{
-    clock::{self, Timestamp},
+    clock::Timestamp,
     documents::Site,
     event::{Epoch, SiteNumber},
-    privacy::{enrich::device::DeviceClass, raw::ClientAddress},
+    privacy::{
+        enrich::device::DeviceClass,
+        hand_over::bytes::{Unread, Unreadable, Written},
+        raw::ClientAddress,
+    },
 };
 
 /// However long a site's local day is, no key is older.
@@ -32,26 +36,34 @@ struct VisitKey {
     key: LockedKey,
     epoch: Epoch,
     day: LocalDay,
-    born: Instant,
-    /// Since the system's start; it goes on while the machine sleeps, which the monotonic clock does not.
-    born_after_boot: Option<Duration>,
+    age: Age,
 }
 
 impl VisitKey {
     fn new(zone: &TimeZone, now: Timestamp) -> io::Result<Self> {
         let day = LocalDay::of(zone, now);
-        Ok(Self { key: LockedKey::random()?, epoch: day.epoch, day, born: Instant::now(), born_after_boot: clock::since_boot() })
+        Ok(Self { key: LockedKey::random()?, epoch: day.epoch, day, age: Age::beginning_at(Duration::ZERO) })
     }
 
     /// By the wall clock (also one that was set back), by the monotonic one, and by the one that counts a machine's sleep: whichever says so
     /// first.
     fn is_over(&self, now: Timestamp) -> bool {
-        !self.day.holds(now) || self.born.elapsed().max(self.age_with_sleep()) >= AGE_MAX
+        !self.day.holds(now) || self.age.now() >= AGE_MAX
     }
 
-    fn age_with_sleep(&self) -> Duration {
-        self.born_after_boot.zip(clock::since_boot()).map_or(Duration::ZERO, |(born, now)| now.saturating_sub(born))
+    /// How long it will still be used, by the same clocks.
+    fn left(&self, now: Timestamp) -> Duration {
+        self.day.end.since(now).min(AGE_MAX.saturating_sub(self.age.now()))
     }
+}
+
+/// Who a visitor is today.
+#[derive(Clone, Copy)]
+pub(in crate::privacy) struct DayToken {
+    pub(in crate::privacy) epoch: Epoch,
+    pub(in crate::privacy) token: [u8; 16],
+    /// How long the key that made it will still be used.
+    pub(in crate::privacy) left: Duration,
 }
 
 impl VisitKeys {
@@ -65,8 +77,12 @@ impl VisitKeys {
         address: &ClientAddress,
         device: &DeviceClass,
         now: Timestamp,
-    ) -> io::Result<(Epoch, [u8; 16])> {
-        self.with_key(site, now, |key| (key.epoch, token(&key.key, site.number, address, device)))
+    ) -> io::Result<DayToken> {
+        self.with_key(site, now, |key| DayToken {
+            epoch: key.epoch,
+            token: token(&key.key, site.number, address, device),
+            left: key.left(now),
+        })
     }
 
     /// The site's epoch now.
@@ -96,6 +112,36 @@ impl VisitKeys {
         self.keys.write().unwrap_or_else(PoisonError::into_inner).retain(|_, key| !key.is_over(now));
     }
 
+    /// Writes the keys down for the process that takes over: with their ages, so that none lives longer there.
+    pub(in crate::privacy) fn give(&self, to: &mut Written) {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        to.count(keys.len());
+        for (site, key) in &*keys {
+            to.u32(site.0);
+            to.bytes(key.key.bytes());
+            to.i32(key.epoch.0);
+            to.moment(key.day.first);
+            to.moment(key.day.end);
+            to.span(key.age.now());
+        }
+    }
+
+    /// Takes over the keys of the process before.
+    ///
+    /// # Errors
+    /// When what it wrote cannot be read, or the system gives no memory.
+    pub(in crate::privacy) fn take(&self, from: &mut Unread<'_>) -> Result<(), Unreadable> {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..from.count()? {
+            let site = SiteNumber(from.u32()?);
+            let key = LockedKey::taken_over(from.array()?)?;
+            let epoch = Epoch(from.i32()?);
+            let day = LocalDay { epoch, first: from.moment()?, end: from.moment()? };
+            keys.insert(site, VisitKey { key, epoch, day, age: Age::beginning_at(from.age()?) });
+        }
+        Ok(())
+    }
+
     /// Whether every key there is could be locked into memory.
     #[must_use]
     pub fn all_locked(&self) -> bool {
@@ -103,7 +149,8 @@ impl VisitKeys {
     }
 }
 
-fn token(key: &LockedKey, site: SiteNumber, address: &ClientAddress, device: &DeviceClass) -> [u8; 16] {
+/// A visitor under a key, of whichever family.
+pub(super) fn token(key: &LockedKey, site: SiteNumber, address: &ClientAddress, device: &DeviceClass) -> [u8; 16] {
     let site = site.0.to_le_bytes();
     let device = device.code();
     match address.ip() {
@@ -155,23 +202,32 @@ mod tests {
     #[test]
     fn a_key_is_over_by_whichever_clock_says_so_first() {
         let now = at("2026-11-23T12:00:00Z");
-        let key = |change: fn(&mut VisitKey)| {
-            let mut key = VisitKey::new(&TimeZone::UTC, now).unwrap();
-            change(&mut key);
-            key
-        };
-        let fresh = key(|_| {});
+        let key = || VisitKey::new(&TimeZone::UTC, now).unwrap();
+        let fresh = key();
         assert!(!fresh.is_over(now) && fresh.is_over(at("2026-11-24T00:00:00Z")) && fresh.is_over(at("2026-11-22T23:59:59Z")));
-        // The wall clock stands still, or was set back within the day; the machine slept.
-        if clock::since_boot().is_some() {
-            let slept = key(|key| key.born_after_boot = key.born_after_boot.map(|_| Duration::ZERO));
-            assert_eq!(slept.is_over(now), clock::since_boot().unwrap() >= AGE_MAX);
-        }
-        if let Some(yesterday) = Instant::now().checked_sub(AGE_MAX) {
-            let mut old = key(|_| {});
-            old.born = yesterday;
-            assert!(old.is_over(now));
-        }
+        // The wall clock stands still, or was set back within the day.
+        let mut old = key();
+        assert!(old.left(now) <= AGE_MAX / 2);
+        old.age = Age::beginning_at(AGE_MAX - Duration::from_secs(60));
+        assert!(!old.is_over(now) && old.left(now) <= Duration::from_secs(60));
+        old.age = Age::beginning_at(AGE_MAX);
+        assert!(old.is_over(now));
+    }
+
+    #[test]
+    fn a_key_that_is_handed_over_makes_the_same_tokens_and_is_as_old_as_it_was() {
+        let now = at("2026-11-23T12:00:00Z");
+        let (here, there) = (VisitKeys::default(), VisitKeys::default());
+        let key = VisitKey { age: Age::beginning_at(AGE_MAX - Duration::from_secs(5)), ..VisitKey::new(&TimeZone::UTC, now).unwrap() };
+        here.keys.write().unwrap().insert(SiteNumber(3), key);
+        let mut written = Written::default();
+        here.give(&mut written);
+        there.take(&mut Unread::of(written.as_bytes(), Duration::from_secs(4))).unwrap();
+        let (before, after) = (here.keys.read().unwrap(), there.keys.read().unwrap());
+        let (before, after) = (&before[&SiteNumber(3)], &after[&SiteNumber(3)]);
+        assert_eq!((before.key.bytes(), before.epoch), (after.key.bytes(), after.epoch));
+        assert!(!after.is_over(now) && after.left(now) <= Duration::from_secs(1), "the way counts too");
+        assert!(after.is_over(at("2026-11-24T00:00:00Z")) && after.is_over(at("2026-11-22T23:59:59Z")), "its day is the same");
     }
 
     #[test]

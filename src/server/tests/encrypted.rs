@@ -16,7 +16,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
     super::{
-        Listener, Peer, ServerMetrics,
+        Listener, Peer, Role, ServerMetrics,
         development_certificate::{DevelopmentCertificate, development_certificate},
         respond,
         tls::{CertificateError, CertificateFiles, Tls},
@@ -26,7 +26,9 @@ use super::{
 use crate::{clock, protocol::Reply, supervise::Supervisor};
 
 async fn listen(tls: &Arc<Tls>, supervisor: &Supervisor, metrics: &Arc<ServerMetrics>) -> SocketAddr {
-    let (listener, address) = Listener::bind(LOOPBACK, Some(Arc::clone(tls)), 10, Arc::clone(metrics)).await.expect("a free port");
+    let (listener, address) = Listener::bind((&Arc::default(), Role::Plain), LOOPBACK, Some(Arc::clone(tls)), 10, Arc::clone(metrics))
+        .await
+        .expect("a free port");
     let service = |_: Request<hyper::body::Incoming>, _: Peer| async { respond(Reply::text(StatusCode::OK, "yes")) };
     supervisor.spawn("listener", listener.run(supervisor.clone(), service));
     address

@@ -148,6 +148,7 @@ pub(super) fn settings() -> ServerSettings {
         client_address_header: None,
         limits: super::super::Limits::default(),
         pages: None,
+        sockets: Arc::default(),
     }
 }
 

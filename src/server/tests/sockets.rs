@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    super::{Listener, Peer, ReplyBody, ServerMetrics, limits, respond},
+    super::{Listener, Peer, ReplyBody, Role, ServerMetrics, Sockets, limits, respond},
     fixture::{LOOPBACK, exchange, parse},
 };
 use crate::{protocol::Reply, supervise::Supervisor};
@@ -26,6 +26,7 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
 /// A listener whose service answers 200 at once; but `/wait` when told to, and `/stream` with pieces that the test sends.
 struct Stub {
     address: SocketAddr,
+    sockets: Arc<Sockets>,
     metrics: Arc<ServerMetrics>,
     supervisor: Supervisor,
     go_on: Arc<Notify>,
@@ -36,7 +37,9 @@ async fn stub(connections: usize) -> Stub {
     let (metrics, supervisor, go_on) = (Arc::new(ServerMetrics::default()), Supervisor::new(), Arc::new(Notify::new()));
     let (pieces, receiver) = mpsc::unbounded_channel();
     let receiver = Arc::new(std::sync::Mutex::new(Some(receiver)));
-    let (listener, address) = Listener::bind(LOOPBACK, None, connections, Arc::clone(&metrics)).await.expect("a free port");
+    let sockets = Arc::default();
+    let (listener, address) =
+        Listener::bind((&sockets, Role::Plain), LOOPBACK, None, connections, Arc::clone(&metrics)).await.expect("a free port");
     let waits = Arc::clone(&go_on);
     let service = move |request: Request<Incoming>, _: Peer| {
         let (waits, receiver) = (Arc::clone(&waits), Arc::clone(&receiver));
@@ -50,7 +53,7 @@ async fn stub(connections: usize) -> Stub {
         }
     };
     supervisor.spawn("listener", listener.run(supervisor.clone(), service));
-    Stub { address, metrics, supervisor, go_on, pieces }
+    Stub { address, sockets, metrics, supervisor, go_on, pieces }
 }
 
 fn stream_of(receiver: mpsc::UnboundedReceiver<Bytes>) -> ReplyBody {
@@ -211,6 +214,25 @@ async fn a_drain_finishes_what_is_under_way_and_takes_nothing_new() {
     let begun = Instant::now();
     assert!(supervisor.shut_down(Duration::from_secs(60)).await);
     assert!(begun.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_another_process_takes_over_who_was_just_accepted_is_answered_and_who_comes_waits() {
+    let stub = stub(10).await;
+    let mut silent = TcpStream::connect(stub.address).await.expect("a connection");
+    let mut accepted = TcpStream::connect(stub.address).await.expect("a connection");
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(stub.metrics.connections_open.value(), 2);
+    stub.sockets.keep_open();
+    stub.supervisor.stop_signal().cancel();
+    sleep(limits::FIRST_REQUEST / 2).await;
+    assert_eq!(ask(&mut accepted, GET).await, 200, "its request was on the way");
+    assert!(closed_after(&mut silent).await < Duration::from_secs(1), "and nobody is waited for who says nothing");
+    assert!(stub.supervisor.shut_down(Duration::from_secs(60)).await);
+    let waiting = TcpStream::connect(stub.address).await.expect("the socket is open");
+    assert_eq!(stub.sockets.take().len(), 1);
+    drop(waiting);
+    assert!(TcpStream::connect(stub.address).await.is_err(), "until it is dropped");
 }
 
 #[tokio::test(start_paused = true)]
