@@ -14,6 +14,7 @@ pub const TYPE: DestinationType = DestinationType {
     name: NAME,
     receiver: "A file on this website’s own server",
     vendor_reuses_data: false,
+    issuer: None,
     headers: &[],
     oldest: OLDEST,
     open,

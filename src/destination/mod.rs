@@ -12,7 +12,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{event::Offset, privacy::disclose::Disclosure};
+use crate::{
+    event::Offset,
+    privacy::{disclose::Disclosure, scrub::parameters::Issuer},
+};
 
 /// An outbound service: how clean events are put into its words, and what its answers mean.
 pub trait Destination: Send + Sync {
@@ -44,6 +47,8 @@ pub struct DestinationType {
     pub receiver: &'static str,
     /// Whether the vendor uses the data for itself; then the basis `exempt_measurement` is refused.
     pub vendor_reuses_data: bool,
+    /// Whose ids of clicks may go there: the vendor's own, where it issues any.
+    pub issuer: Option<Issuer>,
     /// Older events end as `expired` here, whatever the settings.
     pub oldest: Duration,
     /// The names of the headers that its calls carry beside [`CALL_HEADERS`]. Nothing else is on the wire.

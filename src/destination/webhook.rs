@@ -22,6 +22,7 @@ pub const TYPE: DestinationType = DestinationType {
     name: NAME,
     receiver: "A server that the website’s owner chose",
     vendor_reuses_data: false,
+    issuer: None,
     headers: &["content-type", "webhook-id", "webhook-signature", "webhook-timestamp"],
     oldest: OLDEST,
     open,

@@ -310,6 +310,7 @@ fn recipients(site: SiteNumber, policy: &Policy, destinations: &[Arc<Destination
             .iter()
             .filter(|deviation| deviation.is_for(&destination.name))
             .for_each(|deviation| deviation.apply(&mut allowed));
+        let allowed = allowed.with_clicks_of(destination.issuer());
         Recipient {
             number: destination.number,
             basis: destination.basis,

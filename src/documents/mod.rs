@@ -25,7 +25,7 @@ use crate::{
     clock::Timestamp,
     destination::DestinationType,
     event::{DestinationNumber, Purposes, SiteNumber},
-    privacy::transform::Transform,
+    privacy::{scrub::parameters::Issuer, transform::Transform},
 };
 
 /// All documents in force, compiled. Replaced as a whole when one changes.
@@ -105,6 +105,12 @@ impl Destination {
     #[must_use]
     pub fn receiver(&self) -> &'static str {
         DestinationType::named(self.kind).map_or(self.kind, |row| row.receiver)
+    }
+
+    /// Whose click ids are its own vendor's.
+    #[must_use]
+    pub fn issuer(&self) -> Option<Issuer> {
+        DestinationType::named(self.kind).and_then(|row| row.issuer)
     }
 
     /// Whether the vendor uses the data for itself.

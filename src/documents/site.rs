@@ -17,7 +17,7 @@ use crate::{
         crowd::rules::CrowdRules,
         policy::{Allowed, Field, Treatment, Treatments},
         rules::{Rule, holds},
-        scrub::routes::Routes,
+        scrub::{clicks::Issuers, routes::Routes},
         transform::{Breadth, Transform},
     },
     protocol::cookies::CookieNames,
@@ -157,13 +157,15 @@ pub struct Ceiling {
     pub breadth: Breadth,
     /// Field by field: what may rest, since at least one destination may see it.
     pub rests: Treatments,
+    /// Whose click ids may rest.
+    pub clicks: Issuers,
 }
 
 impl Ceiling {
     /// A preset's.
     #[must_use]
     pub const fn of(breadth: Breadth, consented: bool) -> Self {
-        Self { breadth, rests: Treatments::of(breadth, consented) }
+        Self { breadth, rests: Treatments::of(breadth, consented), clicks: Issuers::NONE }
     }
 
     /// The highest of these destinations', of those that are entitled: by what was granted, or while nothing was chosen. Of a held copy, those
@@ -184,11 +186,14 @@ impl Ceiling {
                 // The verdict's class has to rest, even where nothing of it leaves.
                 rests = rests.with(Field::Bot, rests.get(Field::Bot).max(Treatment::Generalise));
             }
-            (!allowed.breadth.is_nothing()).then_some(Self { breadth: allowed.breadth, rests })
+            let clicks = if rests.lets(Field::ClickIds) { allowed.clicks } else { Issuers::NONE };
+            (!allowed.breadth.is_nothing()).then_some(Self { breadth: allowed.breadth, rests, clicks })
         };
-        recipients
-            .filter_map(of_one)
-            .reduce(|one, other| Self { breadth: one.breadth.join(other.breadth), rests: one.rests.most(&other.rests) })
+        recipients.filter_map(of_one).reduce(|one, other| Self {
+            breadth: one.breadth.join(other.breadth),
+            rests: one.rests.most(&other.rests),
+            clicks: one.clicks.and(other.clicks),
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use std::{io, time::Duration};
 
 use super::{
     clean::{CampaignField, CleanBody, CleanEvent, Granted, Item, Page, Property},
+    crowd::referrer::ReferrerClass,
     enrich::{Enriched, device::DeviceClass, place::Country},
     identity::assurance,
     keys::persistent::SiteKey,
@@ -13,14 +14,14 @@ use super::{
     raw::{PropertyValue, RawEvent, RawItem, Text},
     record::Header,
     rules::{Rule, holds},
-    scrub::{page, parameters, referrer, words},
+    scrub::{clicks::click_ids, page, parameters, referrer, words},
     visitor::Visitor,
 };
 use crate::{
     clock::Timestamp,
     documents::{
         Site,
-        site::{Policy, PropertyKind},
+        site::{Ceiling, Policy, PropertyKind},
     },
     event::EventId,
 };
@@ -61,7 +62,7 @@ pub fn anonymise(
     let address = raw.page_url.as_ref().and_then(|url| page::split(url.expose()));
     let granted = match visitor.cookie_id() {
         Some(cookie_id) if ceiling.breadth.needs_consent() => {
-            Some(Box::new(granted(raw, cookie_id, client_id, address.as_ref(), site, &rests, received)))
+            Some(Box::new(granted(raw, cookie_id, client_id, address.as_ref(), site, &ceiling, received)))
         }
         _ => None,
     };
@@ -105,7 +106,7 @@ fn granted(
     client_id: Option<&str>,
     address: Option<&page::Address<'_>>,
     site: &Site,
-    rests: &Treatments,
+    Ceiling { rests, clicks, .. }: &Ceiling,
     now: Timestamp,
 ) -> Granted {
     let money = |field, said: &Option<Personal<f64>>| {
@@ -116,12 +117,16 @@ fn granted(
         said.as_ref().filter(|_| rests.lets(field)).and_then(|said| clean(said.expose()))
     };
     let user_id = text(Field::UserId, &raw.user_id, bounded);
+    let (referrer_host, referrer_kind, referrer_page) = referrer(raw, site, rests);
     Granted {
         user_assurance: user_id.is_some().then(|| assurance(raw, &cookie_id, site.identify_secret.as_ref(), now)),
         cookie_id,
         client_event_id: client_id.and_then(words::word).map(Into::into),
         campaign: address.filter(|_| rests.lets(Field::Campaign)).map(|address| campaign(address.query)).unwrap_or_default(),
-        referrer_host: if rests.lets(Field::Referrer) { referrer_host(raw, site) } else { None },
+        click_ids: address.map(|address| click_ids(address.query, *clicks)).unwrap_or_default(),
+        referrer_host,
+        referrer_kind,
+        referrer_page,
         value: money(Field::Value, &raw.value),
         tax: money(Field::Tax, &raw.tax),
         shipping: money(Field::Shipping, &raw.shipping),
@@ -138,13 +143,22 @@ fn own_host(said: &str, site: &Site) -> Option<String> {
     site.page_hosts.iter().find(|own| own.eq_ignore_ascii_case(said)).cloned()
 }
 
-/// The referring site; our own is no referrer.
-fn referrer_host(raw: &RawEvent<'_>, site: &Site) -> Option<String> {
-    let address = page::split(raw.referrer.as_ref()?.expose())?;
-    if site.page_hosts.iter().any(|own| own.eq_ignore_ascii_case(address.host)) {
-        return None;
+/// Where the visitor came from: another site, or its kind alone where no more may rest; or a page of our own.
+fn referrer(raw: &RawEvent<'_>, site: &Site, rests: &Treatments) -> (Option<String>, ReferrerClass, Option<Page>) {
+    let nothing = (None, ReferrerClass::None, None);
+    let said = raw.referrer.as_ref().filter(|_| rests.lets(Field::Referrer)).and_then(|url| page::split(url.expose()));
+    let Some(address) = said else { return nothing };
+    let names = rests.keeps(Field::Referrer);
+    match own_host(address.host, site) {
+        Some(host) if names => {
+            (None, ReferrerClass::None, Some(Page { host: Some(host), path: page::template_by(address.path, &site.policy.routes) }))
+        }
+        Some(_) => nothing,
+        None => match referrer::site_of(address.host) {
+            host if names => (host, ReferrerClass::None, None),
+            host => (None, ReferrerClass::of(host.as_deref()), None),
+        },
     }
-    referrer::site_of(address.host)
 }
 
 fn campaign(query: &str) -> Vec<(CampaignField, String)> {

@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     consent::vendor_decisions::VendorDecisions,
+    crowd::referrer::ReferrerClass,
     enrich::{ScreenClass, bot::Bot, device::DeviceClass, language::Language, place::Country},
     identity::Assurance,
     keys::person::{Person, PersonKeys},
     record::{CorruptRecord, HEADER_BYTES, Header, Record, Subject},
+    scrub::clicks::ClickId,
     visitor::Visitor,
 };
 use crate::{clock::Timestamp, event_log::LogBytes, state::StoreError};
@@ -61,8 +63,17 @@ pub(in crate::privacy) struct Granted {
     pub(in crate::privacy) client_event_id: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in crate::privacy) campaign: Vec<(CampaignField, String)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::privacy) click_ids: Vec<ClickId>,
+    /// Where the referring site may be named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::privacy) referrer_host: Option<String>,
+    /// Where it may not, and only its kind rests.
+    #[serde(default, skip_serializing_if = "ReferrerClass::is_none")]
+    pub(in crate::privacy) referrer_kind: ReferrerClass,
+    /// Where it was a page of the site's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::privacy) referrer_page: Option<Page>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::privacy) value: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,6 +94,13 @@ pub(in crate::privacy) struct Granted {
     /// How far that is to be believed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::privacy) user_assurance: Option<Assurance>,
+}
+
+impl Granted {
+    /// What kind of site led here.
+    pub(in crate::privacy) fn came_from(&self) -> ReferrerClass {
+        self.referrer_host.as_deref().map_or(self.referrer_kind, |host| ReferrerClass::of(Some(host)))
+    }
 }
 
 /// One product of an event: what a shop's catalogue says of it, never what a customer does.

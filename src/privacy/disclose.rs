@@ -12,7 +12,7 @@ pub use super::disclosure::Disclosure;
 use super::{
     clean::{CleanBody, CleanEvent, Granted, OpenError, Opened, Property},
     consent::vendor_decisions::vendor_is_allowed,
-    crowd::{Crowds, Hold, Period, PeriodCount},
+    crowd::{Crowds, Hold, Period, PeriodCount, referrer::ReferrerClass},
     disclosure::{Consent, Grounds},
     enrich::{device::DeviceClass, place::Country},
     entitlement::{Withheld, entitlement, is_kept_from},
@@ -25,7 +25,10 @@ use super::{
     purge_set::PurgeSet,
     record::{Audience, Header, Subject},
     rules::{Rule, holds},
-    scrub::words,
+    scrub::{
+        clicks::{ClickId, Issuers},
+        words,
+    },
     transform::Breadth,
 };
 use crate::{
@@ -266,7 +269,8 @@ impl Discloser {
         let (header, body) = (event.header(), event.body());
         let key = self.persistent.destination(destination.number)?;
         let granted = body.granted.as_deref().filter(|_| breadth.needs_consent());
-        let policy = site.allowed(destination.number).treatments(breadth, granted.is_some());
+        let allowed = site.allowed(destination.number);
+        let (policy, clicks) = (allowed.treatments(breadth, granted.is_some()), allowed.clicks);
         let of_granted = |field| granted.filter(|_| policy.lets(field));
         let money = |field, amount: fn(&Granted) -> Option<f64>| {
             of_granted(field).and_then(amount).map(|said| if policy.keeps(field) { said } else { words::two_digits(said) })
@@ -292,7 +296,10 @@ impl Discloser {
             site: site.name.clone(),
             page: shown.page.filter(|_| policy.lets(Field::Page)),
             campaign: of_granted(Field::Campaign).map(|granted| granted.campaign.iter().cloned().collect()).unwrap_or_default(),
+            click_ids: of_granted(Field::ClickIds).map(|granted| own_clicks(granted, clicks)).unwrap_or_default(),
+            referrer_kind: of_granted(Field::Referrer).map_or(ReferrerClass::None, |_| shown.tuple.referrer),
             referrer_host: of_granted(Field::Referrer).filter(|_| shown.names_referrer).and_then(|granted| granted.referrer_host.clone()),
+            referrer_page: shown.referrer_page,
             value: money(Field::Value, |granted| granted.value),
             currency: of_granted(Field::Currency).and_then(|granted| granted.currency.clone()),
             transaction_id: of_granted(Field::OrderId)
@@ -337,6 +344,12 @@ impl Discloser {
         };
         Ok(Ids { visitor: ids.visitor, session: ids.session })
     }
+}
+
+/// The click ids that these issued.
+fn own_clicks(granted: &Granted, issuers: Issuers) -> BTreeMap<String, String> {
+    let own = |click: &&ClickId| click.issuer().is_some_and(|issuer| issuers.have(issuer));
+    granted.click_ids.iter().filter(own).map(|click| (click.parameter.clone(), click.id.clone())).collect()
 }
 
 /// Without a visitor's id there is none of their session either: it would join what the other keeps apart.

@@ -37,8 +37,14 @@ pub struct Disclosure {
     pub(super) page: Option<Page>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) campaign: BTreeMap<CampaignField, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) click_ids: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "ReferrerClass::is_none")]
+    pub(super) referrer_kind: ReferrerClass,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) referrer_host: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) referrer_page: Option<Page>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) value: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -146,7 +152,25 @@ impl Disclosure {
         &self.campaign
     }
 
-    /// The referring site's host.
+    /// Ids of clicks that the destination's own vendor issued, by parameter.
+    #[must_use]
+    pub const fn click_ids(&self) -> &BTreeMap<String, String> {
+        &self.click_ids
+    }
+
+    /// What kind of site led here; [`Self::referrer_host`] names it where it may be named.
+    #[must_use]
+    pub const fn referrer_kind(&self) -> ReferrerClass {
+        self.referrer_kind
+    }
+
+    /// The page of the site's own that led here.
+    #[must_use]
+    pub const fn referrer_page(&self) -> Option<&Page> {
+        self.referrer_page.as_ref()
+    }
+
+    /// The referring site's registrable domain.
     #[must_use]
     pub fn referrer_host(&self) -> Option<&str> {
         self.referrer_host.as_deref()
@@ -251,8 +275,7 @@ impl Disclosure {
 
     /// What is in it by which a visitor could be told from others.
     pub(super) fn tuple(&self) -> Tuple {
-        let referrer = ReferrerClass::of(self.referrer_host());
-        Tuple { device: self.device, country: self.country, language: self.language, screen: self.screen, referrer }
+        Tuple { device: self.device, country: self.country, language: self.language, screen: self.screen, referrer: self.referrer_kind }
     }
 
     /// What the person had consented to.
@@ -276,7 +299,10 @@ impl Disclosure {
             site: "shop".to_owned(),
             page: None,
             campaign: BTreeMap::new(),
+            click_ids: BTreeMap::new(),
+            referrer_kind: ReferrerClass::None,
             referrer_host: None,
+            referrer_page: None,
             value: None,
             currency: None,
             transaction_id: None,
@@ -311,7 +337,10 @@ impl Disclosure {
                 "time" => put(&mut self.time, said),
                 "page" => put(&mut self.page, said),
                 "campaign" => put(&mut self.campaign, said),
+                "click_ids" => put(&mut self.click_ids, said),
+                "referrer_kind" => put(&mut self.referrer_kind, said),
                 "referrer_host" => put(&mut self.referrer_host, said),
+                "referrer_page" => put(&mut self.referrer_page, said),
                 "value" => put(&mut self.value, said),
                 "currency" => put(&mut self.currency, said),
                 "transaction_id" => put(&mut self.transaction_id, said),

@@ -102,8 +102,12 @@ impl Figure {
             Self::Returning => Untrue("an id ends with the day: whoever comes back is new"),
             Self::Times if table.get(Field::Time) == Keep => True,
             Self::Times => Coarse("to 5 minutes"),
-            Self::Referrers if lets(Field::Referrer) => Coarse("the registered domain only"),
+            Self::Referrers if table.get(Field::Referrer) == Keep => Coarse("the registered domain only"),
+            Self::Referrers if lets(Field::Referrer) => Coarse("search engine, social network or another site"),
             Self::Referrers => Untrue("no referrer leaves"),
+            Self::Campaigns if lets(Field::Campaign) && lets(Field::ClickIds) => {
+                Coarse("`utm_*` that name nobody, and click ids of its own vendor")
+            }
             Self::Campaigns if lets(Field::Campaign) => Coarse("`utm_*` that name nobody; no click id"),
             Self::Campaigns => Untrue("no campaign leaves"),
             Self::Places => match (table.get(Field::Place), table.get(Field::Language)) {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     rules::{Rule, holds},
+    scrub::{clicks::Issuers, parameters::Issuer},
     transform::Breadth,
 };
 
@@ -50,6 +51,8 @@ pub enum Field {
     Referrer,
     /// `utm_*`.
     Campaign,
+    /// Ids of clicks on advertisements, for whoever issued them.
+    ClickIds,
     /// The visitor's id.
     Visitor,
     /// The session's id.
@@ -84,7 +87,7 @@ pub enum Field {
     Bot,
 }
 
-const FIELDS: usize = 21;
+const FIELDS: usize = 22;
 
 impl Field {
     /// All of them, in the order of pages.
@@ -94,6 +97,7 @@ impl Field {
         Self::Page,
         Self::Referrer,
         Self::Campaign,
+        Self::ClickIds,
         Self::Visitor,
         Self::Session,
         Self::UserId,
@@ -121,6 +125,7 @@ impl Field {
             Self::Page => "page",
             Self::Referrer => "referrer",
             Self::Campaign => "campaign",
+            Self::ClickIds => "click_ids",
             Self::Visitor => "visitor",
             Self::Session => "session",
             Self::UserId => "user_id",
@@ -152,11 +157,11 @@ impl Field {
         use Treatment::{Drop, Generalise, Keep, Pseudonymise};
         match self {
             Self::Name | Self::Time => &[Generalise, Keep],
-            Self::Page | Self::Referrer | Self::Device | Self::Place | Self::Language | Self::Screen => &[Drop, Generalise],
+            Self::Page | Self::Device | Self::Place | Self::Language | Self::Screen => &[Drop, Generalise],
             Self::Visitor | Self::Session => &[Drop, Pseudonymise],
             Self::UserId | Self::OrderId => &[Drop, Pseudonymise, Keep],
-            Self::Value | Self::Tax | Self::Shipping | Self::Bot => &[Drop, Generalise, Keep],
-            Self::Campaign | Self::Currency | Self::Coupon | Self::Items | Self::Properties => &[Drop, Keep],
+            Self::Referrer | Self::Value | Self::Tax | Self::Shipping | Self::Bot => &[Drop, Generalise, Keep],
+            Self::Campaign | Self::ClickIds | Self::Currency | Self::Coupon | Self::Items | Self::Properties => &[Drop, Keep],
         }
     }
 
@@ -170,8 +175,13 @@ impl Field {
             (Self::Time, Keep) => "by our clock, to the second",
             (Self::Time, _) => "rounded down to 5 minutes",
             (Self::Page, Generalise) => "the site's own host and the path as a template; no parameter, no title",
-            (Self::Referrer, Generalise) => "another site's registrable domain; of a provider of names for anyone, the provider's",
+            (Self::Referrer, Generalise) => "the kind of site: a search engine, a social network, another",
+            (Self::Referrer, Keep) => {
+                "another site's registrable domain (of a provider of names for anyone, the provider's), where a crowd came from it, else its \
+                 kind; of the site's own pages, the path as a template"
+            }
             (Self::Campaign, Keep) => "utm_* values that name nobody; no other parameter",
+            (Self::ClickIds, Keep) => "those that this destination's own vendor issued, as they came; no other's",
             (Self::Visitor, Pseudonymise) if consented => {
                 "an id under this destination's key, as long as the consent; no other destination's is like it"
             }
@@ -235,7 +245,7 @@ impl Treatments {
         }
         table = table
             .with(F::Time, Keep)
-            .with(F::Referrer, Generalise)
+            .with(F::Referrer, Keep)
             .with(F::Campaign, Keep)
             .with(F::Value, Keep)
             .with(F::Currency, Keep)
@@ -250,6 +260,9 @@ impl Treatments {
         }
         if breadth.has_profile() || breadth.has_ads() {
             table = table.with(F::OrderId, Keep);
+        }
+        if breadth.has_ads() {
+            table = table.with(F::ClickIds, Keep);
         }
         table
     }
@@ -308,16 +321,31 @@ pub struct Allowed {
     pub unknown: Treatments,
     /// Of one who consented to what the destination needs.
     pub granted: Treatments,
+    /// Whose click ids, where the table lets any.
+    pub clicks: Issuers,
 }
 
 impl Allowed {
     /// Nothing.
-    pub const NOTHING: Self = Self { breadth: Breadth::NOTHING, unknown: Treatments::NOTHING, granted: Treatments::NOTHING };
+    pub const NOTHING: Self =
+        Self { breadth: Breadth::NOTHING, unknown: Treatments::NOTHING, granted: Treatments::NOTHING, clicks: Issuers::NONE };
 
-    /// A preset's, unchanged.
+    /// A preset's, unchanged, but that it is not said whose click ids may leave: nobody's.
     #[must_use]
     pub const fn of(breadth: Breadth) -> Self {
-        Self { breadth, unknown: Treatments::of(breadth, false), granted: Treatments::of(breadth, true) }
+        Self { breadth, unknown: Treatments::of(breadth, false), granted: Treatments::of(breadth, true), clicks: Issuers::NONE }
+    }
+
+    /// The same for a destination of this vendor: its own click ids leave under `consented-ads`, as far as the table lets them, and no other's.
+    #[must_use]
+    pub fn with_clicks_of(mut self, issuer: Option<Issuer>) -> Self {
+        if self.breadth.has_ads() || !holds(Rule::ClickIdsForAds) {
+            self.clicks = if holds(Rule::ClickIdsToTheirIssuer) { issuer.map_or(Issuers::NONE, Issuers::of) } else { Issuers::ALL };
+        }
+        if self.clicks.is_empty() {
+            self.granted = self.granted.with(Field::ClickIds, Treatment::Drop);
+        }
+        self
     }
 
     /// What becomes of every field of one event: never more than the event's own breadth allows, whatever the documents say now.

@@ -7,10 +7,11 @@
 use super::{
     anonymise::TIME_STEP,
     clean::{CleanBody, CleanEvent, Granted, Opened, Page},
+    crowd::referrer::ReferrerClass,
     disclose::properties,
     enrich::{device::DeviceClass, place::Country},
     keys::person::PersonKeys,
-    policy::{Field, Treatment, Treatments},
+    policy::{Field, Treatment},
     record::{Audience, CorruptRecord, HEADER_BYTES, Header, Record, Subject},
     scrub::words,
     transform::Breadth,
@@ -86,7 +87,7 @@ pub fn recleanse(bytes: &LogBytes, documents: &Documents, persons: &PersonKeys, 
         return Ok(emptied(header));
     };
     let breadth = header.ceiling.meet(ceiling.breadth);
-    let body = narrowed(event.body(), breadth, &ceiling.rests, site);
+    let body = narrowed(event.body(), breadth, &ceiling, site);
     if breadth == header.ceiling && body == *event.body() {
         return Ok(Recleansed::Same);
     }
@@ -109,19 +110,17 @@ fn emptied(mut header: Header) -> Recleansed {
     Recleansed::Emptied(Record::new(&header, bytes))
 }
 
-fn narrowed(body: &CleanBody, breadth: Breadth, rests: &Treatments, site: &Site) -> CleanBody {
-    let granted = body.granted.as_deref().filter(|_| breadth.needs_consent()).map(|granted| Box::new(narrowed_granted(granted, rests)));
+fn narrowed(body: &CleanBody, breadth: Breadth, ceiling: &Ceiling, site: &Site) -> CleanBody {
+    let rests = &ceiling.rests;
+    let granted =
+        body.granted.as_deref().filter(|_| breadth.needs_consent()).map(|granted| Box::new(narrowed_granted(granted, ceiling, site)));
     let exact = granted.is_some() && rests.get(Field::Time) == Treatment::Keep;
     let said = if rests.get(Field::Name) == Treatment::Keep { body.name.as_str() } else { words::CUSTOM_EVENT };
     CleanBody {
         name: words::event_name(said, &site.policy).to_owned(),
         time: if exact { body.time } else { body.time.rounded(TIME_STEP) },
         protocol: body.protocol.clone(),
-        page: body
-            .page
-            .as_ref()
-            .filter(|_| rests.lets(Field::Page))
-            .map(|page| Page { host: page.host.clone(), path: site.policy.routes.template(page.path()).unwrap_or(page.path()).to_owned() }),
+        page: body.page.as_ref().filter(|_| rests.lets(Field::Page)).map(|page| by_routes(page, site)),
         device: if rests.lets(Field::Device) { body.device } else { DeviceClass::UNKNOWN },
         country: if rests.lets(Field::Place) { body.country } else { Country::UNKNOWN },
         language: body.language.filter(|_| rests.lets(Field::Language)),
@@ -134,7 +133,13 @@ fn narrowed(body: &CleanBody, breadth: Breadth, rests: &Treatments, site: &Site)
     }
 }
 
-fn narrowed_granted(granted: &Granted, rests: &Treatments) -> Granted {
+/// A route that is newer than the record makes it coarser.
+fn by_routes(page: &Page, site: &Site) -> Page {
+    Page { host: page.host.clone(), path: site.policy.routes.template(page.path()).unwrap_or(page.path()).to_owned() }
+}
+
+fn narrowed_granted(granted: &Granted, Ceiling { rests, clicks, .. }: &Ceiling, site: &Site) -> Granted {
+    let names_referrer = rests.get(Field::Referrer) == Treatment::Keep;
     let money = |field, amount: Option<f64>| match rests.get(field) {
         Treatment::Drop => None,
         Treatment::Generalise => amount.map(words::two_digits),
@@ -145,7 +150,10 @@ fn narrowed_granted(granted: &Granted, rests: &Treatments) -> Granted {
         cookie_id: granted.cookie_id,
         client_event_id: granted.client_event_id.clone(),
         campaign: if rests.lets(Field::Campaign) { granted.campaign.clone() } else { Vec::new() },
-        referrer_host: text(Field::Referrer, &granted.referrer_host),
+        click_ids: granted.click_ids.iter().filter(|click| click.issuer().is_some_and(|issuer| clicks.have(issuer))).cloned().collect(),
+        referrer_host: granted.referrer_host.clone().filter(|_| names_referrer),
+        referrer_kind: if rests.lets(Field::Referrer) && !names_referrer { granted.came_from() } else { ReferrerClass::None },
+        referrer_page: granted.referrer_page.as_ref().filter(|_| names_referrer).map(|page| by_routes(page, site)),
         value: money(Field::Value, granted.value),
         currency: text(Field::Currency, &granted.currency),
         transaction: text(Field::OrderId, &granted.transaction),

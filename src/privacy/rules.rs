@@ -125,6 +125,10 @@ rules! {
     Generalise,
     /// A field that is pseudonymised leaves as another value.
     Pseudonymise,
+    /// A click id leaves for advertising that was agreed to alone.
+    ClickIdsForAds,
+    /// A click id goes to the vendor that issued it alone.
+    ClickIdsToTheirIssuer,
     /// The site's preset bounds every destination.
     SitePresetBounds,
     /// Lasting ids are each destination's own.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{
     ProveError,
     canaries::{Canary, Stand},
+    rehearsal,
 };
 use crate::{
     clock::Timestamp,
@@ -16,7 +17,10 @@ use crate::{
         parse::Document,
         store::{Author, DocumentStore},
     },
-    privacy::policy::{Field, Treatment, Treatments},
+    privacy::{
+        policy::{Field, Treatment, Treatments},
+        scrub::clicks::Issuers,
+    },
     state::{IN_MEMORY, StateDb},
 };
 
@@ -27,6 +31,9 @@ pub struct Exception {
     pub destination: String,
     /// Which field, of visitors who agreed.
     pub field: Field,
+    /// Of click ids: whose.
+    #[serde(skip)]
+    pub clicks: Issuers,
 }
 
 /// All of them.
@@ -37,11 +44,13 @@ impl Allowance {
     /// Those of documents that are in force; `with_deviations`: what they keep beyond the presets, too.
     ///
     /// # Errors
-    /// When the documents do not compile.
+    /// When the documents do not compile, or there is no place for a made-up secret.
     pub fn of(documents: &[Document], with_deviations: bool) -> Result<Self, ProveError> {
         let store = DocumentStore::new(Arc::new(StateDb::open(Path::new(IN_MEMORY))?));
         let author = Author { name: "prove", reason: "what may leave", at: Timestamp(0) };
-        store.apply(documents.to_vec(), false, false, &author)?;
+        let directory = tempfile::Builder::new().prefix("firsthand-prove-").tempdir()?;
+        rehearsal::write_secrets(directory.path())?;
+        store.apply(rehearsal::for_reading(documents, directory.path()), false, false, &author)?;
         let compiled = store.compiled()?;
         let mut exceptions = BTreeSet::new();
         for destination in compiled.destinations.iter().filter(|destination| matches!(destination.basis, Basis::Consent(_))) {
@@ -50,7 +59,7 @@ impl Allowance {
                 let preset = Treatments::of(allowed.breadth, true);
                 let table = if with_deviations { allowed.granted } else { preset.least(&allowed.granted) };
                 let kept = Field::ALL.into_iter().filter(|field| table.get(*field) == Treatment::Keep);
-                exceptions.extend(kept.map(|field| Exception { destination: destination.name.clone(), field }));
+                exceptions.extend(kept.map(|field| Exception { destination: destination.name.clone(), field, clicks: allowed.clicks }));
             }
         }
         Ok(Self(exceptions))
@@ -65,6 +74,10 @@ impl Allowance {
     #[must_use]
     pub fn covers(&self, canary: &Canary, destination: Option<&str>) -> bool {
         let Some(field) = canary.field.filter(|_| canary.stand == Stand::Granted) else { return false };
-        self.0.iter().any(|exception| exception.field == field && destination.is_none_or(|name| name == exception.destination))
+        self.0.iter().any(|exception| {
+            exception.field == field
+                && canary.issuer.is_none_or(|issuer| exception.clicks.have(issuer))
+                && destination.is_none_or(|name| name == exception.destination)
+        })
     }
 }

@@ -9,7 +9,7 @@ use super::{
     spellings::Spelling,
     wire::Request,
 };
-use crate::privacy::policy::Field;
+use crate::privacy::{policy::Field, scrub::parameters::Issuer};
 
 /// A property that no site lists: a weakened policy does.
 pub const UNLISTED_PROPERTY: &str = "prove_unlisted";
@@ -146,8 +146,8 @@ impl Slots<'_> {
             address_safe(&self.passing("body: utm_campaign", Field::Campaign)),
             self.email_part("body: e-mail in utm_term"),
             self.email_part("body: e-mail in utm_content"),
-            self.part("body: gclid"),
-            self.part("body: fbclid"),
+            address_safe(&self.canaries.click_id(&self.voice, "body: gclid", Issuer::Google)),
+            address_safe(&self.canaries.click_id(&self.voice, "body: fbclid", Issuer::Meta)),
             self.part("body: fragment"),
         )
     }

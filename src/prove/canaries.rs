@@ -12,7 +12,7 @@ use super::{
     scanner::{Mark, What},
     spellings::Spelling,
 };
-use crate::privacy::policy::Field;
+use crate::privacy::{policy::Field, scrub::parameters::Issuer};
 
 /// Letters of a canary: 26¹⁴ of them, so that none stands anywhere by chance.
 const LETTERS: usize = 14;
@@ -58,6 +58,9 @@ pub struct Canary {
     /// The field of the event that the slot fills with what names nobody: it may leave where the destination's preset keeps that field.
     #[serde(skip)]
     pub field: Option<Field>,
+    /// Of a click id: whose destinations alone may have it.
+    #[serde(skip)]
+    pub issuer: Option<Issuer>,
 }
 
 impl Canary {
@@ -96,7 +99,7 @@ impl Canaries {
     }
 
     fn canary(voice: &Voice, slot: &str, field: Option<Field>) -> Canary {
-        Canary { protocol: voice.protocol, slot: slot.to_owned(), stand: voice.stand, round: voice.round, field }
+        Canary { protocol: voice.protocol, slot: slot.to_owned(), stand: voice.stand, round: voice.round, field, issuer: None }
     }
 
     /// Bytes that only this canary has.
@@ -114,7 +117,15 @@ impl Canaries {
 
     /// A plain word, spelt as the voice spells; `field`: what it fills, where a plain word may pass with consent.
     pub fn word(&mut self, voice: &Voice, slot: &str, field: Option<Field>) -> String {
-        let canary = Self::canary(voice, slot, field);
+        self.spelt(voice, Self::canary(voice, slot, field))
+    }
+
+    /// The same in the place of a click id.
+    pub fn click_id(&mut self, voice: &Voice, slot: &str, issuer: Issuer) -> String {
+        self.spelt(voice, Canary { issuer: Some(issuer), ..Self::canary(voice, slot, Some(Field::ClickIds)) })
+    }
+
+    fn spelt(&mut self, voice: &Voice, canary: Canary) -> String {
         let word = self.letters(&canary);
         self.made.entry(canary).or_insert_with(|| vec![What::Text(word.clone())]);
         voice.spelling.spell(&word)

@@ -162,7 +162,7 @@ pub fn prove(wish: &Wish<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
     if targets.is_empty() {
         return Err(ProveError::NoSite);
     }
-    let allowance = Allowance::of(&rehearsal::for_reading(&documents), wish.with_deviations)?;
+    let allowance = Allowance::of(&documents, wish.with_deviations)?;
     let rounds = run::rounds_for(wish.canaries, &targets);
     let run = Trial { tees, rounds, ..Trial::small(wish, &documents, &allowance) };
     let tried = run::run(&Trial { spellings: &Spelling::ALL, memory: true, ..run }, progress)?;

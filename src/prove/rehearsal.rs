@@ -32,6 +32,8 @@ const SECRETS: [(&str, &str); 2] =
 const ADDED: &str = "prove-";
 /// The destination whose receiver refuses at first, so that events are parked.
 pub const REFUSED: &str = "prove-refused";
+/// A name that no resolver knows (RFC 2606).
+const NOWHERE: &str = "https://receiver.invalid";
 /// Google's collection address, without what the destination adds.
 const GA4_REAL: [(&str, &str); 2] = [("eu", "https://region1.google-analytics.com"), ("global", "https://www.google-analytics.com")];
 
@@ -156,7 +158,8 @@ pub fn rehearsed(documents: &[Document], stand_in: &StandIn, tees: &BTreeMap<Str
     let replaced = documents.iter().cloned().map(|document| match document {
         Document::Destination(destination) => {
             let keeps_secret = tees.contains_key(&destination.name);
-            Document::Destination(redirected(destination, stand_in, keeps_secret, directory))
+            let url = stand_in.url(&destination.name);
+            Document::Destination(redirected(destination, url, keeps_secret, directory))
         }
         Document::Site(site) => Document::Site(keyed(site)),
         policy @ Document::Policy(_) => policy,
@@ -171,10 +174,9 @@ fn keyed(mut site: SiteDocument) -> SiteDocument {
     site
 }
 
-/// A destination whose receiver is the stand-in. One whose settings hold no address that is known here is paused: nothing of it may leave
+/// A destination whose receiver is at this address. One whose settings hold no address that is known here is paused: nothing of it may leave
 /// this machine.
-fn redirected(mut destination: DestinationDocument, stand_in: &StandIn, keeps_secret: bool, directory: &Path) -> DestinationDocument {
-    let url = stand_in.url(&destination.name);
+fn redirected(mut destination: DestinationDocument, url: String, keeps_secret: bool, directory: &Path) -> DestinationDocument {
     let settings = &mut destination.settings;
     let [webhook, ga4] = SECRETS.map(|(name, _)| toml::Value::from(format!("file:{}", directory.join(name).display())));
     match destination.kind.as_str() {
@@ -208,15 +210,11 @@ fn redirected(mut destination: DestinationDocument, stand_in: &StandIn, keeps_se
     destination
 }
 
-/// The same with files as receivers, which need no secrets: for compiling what may leave.
+/// The same with receivers that are nowhere and secrets from that directory: for compiling what may leave.
 #[must_use]
-pub fn for_reading(documents: &[Document]) -> Vec<Document> {
+pub fn for_reading(documents: &[Document], directory: &Path) -> Vec<Document> {
     let read = documents.iter().cloned().map(|document| match document {
-        Document::Destination(mut destination) => {
-            destination.kind = String::from("file");
-            destination.settings = toml::Table::from_iter([(String::from("directory"), "outbox".into())]);
-            Document::Destination(destination)
-        }
+        Document::Destination(destination) => Document::Destination(redirected(destination, NOWHERE.to_owned(), false, directory)),
         other => other,
     });
     read.collect()

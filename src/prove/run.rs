@@ -397,7 +397,7 @@ mod tests {
     use super::{super::places::Leak, *};
 
     fn canaries(slot: &str) -> Vec<Canary> {
-        let of = |round| Canary { protocol: "native", slot: slot.to_owned(), stand: Stand::Granted, round, field: None };
+        let of = |round| Canary { protocol: "native", slot: slot.to_owned(), stand: Stand::Granted, round, field: None, issuer: None };
         (0..10).map(of).collect()
     }
 

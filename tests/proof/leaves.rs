@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     Found,
-    installation::SITE,
+    installation::{SITE, destination},
     line::Line,
     unless,
     visit::{NOW, beacon, captured, cookie_of, documents, exempt, gets, message, record, with_policy},
@@ -130,6 +130,35 @@ pub(crate) fn the_sites_preset() -> Found {
     let bounded = documents().replacen("name = \"shop\"\nevents", "name = \"shop\"\npreset = \"strict\"\nevents", 1);
     assert!(got(&documents(), "", "measurement").get("session_id").is_some(), "the control: without the preset there is a session");
     unless(got(&bounded, "", "measurement").get("session_id").is_some(), "a visit's id, beyond the preset that bounds the site")
+}
+
+/// What Google's destination gets of the click ids of somebody who agreed to advertising, too.
+fn clicks_at_google(purpose: &str, transform: &str) -> serde_json::Value {
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "a-secret-of-the-vendor").unwrap();
+    let settings = format!("settings = {{ measurement_id = \"G-ABC123DEF4\", api_secret = \"file:{}\" }}", secret.path().display());
+    let google = destination("google", "ga4", "consent", transform, &settings).replace("\"analytics\"", &format!("\"{purpose}\""));
+    let deviation = "[[policy.deviation]]\nfield = \"click_ids\"\ntreatment = \"keep\"\nstate = \"granted\"\nreason = \"a test\"\n";
+    let line = Line::new(&with_policy(&(SITE.to_owned() + &google), deviation), 1);
+    let mut request = beacon("\"g\":[\"analytics\",\"ads\"],", "");
+    request.body =
+        String::from_utf8(request.body).unwrap().replace("?utm_source", "?gclid=Cj0-of-google&fbclid=Iw-of-meta&utm_source").into_bytes();
+    let (offset, _) = captured(&line, &request);
+    gets(&line, offset, "google").expect("the destination gets it")["click_ids"].clone()
+}
+
+pub(crate) fn click_ids_without_advertising() -> Found {
+    assert_eq!(clicks_at_google("ads", "consented-ads")["gclid"], "Cj0-of-google", "the control: for advertising it leaves");
+    unless(
+        !clicks_at_google("analytics", "consented-analytics").is_null(),
+        "the id of a click, to a destination that is not for advertising",
+    )
+}
+
+pub(crate) fn click_ids_of_another_vendor() -> Found {
+    let clicks = clicks_at_google("ads", "consented-ads");
+    assert_eq!(clicks["gclid"], "Cj0-of-google", "the control: its own leaves");
+    unless(!clicks["fbclid"].is_null(), "the id of a click that another vendor issued")
 }
 
 /// The visitor's ids that two destinations of a kind get.

@@ -90,6 +90,8 @@ fn case_of(rule: Rule) -> fn() -> Found {
         Rule::Drop => leaves::a_dropped_field,
         Rule::Generalise => leaves::a_generalised_field,
         Rule::Pseudonymise => leaves::a_pseudonymised_field,
+        Rule::ClickIdsForAds => leaves::click_ids_without_advertising,
+        Rule::ClickIdsToTheirIssuer => leaves::click_ids_of_another_vendor,
         Rule::SitePresetBounds => leaves::the_sites_preset,
         Rule::LastingIdsOfOneDestination => leaves::lasting_ids_of_two_destinations,
         Rule::DailyIdsOfOneDestination => leaves::daily_ids_of_two_destinations,

@@ -58,14 +58,14 @@ fn shown(line: &Line, to: &str, offset: Offset, now: Timestamp) -> Value {
     let record = line.records(0, offset).remove(0);
     let (_, text) = line.disclosures(&record, now).into_iter().find(|(name, _)| name == to).unwrap();
     let mut shown: Value = serde_json::from_str(&text).unwrap();
-    let fields = ["device", "country", "language", "screen", "page", "referrer_host"];
+    let fields = ["device", "country", "language", "screen", "page", "referrer_kind", "referrer_host"];
     fields.into_iter().map(|field| (field.to_owned(), shown[field].take())).collect()
 }
 
 fn nothing() -> Value {
     json!({
         "device": { "browser": "other", "major": 0, "system": "other", "form": "other" },
-        "country": "ZZ", "language": null, "screen": null, "referrer_host": null,
+        "country": "ZZ", "language": null, "screen": null, "referrer_kind": null, "referrer_host": null,
         "page": { "host": "www.shop.example", "path": "/(other)" },
     })
 }
@@ -73,7 +73,7 @@ fn nothing() -> Value {
 fn is(browser: &str, major: u16, system: &str) -> Value {
     json!({
         "device": { "browser": browser, "major": major, "system": system, "form": "desktop" },
-        "country": "FR", "language": "fr", "screen": "<1600", "referrer_host": null,
+        "country": "FR", "language": "fr", "screen": "<1600", "referrer_kind": null, "referrer_host": null,
         "page": { "host": "www.shop.example", "path": "/shoes" },
     })
 }
@@ -127,7 +127,7 @@ fn who_agreed_needs_a_crowd_only_where_the_policy_says_so() {
         (shown(&line, "consented", offset, day(0)), shown(&line, "exempt", offset, day(0)))
     };
     let mut whole = is("opera", 124, "linux");
-    whole["referrer_host"] = json!("rare.example");
+    (whole["referrer_kind"], whole["referrer_host"]) = (json!("other"), json!("rare.example"));
     assert_eq!(of(""), (whole, nothing()), "the exemption's destination has no more than of others");
     assert_eq!(of("crowd_consented = true\n"), (nothing(), nothing()));
 }

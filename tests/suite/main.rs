@@ -17,6 +17,7 @@
 //! | `traffic_tails` | those days are as heavy-tailed as the web's |
 //! | `cells` | the six cells of basis and state, for three destinations each, as a golden file |
 //! | `crowds` | what too few have in common does not leave |
+//! | `clicks` | click ids go to their issuer alone, and referrers are said at the policy's level |
 //! | `consent_table` | who gets what for which choice, and the cookie |
 //! | `cookies` | the form of the site's cookies, and what is left of another one |
 //! | `consent_oracle` | consent strings are read as the IAB's own libraries read them |
@@ -35,6 +36,7 @@ mod bots;
 mod bots_oracle;
 mod canary;
 mod cells;
+mod clicks;
 mod command_line;
 mod consent_oracle;
 mod consent_proof;

@@ -57,8 +57,20 @@ const ALWAYS: [&str; 14] = [
     "visitor_id",
 ];
 const MEASUREMENT: [&str; 1] = ["session_id"];
-const CONSENTED: [&str; 10] =
-    ["campaign", "coupon", "currency", "items", "referrer_host", "session_id", "shipping", "tax", "transaction_id", "value"];
+const CONSENTED: [&str; 12] = [
+    "campaign",
+    "coupon",
+    "currency",
+    "items",
+    "referrer_host",
+    "referrer_kind",
+    "referrer_page",
+    "session_id",
+    "shipping",
+    "tax",
+    "transaction_id",
+    "value",
+];
 
 /// One thing that a sender says and a destination may not see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -54,7 +54,7 @@ fn disclosed(line: &Line, offset: Offset) -> Value {
 /// What of a disclosure a field becomes.
 fn becomes(field: Field) -> &'static [&'static str] {
     match field {
-        Field::Referrer => &["referrer_host"],
+        Field::Referrer => &["referrer_host", "referrer_kind"],
         // Page views that cannot be joined are not joined by their visit either.
         Field::Visitor => &["visitor_id", "session_id"],
         Field::Session => &["session_id"],
@@ -96,7 +96,9 @@ fn a_deviation_changes_its_field_alone_for_what_rests_and_for_what_leaves() {
     let whole = captured(&line);
     let base = disclosed(&line, whole);
     let mut changed = BTreeSet::new();
-    for field in Field::ALL {
+    // Click ids leave to their issuer alone, which none of these is: `clicks` has them.
+    let fields = Field::ALL.into_iter().filter(|field| *field != Field::ClickIds);
+    for field in fields.clone() {
         for treatment in field.offered() {
             line.put_in_force(&documents(Some((field, *treatment))));
             let tightened = differences(&base, &disclosed(&line, whole));
@@ -121,7 +123,7 @@ fn a_deviation_changes_its_field_alone_for_what_rests_and_for_what_leaves() {
             }
         }
     }
-    assert_eq!(changed, BTreeSet::from(Field::ALL), "every field can be narrowed");
+    assert_eq!(changed, fields.collect(), "every field can be narrowed");
 }
 
 #[test]

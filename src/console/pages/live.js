@@ -217,7 +217,7 @@ function settled(item) {
 
 /** The lines by which a received event is told at a glance, in the order in which a person asks; the whole of it is one click away. */
 const GLANCE = [
-  ...["name", "page", "visitor_id", "session_id", "campaign", "referrer_host", "value", "items", "tax", "shipping", "coupon", "transaction_id", "properties"],
+  ...["name", "page", "visitor_id", "session_id", "campaign", "click_ids", "referrer_kind", "referrer_host", "referrer_page", "value", "items", "tax", "shipping", "coupon", "transaction_id", "properties"],
   ...["country", "device", "language", "screen"],
 ];
 

@@ -27,6 +27,7 @@ use crate::{
             place::Country,
         },
         rules::{Rule, holds},
+        scrub::parameters::Issuer,
     },
 };
 
@@ -35,6 +36,7 @@ pub const TYPE: DestinationType = DestinationType {
     name: NAME,
     receiver: "Google Analytics 4, of Google",
     vendor_reuses_data: true,
+    issuer: Some(Issuer::Google),
     headers: &["content-type"],
     oldest: OLDEST,
     open,

@@ -82,8 +82,7 @@ pub(super) fn event(disclosure: &Disclosure, bytes_max: usize) -> Said {
     if let Some(page) = disclosure.page() {
         parameters.page(page, disclosure);
     }
-    let referrer = disclosure.referrer_host().map(|host| format!("https://{host}/"));
-    parameters.text("page_referrer", referrer.as_deref(), PAGE_REFERRER_CHARS_MAX);
+    parameters.referrer(disclosure);
     parameters.text("currency", disclosure.currency(), VALUE_CHARS_MAX);
     parameters.number("value", disclosure.value());
     parameters.text("transaction_id", disclosure.transaction_id(), VALUE_CHARS_MAX);
@@ -150,17 +149,29 @@ impl Parameters {
         }
     }
 
-    /// The page's address. Campaign parameters are said where a browser's tag would say them, too.
+    /// The page that led here. A kind of site has no address.
+    fn referrer(&mut self, disclosure: &Disclosure) {
+        let site = disclosure.referrer_host().map(|host| format!("https://{host}/"));
+        let own = || disclosure.referrer_page().and_then(|page| Some(format!("https://{}{}", page.host()?, page.path())));
+        match site.or_else(own) {
+            Some(address) => self.text("page_referrer", Some(&address), PAGE_REFERRER_CHARS_MAX),
+            None => self.unsaid += usize::from(!disclosure.referrer_kind().is_none()),
+        }
+    }
+
+    /// The page's address. Campaign parameters and click ids are said where a browser's tag would say them, too.
     fn page(&mut self, page: &Page, disclosure: &Disclosure) {
         let Some(host) = page.host() else {
             // A path alone is no address.
-            self.unsaid += 1 + disclosure.campaign().len();
+            self.unsaid += 1 + disclosure.campaign().len() + disclosure.click_ids().len();
             return;
         };
+        let campaign = disclosure.campaign().iter().map(|(field, value)| (campaign_parameter(*field), value));
+        let clicks = disclosure.click_ids().iter().map(|(parameter, id)| (parameter.as_str(), id));
         let mut address = cut(&format!("https://{host}{}", page.path()), PAGE_LOCATION_CHARS_MAX).to_owned();
         let mut separator = '?';
-        for (field, value) in disclosure.campaign() {
-            let more = format!("{separator}{}={}", campaign_parameter(*field), utf8_percent_encode(value, PLAIN));
+        for (parameter, value) in campaign.chain(clicks) {
+            let more = format!("{separator}{parameter}={}", utf8_percent_encode(value, PLAIN));
             if address.chars().count() + more.len() > PAGE_LOCATION_CHARS_MAX {
                 self.unsaid += 1;
             } else {

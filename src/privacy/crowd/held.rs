@@ -8,11 +8,9 @@ use std::{
 };
 
 use super::{
-    Crowds, Frozen,
+    Crowds, Frozen, came_from,
     census::WordKind,
-    lock,
-    referrer::ReferrerClass,
-    referrer_host, short, store,
+    lock, short, store,
     tuple::{Step, Tuple},
     tuple_of,
     whole::{Decision, Stood, WholeCount},
@@ -108,8 +106,9 @@ impl PeriodCount {
             return;
         }
         let body = event.body();
-        let referrer = referrer_host(body).filter(|_| consented && policy.lets(Field::Referrer));
-        let tuple = tuple_of(body, ReferrerClass::of(referrer));
+        let granted = body.granted.as_deref().filter(|_| consented && policy.lets(Field::Referrer));
+        let referrer = granted.filter(|_| policy.keeps(Field::Referrer)).and_then(|granted| granted.referrer_host.as_deref());
+        let tuple = tuple_of(body, came_from(granted));
         // A country needs its visitors of a week, whatever the period had.
         let tuple = if self.places.vocabulary.has(WordKind::Place, tuple.country.code()) { tuple } else { tuple.without(Step::Place) };
         let routes = &site.policy.routes;

@@ -36,7 +36,7 @@ use self::{
     tuple::{STEPS, Step, Tuple},
 };
 use super::{
-    clean::{CleanBody, CleanEvent, Page},
+    clean::{CleanBody, CleanEvent, Granted, Page},
     hand_over::bytes::{Unread, Unreadable, Written},
     keys::visit::LocalDay,
     policy::{Field, Treatments},
@@ -85,6 +85,8 @@ pub(in crate::privacy) struct Shown {
     pub(in crate::privacy) page: Option<Page>,
     /// Whether the referring host may be named.
     pub(in crate::privacy) names_referrer: bool,
+    /// The page of the site's own that led here.
+    pub(in crate::privacy) referrer_page: Option<Page>,
     /// None for events of visitors who consented, where those need no crowd.
     pub(in crate::privacy) suppressed: Option<Suppressed>,
 }
@@ -133,12 +135,12 @@ impl Crowds {
         }
         let rules = &site.policy.crowd;
         let body = event.body();
-        let referrer = referrer_host(body).filter(|_| rules.consented);
+        let granted = body.granted.as_deref().filter(|_| rules.consented);
         let said = Said {
             visitor: short(&id),
-            tuple: tuple_of(body, ReferrerClass::of(referrer)),
+            tuple: tuple_of(body, came_from(granted)),
             page: body.page.as_ref().map(Page::path),
-            referrer,
+            referrer: granted.and_then(|granted| granted.referrer_host.as_deref()),
         };
         let mut censuses = lock(&self.censuses);
         let census = censuses.entry(site.number).or_default();
@@ -166,34 +168,38 @@ impl Crowds {
         policy: &Treatments,
     ) -> Result<Shown, StoreError> {
         let rules = &site.policy.crowd;
-        let host = referrer_host(body).filter(|_| consented && policy.lets(Field::Referrer));
-        let tuple = tuple_of(body, ReferrerClass::of(host));
+        let granted = body.granted.as_deref().filter(|_| consented && policy.lets(Field::Referrer));
+        let named = granted.filter(|_| policy.keeps(Field::Referrer));
+        let host = named.and_then(|granted| granted.referrer_host.as_deref());
+        let tuple = tuple_of(body, came_from(granted));
         let routes = &site.policy.routes;
         // A route that is newer than the record makes it coarser, and is not a crowd's doing.
-        let page = body.page.clone().map(|page| match routes.template(page.path()) {
-            Some(route) => Page { path: route.to_owned(), ..page },
-            None => page,
-        });
+        let by_routes = |page: &Page| match routes.template(page.path()) {
+            Some(route) => Page { path: route.to_owned(), host: page.host.clone() },
+            None => page.clone(),
+        };
+        let page = body.page.as_ref().map(by_routes);
+        let referrer_page = named.and_then(|granted| granted.referrer_page.as_ref()).map(by_routes);
         let template = page.clone();
-        let (said, page, names_referrer) = if rules.ask(consented) {
+        let (said, page, referrer_page, names_referrer) = if rules.ask(consented) {
             let sayable = self.sayable(site, epoch, held)?;
             let said = sayable.say(tuple);
-            let page = page.map(|page| match routes.say(page.path()) || sayable.has(WordKind::Page, page.path()) {
+            let with_crowd = |page: Page| match routes.say(page.path()) || sayable.has(WordKind::Page, page.path()) {
                 true => page,
                 false => Page { path: OTHER_PAGE.to_owned(), ..page },
-            });
+            };
             let names_referrer = said.referrer == tuple.referrer && host.is_some_and(|host| sayable.has(WordKind::Referrer, host));
-            (said, page, names_referrer)
+            (said, page.map(with_crowd), referrer_page.map(with_crowd), names_referrer)
         } else {
-            (tuple, page, true)
+            (tuple, page, referrer_page, host.is_some())
         };
         let mut suppressed = Suppressed { page: policy.lets(Field::Page) && page != template, ..Suppressed::default() };
         for step in Step::ALL {
-            let hidden = if step == Step::Referrer { host.is_some() && !names_referrer } else { tuple.loses(step, &said) };
-            suppressed.steps[step as usize] = hidden && policy.lets(field_of(step));
+            let unnamed = step == Step::Referrer && host.is_some() && !names_referrer;
+            suppressed.steps[step as usize] = (unnamed || tuple.loses(step, &said)) && policy.lets(field_of(step));
         }
         let counted = !consented || rules.ask(true);
-        Ok(Shown { tuple: said, page, names_referrer, suppressed: Some(suppressed).filter(|_| counted) })
+        Ok(Shown { tuple: said, page, referrer_page, names_referrer, suppressed: Some(suppressed).filter(|_| counted) })
     }
 
     /// Counts what a destination is shown of an event.
@@ -363,8 +369,8 @@ fn tuple_of(body: &CleanBody, referrer: ReferrerClass) -> Tuple {
     Tuple { device: body.device, country: body.country, language: body.language, screen: body.screen, referrer }
 }
 
-fn referrer_host(body: &CleanBody) -> Option<&str> {
-    body.granted.as_ref()?.referrer_host.as_deref()
+fn came_from(granted: Option<&Granted>) -> ReferrerClass {
+    granted.map_or(ReferrerClass::None, Granted::came_from)
 }
 
 /// The field of a policy that a step belongs to.

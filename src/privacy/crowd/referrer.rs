@@ -40,6 +40,12 @@ const SOCIAL: &[&str] = &[
 ];
 
 impl ReferrerClass {
+    /// Whether it is not known or nobody's.
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
     /// The kind of a referring site, by its host in small letters.
     #[must_use]
     pub fn of(host: Option<&str>) -> Self {

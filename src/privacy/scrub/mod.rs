@@ -1,5 +1,6 @@
 //! `scrub`: addresses and words without what could name a person. What cannot be told to be harmless is replaced by the name of its class.
 
+pub mod clicks;
 pub mod detect;
 pub mod page;
 pub mod parameters;

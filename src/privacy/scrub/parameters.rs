@@ -4,7 +4,7 @@
 use crate::privacy::clean::CampaignField;
 
 /// Who issued a click's or a person's id, and alone could make anything of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Issuer {
     /// Google's advertising and analytics.
     Google,

@@ -26,6 +26,7 @@ const fn label(field: Field) -> &'static str {
         Field::Page => "Page",
         Field::Referrer => "Where you came from",
         Field::Campaign => "Campaign",
+        Field::ClickIds => "Click on an advertisement",
         Field::Visitor => "Visitor id",
         Field::Session => "Visit id",
         Field::UserId => "Account",
@@ -232,7 +233,10 @@ mod tests {
         }
         let crm = part(&page, "<h3>crm</h3>", "</article>");
         assert!(crm.contains("Your consent to audience analysis with a lasting id and a customer profile"));
-        assert!(crm.contains("<dt>Before you choose</dt><dd>Nothing</dd>") && crm.contains("Does not leave: order id."));
+        assert!(
+            crm.contains("<dt>Before you choose</dt><dd>Nothing</dd>")
+                && crm.contains("Does not leave: click on an advertisement and order id.")
+        );
         let count = part(&page, "<h3>count</h3>", "</article>");
         assert!(count.contains("<dt>Before you choose</dt><dd>What is listed here</dd>") && count.contains("an id that lives one day"));
         assert!(count.contains("<dt>Kept there</dt><dd>25 months at most") && crm.contains("<dt>Kept there</dt><dd>As long as"));
