@@ -16,6 +16,7 @@ pub mod run;
 pub mod scanner;
 pub mod spellings;
 pub mod stand_in;
+pub mod traffic;
 pub mod weaken;
 pub mod wire;
 

@@ -67,5 +67,3 @@ mod line;
 mod memory_files;
 mod receiver;
 mod system_calls;
-#[path = "../traffic/mod.rs"]
-mod traffic;

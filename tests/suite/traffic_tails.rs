@@ -2,12 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sha2::{Digest as _, Sha256};
-
-use crate::traffic::{
+use firsthand::prove::traffic::{
     Traffic,
     persons::{Choice, Network},
 };
+use sha2::{Digest as _, Sha256};
 
 const VISITORS: u32 = 10_000;
 

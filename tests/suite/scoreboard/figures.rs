@@ -7,10 +7,9 @@ use std::{
     time::Duration,
 };
 
-use firsthand::clock::Timestamp;
+use firsthand::{clock::Timestamp, prove::traffic::Truth};
 
 use super::seen::Seen;
-use crate::traffic::Truth;
 
 /// No site has more pages than this; what comes on top is counted together.
 const PATHS_MAX: usize = 20_000;

@@ -22,6 +22,7 @@ use firsthand::{
     event::Offset,
     event_log::{Appended, EventLog, LogOptions},
     privacy::{crowd::WINDOW_DAYS, enrich::place::PlaceDatabase, keys::visit::LocalDay, uniques::Estimate},
+    prove::traffic::{Beacon, Traffic, Truth, persons::Choice},
 };
 
 use self::{
@@ -33,7 +34,6 @@ use crate::{
     installation::{SITE, WITHOUT_CROWDS, file_destination},
     line::{Became, Line, RawRequest},
     memory_files::MemoryFiles,
-    traffic::{Beacon, Traffic, Truth, persons::Choice},
 };
 
 /// Visitors a day in a normal run.

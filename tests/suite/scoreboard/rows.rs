@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt::Write as _, time::Duration};
 
-use firsthand::clock::Timestamp;
+use firsthand::{clock::Timestamp, prove::traffic::Traffic};
 
 use super::{
     CUSTOMERS, FIRST_MIDNIGHT, LEARNING_DAYS, MEASURED_DAYS, MEASUREMENT, Measured, STRICT, detectors, figures::rank_correlation, memory,
@@ -11,7 +11,6 @@ use super::{
 use crate::{
     installation::{SITE, file_destination},
     line::{Line, RawRequest},
-    traffic::Traffic,
 };
 
 /// A crowd.

@@ -2,7 +2,7 @@
 //! for measuring attacks and metrics, and a *method check* only: what it says of a figure holds for real visitors only as far as they are
 //! like these. The same seed gives the same bytes.
 //!
-//! Part of no program: tests and benches include this directory with `#[path]`.
+//! In the program for `prove --scoreboard`; tests use it from the library.
 //!
 //! | module | makes |
 //! |---|---|
@@ -11,10 +11,10 @@
 //! | `persons` | who: network (home, phone behind a shared address, office, data centre), device, language, choice |
 //! | `pages` | pages by template, of which few get most views, with what should not be in an address |
 
-pub(crate) mod agents;
-pub(crate) mod pages;
-pub(crate) mod persons;
-pub(crate) mod places;
+pub mod agents;
+pub mod pages;
+pub mod persons;
+pub mod places;
 
 use std::{cmp::Reverse, collections::BinaryHeap, net::IpAddr};
 
@@ -40,61 +40,95 @@ const VISITS_MAX: u32 = 12;
 const REGULARS_CHANCE: f64 = 0.5;
 
 /// A made-up site's visitors.
-pub(crate) struct Traffic {
+pub struct Traffic {
     seed: u64,
     visitors: u32,
+    /// The site's pages, as a browser has them in front of a path.
+    origin: String,
+    /// What is asked for, and granted by those who say yes.
+    purposes: Vec<String>,
     agents: Agents,
     pages: Pages,
     places: Places,
 }
 
 /// One request in the words of our own snippet, before any proxy has touched it.
-pub(crate) struct Beacon {
+pub struct Beacon {
     /// Milliseconds after the first day's midnight.
-    pub(crate) at: i64,
-    pub(crate) address: IpAddr,
-    pub(crate) user_agent: String,
-    pub(crate) accept_language: String,
-    pub(crate) global_privacy_control: bool,
-    pub(crate) body: String,
-    pub(crate) truth: Truth,
+    pub at: i64,
+    /// Where it came from, as the nearest proxy says it.
+    pub address: IpAddr,
+    /// The header.
+    pub user_agent: String,
+    /// The header.
+    pub accept_language: String,
+    /// Whether `Sec-GPC: 1` is sent.
+    pub global_privacy_control: bool,
+    /// What is posted.
+    pub body: String,
+    /// Who sent it.
+    pub truth: Truth,
 }
 
 /// What no destination may find out.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Truth {
-    pub(crate) person: u32,
+pub struct Truth {
+    /// Who, as a number.
+    pub person: u32,
     /// Which of the person's visits of the day.
-    pub(crate) visit: u32,
+    pub visit: u32,
     /// Which page, as an index of [`Pages`].
-    pub(crate) page: usize,
+    pub page: usize,
     /// Index of the city.
-    pub(crate) city: u32,
-    pub(crate) network: Network,
-    pub(crate) choice: Choice,
+    pub city: u32,
+    /// Where the packets came from.
+    pub network: Network,
+    /// What was said.
+    pub choice: Choice,
 }
 
 impl Traffic {
     /// About so many visitors a day.
-    pub(crate) fn new(seed: u64, visitors: u32) -> Self {
-        Self { seed, visitors, agents: Agents::counted(), pages: Pages::new(seed), places: Places::new() }
+    #[must_use]
+    pub fn new(seed: u64, visitors: u32) -> Self {
+        Self {
+            seed,
+            visitors,
+            origin: String::from("https://www.shop.example"),
+            purposes: vec![String::from("analytics")],
+            agents: Agents::counted(),
+            pages: Pages::new(seed),
+            places: Places::new(),
+        }
+    }
+
+    /// The same on another site's pages, where a yes is one to these purposes.
+    #[must_use]
+    pub fn on(self, origin: &str, purposes: &[&str]) -> Self {
+        Self { origin: origin.to_owned(), purposes: purposes.iter().map(|purpose| (*purpose).to_owned()).collect(), ..self }
     }
 
     /// A day.
-    pub(crate) const fn visitors(&self) -> u32 {
+    #[must_use]
+    pub const fn visitors(&self) -> u32 {
         self.visitors
     }
 
-    pub(crate) fn pages(&self) -> &Pages {
+    /// What is viewed.
+    #[must_use]
+    pub const fn pages(&self) -> &Pages {
         &self.pages
     }
 
-    pub(crate) fn places(&self) -> &Places {
+    /// Where they are.
+    #[must_use]
+    pub const fn places(&self) -> &Places {
         &self.places
     }
 
     /// Persons have numbers below this, over so many days.
-    pub(crate) fn persons(&self, days: u32) -> u32 {
+    #[must_use]
+    pub const fn persons(&self, days: u32) -> u32 {
         self.regulars() + self.once() * days
     }
 
@@ -107,12 +141,15 @@ impl Traffic {
         self.visitors - self.visitors / 4
     }
 
-    pub(crate) fn person(&self, number: u32) -> Person {
+    /// One of them.
+    #[must_use]
+    pub fn person(&self, number: u32) -> Person {
         Person::new(self.seed, number, self.visitors, &self.agents, &self.places)
     }
 
     /// All beacons of a day, in the order of time. Holds one start per visitor, and the visits under way.
-    pub(crate) fn day(&self, day: u32) -> Day<'_> {
+    #[must_use]
+    pub fn day(&self, day: u32) -> Day<'_> {
         let regulars = (0..self.regulars()).filter(|person| self.random(&[1, day.into(), (*person).into()]).f64() < REGULARS_CHANCE);
         let first = self.regulars() + day * self.once();
         let mut starts: Vec<(u32, u32)> = regulars
@@ -129,7 +166,8 @@ impl Traffic {
 }
 
 /// One number out of several, for a generator of their own: what is made of one does not depend on the order in which others are made.
-pub(crate) fn mix(seed: u64, of: &[u64]) -> u64 {
+#[must_use]
+pub fn mix(seed: u64, of: &[u64]) -> u64 {
     of.iter().fold(seed, |sum, number| {
         let mut mixed = (sum ^ number).wrapping_add(0x9e37_79b9_7f4a_7c15);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -139,7 +177,7 @@ pub(crate) fn mix(seed: u64, of: &[u64]) -> u64 {
 }
 
 /// A place in a list of `length`, the first ones far more often: the rank's frequency falls with its power of `exponent`, which is above 1.
-pub(crate) fn zipf(random: &mut Rng, length: u32, exponent: f64) -> u32 {
+pub fn zipf(random: &mut Rng, length: u32, exponent: f64) -> u32 {
     // The inverse of the continuous distribution, which is near enough.
     let last = f64::from(length).powf(1.0 - exponent);
     let rank = (1.0 - random.f64() * (1.0 - last)).powf(1.0 / (1.0 - exponent));
@@ -153,7 +191,7 @@ fn start_of_visit(random: &mut Rng) -> u32 {
 }
 
 /// One day's beacons.
-pub(crate) struct Day<'t> {
+pub struct Day<'t> {
     traffic: &'t Traffic,
     day: u32,
     /// Whose visits have not begun: (second of the day, person), the last first.
@@ -217,7 +255,7 @@ impl Day<'_> {
     }
 
     fn beacon(&self, person: &Person, now: &Visit, random: &mut Rng) -> Beacon {
-        let (page, url) = self.traffic.pages.view(person.number, random);
+        let (page, url) = self.traffic.pages.view(&self.traffic.origin, person.number, random);
         let name = match random.u32(0..1000) {
             0..5 => "purchase",
             5..100 => "click",
@@ -235,7 +273,7 @@ impl Day<'_> {
         }
         let mut body = json!({ "e": [event] });
         match person.choice {
-            Choice::Granted => body["g"] = json!(["analytics"]),
+            Choice::Granted => body["g"] = json!(self.traffic.purposes),
             Choice::Refused => body["g"] = json!([]),
             Choice::None | Choice::GlobalPrivacyControl => {}
         }

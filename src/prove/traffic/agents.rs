@@ -8,8 +8,10 @@ const MILLION: u32 = 1_000_000;
 
 /// What kind of device a user agent is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// With a keyboard.
     Desktop,
+    /// A phone or tablet.
     Mobile,
 }
 
@@ -21,10 +23,12 @@ struct Agent {
 }
 
 /// The agents, the most frequent first.
-pub(crate) struct Agents(Vec<Agent>);
+pub struct Agents(Vec<Agent>);
 
 impl Agents {
-    pub(crate) fn counted() -> Self {
+    /// As they are counted on the web.
+    #[must_use]
+    pub fn counted() -> Self {
         let mut up_to = 0;
         let rows = COUNTED.lines().filter(|line| !line.starts_with('#')).map(|line| {
             let mut columns = line.splitn(3, '\t');
@@ -37,7 +41,7 @@ impl Agents {
     }
 
     /// A user agent, its screen's width and its kind.
-    pub(crate) fn draw(&self, random: &mut Rng) -> (String, u32, Kind) {
+    pub fn draw(&self, random: &mut Rng) -> (String, u32, Kind) {
         let place = random.u32(0..MILLION);
         let index = self.0.partition_point(|agent| agent.up_to <= place);
         let Some(agent) = self.0.get(index) else { return made_up(random) };
@@ -87,7 +91,8 @@ fn made_up(random: &mut Rng) -> (String, u32, Kind) {
 }
 
 /// What crawls and says so, or does not.
-pub(crate) fn automated(random: &mut Rng) -> String {
+#[must_use]
+pub fn automated(random: &mut Rng) -> String {
     let names = ["ExampleBot/2.1 (+https://bot.example/)", "python-requests/2.32.0", "curl/8.9.1"];
     match random.usize(0..4) {
         3 => String::from("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/145.0.0.0 Safari/537.36"),

@@ -82,7 +82,7 @@ pub(super) fn home_network_v6(city: u32) -> [u16; 2] {
 }
 
 /// Where visitors are.
-pub(crate) struct Places {
+pub struct Places {
     /// Shares added up.
     up_to: Vec<u32>,
 }
@@ -104,12 +104,14 @@ impl Places {
     }
 
     /// The index of a city's country.
-    pub(crate) fn country_of(&self, city: u32) -> u32 {
+    #[must_use]
+    pub const fn country_of(&self, city: u32) -> u32 {
         city / CITIES
     }
 
     /// Its code.
-    pub(crate) fn code(&self, city: u32) -> &'static str {
+    #[must_use]
+    pub fn code(&self, city: u32) -> &'static str {
         COUNTRIES[self.country_of(city) as usize].0
     }
 
@@ -127,7 +129,8 @@ impl Places {
     }
 
     /// The bytes of a database of all networks, with country, city and a number for it.
-    pub(crate) fn database(&self) -> Vec<u8> {
+    #[must_use]
+    pub fn database(&self) -> Vec<u8> {
         let mut database = Database::default();
         for city in 0..COUNTRIES.len() as u32 * CITIES {
             let data = database.place(self.code(city), Some(city));

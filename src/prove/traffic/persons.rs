@@ -24,7 +24,7 @@ const VISITORS_PER_OFFICE: u32 = 60;
 
 /// Where a visitor's packets come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Network {
+pub enum Network {
     /// An address of a household's own, or an IPv6 network.
     Home,
     /// A carrier's address that many phones share.
@@ -37,23 +37,33 @@ pub(crate) enum Network {
 
 /// What a visitor has said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Choice {
+pub enum Choice {
+    /// Nothing.
     None,
+    /// Yes, to what is asked.
     Granted,
+    /// No.
     Refused,
+    /// Nothing, but the browser says no.
     GlobalPrivacyControl,
 }
 
 /// One visitor.
-pub(crate) struct Person {
-    pub(crate) number: u32,
-    pub(crate) network: Network,
-    pub(crate) user_agent: String,
+pub struct Person {
+    /// Who.
+    pub number: u32,
+    /// Where the packets come from.
+    pub network: Network,
+    /// The browser's own words.
+    pub user_agent: String,
     /// Width in CSS pixels.
-    pub(crate) screen: u32,
-    pub(crate) language: String,
-    pub(crate) city: u32,
-    pub(crate) choice: Choice,
+    pub screen: u32,
+    /// As a browser says it: `fr-FR`.
+    pub language: String,
+    /// Index of the city.
+    pub city: u32,
+    /// What was said.
+    pub choice: Choice,
     address: IpAddr,
 }
 

@@ -12,7 +12,7 @@ const PARTS: [&str; 16] = ["ba", "co", "di", "fa", "go", "ki", "la", "mo", "ne",
 const FOLLOWING: [&str; 6] = ["gclid", "fbclid", "msclkid", "ttclid", "mc_eid", "_hsenc"];
 
 /// All pages.
-pub(crate) struct Pages(Vec<Page>);
+pub struct Pages(Vec<Page>);
 
 struct Page {
     path: String,
@@ -36,20 +36,24 @@ impl Pages {
     }
 
     /// The page as it should be counted.
-    pub(crate) fn template(&self, page: usize) -> String {
+    #[must_use]
+    pub fn template(&self, page: usize) -> String {
         let page = &self.0[page];
         if page.personal { format!("{}/{{n}}", page.path) } else { page.path.clone() }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// How many.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "there are always some")]
+    pub const fn len(&self) -> usize {
         self.0.len()
     }
 
     /// A page, and the address that a browser has of it.
-    pub(super) fn view(&self, person: u32, random: &mut Rng) -> (usize, String) {
+    pub(super) fn view(&self, origin: &str, person: u32, random: &mut Rng) -> (usize, String) {
         let index = zipf(random, PAGES, PAGES_EXPONENT) as usize;
         let page = &self.0[index];
-        let mut url = format!("https://www.shop.example{}", page.path);
+        let mut url = format!("{origin}{}", page.path);
         if page.personal {
             url.push_str(&format!("/{}", 10_000_000 + person));
         }
