@@ -7,7 +7,9 @@ const DASHED_QUAD_DIGITS_MIN: usize = 6;
 
 /// Whether text holds an IP address: a dotted or dashed quad, colons as in IPv6, brackets and zones as browsers write them.
 pub(super) fn has_ip(text: &str) -> bool {
-    has_quad(text) || has_colons(text) || has_dashed_ipv6(text)
+    // As people write one that nobody is to follow: `192[.]0[.]2[.]1`.
+    let bracketed = text.contains("[.]") || text.contains("(.)");
+    bracketed && has_quad(&text.replace("[.]", ".").replace("(.)", ".")) || has_quad(text) || has_colons(text) || has_dashed_ipv6(text)
 }
 
 /// Four numbers of a byte each with the same sign between them, also inside longer text: `host-192-0-2-1`.
@@ -64,7 +66,7 @@ fn has_dashed_ipv6(text: &str) -> bool {
     })
 }
 
-/// Whether text holds a hardware address (IEEE 802, EUI-48): six pairs with colons, dashes or dots in three fours.
+/// Whether text holds a hardware address (IEEE 802, EUI-48): six pairs with colons, dashes or underscores, or three fours with dots.
 pub(super) fn has_mac(text: &str) -> bool {
     let pairs = |sign: char, length: usize, count: usize| {
         let mut run = 0;
@@ -78,6 +80,7 @@ pub(super) fn has_mac(text: &str) -> bool {
     has_digit
         && (signs(b':') >= 5 && pairs(':', 2, 6)
             || signs(b'-') >= 5 && pairs('-', 2, 6) && has_letter(text)
+            || signs(b'_') >= 5 && pairs('_', 2, 6) && has_letter(text)
             || signs(b'.') >= 2 && pairs('.', 4, 3) && has_letter(text))
 }
 
@@ -97,6 +100,8 @@ mod tests {
             "1.1.1.1",
             "host-192-0-2-1",
             "192_0_2_1",
+            "192[.]0[.]2[.]1",
+            "192(.)0(.)2(.)1",
             "2001:db8::1",
             "[2001:db8::1]:443",
             "::ffff:c000:201",
@@ -118,10 +123,10 @@ mod tests {
 
     #[test]
     fn hardware_addresses_are_found() {
-        for text in ["00:1b:44:11:3a:b7", "00-1B-44-11-3A-B7", "001b.4411.3ab7"] {
+        for text in ["00:1b:44:11:3a:b7", "00-1B-44-11-3A-B7", "00_1b_44_11_3a_b7", "001b.4411.3ab7"] {
             assert!(has_mac(text), "{text}");
         }
-        for text in ["20-24-11-23-10-30", "12:30:45", "1b44113ab7"] {
+        for text in ["20-24-11-23-10-30", "20_24_11_23_10_30", "12:30:45", "1b44113ab7"] {
             assert!(!has_mac(text), "{text}");
         }
     }

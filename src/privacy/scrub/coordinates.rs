@@ -34,11 +34,14 @@ fn has_pair(text: &str) -> bool {
     false
 }
 
-/// `48°51'24"N`: a degree sign with minutes behind it. (`25 °C` has none.)
+/// `48°51'24"N`: a degree sign with minutes behind it; or one with decimals before it, `41,876° N`. (`25 °C` has neither.)
 fn has_degrees(text: &str) -> bool {
     text.match_indices('°').any(|(at, sign)| {
-        let digit_before = text[..at].trim_end().ends_with(|before: char| before.is_ascii_digit());
-        digit_before && text[at + sign.len()..].trim_start().starts_with(|after: char| after.is_ascii_digit())
+        let before = text[..at].trim_end();
+        let decimals = before.bytes().rev().take_while(u8::is_ascii_digit).count();
+        let sign_before = before.as_bytes()[..before.len() - decimals].last();
+        let minutes = text[at + sign.len()..].trim_start().starts_with(|after: char| after.is_ascii_digit());
+        decimals > 0 && minutes || decimals >= DECIMALS_MIN && matches!(sign_before, Some(b'.' | b','))
     })
 }
 
@@ -71,12 +74,15 @@ mod tests {
             "lat48.8566lng2.3522",
             "48.856613 2.352222",
             "48°51'24\"N",
+            "41,87597° N",
             "8FW4V75V+8Q",
             "V75V+8Q",
         ] {
             assert!(has_coordinates(text), "{text}");
         }
-        for text in ["12.99,14.99", "1.2.3", "48.8566", "25 °C", "10.15.7", "200.123,10.123", "c++11", "google+2024", "1.299,00"] {
+        for text in
+            ["12.99,14.99", "1.2.3", "48.8566", "25 °C", "25,5 °C", "°", "10.15.7", "200.123,10.123", "c++11", "google+2024", "1.299,00"]
+        {
             assert!(!has_coordinates(text), "{text}");
         }
     }

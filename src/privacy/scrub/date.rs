@@ -8,15 +8,20 @@ const BORN_FROM: u32 = 1910;
 const BORN_UNTIL: u32 = 2012;
 /// The last year that pages are dated with.
 const PUBLISHED_UNTIL: u32 = 2039;
+/// Months as Polish dates have them, in capitals: `26-VIII-1975`.
+const ROMAN: [&str; 12] = ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"];
+/// What has a date of its own that is nobody's birth's: laws and decrees, in the ten languages.
+const LAWS: [&str; 14] =
+    ["act", "law", "loi", "décret", "decret", "decreto", "ley", "legge", "lei", "gesetz", "verordnung", "wet", "ustawa", "lag"];
 /// From this two-digit year on it is one of the last century; below, three pairs of digits are as likely a version.
 const SHORT_YEAR_MIN: u32 = 30;
-/// Letters by which a month is known in the ten languages (folded to ASCII), each the beginning of its name or its abbreviation.
-const MONTHS: [&str; 38] = [
-    "jan", "ene", "gen", "sty", "stycz", "feb", "fev", "lut", "mar", "maa", "mrt", "apr", "avr", "abr", "kwi", "may", "mai", "mag", "maj",
-    "mei", "jun", "juin", "giu", "cze", "jul", "juil", "lug", "lip", "aug", "aou", "ago", "sie", "sep", "set", "wrz", "oct", "okt", "out",
+/// Three letters by which a month is known in the ten languages (folded to ASCII): the beginning of its name, or its abbreviation.
+const MONTHS: [&str; 35] = [
+    "jan", "ene", "gen", "sty", "feb", "fev", "lut", "mar", "maa", "mrt", "apr", "avr", "abr", "kwi", "may", "mai", "mag", "maj", "mei",
+    "jun", "jui", "giu", "cze", "jul", "lug", "lip", "aug", "aou", "ago", "sie", "sep", "set", "wrz", "oct", "okt",
 ];
 /// The rest of them.
-const LATE_MONTHS: [&str; 9] = ["ott", "paz", "nov", "lis", "dec", "dez", "dic", "des", "gru"];
+const LATE_MONTHS: [&str; 10] = ["out", "ott", "paz", "nov", "lis", "dec", "dez", "dic", "des", "gru"];
 
 /// Whether three groups of a run, or eight digits of one group, are a date of birth.
 pub(super) fn is_birth(run: &Run<'_>) -> bool {
@@ -34,12 +39,45 @@ pub(super) fn is_of_publication(one: &[u8], two: &[u8], three: &[u8]) -> bool {
     year_of(one, two, three).is_some_and(|year| (BORN_UNTIL + 1..=PUBLISHED_UNTIL).contains(&year))
 }
 
+/// Whether two groups are a season: a year and the one behind it, `2025-26`.
+pub(super) fn is_season(one: &[u8], two: &[u8]) -> bool {
+    let (first, second) = (value(one), value(two));
+    let next = match two.len() {
+        2 => second == (first + 1) % 100,
+        4 => second == first + 1,
+        _ => false,
+    };
+    one.len() == 4 && (1900..2100).contains(&first) && next
+}
+
+/// Whether three groups may be a day and month with the last two digits of a year of the last century.
+pub(super) fn may_be_short_birth(one: &[u8], two: &[u8], three: &[u8]) -> bool {
+    let either = is_day_of_month(value(one), value(two)) || is_day_of_month(value(two), value(one));
+    three.len() == 2 && value(three) >= SHORT_YEAR_MIN && either
+}
+
+/// Whether a segment of a path is the year of a date that is written over several, `/2026/11/27/`; never of a birth's.
+pub(super) fn is_year_of_publication(segment: &str) -> bool {
+    segment.len() == 4 && segment.bytes().all(|byte| byte.is_ascii_digit()) && {
+        let year = segment.parse().unwrap_or(0);
+        (BORN_UNTIL + 1..=PUBLISHED_UNTIL).contains(&year)
+    }
+}
+
+/// Whether a segment is a month or, up to 31, a day of such a date: two digits.
+pub(super) fn is_part_of_date(segment: &str, most: u32) -> bool {
+    segment.len() == 2 && segment.bytes().all(|byte| byte.is_ascii_digit()) && segment.parse().is_ok_and(|part| (1..=most).contains(&part))
+}
+
 /// Whether a day, a month's name and a year of birth stand in a row: `12-mars-1985`, `March 12, 1985`.
 pub(super) fn has_spelled_birth(text: &str) -> bool {
     if !text.as_bytes().windows(4).any(|four| matches!(four, [b'1', b'9', b'1'..=b'9', _] | [b'2', b'0', b'0' | b'1', _])) {
         return false;
     }
     let mut words = text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
+    if words.clone().any(|word| LAWS.iter().any(|law| law.eq_ignore_ascii_case(word))) {
+        return false;
+    }
     let mut before: [&str; 3] = [""; 3];
     words.any(|word| {
         let [zero, one, two] = before;
@@ -73,7 +111,8 @@ fn is_month(word: &str) -> bool {
     });
     let start: String = letters.by_ref().take(3).collect();
     let marz = word.starts_with("mär") || word.starts_with("Mär");
-    word.chars().count() <= 12 && (marz || MONTHS.contains(&start.as_str()) || LATE_MONTHS.contains(&start.as_str()))
+    ROMAN.contains(&word)
+        || word.chars().count() <= 12 && (marz || MONTHS.contains(&start.as_str()) || LATE_MONTHS.contains(&start.as_str()))
 }
 
 fn is_of_birth(year: u32) -> bool {
@@ -136,10 +175,23 @@ mod tests {
             "12 października 1985",
             "5 août 1985",
             "1st-may-1990",
+            "24 juin 2006",
+            "14-juillet-1990",
+            "26-VIII-1975",
         ] {
             assert!(has_spelled_birth(text), "{text}");
         }
-        for text in ["12 march 2024", "march 1985", "12 monkeys 1995", "the-best-of-1985", "day-one-1985"] {
+        for text in [
+            "12 march 2024",
+            "march 1985",
+            "12 monkeys 1995",
+            "the-best-of-1985",
+            "day-one-1985",
+            "loi-n-78-17-du-6-janvier-1978",
+            "Gesetz vom 3. Oktober 1990",
+            "louis-XIV-1985",
+            "26-viii-1975",
+        ] {
             assert!(!has_spelled_birth(text), "{text}");
         }
     }

@@ -17,7 +17,7 @@ const TEXT_BYTES_MAX: usize = 1_024;
 /// What a piece of text looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
-    /// An e-mail address, or anything with an `@`.
+    /// An e-mail address, or nearly anything with an `@`.
     Email,
     /// A name in a social network: `@jane`.
     Handle,
@@ -294,8 +294,8 @@ fn of_digits(text: &str, signs: Signs) -> Option<Class> {
             }
         }
     }
-    let number =
-        !text.chars().any(char::is_alphabetic) || signs.digits > DIGITS_MAX && digits::runs(text).any(|run| run.telling() > DIGITS_MAX);
+    let number = !text.chars().any(char::is_alphabetic) && !digits::is_of_thing(text)
+        || signs.digits > DIGITS_MAX && digits::runs(text).any(|run| run.telling() > DIGITS_MAX);
     // Shorter hashes have runs of digits, too.
     let token = number && words(text).any(|word| word.bytes().any(|byte| byte.is_ascii_alphabetic()) && token::is_random(word));
     (number && !token).then_some(Class::Number)
@@ -321,7 +321,7 @@ fn of_random(text: &str, signs: Signs) -> Option<Class> {
     }
     let whole = || signs.has(Signs::CAPITAL) && signs.has(Signs::DIGIT | Signs::SMALL) && token::has_base64url(text);
     let random = signs.longest >= token::MIXED_CHARS_MIN && words(text).any(token::is_random);
-    (random || whole()).then_some(Class::Token)
+    (random || whole() || signs.has(Signs::DIGIT) && token::has_grouped_key(text)).then_some(Class::Token)
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
@@ -356,6 +356,10 @@ mod tests {
             "season-2023-2024",
             "windows-11-24h2",
             "Größentabelle",
+            "logo@2x.png",
+            "2025-26",
+            "10.15.7",
+            "2026-11-27",
         ] {
             assert_eq!(class_of(word), None, "{word}");
         }
@@ -392,6 +396,8 @@ mod tests {
             ("01ARZ3NDEKTSV4RRFFQ69G5FAV", Class::Ulid),
             ("507f1f77bcf86cd799439011", Class::ObjectId),
             ("d41d8cd98f00b204e9800998ecf8427e", Class::Token),
+            ("1.2.85", Class::Number),
+            ("2MKG-66RP-PYSV-2YIJ", Class::Token),
             ("c0000201", Class::Token),
             ("eyJhbGciOiJIUzI1NiJ9", Class::Token),
             ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", Class::Jwt),

@@ -9,6 +9,9 @@ const GROUPS_KEPT_MAX: usize = 16;
 /// Signs between two groups, at most: `) - (` is the longest that people write.
 const SEPARATORS_MAX: usize = 3;
 
+/// A version has no more digits: of more, it may be somebody's number with dots in it.
+const VERSION_DIGITS_MAX: usize = 6;
+
 /// A run of digits with signs in between.
 pub(super) struct Run<'t> {
     /// As it stands in the text, without a sign before or after it, but with the plus that begins it.
@@ -90,6 +93,25 @@ impl Run<'_> {
     }
 }
 
+/// Whether text is nothing but what names no person and no record: a day on which something was published (`2026-11-27`), a season
+/// (`2025-26`), or a version of three numbers (`10.15.7`; a day, a month and two digits of a year are none).
+pub(super) fn is_of_thing(text: &str) -> bool {
+    let Some(run) = runs(text).next().filter(|run| run.text.len() == text.len() && !run.plus) else { return false };
+    let single = |signs: &[u8]| {
+        run.text.len() == run.total + run.len() - 1 && run.text.bytes().all(|byte| byte.is_ascii_digit() || signs.contains(&byte))
+    };
+    match run.len() {
+        2 => single(b"-_") && date::is_season(run.group(0), run.group(1)),
+        3 => {
+            let (one, two, three) = (run.group(0), run.group(1), run.group(2));
+            let plain = || run.groups().all(|group| group.len() <= 3 && (group.len() == 1 || group[0] != 0));
+            single(b"-_.") && date::is_of_publication(one, two, three)
+                || single(b".") && run.total <= VERSION_DIGITS_MAX && plain() && !date::may_be_short_birth(one, two, three)
+        }
+        _ => false,
+    }
+}
+
 /// 1900 to 2099.
 fn group_is_year(group: &[u8]) -> bool {
     matches!(group, [1, 9, _, _] | [2, 0, _, _])
@@ -159,6 +181,37 @@ mod tests {
         assert_eq!(shown("a1b2"), [("1".to_owned(), 1, false), ("2".to_owned(), 1, false)]);
         assert_eq!(shown("1, 2"), [("1".to_owned(), 1, false), ("2".to_owned(), 1, false)]);
         assert_eq!(shown("nothing"), []);
+    }
+
+    #[test]
+    fn dates_of_articles_seasons_and_versions_are_things() {
+        for text in ["2026-11-27", "2026_11_27", "27.11.2026", "2025-26", "2025-2026", "1999-00", "10.15.7", "2.14.0", "6.3.0"] {
+            assert!(is_of_thing(text), "{text}");
+        }
+        for text in [
+            "2019",
+            "7",
+            "1985-03-12",
+            "1.2.85",
+            "12.03.85",
+            "2.14.85",
+            "2025-27",
+            "39-2015",
+            "2018:218",
+            "48.8566",
+            "01.02.03",
+            "1.2.3.4",
+            "1234.567.8",
+            "123.456.789",
+            "+1.2.3",
+            "10.15.7 ",
+            "2026-11-27-1",
+            "1..2.3",
+            "12 34 56",
+            "",
+        ] {
+            assert!(!is_of_thing(text), "{text}");
+        }
     }
 
     #[test]

@@ -2,19 +2,61 @@
 
 use super::detect::Class;
 
-/// Words for the sign, in the ten languages.
-const SIGNS: [&str; 8] = ["at", "arroba", "arobase", "chiocciola", "klammeraffe", "snabela", "malpa", "apenstaartje"];
+/// Words for the sign, in the ten languages; `snabel` may have an `a` of its own behind it.
+const SIGNS: [&str; 15] = [
+    "at",
+    "ät",
+    "aet",
+    "arroba",
+    "arobase",
+    "arobas",
+    "chiocciola",
+    "chiocciolina",
+    "klammeraffe",
+    "snabel",
+    "snabela",
+    "malpa",
+    "małpa",
+    "apenstaartje",
+    "apestaartje",
+];
 /// Words for the dot.
 const DOTS: [&str; 7] = ["dot", "punkt", "punto", "point", "ponto", "kropka", "punt"];
 
-/// What an at sign makes of text: a name in a network where it comes first (`@jane`), else an address. No page's name has one.
+/// Top-level domains that stand for others (RFC 2606); no list of suffixes has them.
+const RESERVED: [&str; 4] = ["example", "invalid", "localhost", "test"];
+/// What a picture's name ends in.
+const PICTURES: [&str; 7] = ["png", "jpg", "jpeg", "webp", "avif", "gif", "svg"];
+
+/// What an at sign makes of text: a name in a network where it comes first (`@jane`), else an address. Hardly a page's name has one.
 pub(super) fn of_sign(text: &str) -> Option<Class> {
-    let at = memchr::memchr(b'@', text.as_bytes())?;
+    let mut signs = memchr::memchr_iter(b'@', text.as_bytes());
+    if signs.clone().all(|at| is_of_thing(&text[at + 1..]) || is_between_words(text, at)) {
+        return None;
+    }
+    let at = signs.next()?;
     let name = &text[at + 1..];
     let free = text[..at].chars().next_back().is_none_or(|before| before.is_whitespace() || "(/,+".contains(before));
     let plain = !name.is_empty()
         && name.chars().take_while(|letter| !letter.is_whitespace()).all(|letter| letter.is_alphanumeric() || letter == '_');
     Some(if free && plain { Class::Handle } else { Class::Email })
+}
+
+/// `logo@2x.png`, a picture for finer screens, and `compiler@3.4.21`, a package's version: no host is called so.
+fn is_of_thing(after: &str) -> bool {
+    let density = after.strip_prefix(|digit: char| digit.is_ascii_digit()).and_then(|rest| rest.strip_prefix("x."));
+    let groups = || after.split('.');
+    let number = |group: &str| (1..=4).contains(&group.len()) && group.bytes().all(|byte| byte.is_ascii_digit());
+    density.is_some_and(|extension| PICTURES.contains(&extension)) || (2..=3).contains(&groups().count()) && groups().all(number)
+}
+
+/// `2 @ 3.50 each`: a sign with a blank on either side, and no host behind it.
+fn is_between_words(text: &str, at: usize) -> bool {
+    let (before, after) = (&text[..at], &text[at + 1..]);
+    let free = before.ends_with(char::is_whitespace) && after.starts_with(char::is_whitespace);
+    let mut words = after.split_whitespace();
+    let host = words.next().is_some_and(|word| word.split('.').skip(1).any(|label| label.starts_with(char::is_alphabetic)));
+    free && !host && !after.split(|letter: char| !letter.is_alphanumeric()).any(|word| is_one_of(word, &DOTS))
 }
 
 /// Whether an address is spelled out: `jane at example.org`, `jane (at) example [dot] org`.
@@ -38,6 +80,7 @@ pub(super) fn is_spelled(text: &str) -> bool {
         let word = &text[start..at];
         let after_host = if bytes.get(at) == Some(&b'.') { Next::LabelAt(at + 1) } else { Next::Dot };
         next = match next {
+            Next::Host if before.eq_ignore_ascii_case("snabel") && word.eq_ignore_ascii_case("a") => Next::Host,
             Next::Host => after_host,
             Next::Dot if is_one_of(word, &DOTS) => Next::Label,
             Next::LabelAt(place) if place == start && is_top_level(word) => return true,
@@ -57,10 +100,7 @@ fn has_sign(bytes: &[u8]) -> bool {
     let words = bytes.split(|byte| !byte.is_ascii_alphanumeric() && byte.is_ascii());
     words.skip(1).any(|word| match word {
         [b'a' | b'A', b't' | b'T'] => true,
-        _ => {
-            word.len() >= 5 && SIGNS[1..].iter().any(|sign| sign.as_bytes().eq_ignore_ascii_case(word))
-                || word.eq_ignore_ascii_case("małpa".as_bytes())
-        }
+        _ => word.len() >= 3 && SIGNS[1..].iter().any(|sign| sign.as_bytes().eq_ignore_ascii_case(word)),
     })
 }
 
@@ -87,13 +127,13 @@ fn is_of_word(text: &str, at: usize) -> bool {
 }
 
 fn is_one_of(word: &str, known: &[&str]) -> bool {
-    // "małpa" and "snabel-a" are the only ones with a letter beyond ASCII or a dash.
-    known.iter().any(|known| known.eq_ignore_ascii_case(word)) || known.len() == SIGNS.len() && word.eq_ignore_ascii_case("małpa")
+    known.iter().any(|known| known.eq_ignore_ascii_case(word))
 }
 
 /// Whether there is such a top-level domain: "at node.js" is no address.
 fn is_top_level(word: &str) -> bool {
-    word.len() >= 2 && psl::suffix(word.to_ascii_lowercase().as_bytes()).is_some_and(|suffix| suffix.is_known())
+    is_one_of(word, &RESERVED)
+        || word.len() >= 2 && psl::suffix(word.to_ascii_lowercase().as_bytes()).is_some_and(|suffix| suffix.is_known())
 }
 
 #[cfg(test)]
@@ -112,7 +152,13 @@ mod tests {
         ] {
             assert_eq!(of_sign(text), Some(class), "{text}");
         }
-        assert_eq!(of_sign("jane"), None);
+        for text in ["jane", "logo@2x.png", "compiler-sfc@3.4.21", "2 @ 3.50 each", "free shipping @ checkout", "the @ sign"] {
+            assert_eq!(of_sign(text), None, "{text}");
+        }
+        for text in ["jane @ example.org", "jane @ example dot org", "jane@2x.example", "jane@192.0.2.1", "a@b@2x.png", "jane @example.org"]
+        {
+            assert!(of_sign(text).is_some(), "{text}");
+        }
     }
 
     #[test]
@@ -126,12 +172,24 @@ mod tests {
             "jane+at+example.org",
             "jane arroba example punto com",
             "jane at example dot co dot uk",
+            "jane_at_example.example",
+            "jane punkt doe (ät) example punkt de",
+            "jane snabel-a example punkt se",
+            "jane-snabela-example-punkt-se",
+            "jane małpa example kropka pl",
         ] {
             assert!(is_spelled(text), "{text}");
         }
-        for text in
-            ["meet us at booth 4", "at example.org", "look at node.js", "eat.at.joes", "cat at home. in bed", "a-dot-at-the-end", "at"]
-        {
+        for text in [
+            "meet us at booth 4",
+            "at example.org",
+            "look at node.js",
+            "eat.at.joes",
+            "cat at home. in bed",
+            "en-snabel-a-gata-i-stan",
+            "a-dot-at-the-end",
+            "at",
+        ] {
             assert!(!is_spelled(text), "{text}");
         }
     }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
+    date,
     decode::{has_encoding, is_invisible, percent},
     detect::{Class, class_of},
     routes::Routes,
@@ -51,10 +52,16 @@ pub(in crate::privacy) fn template_by(path: &str, routes: &Routes) -> String {
 /// The path as a template. Doing it twice changes nothing more.
 pub(in crate::privacy) fn template(path: &str) -> String {
     let mut template = String::with_capacity(path.len());
-    let mut segments = path.split(['/', '\\']).filter(|segment| !segment.is_empty());
-    for segment in segments.by_ref().take(SEGMENTS_MAX) {
+    let mut segments = path.split(['/', '\\']).filter(|segment| !segment.is_empty()).peekable();
+    let mut part = Part::None;
+    for _ in 0..SEGMENTS_MAX {
+        let Some(segment) = segments.next() else { break };
+        part = part.then(segment, segments.peek().copied());
         template.push('/');
-        template.push_str(&scrubbed_segment(segment));
+        match part {
+            Part::None => template.push_str(&scrubbed_segment(segment)),
+            Part::Year | Part::Month | Part::Day => template.push_str(segment),
+        }
     }
     if segments.next().is_some() {
         template.push_str("/…");
@@ -63,6 +70,28 @@ pub(in crate::privacy) fn template(path: &str) -> String {
         template.push('/');
     }
     template
+}
+
+/// What a segment is of a date that an article was published on, `/2026/11/27/`. A year without a month is a number like any other.
+#[derive(Clone, Copy)]
+enum Part {
+    None,
+    Year,
+    Month,
+    Day,
+}
+
+impl Part {
+    /// What the next segment is, and which follows it.
+    fn then(self, segment: &str, next: Option<&str>) -> Self {
+        let month = |segment| date::is_part_of_date(segment, 12);
+        match self {
+            Self::Year if month(segment) => Self::Month,
+            Self::Month if date::is_part_of_date(segment, 31) => Self::Day,
+            _ if date::is_year_of_publication(segment) && next.is_some_and(month) => Self::Year,
+            _ => Self::None,
+        }
+    }
 }
 
 fn scrubbed_segment(segment: &str) -> Cow<'_, str> {
@@ -151,6 +180,13 @@ mod tests {
             ("/%E4%BA%A7%E5%93%81", "/产品"),
             ("/%ff%fe", "/{encoded}"),
             ("/a%2fb", "/{encoded}"),
+            ("/news/2026/11/27/budget", "/news/2026/11/27/budget"),
+            ("/archive/2019/05", "/archive/2019/05"),
+            ("/archive/2019", "/archive/{n}"),
+            ("/archive/2019/page/2", "/archive/{n}/page/{n}"),
+            ("/born/1985/03/12", "/born/{n}/{n}/{n}"),
+            ("/user/2026/11/27/8412", "/user/2026/11/27/{n}"),
+            ("/2026/13/11", "/{n}/{n}/{n}"),
             ("/1/2/3/4/a/b/c/d/e/f/g/h/i/j", "/{n}/{n}/{n}/{n}/a/b/c/d/e/f/g/h/…"),
         ];
         for (path, expected) in cases {

@@ -1,7 +1,7 @@
 //! Random-looking text: ids and secrets that machines make. By their own marks where they have some (JWT, UUID, ULID, ObjectId), else because
 //! nothing that people write looks so.
 
-/// A run of letters longer than this is no word of any language that we know.
+/// A run of letters and digits longer than this is no word, unless it is a compound of several.
 const LETTERS_MAX: usize = 48;
 /// Text of at least this length that changes between kinds of character often is a token.
 pub(super) const MIXED_CHARS_MIN: usize = 8;
@@ -11,6 +11,9 @@ pub(super) const HEXADECIMAL_MIN: usize = 16;
 const BASE64URL_MIN: usize = 20;
 /// Bits per character above which base64url is random: words, also many of them, stay below or do not mix kinds of character.
 const ENTROPY_MIN: f64 = 3.5;
+/// Characters of one group of a key, and how many such groups are one.
+const GROUP_CHARS: std::ops::RangeInclusive<usize> = 4..=8;
+const GROUPS_MIN: usize = 4;
 /// How long a UUID is.
 pub(super) const UUID_BYTES: usize = 36;
 /// Letters alone are judged from this length on.
@@ -73,6 +76,27 @@ pub(super) fn has_base64url(text: &str) -> bool {
         .any(|piece| piece.len() >= BASE64URL_MIN && changes(piece) * 4 >= piece.len() && entropy(piece.as_bytes()) > ENTROPY_MIN)
 }
 
+/// Whether text holds a key in groups as licences and recovery codes have them: four or more of one length, of capitals (or of small letters) and
+/// digits, with the same sign between them. One group at least has both kinds; of small letters, which words are made of, three.
+pub(super) fn has_grouped_key(text: &str) -> bool {
+    ['-', ' ', '.', '_'].into_iter().any(|sign| {
+        let (mut length, mut groups, mut mixed, mut small) = (0, 0, 0, false);
+        text.split(sign).any(|group| {
+            let group = group.as_bytes();
+            let of = |kind: fn(&u8) -> bool| group.iter().any(kind);
+            let (capitals, smalls, digits) = (of(u8::is_ascii_uppercase), of(u8::is_ascii_lowercase), of(u8::is_ascii_digit));
+            let fits = GROUP_CHARS.contains(&group.len()) && group.iter().all(u8::is_ascii_alphanumeric) && !(capitals && smalls);
+            if !fits || group.len() != length || smalls && !small && mixed > 0 {
+                (length, groups, mixed, small) = (group.len(), 0, 0, false);
+            }
+            if fits {
+                (groups, mixed, small) = (groups + 1, mixed + usize::from(digits && (capitals || smalls)), small || smalls);
+            }
+            groups >= GROUPS_MIN && mixed >= if small { 3 } else { 1 }
+        })
+    })
+}
+
 /// Bits per character, by how often each comes.
 fn entropy(bytes: &[u8]) -> f64 {
     let mut seen = [0_u16; 256];
@@ -105,7 +129,7 @@ fn changes(text: &str) -> usize {
 pub(super) fn is_random(word: &str) -> bool {
     let length = word.chars().count();
     if length > LETTERS_MAX {
-        return true;
+        return !is_compound(word);
     }
     if length < MIXED_CHARS_MIN {
         return false;
@@ -164,13 +188,25 @@ const fn unwritten(rows: [&str; 26]) -> [u32; 26] {
     table
 }
 
+/// Whether a very long word is one of German, Dutch or Swedish: small letters behind the first, hardly a pair of which is unwritten. (Of random
+/// letters three in ten pairs are; of fifty, less than one in eight once in some hundred times.)
+fn is_compound(word: &str) -> bool {
+    let plain = word.chars().skip(1).all(char::is_lowercase);
+    let pairs = word.as_bytes().windows(2).filter(|pair| pair.iter().all(u8::is_ascii_alphabetic));
+    plain && pairs.clone().filter(|pair| is_unwritten(pair)).count() * 8 < pairs.count()
+}
+
+fn is_unwritten(pair: &[u8]) -> bool {
+    let rank = |byte: u8| usize::from(byte.to_ascii_lowercase() - b'a');
+    UNWRITTEN[rank(pair[0])] >> rank(pair[1]) & 1 == 1
+}
+
 /// Whether a quarter of a long word's pairs, and three at least, are unwritten ones.
 pub(super) fn has_unwritten_letters(word: &str) -> bool {
     if word.len() < WORD_LETTERS_MIN || !word.bytes().all(|byte| byte.is_ascii_alphabetic()) {
         return false;
     }
-    let rank = |byte: u8| usize::from(byte.to_ascii_lowercase() - b'a');
-    let pairs = word.as_bytes().windows(2).filter(|pair| UNWRITTEN[rank(pair[0])] >> rank(pair[1]) & 1 == 1).count();
+    let pairs = word.as_bytes().windows(2).filter(|pair| is_unwritten(pair)).count();
     pairs >= 3 && pairs * 4 >= word.len() - 1
 }
 
@@ -199,12 +235,16 @@ mod tests {
             "xkqzvbnmwqpf",
             "1A2B3C4D5E6F",
             "deadbeefcafebabe",
+            "qzkvwxjhbtmfpqlcnrgsdyqzkvwxjhbtmfpqlcnrgsdyqzkvwxjhbt",
+            "aBcDeFgHiJkLmNoPqRsTuVwXyZaBcDeFgHiJkLmNoPqRsTuVwXyZ",
         ] {
             assert!(is_random(word), "{word}");
         }
         for word in [
             "datenschutzerklaerung",
             "rechtsschutzversicherungsgesellschaften",
+            "Rindfleischetikettierungsüberwachungsaufgabenübertragungsgesetz",
+            "spårvagnsaktiebolagsskensmutsskjutarefackföreningspersonal",
             "MyAccountOverview",
             "iphone15",
             "decade80",
@@ -215,6 +255,18 @@ mod tests {
             "covid19",
         ] {
             assert!(!is_random(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn keys_in_groups_are_told_from_words() {
+        for text in ["2MKG 66RP PYSV 2YIJ", "IXFAO-AG3DQ-ANLT7-4OBIC-LCEUT", "key BC90 2981 FC79 FE14 58B3", "k7f2-9xqd-m3t8-zz41"] {
+            assert!(has_grouped_key(text), "{text}");
+        }
+        for text in
+            ["2024-2025-2026-2027", "BEST NEWS EVER 2024", "mp3s-8mmx-best-ever", "SIZE-42EU-SALE", "S24U-S23U-S22U", "fire-work-8mm2-shop"]
+        {
+            assert!(!has_grouped_key(text), "{text}");
         }
     }
 

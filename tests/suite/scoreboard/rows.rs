@@ -61,7 +61,7 @@ pub(super) fn of(measured: &Measured, traffic: &Traffic, overdue: &Overdue) -> V
     rows.extend(linkage(measured));
     rows.extend(collision(measured));
     rows.extend(crowds(measured));
-    rows.push(detectors::row());
+    rows.extend(detectors::rows());
     rows.push(parameters());
     rows.push(Row::new(
         "S20",
