@@ -1,6 +1,7 @@
 //! Wires the parts by hand: start and shutdown order in one place.
 //!
-//! Start: bind every address, so that a taken port is said before anything is written · lock the data directory · databases · documents ·
+//! Start: bind every address, so that a taken port is said before anything is written · lock the data directory · bring older data up to date ·
+//! databases · documents ·
 //! event log (recovers) · keys · couriers · recleanse · accept. Shutdown: stop accepting and finish what is under way · couriers settle · counters · log.
 //! Where another process takes over, the sockets stay open meanwhile, and what is known in memory alone is put together at the end.
 
@@ -66,6 +67,7 @@ use crate::{
     },
     state::{StateDb, StoreError},
     supervise::Supervisor,
+    upgrade::{self, UpgradeError},
 };
 
 /// Connections to the admin listener: a few live views, a metrics scraper, a person.
@@ -140,6 +142,9 @@ pub enum StartError {
     /// A database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The data is of a newer program, or could not be brought up to date.
+    #[error(transparent)]
+    Upgrade(#[from] UpgradeError),
     /// The event log cannot be opened.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -175,11 +180,12 @@ impl App {
         Self::start_from(Inherited::default(), setup, supervisor).await
     }
 
-    /// Whether the files that the configuration names can be used: asked before another process is stopped for this one.
+    /// Whether the data and the files that the configuration names can be used: asked before another process is stopped for this one.
     ///
     /// # Errors
     /// In words for the person at the terminal.
     pub fn check(setup: &Setup) -> Result<(), StartError> {
+        upgrade::look(&setup.config.data_dir)?;
         open_tls(&setup.config, setup.demonstration)?;
         open_places(&setup.config, setup.demonstration)?;
         open_networks(&setup.config).map(drop).map_err(StartError::Networks)
@@ -200,9 +206,13 @@ impl App {
         let server = Server::bind(server_settings(&config, tls, pages, Arc::clone(&sockets))).await?;
         let addresses = server.local_addresses().to_vec();
 
+        // Before the lock, which writes a file: nothing is written into what a newer program has.
+        upgrade::look(&config.data_dir)?;
         let lock = lock_data_directory(&config.data_dir)?;
+        upgrade::bring_up_to_date(&config.data_dir, clock::now())?;
         let offer = offer(&config.data_dir);
         let state = Arc::new(StateDb::open(&config.data_dir.join("state.db"))?);
+        upgrade::note_program(&state, clock::now())?;
         let store = DocumentStore::new(Arc::clone(&state));
         if demonstration {
             apply(&store, demonstration_documents(&store, &addresses)?, "demonstration")?;
@@ -282,6 +292,7 @@ impl App {
             persons,
             purge_set,
             places: place_file,
+            data_dir: config.data_dir,
             revision,
         };
         housekeeping.start(&supervisor);

@@ -1,6 +1,9 @@
 //! The one place that reads the wall clock. Everything else is handed a `Timestamp`, so that it can be tested with any.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -52,10 +55,23 @@ fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// By how much this process's clock is ahead of the machine's: by nothing, but in a rehearsal.
+static AHEAD: AtomicI64 = AtomicI64::new(0);
+
 /// The wall clock, now.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
 pub fn now() -> Timestamp {
+    Timestamp(machine().0.saturating_add(AHEAD.load(Ordering::Relaxed)))
+}
+
+/// Sets this process's clock, for a rehearsal: one that has to see a day end, or to open data of another time. No more than what the machine's
+/// clock could be set to; how old a key is has a clock of its own.
+pub fn set(to: Timestamp) {
+    AHEAD.store(to.0.saturating_sub(machine().0), Ordering::Relaxed);
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
+fn machine() -> Timestamp {
     let span = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(millis(span))
 }

@@ -1,7 +1,7 @@
-//! What is done by the clock rather than by a request: counters are flushed, changed documents taken up, old keys, records and
-//! objections destroyed.
+//! What is done by the clock rather than by a request: counters are flushed, changed documents taken up, old keys, records,
+//! objections and copies destroyed.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     clock::{self, Timestamp},
@@ -21,6 +21,7 @@ use crate::{
     recleanse::Recleanse,
     state::{StateDb, StoreError},
     supervise::Supervisor,
+    upgrade,
 };
 
 /// Counters are flushed, and changed documents noticed, this often: a crash may lose as much, a change takes as long.
@@ -48,6 +49,8 @@ pub struct Housekeeping {
     pub purge_set: Arc<PurgeSet>,
     /// The place database's file, where there is one.
     pub places: Option<PlaceFile>,
+    /// Where copies of older data are.
+    pub data_dir: PathBuf,
     /// The store's revision, read before the documents in force were: whatever was changed since is noticed.
     pub revision: i64,
 }
@@ -159,6 +162,7 @@ impl Housekeeping {
     }
 
     fn destroy_what_is_over(&self, now: Timestamp) {
+        upgrade::forget_old_copies(&self.data_dir, now);
         self.pipeline.visitors.destroy_old(now);
         if let Err(error) = self.pipeline.uniques.flush() {
             tracing::warn!(%error, "the count of visitors could not be written down; the next round tries again");

@@ -33,5 +33,7 @@ pub mod report;
 
 pub mod event;
 pub mod metrics;
+pub mod schema;
 pub mod state;
 pub mod supervise;
+pub mod upgrade;

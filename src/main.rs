@@ -3,7 +3,7 @@
 use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
-use firsthand::cli::{Arguments, execute};
+use firsthand::cli::{Arguments, execute, exit_code};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nothing is left to do where even standard error is gone.
             let _ = writeln!(std::io::stderr(), "error: {error}");
-            ExitCode::FAILURE
+            exit_code(&error).into()
         }
     }
 }

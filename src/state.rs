@@ -5,18 +5,19 @@
 use std::{
     path::Path,
     sync::{Mutex, PoisonError},
-    time::Duration,
 };
 
 use rusqlite::Connection;
 
-/// How long a writer waits for another process (the CLI beside a running server) before it gives up.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::schema::Schema;
 
 /// SQLite's name for a database that rests nowhere.
 pub const IN_MEMORY: &str = ":memory:";
 
-/// Each entry brings the schema from its index to the next; never edited once released.
+/// The steps of state.db's schema, and the one place to add to: **append one entry, at the end**, with what brings the tables from the schema
+/// before to the new one; the schema's number is how many entries there are. An entry that is in a released program is never edited, moved or
+/// removed. Nothing else is to be done: the start makes a copy of older data and takes the step (`upgrade.rs`), and the fixtures in
+/// `tests/releases/` are brought up by it in the tests. What [`Schema::keeps`] lists may not lose a row.
 const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE site_numbers (number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE);
@@ -85,7 +86,16 @@ const MIGRATIONS: &[&str] = &[
         site INTEGER NOT NULL, destination INTEGER NOT NULL, release TEXT NOT NULL, period INTEGER NOT NULL, epoch INTEGER NOT NULL,
         decision TEXT NOT NULL, PRIMARY KEY (site, destination, release, period)) WITHOUT ROWID;
 ",
+    // Older programs read it, to say who wrote what they refuse: its columns stay.
+    "
+    CREATE TABLE programs (
+        started INTEGER NOT NULL, program TEXT NOT NULL, state INTEGER NOT NULL, keys INTEGER NOT NULL, log INTEGER NOT NULL);
+",
 ];
+
+/// state.db.
+pub const STATE: Schema =
+    Schema { file: "state.db", steps: MIGRATIONS, keeps: &["document_versions", "site_keys", "destination_keys", "consent_proof"] };
 
 /// The open database. One connection, one user at a time; every use is short.
 pub struct StateDb {
@@ -112,14 +122,39 @@ pub enum StoreError {
         reason: std::io::Error,
     },
     /// Written by a newer program.
-    #[error("{file} has schema {found}, this program knows {known}: start the program that wrote it, or a newer one")]
+    #[error("{file} has schema {found}, this program knows {known}: start the program that wrote it, or a newer one; nothing was changed")]
     Newer {
         /// Which file.
         file: String,
         /// The schema found.
-        found: usize,
+        found: u32,
         /// The newest schema known.
-        known: usize,
+        known: u32,
+    },
+    /// Written by an older program. A server's start brings it up to date; nobody else does.
+    #[error(
+        "{file} has schema {found}, this program works with {known}: nothing was changed\n  \
+         fix: start the server with this program, which copies older data and brings it up to date; while the older one runs, use its commands"
+    )]
+    Older {
+        /// Which file.
+        file: String,
+        /// The schema found.
+        found: u32,
+        /// The schema that this program works with.
+        known: u32,
+    },
+    /// A step to a newer schema would have lost rows, or left the file damaged. It was taken back.
+    #[error(
+        "{file}: the step to schema {to} {what}; it was taken back, and the file is as it was\n  fix: go on with the program before, and report this"
+    )]
+    Migration {
+        /// Which file.
+        file: String,
+        /// The schema that was to be reached.
+        to: u32,
+        /// What was wrong.
+        what: String,
     },
     /// A read or write failed.
     #[error("state.db: {0}")]
@@ -127,13 +162,12 @@ pub enum StoreError {
 }
 
 impl StateDb {
-    /// Opens the file, creating and migrating it as needed.
+    /// Opens the file, making it where there is none.
     ///
     /// # Errors
-    /// When it cannot be opened, or a newer program wrote it.
+    /// When it cannot be opened, or is not of this program's schema.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let connection = open_database(path, MIGRATIONS)?;
-        Ok(Self { connection: Mutex::new(connection) })
+        Ok(Self { connection: Mutex::new(STATE.open(path)?) })
     }
 
     /// Uses the connection. Blocks: call it through `Supervisor::blocking` from async code.
@@ -144,59 +178,5 @@ impl StateDb {
         // A poisoned lock means that a panic unwound through an open transaction, which SQLite rolled back: the connection is sound.
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(work(&mut connection)?)
-    }
-}
-
-/// Opens a SQLite file in WAL mode with full durability and brings its schema up to date.
-///
-/// # Errors
-/// When it cannot be opened, or a newer program wrote it.
-pub fn open_database(path: &Path, migrations: &[&str]) -> Result<Connection, StoreError> {
-    let file = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let failed = |reason| StoreError::Open { file: file.clone(), reason };
-    make_private(path).map_err(|reason| StoreError::Make { file: file.clone(), reason })?;
-    let mut connection = Connection::open(path).map_err(failed)?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
-    connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
-    connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
-    connection.pragma_update(None, "secure_delete", "ON").map_err(failed)?;
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(failed)?;
-    let found = transaction.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0)).map_err(failed)?;
-    let found = found as usize;
-    if found > migrations.len() {
-        return Err(StoreError::Newer { file, found, known: migrations.len() });
-    }
-    for step in &migrations[found..] {
-        transaction.execute_batch(step).map_err(failed)?;
-    }
-    transaction.pragma_update(None, "user_version", migrations.len() as u32).map_err(failed)?;
-    transaction.commit().map_err(failed)?;
-    Ok(connection)
-}
-
-/// Makes the file readable by nobody else before anything is in it; SQLite gives its companions the same permissions.
-fn make_private(path: &Path) -> std::io::Result<()> {
-    if path == Path::new(IN_MEMORY) {
-        return Ok(());
-    }
-    let mut options = std::fs::OpenOptions::new();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn opens_twice_and_refuses_a_newer_file() {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let path = directory.path().join("state.db");
-        drop(StateDb::open(&path).expect("a new file opens"));
-        drop(StateDb::open(&path).expect("an existing file opens"));
-        Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-        assert!(matches!(StateDb::open(&path), Err(StoreError::Newer { found: 99, .. })));
     }
 }

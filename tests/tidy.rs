@@ -34,13 +34,15 @@ const ARROWS: &[(&str, &[&str])] = &[
         "pipeline",
         &["clock", "console", "counters", "documents", "event", "event_log", "metrics", "privacy", "protocol", "state", "supervise"],
     ),
-    ("privacy", &["clock", "config", "documents", "event", "event_log", "protocol", "state", "supervise"]),
+    ("privacy", &["clock", "config", "documents", "event", "event_log", "protocol", "schema", "state", "supervise"]),
     ("protocol", &["clock", "documents", "event", "privacy"]),
     ("prove", &["clock", "config", "delivery", "demonstration", "destination", "documents", "event", "privacy", "state", "supervise"]),
     ("recleanse", &["clock", "documents", "event", "event_log", "metrics", "privacy", "state", "supervise"]),
     ("server", &["clock", "config", "console", "documents", "event", "metrics", "pipeline", "privacy", "protocol", "state", "supervise"]),
-    ("state", &["clock"]),
+    ("schema", &["state"]),
+    ("state", &["schema"]),
     ("supervise", &[]),
+    ("upgrade", &["clock", "event_log", "privacy", "schema", "state"]),
 ];
 const WIRING: [&str; 7] = ["app", "cli", "demonstration", "housekeeping", "lib", "main", "report"];
 
@@ -54,7 +56,9 @@ const OWNERS: &[(&str, &[&str], &str)] = &[
     (
         "rusqlite::",
         &[
+            "schema.rs",
             "state.rs",
+            "upgrade.rs",
             "privacy/consent/proof.rs",
             "privacy/uniques.rs",
             "privacy/crowd/store.rs",

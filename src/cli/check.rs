@@ -7,6 +7,7 @@ use crate::{
     documents::{Basis, Documents},
     privacy::enrich::{bot::network::NetworkDatabase, place::PlaceDatabase},
     server::tls::{CertificateFiles, Tls},
+    upgrade::{self, Behind},
 };
 
 pub(super) fn check(place: &Place, out: &mut dyn Write) -> Result<(), CommandError> {
@@ -42,7 +43,13 @@ pub(super) fn check(place: &Place, out: &mut dyn Write) -> Result<(), CommandErr
     if let Some(tls) = &config.tls {
         writeln!(out, "  certificate {}", tls.certificate.display())?;
     }
+    let directory = place.data_dir()?;
+    let behind = upgrade::look(&directory)?;
+    for Behind { file, found, known } in &behind {
+        writeln!(out, "{}: has schema {found}; the next start brings it to {known}", directory.join(file).display())?;
+    }
     match &config.managed {
+        _ if !behind.is_empty() => writeln!(out, "  its documents can be looked at after that")?,
         Some(managed) => {
             let documents = place.documents_at_start()?;
             writeln!(out, "{}: is right", managed.from.display())?;

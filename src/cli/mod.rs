@@ -16,6 +16,8 @@ use std::{error::Error, io::Write, net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::{app::StartError, state::StoreError, upgrade::UpgradeError};
+
 /// Server-side first-party tracking proxy: beacons come in on your own domain, clean events go out.
 ///
 /// Without a command and without a configuration file it starts a demonstration on this machine's loopback address.
@@ -64,6 +66,9 @@ enum Command {
         /// Take over from the process that runs on the same data directory: its listening sockets, and the day's keys in its memory.
         #[arg(long)]
         take_over: bool,
+        /// For rehearsals, on loopback alone: begin at this time (milliseconds since 1970), and go to each that standard input says.
+        #[arg(long, hide = true, value_name = "TIME")]
+        clock: Option<i64>,
     },
     /// Write a configuration and the documents of a first site, with neutral names of its own.
     Init(init::InitArguments),
@@ -89,6 +94,21 @@ enum Command {
 /// What a command ends with when it cannot do its work: a chain of reasons for a person.
 pub type CommandError = Box<dyn Error + Send + Sync>;
 
+/// The exit code where a newer program wrote the data: starting again changes nothing, so a service manager can be told not to.
+const NEWER_DATA: u8 = 3;
+
+/// What the process ends with after an error.
+#[must_use]
+pub fn exit_code(error: &CommandError) -> u8 {
+    let at_start = match error.downcast_ref::<StartError>() {
+        Some(StartError::Upgrade(error)) => Some(error),
+        _ => error.downcast_ref::<UpgradeError>(),
+    };
+    let newer = matches!(at_start, Some(UpgradeError::Newer { .. } | UpgradeError::TooOld { .. }))
+        || matches!(error.downcast_ref::<StoreError>(), Some(StoreError::Newer { .. }));
+    if newer { NEWER_DATA } else { 1 }
+}
+
 /// Carries out what was asked for.
 ///
 /// # Errors
@@ -96,8 +116,10 @@ pub type CommandError = Box<dyn Error + Send + Sync>;
 pub fn execute(arguments: Arguments, out: &mut dyn Write) -> Result<(), CommandError> {
     let place = arguments.place;
     match arguments.command {
-        None => run::run(&place, &arguments.listen, false, out),
-        Some(Command::Run { listen, take_over }) => run::run(&place, &arguments.listen.or(listen), take_over, out),
+        None => run::run(&place, &arguments.listen, run::How::default(), out),
+        Some(Command::Run { listen, take_over, clock }) => {
+            run::run(&place, &arguments.listen.or(listen), run::How { take_over, clock }, out)
+        }
         Some(Command::Init(init)) => init::init(&init, out),
         Some(Command::Check) => check::check(&place, out),
         Some(Command::Apply(apply)) => apply::apply(&place, &apply, out),

@@ -8,12 +8,22 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{CommandError, ListenArguments, Place};
 use crate::{
     app::{App, Inherited, Setup},
+    clock::{self, Timestamp},
     config::Config,
     hand_over::{self, Before},
-    supervise::Supervisor,
+    supervise::{self, Supervisor},
 };
 
-pub(super) fn run(place: &Place, listen: &ListenArguments, take_over: bool, out: &mut dyn Write) -> Result<(), CommandError> {
+/// How to run.
+#[derive(Default)]
+pub(super) struct How {
+    /// Whether to take over from the process that runs.
+    pub(super) take_over: bool,
+    /// A rehearsal's clock, in milliseconds since 1970.
+    pub(super) clock: Option<i64>,
+}
+
+pub(super) fn run(place: &Place, listen: &ListenArguments, how: How, out: &mut dyn Write) -> Result<(), CommandError> {
     let (mut config, demonstration) = match place.config()? {
         Some(config) => (config, false),
         None => (Config::demonstration(), true),
@@ -34,12 +44,16 @@ pub(super) fn run(place: &Place, listen: &ListenArguments, take_over: bool, out:
         config.listen.admin = admin;
     }
     if demonstration {
-        refuse_open_demonstration(&config)?;
+        refuse_open(&config, "the demonstration", "`firsthand init https://www.shop.example` writes a configuration for a real site")?;
+    }
+    if let Some(time) = how.clock {
+        refuse_open(&config, "a rehearsal", "without --clock it is no rehearsal")?;
+        rehearse(Timestamp(time));
     }
     #[cfg(feature = "proof")]
     let _rule = left_out()?;
     let setup = Setup { config, demonstration };
-    let (inherited, mut before) = if take_over { inherit(&setup)? } else { (Inherited::default(), None) };
+    let (inherited, mut before) = if how.take_over { inherit(&setup)? } else { (Inherited::default(), None) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let end = runtime.block_on(serve(setup, inherited, &mut before, out));
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -73,14 +87,26 @@ fn left_out() -> Result<Option<crate::privacy::rules::TakenOut>, CommandError> {
     Ok(Some(take_out(*rule)))
 }
 
-/// The demonstration believes everyone on this machine about the visitor's address, so nobody else may reach it.
-fn refuse_open_demonstration(config: &Config) -> Result<(), CommandError> {
+/// This process's clock is the rehearsal's from here on: at `time` first, then at each that a line of standard input says.
+fn rehearse(time: Timestamp) {
+    clock::set(time);
+    tracing::warn!("this is a rehearsal: the time is not the machine's, and nothing lives as long as it says");
+    supervise::thread("rehearsal clock", || {
+        for line in std::io::stdin().lines().map_while(Result::ok) {
+            match line.trim().parse() {
+                Ok(time) => clock::set(Timestamp(time)),
+                Err(_) => tracing::warn!("a line of standard input is no time"),
+            }
+        }
+    });
+}
+
+/// The demonstration believes everyone on this machine about the visitor's address, and a rehearsal has a time of its own, so nobody else may
+/// reach either.
+fn refuse_open(config: &Config, what: &str, fix: &str) -> Result<(), CommandError> {
     let open = |address: &SocketAddr| !address.ip().is_loopback();
     match config.listen.http.iter().chain(&config.listen.https).find(|address| open(address)) {
-        Some(address) => Err(format!(
-            "{address}: the demonstration is for this machine only\n  fix: `firsthand init https://www.shop.example` writes a configuration for a real site"
-        )
-        .into()),
+        Some(address) => Err(format!("{address}: {what} is for this machine only\n  fix: {fix}").into()),
         None => Ok(()),
     }
 }

@@ -38,9 +38,9 @@ pub enum LogError {
         /// The operating system's reason.
         source: io::Error,
     },
-    /// Written by a newer program.
-    #[error("event log: {file} has format {found}, this program reads up to {known}: start the program that wrote it, or a newer one")]
-    Newer {
+    /// Written by a program that is newer, or much older.
+    #[error("event log: {file} has format {found}, this program reads up to {known}: start the program that wrote it")]
+    Foreign {
         /// Which file.
         file: String,
         /// The format found.

@@ -11,6 +11,7 @@
 
 use std::{
     fmt,
+    ops::RangeInclusive,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -22,8 +23,11 @@ use crate::{
     event::{Offset, RetentionClass},
 };
 
-/// The format of log segments that this program writes. It reads this one; the first to change it also reads the one before.
+/// The format of log segments that this program writes: of frames, seals and of the records in them. Whoever changes any of those adds one, and
+/// [`FORMATS_READ`] then begins at the one before: `LogSegment` keeps its header's format, and its readers ask for it.
 pub(super) const FORMAT: u8 = 1;
+/// The formats that this program reads: its own, and the one before (of which there is none yet). An older log is left to a release in between.
+pub const FORMATS_READ: RangeInclusive<u8> = 1..=FORMAT;
 /// Width of the header, and of the seal's fixed part.
 pub(super) const HEADER_BYTES: usize = 64;
 /// Where the first frame begins.
@@ -80,9 +84,13 @@ const fn class_code(class: RetentionClass) -> u8 {
 
 /// The header's bytes.
 pub(super) fn encode_header(name: LogSegmentName, created: Timestamp) -> [u8; HEADER_BYTES] {
+    header(FORMAT, name, created)
+}
+
+fn header(format: u8, name: LogSegmentName, created: Timestamp) -> [u8; HEADER_BYTES] {
     let mut bytes = [0; HEADER_BYTES];
     bytes[..8].copy_from_slice(HEADER_MAGIC);
-    bytes[8] = FORMAT;
+    bytes[8] = format;
     bytes[9] = class_code(name.class);
     bytes[12..16].copy_from_slice(&name.generation.to_le_bytes());
     bytes[16..24].copy_from_slice(&name.first.0.to_le_bytes());
@@ -96,7 +104,7 @@ pub(super) enum FileHeader {
     /// A header of this very log segment.
     Ours,
     /// A sound header in a format that this program does not read.
-    Newer(u8),
+    Foreign(u8),
     /// Unfinished, damaged, or of another file.
     Bad,
 }
@@ -106,11 +114,16 @@ pub(super) fn decode_header(bytes: &[u8; HEADER_BYTES], name: LogSegmentName) ->
     if !bytes.starts_with(HEADER_MAGIC) || !is_finished(bytes) {
         return FileHeader::Bad;
     }
-    if bytes[8] != FORMAT {
-        return FileHeader::Newer(bytes[8]);
+    if !FORMATS_READ.contains(&bytes[8]) {
+        return FileHeader::Foreign(bytes[8]);
     }
     let created = Timestamp(number(bytes, 24).cast_signed());
-    if encode_header(name, created) == *bytes { FileHeader::Ours } else { FileHeader::Bad }
+    if header(bytes[8], name, created) == *bytes { FileHeader::Ours } else { FileHeader::Bad }
+}
+
+/// The format that a sound header says; nothing: it is none.
+pub(super) fn format_of(bytes: &[u8; HEADER_BYTES]) -> Option<u8> {
+    (bytes.starts_with(HEADER_MAGIC) && is_finished(bytes)).then_some(bytes[8])
 }
 
 fn finish(mut bytes: [u8; HEADER_BYTES]) -> [u8; HEADER_BYTES] {
@@ -364,9 +377,10 @@ mod tests {
             bad[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(decode_header(&bad, NAME), FileHeader::Bad, "bit {bit}");
         }
-        let mut newer = good;
-        newer[8] = FORMAT + 1;
-        assert_eq!(decode_header(&finish(newer), NAME), FileHeader::Newer(FORMAT + 1));
+        for foreign in [FORMAT + 1, FORMATS_READ.start() - 1] {
+            let other = header(foreign, NAME, Timestamp(5));
+            assert_eq!((decode_header(&other, NAME), format_of(&other)), (FileHeader::Foreign(foreign), Some(foreign)));
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@
 //! | known event ids | `dedup` |
 //! | which log segments there are, the durable head, retention | `catalogue` |
 //! | after a crash | `recovery` |
-//! | reading | `reader`, from outside `recent` |
+//! | reading | `reader`, from outside `recent`; which formats there are `formats` |
 //! | the next generation of a log segment | `rewrite` |
 //! | power cuts, full disks, failing syncs | `trial` (tests) |
 
@@ -27,6 +27,7 @@ mod disk;
 mod error;
 mod family;
 mod files;
+mod formats;
 mod frame;
 mod log_segment;
 mod options;
@@ -53,7 +54,9 @@ pub use self::{
     disk::DiskFiles,
     error::{AppendError, LogError},
     files::{LogFile, LogFiles},
+    formats::formats,
     frame::RECORD_BYTES_MAX,
+    log_segment::FORMATS_READ,
     options::LogOptions,
     pending::Appended,
     reader::LogReader,

@@ -129,7 +129,7 @@ impl Recovery<'_> {
         self.next = self.next.max(name.first);
         match <[u8; HEADER_BYTES]>::try_from(header).map(|header| log_segment::decode_header(&header, name)) {
             Ok(FileHeader::Ours) => {}
-            Ok(FileHeader::Newer(found)) => return Err(LogError::Newer { file: name.to_string(), found, known: log_segment::FORMAT }),
+            Ok(FileHeader::Foreign(found)) => return Err(LogError::Foreign { file: name.to_string(), found, known: log_segment::FORMAT }),
             Ok(FileHeader::Bad) | Err(_) => {
                 let behind = read_rest(&*file, FRAMES_START, size).map_err(LogError::io("read", name))?;
                 if used(&behind) == 0 {
@@ -335,7 +335,7 @@ mod tests {
         let crc = crc32c::crc32c(&contents[..60]);
         contents[60..64].copy_from_slice(&crc.to_le_bytes());
         disk.put(&name, &contents);
-        assert!(matches!(open(&disk), Err(LogError::Newer { file, found: 2, known: 1 }) if file == name));
+        assert!(matches!(open(&disk), Err(LogError::Foreign { file, found: 2, known: 1 }) if file == name));
         assert_eq!(disk.contents(&name), contents);
     }
 

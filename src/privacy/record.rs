@@ -16,7 +16,8 @@ use crate::{
     event_log::LogBytes,
 };
 
-/// The format that this program writes. It reads this one and the one before.
+/// The format that this program writes. It reads this one and the one before. The log's own format rises with it, so that an older program
+/// refuses the log instead of passing its records over.
 pub const FORMAT: u8 = 1;
 /// Width of the header in bytes.
 pub const HEADER_BYTES: usize = 56;

@@ -118,6 +118,11 @@ impl Installation {
         Self { directory: tempfile::tempdir().expect("a temporary directory") }
     }
 
+    /// With a configuration and nothing else.
+    pub(crate) fn without_documents() -> Self {
+        Self::bare(MACHINE)
+    }
+
     fn bare(machine: &str) -> Self {
         let made = Self::empty();
         made.write("firsthand.toml", machine);
@@ -148,7 +153,12 @@ impl Installation {
 
     /// The binary with these arguments, in this directory, with nothing of the caller's environment that would change it.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_firsthand"));
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_firsthand")), arguments)
+    }
+
+    /// The same of another binary.
+    pub(crate) fn command_of(&self, binary: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary);
         command.args(arguments).current_dir(self.path()).env_remove("RUST_LOG").env(SECRET_VARIABLE, SECRET).stdin(Stdio::null());
         command
     }

@@ -11,6 +11,7 @@
 //! | `policies` | a deviation changes its field alone, and never what rested to something wider |
 //! | `hand_over` | a new process takes over from the one that runs, and nobody notices |
 //! | `prove` | the canary run on an installation: green, red, and its evidence |
+//! | `releases` | the data of every release opens, is brought up to date and delivers what waited; newer data is refused |
 //! | `recleanse` | what is stored is brought to tightened documents, through kills too, and never becomes wider again |
 //! | `regressions` | what other products got wrong, R1 to R14, is not wrong here |
 //! | `scoreboard` | synthetic days pass through the line: target, figure, pass or miss |
@@ -53,6 +54,7 @@ mod policies;
 mod prove;
 mod recleanse;
 mod regressions;
+mod releases;
 mod scoreboard;
 mod traffic_tails;
 mod transparency;
