@@ -336,7 +336,7 @@ mod tests {
         }
         bring_with(directory, NEW, now()).unwrap();
         let copy = directory.join(COPIES).join("state-schema-1.db");
-        assert_eq!(list(&directory.join(COPIES)), [copy.clone()]);
+        assert_eq!(list(&directory.join(COPIES)), std::slice::from_ref(&copy));
         forget_old_copies(directory, now().plus(COPY_KEPT).minus(Duration::from_secs(60)));
         assert!(copy.exists());
         forget_old_copies(directory, now().plus(COPY_KEPT));

@@ -8,10 +8,10 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
-use firsthand::{event_log::FORMATS_READ, privacy::keys::database::KEYS, state::STATE};
+use firsthand::{clock, event_log::FORMATS_READ, privacy::keys::database::KEYS, state::STATE};
 use rusqlite::Connection as Database;
 use serde_json::{Value, json};
 
@@ -118,9 +118,8 @@ fn make(binary: &Path, to: &Path) {
     let head = proof.lines().find_map(|line| line.strip_prefix("head ")).expect("a head");
     settle(&installation.data());
     copy(&installation.data(), to);
-    let made = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
     let story = json!({
-        "program": run(&["--version"]).trim(), "made": made, "cookie": cookie, "proof_head": head, "ids_of_the_person": ids,
+        "program": run(&["--version"]).trim(), "made": clock::now().0, "cookie": cookie, "proof_head": head, "ids_of_the_person": ids,
         "hook": receiver.settings().split('"').nth(1),
     });
     fs::write(to.join("story.json"), serde_json::to_string_pretty(&story).unwrap() + "\n").unwrap();
