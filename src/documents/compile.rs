@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use super::{
     Basis, Destination, Documents, EXEMPT_MONTHS_MAX, crowds,
     deviation::{Deviation, State},
+    listed_names,
     parse::{BasisName, ConsentTool, DestinationDocument, Document, GpcSiteOverride, PolicyDocument, Release, SiteDocument},
     routes,
     site::{Ceilings, Policy, Recipient, SignalRules, Site},
@@ -23,10 +24,7 @@ use crate::{
         consent::vendor_decisions::VENDORS_MAX,
         policy::{Allowed, Treatments},
         rules::{Rule, holds},
-        scrub::{
-            parameters::{self, Meaning},
-            routes::Routes,
-        },
+        scrub::routes::Routes,
         transform::Transform,
     },
     protocol::{PROTOCOLS, cookies::CookieNames},
@@ -131,20 +129,7 @@ fn check_policy(policy: &PolicyDocument, errors: &mut Vec<DocumentError>) {
     crowds::check(policy, errors);
     routes::check(policy, errors);
     let document = ("policy", policy.name.as_str());
-    let names = policy.events.iter().map(|name| ("events", name)).chain(policy.properties.keys().map(|name| ("properties", name)));
-    for (key, name) in names {
-        let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-        if !plain || name.len() > 40 || !name.as_bytes().first().is_some_and(u8::is_ascii_lowercase) {
-            let reason = format!("\"{name}\" is no name: small letters, digits and underscores, a letter first, at most 40");
-            fault(errors, document, key, reason, "newsletter_opened");
-        }
-    }
-    for name in policy.properties.keys() {
-        if matches!(parameters::meaning(name), Some(Meaning::Click(_) | Meaning::Personal)) {
-            let reason = format!("\"{name}\" is the name of somebody's: no value under it may leave");
-            fault(errors, document, "properties", reason, "leave it out");
-        }
-    }
+    listed_names::check(policy, errors);
     for Deviation { field, treatment, state, reason, .. } in &policy.deviation {
         let name = field.name();
         let offered: Vec<_> = field.offered().iter().map(|treatment| format!("\"{}\"", treatment.name())).collect();
@@ -186,6 +171,7 @@ fn compile_policy(policy: &PolicyDocument, version: u32) -> Policy {
         version: PolicyVersion(version),
         events: policy.events.iter().cloned().collect(),
         properties: policy.properties.clone(),
+        vendor_fields: listed_names::vendor_fields(policy),
         // Checked before: a policy with a fault is not used.
         routes: Routes::parse(&policy.routes).unwrap_or_default(),
         preset: policy.preset,

@@ -7,6 +7,7 @@ mod crowds;
 pub mod deviation;
 pub mod differences;
 pub mod files;
+mod listed_names;
 pub mod names;
 pub mod parse;
 mod routes;

@@ -82,7 +82,7 @@ pub struct PolicyDocument {
     /// The forms of the site's own pages: `/product/:slug`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<String>,
-    /// Own properties that may be kept, and as what.
+    /// Own properties that may be kept, and as what; and vendors' fields, as `"<protocol>.<the vendor's name>"`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub properties: BTreeMap<String, PropertyKind>,
     /// No destination of its sites may see more than this, whatever its own transform.

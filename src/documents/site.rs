@@ -116,6 +116,8 @@ pub struct Policy {
     pub events: BTreeSet<String>,
     /// Own properties that may be kept, and as what.
     pub properties: BTreeMap<String, PropertyKind>,
+    /// Those of them that are a vendor's fields, by protocol and by the vendor's name of each: the whole name, and the kind.
+    pub vendor_fields: BTreeMap<String, BTreeMap<String, (String, PropertyKind)>>,
     /// The forms of its own pages.
     pub routes: Routes,
     /// No destination may see more than this.

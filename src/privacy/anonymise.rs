@@ -79,7 +79,7 @@ pub fn anonymise(
         language: language.filter(|_| rests.lets(Field::Language)),
         screen: screen.filter(|_| rests.lets(Field::Screen)),
         bot: bot.under(rests.get(Field::Bot)),
-        properties: if rests.lets(Field::Properties) { properties(raw, &site.policy) } else { Vec::new() },
+        properties: if rests.lets(Field::Properties) { properties(raw, protocol, &site.policy) } else { Vec::new() },
         vendors: permitted.vendors,
         session: visitor.session().filter(|_| rests.lets(Field::Session)),
         granted,
@@ -175,17 +175,48 @@ fn campaign(query: &str) -> Vec<(CampaignField, String)> {
     fields
 }
 
-fn properties(raw: &RawEvent<'_>, policy: &Policy) -> Vec<(String, Property)> {
+/// The site's own properties, and the vendor's fields, that the policy lists.
+fn properties(raw: &RawEvent<'_>, protocol: &str, policy: &Policy) -> Vec<(String, Property)> {
     let mut kept: Vec<(String, Property)> = Vec::new();
-    for (name, value) in raw.properties.iter().take(PROPERTIES_MAX) {
-        let Some((name, kind)) = policy.properties.get_key_value(name.expose().as_ref()) else { continue };
-        if kept.iter().any(|(known, _)| known == name) {
-            continue;
+    let mut keep = |name: &String, value: Option<Property>| {
+        if kept.len() < PROPERTIES_MAX && kept.iter().all(|(known, _)| known != name) {
+            kept.extend(value.map(|value| (name.clone(), value)));
         }
-        kept.extend(allowed(value.expose(), *kind).map(|value| (name.clone(), value)));
+    };
+    if !policy.properties.is_empty() {
+        for (name, value) in &raw.properties {
+            if let Some((name, kind)) = policy.properties.get_key_value(name.expose().as_ref()) {
+                keep(name, allowed(value.expose(), *kind));
+            }
+        }
+    }
+    if let Some(listed) = policy.vendor_fields.get(protocol) {
+        for (name, value) in &raw.vendor_fields {
+            if let Some((name, kind)) = listed.get(name.expose().as_ref()) {
+                keep(name, allowed(value.expose(), *kind).or_else(|| as_meant(value.expose(), *kind)));
+            }
+        }
     }
     kept.sort_by(|(one, _), (other, _)| one.cmp(other));
     kept
+}
+
+/// A vendor's number or flag that came as text, as all in a query does.
+fn as_meant(value: &PropertyValue<'_>, kind: PropertyKind) -> Option<Property> {
+    match (kind, value) {
+        (PropertyKind::Number, PropertyValue::Text(said)) => {
+            said.trim().parse().ok().and_then(|number| allowed(&PropertyValue::Number(number), kind))
+        }
+        (PropertyKind::Flag, PropertyValue::Text(said)) => match said.as_ref() {
+            "1" | "true" => Some(Property::Flag(true)),
+            "0" | "false" => Some(Property::Flag(false)),
+            _ => None,
+        },
+        (PropertyKind::Word, PropertyValue::Number(number)) => {
+            words::word(&number.to_string()).map(|word| Property::Word(word.into_owned()))
+        }
+        _ => None,
+    }
 }
 
 /// The value as a property of that kind, if it is one.

@@ -301,6 +301,7 @@ mod tests {
             language: None,
             screen_width: Some(Personal::new(1)),
             properties: Vec::new(),
+            vendor_fields: Vec::new(),
             unknown_fields: 0,
             held: true,
         };

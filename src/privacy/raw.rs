@@ -10,6 +10,9 @@ use super::{
 };
 use crate::clock::Timestamp;
 
+/// Fields of a vendor's own that are looked at in one event; gtag.js says some forty beside what has a canonical word.
+const VENDOR_FIELDS_MAX: usize = 100;
+
 /// A piece of request text: borrowed from the body where it needed no unescaping.
 pub type Text<'a> = Personal<Cow<'a, str>>;
 
@@ -56,10 +59,25 @@ pub struct RawEvent<'a> {
     pub screen_width: Option<Personal<u32>>,
     /// The sender's own properties, a flat map, in its order.
     pub properties: Vec<(Text<'a>, Personal<PropertyValue<'a>>)>,
-    /// How many fields the protocol does not know; they are dropped, and counted.
+    /// Fields of the protocol's vendor that have no canonical word, under the vendor's names: kept as `<protocol>.<name>` where the policy
+    /// lists that, else dropped.
+    pub vendor_fields: Vec<(Text<'a>, Personal<PropertyValue<'a>>)>,
+    /// How many fields beyond those there were, too many or of no value that could be kept; they are dropped, and counted.
     pub unknown_fields: usize,
     /// A copy that the page held in memory until the visitor chose: for consent-basis destinations only.
     pub held: bool,
+}
+
+impl<'a> RawEvent<'a> {
+    /// Takes a field that has no canonical word, as long as there is room.
+    pub fn keep(&mut self, name: impl Into<Cow<'a, str>>, value: Option<PropertyValue<'a>>) {
+        match value {
+            Some(value) if self.vendor_fields.len() < VENDOR_FIELDS_MAX => {
+                self.vendor_fields.push((Personal::new(name.into()), Personal::new(value)));
+            }
+            _ => self.unknown_fields += 1,
+        }
+    }
 }
 
 /// One product of an event.

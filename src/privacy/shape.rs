@@ -47,7 +47,7 @@ impl Shape {
         ];
         Self {
             fields: known.into_iter().filter_map(|(name, length)| length.map(|length| (name, length))).collect(),
-            unknown: event.unknown_fields + event.properties.len(),
+            unknown: event.unknown_fields + event.properties.len() + event.vendor_fields.len(),
         }
     }
 }

@@ -6,12 +6,15 @@
 pub mod cookies;
 pub mod ga4;
 pub mod inbound;
+pub mod matomo;
 pub mod native;
 pub mod segment;
 
+mod reading;
+
 use std::{borrow::Cow, time::Duration};
 
-use http::{HeaderName, Method, StatusCode};
+use http::{HeaderName, Method, StatusCode, header};
 
 use self::inbound::Inbound;
 use crate::{
@@ -30,6 +33,10 @@ pub trait Protocol: Send + Sync {
     fn name(&self) -> &'static str;
     /// The routes that it answers, below the site's prefix.
     fn routes(&self) -> &'static [Route];
+    /// Request headers that its libraries set beside those that every form sets: a page may send them.
+    fn request_headers(&self) -> &'static [&'static str] {
+        &[]
+    }
     /// Reads a request of one of its `Collect` routes. `now` is the time of receipt.
     fn decode<'a>(&self, request: &'a Inbound, now: Timestamp) -> Decoded<'a>;
     /// The answer that this vendor's library expects.
@@ -37,7 +44,10 @@ pub trait Protocol: Send + Sync {
 }
 
 /// Every protocol there is.
-pub const PROTOCOLS: &[&dyn Protocol] = &[&native::Native, &ga4::Ga4, &segment::Segment];
+pub const PROTOCOLS: &[&dyn Protocol] = &[&native::Native, &ga4::Ga4, &segment::Segment, &matomo::Matomo];
+
+/// An image of one pixel that cannot be seen.
+const IMAGE: &[u8] = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff!\xf9\x04\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
 
 /// One route of a protocol, below the site's prefix.
 pub struct Route {
@@ -99,6 +109,8 @@ pub struct ReplyHints {
     pub events: usize,
     /// Whether an image was asked for.
     pub image: bool,
+    /// Whether it was a batch, of however many.
+    pub batch: bool,
 }
 
 /// Why a body or one event of it could not be read: a constant and a place, never the input's text.
@@ -149,7 +161,43 @@ impl Reply {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
             Cow::Owned(text) => Cow::Owned(text.into_bytes()),
         };
-        let headers = vec![(http::header::CONTENT_TYPE, Cow::Borrowed("text/plain; charset=utf-8"))];
+        let headers = vec![(header::CONTENT_TYPE, Cow::Borrowed("text/plain; charset=utf-8"))];
         Self { status, headers, body }
+    }
+
+    /// 200 and JSON.
+    #[must_use]
+    pub fn json(text: impl Into<Cow<'static, str>>) -> Self {
+        let headers = vec![(header::CONTENT_TYPE, Cow::Borrowed("application/json"))];
+        Self { headers, ..Self::text(StatusCode::OK, text) }
+    }
+
+    /// 200 and an image of one pixel that cannot be seen: what a tag expects that asked for one.
+    #[must_use]
+    pub fn image() -> Self {
+        let headers = vec![(header::CONTENT_TYPE, Cow::Borrowed("image/gif"))];
+        Self { status: StatusCode::OK, headers, body: Cow::Borrowed(IMAGE) }
+    }
+
+    /// Not now: come back after that long.
+    #[must_use]
+    pub fn later(status: StatusCode, after: Duration) -> Self {
+        let mut reply = Self::status(status);
+        reply.headers.push((header::RETRY_AFTER, Cow::Owned(after.as_secs().max(1).to_string())));
+        reply
+    }
+
+    /// 503 where the log could not take more, 429 where the sender has sent too much: for libraries that keep events and send them again.
+    #[must_use]
+    pub fn come_back(outcome: &Outcome) -> Option<Self> {
+        let unavailable = outcome.unavailable.map(|after| Self::later(StatusCode::SERVICE_UNAVAILABLE, after));
+        unavailable.or_else(|| outcome.over_quota.map(|after| Self::later(StatusCode::TOO_MANY_REQUESTS, after)))
+    }
+
+    /// 400: the reason, and the place in the body where there is one.
+    #[must_use]
+    pub fn unreadable(error: &DecodeError) -> Self {
+        let place = error.byte.map_or_else(String::new, |byte| format!(" at byte {byte}"));
+        Self::text(StatusCode::BAD_REQUEST, format!("{}{place}\n", error.reason))
     }
 }

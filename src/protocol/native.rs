@@ -19,16 +19,16 @@
 //!
 //! Of `g`, `gt`, `gp` and `gu`, those that are there count together, and the most restrictive wins; null and an empty string say nothing.
 
-use std::{borrow::Cow, fmt, time::Duration};
+use std::{borrow::Cow, fmt};
 
-use http::{Method, StatusCode, header};
+use http::{Method, StatusCode};
 use serde::{
     Deserialize, Deserializer,
     de::{self, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
-use super::{Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route};
+use super::{Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route, reading::sender_clock::corrected};
 use crate::{
     clock::Timestamp,
     event::Purposes,
@@ -41,8 +41,6 @@ use crate::{
 
 /// Events in one body. The snippet sends at most 20 held ones.
 const EVENTS_MAX: usize = 50;
-/// An event is at most this old by its sender's clock; older ones get the time of receipt.
-const AGE_MAX: Duration = Duration::from_secs(72 * 60 * 60);
 /// Products looked at in one event.
 const ITEMS_MAX: usize = 200;
 /// Properties looked at in one event.
@@ -77,22 +75,14 @@ impl Protocol for Native {
     }
 
     fn reply(&self, hints: &ReplyHints, outcome: &Outcome) -> Reply {
-        let later = |status, after: Duration| {
-            let mut reply = Reply::status(status);
-            reply.headers.push((header::RETRY_AFTER, Cow::Owned(after.as_secs().max(1).to_string())));
-            reply
-        };
-        if let Some(after) = outcome.unavailable {
-            return later(StatusCode::SERVICE_UNAVAILABLE, after);
-        }
-        if let Some(after) = outcome.over_quota {
-            return later(StatusCode::TOO_MANY_REQUESTS, after);
+        if let Some(later) = Reply::come_back(outcome) {
+            return later;
         }
         let Some((index, error)) = outcome.bad.first() else { return Reply::status(StatusCode::NO_CONTENT) };
-        let place = error.byte.map_or_else(String::new, |byte| format!(" at byte {byte}"));
         if hints.events == 0 {
-            return Reply::text(StatusCode::BAD_REQUEST, format!("{}{place}\n", error.reason));
+            return Reply::unreadable(error);
         }
+        let place = error.byte.map_or_else(String::new, |byte| format!(" at byte {byte}"));
         let kept = hints.events - outcome.bad.len();
         let status = if kept == 0 { StatusCode::BAD_REQUEST } else { StatusCode::OK };
         Reply::text(
@@ -217,6 +207,7 @@ impl<'a> Event<'a> {
             // Widths beyond any screen saturate into the widest class.
             screen_width: self.w.filter(|width| *width > 0.0).map(|width| Personal::new(width as u32)),
             properties: self.d.kept,
+            vendor_fields: Vec::new(),
             unknown_fields: self.d.left_out,
             held: self.h == 1,
         }
@@ -251,13 +242,6 @@ impl<'a> Product<'a> {
             quantity: self.quantity.map(Personal::new),
         }
     }
-}
-
-/// The moment by our clock: as long before the receipt as it was before the sending, by the sender's.
-fn corrected(happened: i64, sent: Option<i64>, now: Timestamp) -> Option<Timestamp> {
-    let age = sent.unwrap_or(now.0).checked_sub(happened)?;
-    let age = Duration::from_millis(u64::try_from(age).ok()?);
-    (age <= AGE_MAX).then(|| now.minus(age))
 }
 
 impl<'a, E> Body<'a, E> {
@@ -509,16 +493,6 @@ mod tests {
         }
         let deep_unknown = format!(r#"{{"zz":{}1{},"e":[{{"k":"a"}}]}}"#, "[".repeat(30_000), "]".repeat(30_000));
         assert_eq!(read(&deep_unknown).0, 1, "what we do not read costs nothing, however deep");
-    }
-
-    #[test]
-    fn the_senders_clock_is_taken_out() {
-        let now = Timestamp(10_000_000_000);
-        assert_eq!(corrected(4_000, Some(5_000), now), Some(Timestamp(9_999_999_000)), "a clock of 1970");
-        assert_eq!(corrected(9_999_999_000, None, now), Some(Timestamp(9_999_999_000)));
-        assert_eq!(corrected(6_000, Some(5_000), now), None, "after it was sent");
-        assert_eq!(corrected(0, Some(73 * 3_600_000), now), None, "too old");
-        assert_eq!(corrected(i64::MIN, Some(i64::MAX), now), None);
     }
 
     #[test]

@@ -3,12 +3,13 @@
 //! A request without `Origin` is taken: browsers send it with every POST (and with every request across origins that a page can read the
 //! answer of), so one without comes from a server, an app or a plain image, where CORS protects nobody.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 
+use super::routes::Endpoint;
 use crate::documents::Site;
 
-/// What a page may send beside what every form may: vendors' libraries set these.
-const ALLOWED_REQUEST_HEADERS: &str = "content-type, content-encoding, authorization, x-retry-count";
+/// What a page may send beside what every form may, to any route; vendors' libraries set more, which each protocol names.
+const ALLOWED_REQUEST_HEADERS: [&str; 2] = ["content-type", "content-encoding"];
 /// How long a browser may remember a preflight's answer, in seconds: two hours, the most that Chromium does.
 const PREFLIGHT_SECONDS: &str = "7200";
 
@@ -44,14 +45,24 @@ impl Origin {
     }
 
     /// Adds what a preflight asks for.
-    pub(super) fn tell_preflight(&self, headers: &mut HeaderMap, methods: &HeaderValue) {
+    pub(super) fn tell_preflight(&self, headers: &mut HeaderMap, endpoint: &Endpoint) {
         if let Self::Ours(_) = self {
-            headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
-            let more: [(HeaderName, &'static str); 2] =
-                [(header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_REQUEST_HEADERS), (header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS)];
-            headers.extend(more.map(|(name, value)| (name, HeaderValue::from_static(value))));
+            headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, endpoint.allow.clone());
+            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, endpoint.request_headers.clone());
+            headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(PREFLIGHT_SECONDS));
         }
     }
+}
+
+/// The request headers that a page may send to a route of these protocols.
+pub(super) fn request_headers<'a>(of_protocols: impl Iterator<Item = &'a &'static str>) -> HeaderValue {
+    let mut all = ALLOWED_REQUEST_HEADERS.to_vec();
+    for name in of_protocols {
+        if !all.contains(name) {
+            all.push(name);
+        }
+    }
+    HeaderValue::try_from(all.join(", ")).expect("names of headers are header values")
 }
 
 fn is_same_origin(origin: &str, authority: &str, secure: bool) -> bool {
@@ -61,7 +72,11 @@ fn is_same_origin(origin: &str, authority: &str, secure: bool) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::tests::fixture::site, *};
+    use super::{
+        super::{routes::Routes, tests::fixture::site},
+        *,
+    };
+    use crate::protocol::PROTOCOLS;
 
     #[test]
     fn origins_are_compared_exactly() {
@@ -108,9 +123,12 @@ mod tests {
         {
             let mut headers = HeaderMap::new();
             origin.tell(&mut headers);
-            origin.tell_preflight(&mut headers, &HeaderValue::from_static("POST, OPTIONS"));
+            let routes = Routes::new(PROTOCOLS);
+            origin.tell_preflight(&mut headers, routes.find(&site("https://a.example"), "/v1/t").expect("Segment's"));
             assert_eq!(headers.len(), headers_told, "{origin:?}");
             assert_eq!(headers[header::VARY], "Origin");
+            let allowed = headers.get(header::ACCESS_CONTROL_ALLOW_HEADERS).map(|value| value.to_str().expect("text"));
+            assert!(allowed.is_none_or(|allowed| allowed == "content-type, content-encoding, authorization, x-retry-count"), "{allowed:?}");
         }
     }
 }

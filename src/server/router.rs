@@ -141,7 +141,7 @@ impl Router {
         let mut response = match endpoint.target(request.method()) {
             _ if request.method() == Method::OPTIONS => {
                 let mut response = endpoint.bare(StatusCode::NO_CONTENT, "");
-                origin.tell_preflight(response.headers_mut(), &endpoint.allow);
+                origin.tell_preflight(response.headers_mut(), endpoint);
                 response
             }
             None => endpoint.bare(StatusCode::METHOD_NOT_ALLOWED, "This address does not take this method.\n"),

@@ -3,6 +3,7 @@
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
 use super::{
+    cors::request_headers,
     reply::{ReplyBody, respond},
     transparency::Wish,
 };
@@ -26,6 +27,8 @@ pub(super) struct Endpoint {
     targets: Vec<(Method, Target)>,
     /// The `Allow` header.
     pub(super) allow: HeaderValue,
+    /// What `Access-Control-Allow-Headers` says.
+    pub(super) request_headers: HeaderValue,
 }
 
 /// What answers one method.
@@ -109,7 +112,12 @@ impl Endpoint {
         }
         methods.push("OPTIONS");
         let allow = HeaderValue::try_from(methods.join(", ")).expect("methods are header values");
-        Self { template, targets, allow }
+        let of_protocols = targets.iter().filter_map(|(_, target)| match target {
+            Target::Receive(Work::Protocol(protocol, _)) => Some(protocol.request_headers()),
+            _ => None,
+        });
+        let request_headers = request_headers(of_protocols.flatten());
+        Self { template, targets, allow, request_headers }
     }
 
     /// An answer that says which methods there are, and at most a sentence.

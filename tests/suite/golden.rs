@@ -32,7 +32,7 @@ const DOCUMENTS: &str = r#"
 [[policy]]
 name = "shop"
 events = ["newsletter_opened"]
-properties = { plan = "word", number = "number", gift = "flag" }
+properties = { plan = "word", number = "number", gift = "flag", "matomo.dimension1" = "word", "matomo.pf_srv" = "number" }
 
 [[site]]
 name = "shop"
@@ -40,7 +40,7 @@ hosts = ["www.shop.example"]
 origins = ["https://www.shop.example"]
 prefix = "/keso"
 policy = "shop"
-keys = { ga4 = ["G-SHOP123456"], segment = ["wk_shop"] }
+keys = { ga4 = ["G-SHOP123456"], matomo = ["1"], segment = ["wk_shop"] }
 
 [[site]]
 name = "strict"
@@ -71,6 +71,7 @@ origins = ["https://matomo.shop.example"]
 prefix = "/keso"
 policy = "shop"
 follow = ["matomo"]
+keys = { matomo = ["1"] }
 
 [[destination]]
 name = "measurement"

@@ -262,6 +262,7 @@ mod tests {
             version: PolicyVersion(1),
             events: BTreeSet::new(),
             properties: BTreeMap::new(),
+            vendor_fields: BTreeMap::new(),
             routes: Default::default(),
             preset: None,
             crowd: Default::default(),

@@ -7,7 +7,7 @@
 //!
 //! `v` must be 2; `tid` is the vendor's key of the site. Of what else is said, these are taken: `en`, `dl`, `dr`, `dt`, `ul`, `sr`, `uid`, `cu`,
 //! `ep.*` (text, or a flag where the text is `true` or `false`), `epn.*` (numbers), `_et` (as the property `engagement_time_msec`),
-//! products (see [`items`]) and consent (see [`consent`]). The vendor's visitor and session ids are no ids of ours: they are never kept.
+//! products (see [`items`]) and consent (see [`consent`]). All else is kept as the vendor's own (`ga4.up.plan`) where the policy lists it. The vendor's visitor and session ids are no ids of ours: they are never kept.
 //!
 //! A hit has no time and no id of its own. What makes it recognisable when it is sent again is the load of the page (`_p`, random), the
 //! request's number on that page (`_s`), its place in the batch, and its name.
@@ -20,11 +20,13 @@ use std::{
     collections::{BTreeMap, HashSet, btree_map::Entry},
 };
 
-use http::{Method, StatusCode, header};
-use percent_encoding::percent_decode_str;
+use http::{Method, StatusCode};
 
 use self::consent::Choice;
-use super::{Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route, VendorKey};
+use super::{
+    Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route, VendorKey,
+    reading::parameters::{Parameters, decoded, number},
+};
 use crate::{
     clock::Timestamp,
     privacy::{
@@ -35,10 +37,6 @@ use crate::{
 
 /// Events in one body; gtag.js sends at most 20.
 const EVENTS_MAX: usize = 50;
-/// Parameters looked at in the query, and again in each line: 200 products, 25 properties of the site's own, and all of the vendor's.
-const PARAMETERS_MAX: usize = 400;
-/// Longer values are left out: gtag.js cuts a page's address at 1,000 characters, of up to 9 bytes each.
-const VALUE_BYTES_MAX: usize = 9_000;
 /// Properties looked at in one event.
 const PROPERTIES_MAX: usize = 64;
 /// Parameters that carry the protocol itself, or say what is none of our business: not kept, and nothing is lost by that.
@@ -110,13 +108,13 @@ impl Protocol for Ga4 {
             return unreadable(DecodeError { reason: "more than 50 events", byte: None });
         }
         let mut choice = Choice::default();
-        shared.consent(&mut choice, now);
+        hear(&shared, &mut choice, now);
         let key = shared.first("tid").map_or_else(|| VendorKey::new(""), |tid| VendorKey::new(&decoded(tid)));
         let mut events = Vec::with_capacity(lines.len());
         let mut bad = Vec::new();
         for (index, (start, line)) in lines.iter().enumerate() {
             let own = Parameters::of(line);
-            own.consent(&mut choice, now);
+            hear(&own, &mut choice, now);
             match event(index, &own, &shared) {
                 Some(event) => events.push(event),
                 None => {
@@ -133,18 +131,19 @@ impl Protocol for Ga4 {
     /// wanted only where nothing was kept and nothing refused; a library of beacons does not hear it.
     fn reply(&self, hints: &ReplyHints, outcome: &Outcome) -> Reply {
         if let Some(after) = outcome.unavailable {
-            let mut reply = Reply::status(StatusCode::SERVICE_UNAVAILABLE);
-            reply.headers.push((header::RETRY_AFTER, Cow::Owned(after.as_secs().max(1).to_string())));
-            return reply;
+            return Reply::later(StatusCode::SERVICE_UNAVAILABLE, after);
         }
         match outcome.bad.first() {
-            Some((_, error)) if outcome.bad.len() >= hints.events => {
-                let place = error.byte.map_or_else(String::new, |byte| format!(" at byte {byte} of the body"));
-                Reply::text(StatusCode::BAD_REQUEST, format!("{}{place}\n", error.reason))
-            }
+            Some((_, error)) if outcome.bad.len() >= hints.events => Reply::unreadable(error),
             _ => Reply::status(StatusCode::NO_CONTENT),
         }
     }
+}
+
+/// What a hit's parameters say of consent.
+fn hear(parameters: &Parameters<'_>, choice: &mut Choice, now: Timestamp) {
+    let speaking = parameters.pairs().filter(|(name, _)| consent::speaks(name));
+    speaking.for_each(|(name, value)| choice.hear(name, &decoded(value), now));
 }
 
 fn unreadable(error: DecodeError) -> Decoded<'static> {
@@ -160,50 +159,6 @@ fn lines(body: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// Parameters as they came, still encoded; bounded in number and length.
-struct Parameters<'a> {
-    pairs: Vec<(&'a str, &'a str)>,
-    left_out: usize,
-}
-
-impl<'a> Parameters<'a> {
-    fn of(text: &'a str) -> Self {
-        let mut parameters = Self { pairs: Vec::new(), left_out: 0 };
-        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            if parameters.pairs.len() < PARAMETERS_MAX && value.len() <= VALUE_BYTES_MAX {
-                parameters.pairs.push((name, value));
-            } else {
-                parameters.left_out += 1;
-            }
-        }
-        parameters
-    }
-
-    /// The first value of a parameter, still encoded.
-    fn first(&self, name: &str) -> Option<&'a str> {
-        self.pairs.iter().find(|(known, value)| *known == name && !value.is_empty()).map(|(_, value)| *value)
-    }
-
-    fn consent(&self, choice: &mut Choice, now: Timestamp) {
-        let speaking = self.pairs.iter().filter(|(name, _)| consent::speaks(name));
-        speaking.for_each(|(name, value)| choice.hear(name, &decoded(value), now));
-    }
-}
-
-/// A value as it was before it was put into a query.
-fn decoded(value: &str) -> Cow<'_, str> {
-    if value.contains('+') {
-        return Cow::Owned(percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned());
-    }
-    percent_decode_str(value).decode_utf8_lossy()
-}
-
-/// A finite number.
-fn number(said: &str) -> Option<f64> {
-    said.parse().ok().filter(|number: &f64| number.is_finite())
-}
-
 /// One event: what its line says, and what the query says where the line does not. `None`: it has no name.
 fn event<'a>(index: usize, own: &Parameters<'a>, shared: &Parameters<'a>) -> Option<RawEvent<'a>> {
     let name = own.first("en").or_else(|| shared.first("en"))?;
@@ -211,15 +166,15 @@ fn event<'a>(index: usize, own: &Parameters<'a>, shared: &Parameters<'a>) -> Opt
         name: Some(Personal::new(decoded(name))),
         client_id: recognised_by(index, own, shared).map(|id| Personal::new(Cow::Owned(id))),
         browser_id: own.first("cid").or_else(|| shared.first("cid")).map(|id| Personal::new(Cow::Borrowed(id))),
-        unknown_fields: own.left_out + shared.left_out,
+        unknown_fields: own.left_out() + shared.left_out(),
         ..RawEvent::default()
     };
     let mut items = BTreeMap::new();
-    let said_itself: HashSet<&str> = own.pairs.iter().map(|(name, _)| *name).collect();
-    let inherited = shared.pairs.iter().filter(|(name, _)| !said_itself.contains(name));
-    for (name, value) in own.pairs.iter().chain(inherited) {
+    let said_itself: HashSet<&str> = own.pairs().map(|(name, _)| name).collect();
+    let inherited = shared.pairs().filter(|(name, _)| !said_itself.contains(name));
+    for (name, value) in own.pairs().chain(inherited) {
         if !value.is_empty() && !take(&mut event, &mut items, name, value) {
-            event.unknown_fields += 1;
+            event.keep(decoded(name), Some(PropertyValue::Text(decoded(value))));
         }
     }
     event.items = items.into_values().collect();
@@ -328,12 +283,13 @@ fn take_property<'a>(event: &mut RawEvent<'a>, name: Cow<'a, str>, value: Option
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use http::header;
 
     use super::*;
     use crate::{
         event::Purposes,
         privacy::{consent::ConsentSignal, raw::ClientAddress, shape::Shape},
-        protocol::cookies::CookieNames,
+        protocol::{cookies::CookieNames, reading::parameters::VALUE_BYTES_MAX},
     };
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -393,7 +349,11 @@ mod tests {
             [("name", 8), ("value", 0), ("currency", 3), ("order id", 4), ("tax", 0), ("shipping", 0), ("coupon", 6), ("items", 0)];
         assert_eq!(shapes(&inbound, &decoded), [expected]);
         let event = &decoded.events[0];
-        assert_eq!((event.items.len(), event.properties.len(), event.unknown_fields), (2, 3, 2), "pr201 and up.tier have no place");
+        assert_eq!(
+            (event.items.len(), event.properties.len(), event.vendor_fields.len()),
+            (2, 3, 2),
+            "pr201 and up.tier are the vendor's own"
+        );
         assert!(event.items[0].name.is_some() && event.items[1].name.is_none(), "in the order of their numbers");
     }
 
@@ -464,7 +424,8 @@ mod tests {
         let decoded = Ga4.decode(&inbound, NOW);
         let [first, second] = decoded.events.as_slice() else { panic!("two events") };
         assert_eq!(first.properties.len(), PROPERTIES_MAX);
-        assert_eq!(first.unknown_fields, 2_002 - 1 - PROPERTIES_MAX, "each is counted");
+        assert_eq!(first.vendor_fields.len() + first.unknown_fields, 2_002 - 1 - PROPERTIES_MAX, "each is counted");
+        assert_eq!(first.vendor_fields.len(), 100);
         assert!(first.page_title.is_none() && second.page_title.is_none());
     }
 }

@@ -1,26 +1,27 @@
 //! One call of Segment's API (`track`, `page`, …) as an event in canonical words.
 
-use std::{borrow::Cow, time::Duration};
+use std::borrow::Cow;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
 
-use super::{
-    loose::{Fields, flat},
-    names::{self, Subject},
-};
 use crate::{
     clock::Timestamp,
     privacy::{
         personal::Personal,
         raw::{PropertyValue, RawEvent, RawItem},
     },
+    protocol::reading::{
+        loose::{Fields, flat},
+        names::{self, Subject},
+        sender_clock::{corrected, instant},
+    },
 };
 
-/// An event is at most this old by its sender's clock; older ones, of `import` too, get the time of receipt.
-const AGE_MAX: Duration = Duration::from_secs(72 * 60 * 60);
 /// Products looked at in one event.
 const ITEMS_MAX: usize = 200;
+/// Parts of the context that have no canonical words and may be kept as the vendor's own: what is in them is flat.
+const OF_THE_CONTEXT: [&str; 4] = ["app", "library", "network", "os"];
 /// Segment's names of a campaign's parts, and their names in a page's address.
 const CAMPAIGN_FIELDS: [(&str, &str); 6] = [
     ("source", "utm_source"),
@@ -113,12 +114,15 @@ pub(super) fn event<'a>(
     // A single product's coupon is not the order's.
     let coupon = if subject == Subject::Order { properties.text("coupon") } else { None };
     let happened = ["originalTimestamp", "timestamp"].into_iter().find_map(|name| instant(fields.take(name)?));
-    // What `identify` and `group` tell of a person is not an event's to carry.
-    let traits = fields.object("traits").left();
     let (properties, not_flat) = properties.into_properties();
-    Ok(RawEvent {
+    // What `identify` and `group` tell of a person is no event's to carry, unless the policy lists it.
+    let traits = fields.object("traits");
+    let user_id = fields.text("userId");
+    let browser_id = fields.text("anonymousId");
+    let client_id = fields.text("messageId");
+    let mut event = RawEvent {
         name: Some(Personal::new(name)),
-        client_id: fields.text("messageId"),
+        client_id,
         time: happened.and_then(|happened| corrected(happened, sent, now)),
         page_url: page.words("url").or(said_url).map(|url| Personal::new(with_campaign(url, campaign))),
         page_title: page.words("title").or(said_title).map(Personal::new),
@@ -130,10 +134,10 @@ pub(super) fn event<'a>(
         shipping,
         coupon,
         items,
-        user_id: fields.text("userId"),
+        user_id,
         user_signature: None,
         user_signature_ends: None,
-        browser_id: fields.text("anonymousId"),
+        browser_id,
         language: language.and_then(|said| match said {
             PropertyValue::Text(language) => Some(Personal::new(language)),
             _ => None,
@@ -141,9 +145,21 @@ pub(super) fn event<'a>(
         // Widths beyond any screen saturate into the widest class.
         screen_width: screen.number("width").filter(|width| *width > 0.0).map(|width| Personal::new(width as u32)),
         properties,
-        unknown_fields: not_flat + traits,
-        held: false,
-    })
+        unknown_fields: not_flat,
+        ..RawEvent::default()
+    };
+    keep(&mut event, "traits", traits);
+    for name in OF_THE_CONTEXT {
+        keep(&mut event, name, context.object(name));
+    }
+    Ok(event)
+}
+
+/// Keeps the flat fields of an object as the vendor's own: `traits.plan`.
+fn keep<'a>(event: &mut RawEvent<'a>, object: &str, fields: Fields<'a>) {
+    for (name, value) in fields.rest() {
+        event.keep(format!("{object}.{name}"), flat(value));
+    }
 }
 
 /// The call's own word, else its batch's.
@@ -189,21 +205,6 @@ fn with_campaign<'a>(url: Cow<'a, str>, mut campaign: Fields<'a>) -> Cow<'a, str
     Cow::Owned(whole)
 }
 
-/// A moment in milliseconds since 1970: RFC 3339 text, as all libraries send it.
-pub(super) fn instant(value: &RawValue) -> Option<i64> {
-    match flat(value)? {
-        PropertyValue::Text(text) => text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond),
-        _ => None,
-    }
-}
-
-/// The moment by our clock: as long before the receipt as it was before the sending, by the sender's.
-fn corrected(happened: i64, sent: Option<i64>, now: Timestamp) -> Option<Timestamp> {
-    let age = sent.unwrap_or(now.0).checked_sub(happened)?;
-    let age = Duration::from_millis(u64::try_from(age).ok()?);
-    (age <= AGE_MAX).then(|| now.minus(age))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,18 +225,5 @@ mod tests {
         for (url, campaign, expected) in cases {
             assert_eq!(with_campaign(Cow::Borrowed(url), fields(campaign)), expected);
         }
-    }
-
-    #[test]
-    fn the_senders_clock_is_taken_out() {
-        let now = Timestamp(10_000_000_000);
-        let at = |text: &str| instant(&RawValue::from_string(format!("\"{text}\"")).expect("JSON"));
-        assert_eq!(at("1970-01-01T00:00:04.500Z"), Some(4_500));
-        assert_eq!((at("yesterday"), at("")), (None, None));
-        assert_eq!(corrected(4_000, Some(5_000), now), Some(Timestamp(9_999_999_000)), "a clock of 1970");
-        assert_eq!(corrected(9_999_999_000, None, now), Some(Timestamp(9_999_999_000)));
-        assert_eq!(corrected(6_000, Some(5_000), now), None, "after it was sent");
-        assert_eq!(corrected(0, Some(73 * 3_600_000), now), None, "too old");
-        assert_eq!(corrected(i64::MIN, Some(i64::MAX), now), None);
     }
 }

@@ -10,10 +10,10 @@
 
 use serde_json::value::RawValue;
 
-use super::loose::{Fields, flat};
 use crate::{
     event::Purposes,
     privacy::{consent::ConsentSignal, raw::PropertyValue},
+    protocol::reading::loose::{Fields, flat},
 };
 
 /// Names of categories in small letters and digits alone, and what a yes to each grants. `c0001` to `c0005` are OneTrust's groups as

@@ -13,7 +13,7 @@
 //!
 //! | Segment's | ours |
 //! |---|---|
-//! | `track` | the event of [`names`]' table, else the sender's own name in small letters and underscores |
+//! | `track` | the event of [`names`](super::reading::names)' table, else the sender's own name in small letters and underscores |
 //! | `page`, `screen` | `page_view`, `screen_view` |
 //! | `identify`, `group`, `alias` | events of these names, kept as `custom` unless the policy lists them; `userId` is taken as claimed, traits, `groupId` and `previousId` are dropped |
 //! | `messageId` | the client's event id, for recognising a retry |
@@ -27,21 +27,21 @@
 
 mod calls;
 mod choice;
-mod loose;
-mod names;
 mod pixel;
 mod settings;
 
-use std::{borrow::Cow, time::Duration};
-
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use http::{Method, StatusCode, header};
+use http::Method;
 use serde_json::value::RawValue;
 
-use self::{calls::Call, loose::Fields};
+use self::calls::Call;
 use super::{
     Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route, VendorKey,
     native::{describe, place},
+    reading::{
+        loose::{self, Fields},
+        sender_clock,
+    },
 };
 use crate::{clock::Timestamp, documents::Site, privacy::consent::ConsentSignal};
 
@@ -93,6 +93,10 @@ impl Protocol for Segment {
         ROUTES
     }
 
+    fn request_headers(&self) -> &'static [&'static str] {
+        &["authorization", "x-retry-count"]
+    }
+
     fn decode<'a>(&self, request: &'a Inbound, now: Timestamp) -> Decoded<'a> {
         let (image, bytes) = match pixel::call(request) {
             Some(call) => (true, call),
@@ -100,14 +104,14 @@ impl Protocol for Segment {
         };
         let mut body: Fields<'a> = match serde_json::from_slice(bytes) {
             Ok(body) => body,
-            Err(_) if image => return Decoded { hints: ReplyHints { events: 1, image }, ..unreadable(pixel::UNREADABLE) },
+            Err(_) if image => return Decoded { hints: ReplyHints { events: 1, image, batch: false }, ..unreadable(pixel::UNREADABLE) },
             Err(error) => return unreadable(describe(&error, bytes, 0)),
         };
         let key = write_key(&mut body, request.authorization());
-        let sent = body.take("sentAt").and_then(calls::instant);
+        let sent = body.take("sentAt").and_then(sender_clock::instant);
         let mut reading = Reading { sent, now, for_all: None, choice: None, decoded: Decoded { key: Some(key), ..Decoded::default() } };
         if let Some(call) = Call::named(request.path().rsplit('/').next().unwrap_or_default()) {
-            reading.decoded.hints = ReplyHints { events: 1, image };
+            reading.decoded.hints = ReplyHints { events: 1, image, batch: false };
             reading.take(0, body, Some(call), Some(0));
             return reading.finish();
         }
@@ -133,23 +137,12 @@ impl Protocol for Segment {
     }
 
     fn reply(&self, hints: &ReplyHints, outcome: &Outcome) -> Reply {
-        let later = |status, after: Duration| {
-            let mut reply = Reply::status(status);
-            reply.headers.push((header::RETRY_AFTER, Cow::Owned(after.as_secs().max(1).to_string())));
-            reply
-        };
-        if let Some(after) = outcome.unavailable {
-            return later(StatusCode::SERVICE_UNAVAILABLE, after);
-        }
-        if let Some(after) = outcome.over_quota {
-            return later(StatusCode::TOO_MANY_REQUESTS, after);
+        if let Some(later) = Reply::come_back(outcome) {
+            return later;
         }
         match outcome.bad.first() {
-            _ if hints.image => pixel::reply(),
-            Some((_, error)) if outcome.bad.len() >= hints.events => {
-                let place = error.byte.map_or_else(String::new, |byte| format!(" at byte {byte}"));
-                Reply::text(StatusCode::BAD_REQUEST, format!("{}{place}\n", error.reason))
-            }
+            _ if hints.image => Reply::image(),
+            Some((_, error)) if outcome.bad.len() >= hints.events => Reply::unreadable(error),
             // What was refused is refused for good, and what could not be read will not be readable later: sending it again is no use.
             _ => success(),
         }
@@ -214,11 +207,7 @@ fn drop_measurements(_: &Site, _: &Inbound) -> Reply {
 }
 
 fn success() -> Reply {
-    Reply {
-        status: StatusCode::OK,
-        headers: vec![(header::CONTENT_TYPE, Cow::Borrowed("application/json"))],
-        body: Cow::Borrowed(br#"{"success":true}"#),
-    }
+    Reply::json(r#"{"success":true}"#)
 }
 
 #[cfg(test)]

@@ -2,17 +2,14 @@
 //! call as JSON in the parameter `data`, in base64 (padding or not, either alphabet) or as it is; or, without `data`, field by field:
 //! `userId=u1&event=Email+Opened&properties.plan=gold`. The answer is an empty image, also to what cannot be read.
 
-use std::borrow::Cow;
-
-use base64::{
-    alphabet,
-    engine::{DecodePaddingMode, Engine as _, GeneralPurpose, GeneralPurposeConfig},
-};
-use http::{StatusCode, header};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
-use crate::protocol::{DecodeError, Reply, inbound::Inbound};
+use crate::protocol::{
+    DecodeError,
+    inbound::Inbound,
+    reading::{parameters::decoded, unpack},
+};
 
 /// Why a pixel's call cannot be read. Its address is not a body, so there is no byte to name.
 pub(super) const UNREADABLE: DecodeError = DecodeError { reason: "a pixel's data is a call in JSON, in base64 or not", byte: None };
@@ -22,22 +19,10 @@ const PARAMETERS_MAX: usize = 200;
 /// Names within a name: `context.consent.categoryPreferences.Analytics` has four. What is deeper keeps its dots.
 const DEPTH_MAX: usize = 4;
 
-/// Takes both padded and unpadded text: senders are told that padding is optional.
-const BASE64: GeneralPurpose =
-    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
-
-/// An image of one pixel that cannot be seen.
-const IMAGE: &[u8] = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff!\xf9\x04\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
-
 /// The call of a pixel's request as JSON, as far as it can be read; `None` for any other request.
 pub(super) fn call(request: &Inbound) -> Option<&[u8]> {
     let is_pixel = request.path().rsplit('/').nth(1) == Some("pixel");
     is_pixel.then(|| request.unpacked(|| read(request.query().unwrap_or_default())))
-}
-
-/// The empty image.
-pub(super) fn reply() -> Reply {
-    Reply { status: StatusCode::OK, headers: vec![(header::CONTENT_TYPE, Cow::Borrowed("image/gif"))], body: Cow::Borrowed(IMAGE) }
 }
 
 fn read(query: &str) -> Vec<u8> {
@@ -45,26 +30,16 @@ fn read(query: &str) -> Vec<u8> {
     // In base64, a plus is a plus; in JSON that went through a form, it is a space.
     let said = percent_decode_str(data).decode_utf8_lossy();
     if said.trim_start().starts_with('{') {
-        return decoded(data).into_bytes();
+        return decoded(data).into_owned().into_bytes();
     }
-    let standard: String = said.chars().map(in_standard_alphabet).collect();
-    BASE64.decode(standard.trim()).unwrap_or_default()
-}
-
-/// The letters of the alphabet for addresses, and the space that some libraries make of a plus, in those of the standard one.
-const fn in_standard_alphabet(letter: char) -> char {
-    match letter {
-        '-' | ' ' => '+',
-        '_' => '/',
-        other => other,
-    }
+    unpack::base64(&said).unwrap_or_default()
 }
 
 fn from_parameters(query: &str) -> Vec<u8> {
     let mut call = Map::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()).take(PARAMETERS_MAX) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        set(&mut call, &decoded(name), decoded(value));
+        set(&mut call, &decoded(name), decoded(value).into_owned());
     }
     Value::Object(call).to_string().into_bytes()
 }
@@ -84,10 +59,6 @@ fn set(call: &mut Map<String, Value>, name: &str, said: String) {
         _ => Value::String(said),
     };
     place.entry(last).or_insert(value);
-}
-
-fn decoded(said: &str) -> String {
-    percent_decode_str(&said.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! The protocol as a whole: what is read of a request, whose it is, and what is answered.
 
+use std::{borrow::Cow, time::Duration};
+
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::*;
 use crate::{
@@ -256,7 +258,7 @@ fn a_pixel_is_a_call_and_is_answered_with_an_image() {
     assert_eq!(read(by_field), (vec![vec![("name", 9), ("page URL", 25)]], 0, true));
     assert_eq!(read("/keso/v1/pixel/track?data=nonsense"), (vec![], 1, false));
     assert_eq!(read("/keso/v1/pixel/track"), (vec![], 1, false), "a track call without an event");
-    let hints = ReplyHints { events: 1, image: true };
+    let hints = ReplyHints { events: 1, image: true, ..ReplyHints::default() };
     let later = Outcome { unavailable: Some(Duration::from_secs(2)), ..Outcome::default() };
     assert_eq!(Segment.reply(&hints, &later).status, StatusCode::SERVICE_UNAVAILABLE, "nothing was kept, and nothing says so");
 }

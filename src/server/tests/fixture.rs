@@ -54,6 +54,7 @@ pub(in crate::server) fn site(origin: &str) -> Site {
         version: PolicyVersion(1),
         events: BTreeSet::new(),
         properties: BTreeMap::new(),
+        vendor_fields: BTreeMap::new(),
         routes: Default::default(),
         preset: None,
         crowd: Default::default(),

@@ -1,4 +1,5 @@
-//! Event names: Segment's e-commerce and sign-up specifications in GA4's words, which are the canonical ones here.
+//! Event names: Segment's e-commerce and sign-up specifications, which other vendors' shops follow too, in GA4's words, which are the
+//! canonical ones here.
 
 use Subject::{Order, Product};
 
@@ -34,16 +35,16 @@ const SPECIFIED: &[(&str, &str, Subject)] = &[
 
 /// What an event's properties describe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Subject {
+pub(in crate::protocol) enum Subject {
     /// One product: id, name, price and so on stand beside each other.
     Product,
     /// An order, a cart, a list, or something of the sender's own; products stand in a list.
     Order,
 }
 
-/// A track call's event in canonical words: a name of the table, or the sender's own as a policy document would write it
+/// A sender's event in canonical words: a name of the table, or the sender's own as a policy document would write it
 /// (`Newsletter Opened` → `newsletter_opened`). A name of GA4's stays what it is.
-pub(super) fn canonical(said: &str) -> (String, Subject) {
+pub(in crate::protocol) fn canonical(said: &str) -> (String, Subject) {
     let own = snake_case(said);
     match SPECIFIED.iter().find(|(specified, ..)| *specified == own) {
         Some((_, canonical, subject)) => ((*canonical).to_owned(), *subject),

@@ -1,4 +1,4 @@
-//! JSON as loosely as Segment's API takes it: any field may be missing or of another type than the specification says, and the rest of
+//! JSON as loosely as vendors' receivers take it: any field may be missing or of another type than its documentation says, and the rest of
 //! the event still counts.
 
 use std::{borrow::Cow, fmt};
@@ -14,40 +14,40 @@ use crate::privacy::{
     raw::{PropertyValue, Text},
 };
 
-/// Fields looked at in one object; further ones are counted only. Segment's own e-commerce events have some thirty.
+/// Fields looked at in one object; further ones are counted only. The richest e-commerce events of vendors' libraries have some sixty.
 const FIELDS_MAX: usize = 100;
 
 /// The fields of a JSON object, unread, in the sender's order.
 #[derive(Default)]
-pub(super) struct Fields<'a> {
+pub(in crate::protocol) struct Fields<'a> {
     unread: Vec<(Cow<'a, str>, &'a RawValue)>,
     beyond: usize,
 }
 
 impl<'a> Fields<'a> {
     /// The fields of that value; none if it is no object.
-    pub(super) fn of(value: &'a RawValue) -> Option<Self> {
+    pub(in crate::protocol) fn of(value: &'a RawValue) -> Option<Self> {
         serde_json::from_str(value.get()).ok()
     }
 
     /// Takes a field out.
-    pub(super) fn take(&mut self, name: &str) -> Option<&'a RawValue> {
+    pub(in crate::protocol) fn take(&mut self, name: &str) -> Option<&'a RawValue> {
         let at = self.unread.iter().position(|(said, _)| said == name)?;
         Some(self.unread.remove(at).1)
     }
 
     /// Takes an object out; an empty one where there is none.
-    pub(super) fn object(&mut self, name: &str) -> Self {
+    pub(in crate::protocol) fn object(&mut self, name: &str) -> Self {
         self.take(name).and_then(Self::of).unwrap_or_default()
     }
 
     /// Takes a list out; an empty one where there is none.
-    pub(super) fn list(&mut self, name: &str) -> Vec<&'a RawValue> {
+    pub(in crate::protocol) fn list(&mut self, name: &str) -> Vec<&'a RawValue> {
         self.take(name).and_then(list).unwrap_or_default()
     }
 
     /// Takes a text out that is not empty; a number counts as its digits.
-    pub(super) fn words(&mut self, name: &str) -> Option<Cow<'a, str>> {
+    pub(in crate::protocol) fn words(&mut self, name: &str) -> Option<Cow<'a, str>> {
         match self.take(name).and_then(flat)? {
             PropertyValue::Text(text) => Some(text).filter(|text| !text.is_empty()),
             PropertyValue::Number(number) => Some(Cow::Owned(number.to_string())),
@@ -56,12 +56,12 @@ impl<'a> Fields<'a> {
     }
 
     /// The same, sealed.
-    pub(super) fn text(&mut self, name: &str) -> Option<Text<'a>> {
+    pub(in crate::protocol) fn text(&mut self, name: &str) -> Option<Text<'a>> {
         self.words(name).map(Personal::new)
     }
 
     /// Takes a number out; a text that reads as one counts, since many shops send their prices so.
-    pub(super) fn number(&mut self, name: &str) -> Option<f64> {
+    pub(in crate::protocol) fn number(&mut self, name: &str) -> Option<f64> {
         match self.take(name).and_then(flat)? {
             PropertyValue::Number(number) => Some(number),
             PropertyValue::Text(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
@@ -70,22 +70,22 @@ impl<'a> Fields<'a> {
     }
 
     /// The same, sealed.
-    pub(super) fn amount(&mut self, name: &str) -> Option<Personal<f64>> {
+    pub(in crate::protocol) fn amount(&mut self, name: &str) -> Option<Personal<f64>> {
         self.number(name).map(Personal::new)
     }
 
     /// What has not been taken out: names and values.
-    pub(super) fn rest(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+    pub(in crate::protocol) fn rest(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.unread.iter().map(|(name, value)| (name.as_ref(), *value))
     }
 
     /// How many have not been taken out.
-    pub(super) fn left(&self) -> usize {
+    pub(in crate::protocol) fn left(&self) -> usize {
         self.unread.len() + self.beyond
     }
 
     /// What has not been taken out, as flat properties, and how many fields are not flat or too many.
-    pub(super) fn into_properties(self) -> (Vec<(Text<'a>, Personal<PropertyValue<'a>>)>, usize) {
+    pub(in crate::protocol) fn into_properties(self) -> (Vec<(Text<'a>, Personal<PropertyValue<'a>>)>, usize) {
         let all = self.left();
         let kept: Vec<_> =
             self.unread.into_iter().filter_map(|(name, value)| Some((Personal::new(name), Personal::new(flat(value)?)))).collect();
@@ -95,12 +95,12 @@ impl<'a> Fields<'a> {
 }
 
 /// A value that is a list.
-pub(super) fn list(value: &RawValue) -> Option<Vec<&RawValue>> {
+pub(in crate::protocol) fn list(value: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str(value.get()).ok()
 }
 
 /// A value that is a text, a number, true or false.
-pub(super) fn flat(value: &RawValue) -> Option<PropertyValue<'_>> {
+pub(in crate::protocol) fn flat(value: &RawValue) -> Option<PropertyValue<'_>> {
     let json = value.get();
     match json.as_bytes().first()? {
         b'"' => serde_json::from_str(json).ok().map(|Words(text)| PropertyValue::Text(text)),
