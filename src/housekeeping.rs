@@ -10,6 +10,7 @@ use crate::{
         Documents,
         store::{DocumentStore, DocumentStoreError},
     },
+    event::Epoch,
     event_log::LogError,
     pipeline::Pipeline,
     privacy::{
@@ -181,9 +182,11 @@ impl Housekeeping {
             tracing::warn!(%error, "the day's crowds could not be written; the next round tries again");
         }
         match self.drop_records(now) {
-            Ok(oldest) => {
+            Ok((oldest, epoch)) => {
                 for site in &documents.sites {
-                    let oldest = LocalDay::of(&site.time_zone, oldest).epoch;
+                    // Where the site's time zone was changed since, its day is another one by now, and the record's own still has its keys,
+                    // objections and decisions.
+                    let oldest = LocalDay::of(&site.time_zone, oldest).epoch.min(epoch);
                     let destroyed = self.epochs.destroy_before(site.number, oldest);
                     let forgotten = self.purge_set.forget_before(site.number, oldest);
                     let dispersed = self.pipeline.crowds.forget_before(site.number, oldest);
@@ -196,12 +199,13 @@ impl Housekeeping {
         }
     }
 
-    /// Drops what is past its retention, and says from when the oldest record is that is left.
-    fn drop_records(&self, now: Timestamp) -> Result<Timestamp, LogError> {
+    /// Drops what is past its retention, and says from when the oldest record is that is left, and of which day.
+    fn drop_records(&self, now: Timestamp) -> Result<(Timestamp, Epoch), LogError> {
         let log = &self.pipeline.log;
         log.drop_expired(now)?;
         let oldest = log.reader(log.first_offset()).read(1, 1)?;
-        Ok(oldest.first().and_then(|record| header_of(&record.bytes).ok()).map_or(now, |header| header.received.min(now)))
+        let header = oldest.first().and_then(|record| header_of(&record.bytes).ok());
+        Ok(header.map_or((now, Epoch(i32::MAX)), |header| (header.received.min(now), header.epoch)))
     }
 
     /// Writes down that a site's day was begun by this program: a second start on the same day is an epoch break.

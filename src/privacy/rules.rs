@@ -139,6 +139,8 @@ rules! {
     StrictIdsTellNobody,
     /// A vendor's own consent parameters say what the person agreed to.
     VendorConsentDerived,
+    /// What is held back leaves when its hour or day is over.
+    HeldBackUntilOver,
 
     // What is on its way.
     /// Before every attempt it is asked again whether an event may still leave.

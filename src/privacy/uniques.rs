@@ -3,7 +3,7 @@
 //! gone; only the two numbers of a day ever rest.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     hash::DefaultHasher,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -34,6 +34,8 @@ pub struct Uniques {
     state: Arc<StateDb>,
     /// The days under way, and those that are over and not yet written down.
     days: Mutex<HashMap<(SiteNumber, Epoch), Day>>,
+    /// Whether every id is remembered as well.
+    exactly: bool,
 }
 
 /// One site's day so far.
@@ -43,6 +45,8 @@ struct Day {
     visits: Sketch,
     /// What was counted of the day before this program began, once it has been read: those visitors cannot be known again.
     before: Option<Estimate>,
+    /// All visitors and visits, where the sketches are measured.
+    all: Option<[HashSet<u64>; 2]>,
 }
 
 /// How many there were, within a percent or two.
@@ -58,7 +62,14 @@ impl Uniques {
     /// Counts that rest in this database.
     #[must_use]
     pub fn new(state: Arc<StateDb>) -> Self {
-        Self { state, days: Mutex::default() }
+        Self { state, days: Mutex::default(), exactly: false }
+    }
+
+    /// The same, and every id is remembered as long as its day is: for measuring how well the sketches estimate, never for use. It takes as
+    /// much memory as there are visitors.
+    #[must_use]
+    pub fn counting_exactly_too(state: Arc<StateDb>) -> Self {
+        Self { exactly: true, ..Self::new(state) }
     }
 
     /// Counts a visitor, and their visit, whose event was recorded. In RAM alone.
@@ -68,6 +79,19 @@ impl Uniques {
         let day = days.entry((site, visitor.epoch())).or_default();
         day.visitors.insert_hash(who);
         visit.into_iter().for_each(|visit| day.visits.insert_hash(visit));
+        if self.exactly {
+            let [visitors, visits] = day.all.get_or_insert_default();
+            visitors.insert(who);
+            visits.extend(visit);
+        }
+    }
+
+    /// How many different ones the sketches of a day were given; `None` where that is not remembered.
+    #[must_use]
+    pub fn exact(&self, site: SiteNumber, epoch: Epoch) -> Option<Estimate> {
+        let days = self.days();
+        let [visitors, visits] = days.get(&(site, epoch))?.all.as_ref()?;
+        Some(Estimate { visitors: visitors.len() as u64, visits: visits.len() as u64 })
     }
 
     /// Writes down what has been counted, the numbers of each day and nothing else, and forgets the days that are over. Blocks.
@@ -131,7 +155,7 @@ impl Uniques {
             let sketch = |from: &mut Unread<'_>| serde_json::from_slice(from.block()?).map_err(|_| Unreadable::Form);
             let (visitors, visits) = (sketch(from)?, sketch(from)?);
             let before = from.optional(|from| Ok(Estimate { visitors: from.u64()?, visits: from.u64()? }))?;
-            self.days().insert(key, Day { visitors, visits, before });
+            self.days().insert(key, Day { visitors, visits, before, all: None });
         }
         Ok(())
     }
@@ -206,6 +230,15 @@ mod tests {
             assert!(error <= 0.02, "{found:?} of {visitors}");
             assert!((found.visits as f64 / visitors.min(1000) as f64 - 1.0).abs() <= 0.03, "{found:?}");
         }
+    }
+
+    #[test]
+    fn what_the_sketches_were_given_can_be_counted_exactly() {
+        let uniques = Uniques::counting_exactly_too(Arc::clone(&uniques().state));
+        count(&uniques, 5, 0..3_000);
+        count(&uniques, 5, 2_000..5_000);
+        assert_eq!(uniques.exact(SITE, Epoch(5)), Some(Estimate { visitors: 5_000, visits: 1_000 }));
+        assert_eq!(self::uniques().exact(SITE, Epoch(5)), None);
     }
 
     #[test]

@@ -97,6 +97,7 @@ fn case_of(rule: Rule) -> fn() -> Found {
         Rule::DailyIdsOfOneDestination => leaves::daily_ids_of_two_destinations,
         Rule::StrictIdsTellNobody => leaves::strict_ids,
         Rule::VendorConsentDerived => leaves::a_vendors_consent_parameters,
+        Rule::HeldBackUntilOver => served::a_day_that_is_not_over,
         Rule::ConsentOnTheWay => leaves::a_withdrawal_on_the_way,
         Rule::DocumentsOnTheWay => leaves::changed_documents_on_the_way,
 

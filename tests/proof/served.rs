@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use crate::{
     Found,
     http_client::{Answer, Connection, Request},
-    installation::{SITE, destination, eventually, file_destination},
+    installation::{SITE, WITHOUT_CROWDS, destination, eventually, file_destination},
     receiver::{Behaviour, Receiver, SECRET, SECRET_VARIABLE},
     unless,
 };
@@ -26,7 +26,7 @@ const YES: &str = r#"{"g":["analytics"],"e":[{"k":"page_view"}]}"#;
 pub(crate) struct Program {
     app: Option<App>,
     runtime: Runtime,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Program {
@@ -39,7 +39,13 @@ impl Program {
         let config = Config::parse(machine, &file).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let app = runtime.block_on(App::start(Setup { config, demonstration: false }, Supervisor::new())).unwrap();
-        Self { app: Some(app), runtime, _directory: directory }
+        Self { app: Some(app), runtime, directory }
+    }
+
+    /// How many events are in a destination's outbox.
+    fn outbox(&self, destination: &str) -> usize {
+        let files = std::fs::read_dir(self.directory.path().join("data/outbox").join(destination)).into_iter().flatten();
+        files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap_or_default().lines().count()).sum()
     }
 
     pub(crate) fn send(&self, request: &Request) -> Answer {
@@ -106,4 +112,18 @@ pub(crate) fn an_objection_between_two_attempts() -> Found {
     // Longer than the pause that the receiver asked for.
     std::thread::sleep(Duration::from_millis(1_500));
     unless(names().iter().any(|name| name == "page_view"), "an event that was being tried again when its visitor objected")
+}
+
+pub(crate) fn a_day_that_is_not_over() -> Found {
+    let program = Program::start(|_| {
+        let at_once = file_destination("at-once", "exempt_measurement", "measurement");
+        let daily =
+            file_destination("daily", "exempt_measurement", "measurement").replace("transform = ", "release = \"daily\"\ntransform = ");
+        SITE.replace(WITHOUT_CROWDS, "") + &at_once + &daily
+    });
+    assert_eq!(program.send(&Request::beacon(r#"{"e":[{"k":"page_view"}]}"#)).status, 204);
+    eventually("the event at the destination that waits for nothing", PATIENCE, || program.outbox("at-once") == 1);
+    // Both couriers were told at the same moment.
+    std::thread::sleep(Duration::from_millis(1_500));
+    unless(program.outbox("daily") > 0, "an event of a day that is not over, where too few may be like its visitor")
 }

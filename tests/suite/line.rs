@@ -10,12 +10,12 @@ use firsthand::{
     console::feed::Feed,
     counters::Counters,
     documents::{
-        Documents, Site,
+        Destination, Documents, Site,
         parse::DocumentFile,
         store::{Author, DocumentStore},
     },
     event::Offset,
-    event_log::{Appended, EventLog, LogFiles, LogOptions, LogRecord, Rewrite},
+    event_log::{Appended, DiskFiles, EventLog, LogFiles, LogOptions, LogRecord, Rewrite},
     pipeline::Pipeline,
     privacy::{
         anonymise::anonymise,
@@ -30,7 +30,7 @@ use firsthand::{
             place::PlaceDatabase,
         },
         hand_over::Estate,
-        keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
+        keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys, visit::LocalDay},
         purge_set::PurgeSet,
         recleanse::{Recleansed, recleanse},
         record::{Header, Record},
@@ -66,6 +66,8 @@ pub(crate) struct Line {
     networks: NetworkDatabase,
     pub(crate) discloser: Discloser,
     persons: Arc<PersonKeys>,
+    epochs: Arc<EpochKeys>,
+    purge_set: Arc<PurgeSet>,
     crowds: Arc<Crowds>,
     pub(crate) uniques: Arc<Uniques>,
     addresses: ClientAddresses,
@@ -101,32 +103,62 @@ impl Line {
 
     /// The same with other places.
     pub(crate) fn with_places(documents: &str, logs: usize, places: PlaceDatabase) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let in_memory = Path::new(IN_MEMORY);
         let state = Arc::new(StateDb::open(in_memory).unwrap());
-        let keys = Arc::new(KeysDb::open(in_memory).unwrap());
+        let uniques = Uniques::new(Arc::clone(&state));
+        let log = |_| EventLog::open(Arc::new(MemoryFiles::default()), LogOptions::default(), Timestamp(0)).unwrap();
+        Self::of(documents, state, KeysDb::open(in_memory).unwrap(), uniques, places, (0..logs).map(log).collect())
+    }
+
+    /// The same with its databases and one log in a directory, as the program has them. It also remembers exactly whom it counts.
+    pub(crate) fn at_rest(documents: &str, places: PlaceDatabase, directory: &Path, now: Timestamp) -> Self {
+        let state = Arc::new(StateDb::open(&directory.join("state.db")).unwrap());
+        let keys = KeysDb::open(&directory.join("keys.db")).unwrap();
+        let uniques = Uniques::counting_exactly_too(Arc::clone(&state));
+        Self::of(documents, state, keys, uniques, places, vec![log_in(&directory.join("log"), now)])
+    }
+
+    fn of(documents: &str, state: Arc<StateDb>, keys: KeysDb, uniques: Uniques, places: PlaceDatabase, logs: Vec<EventLog>) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (keys, uniques) = (Arc::new(keys), Arc::new(uniques));
         let persistent = Arc::new(PersistentKeys::new(Arc::clone(&state)));
         let persons = Arc::new(PersonKeys::new(Arc::clone(&keys)));
         let purge_set = Arc::new(PurgeSet::open(Arc::clone(&keys)).unwrap());
-        let uniques = Arc::new(Uniques::new(Arc::clone(&state)));
         let epochs = Arc::new(EpochKeys::new(keys).sized_by(Arc::clone(&uniques)));
         let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
         let crowds = Arc::new(Crowds::new(Arc::clone(&state)));
-        let log = |_| EventLog::open(Arc::new(MemoryFiles::default()), LogOptions::default(), Timestamp(0)).unwrap();
+        let discloser =
+            Discloser::new(Arc::clone(&persistent), Arc::clone(&epochs), Arc::clone(&persons), Arc::clone(&purge_set), Arc::clone(&crowds));
         Self {
             documents: compiled(documents, Arc::clone(&state)),
-            logs: (0..logs).map(log).collect(),
+            logs,
             runtime,
             visitors: Visitors::new(Supervisor::new(), Arc::clone(&persistent), Arc::clone(&persons), Arc::clone(&purge_set), proof),
-            persistent: Arc::clone(&persistent),
+            persistent,
             places,
             networks: networks(),
-            discloser: Discloser::new(persistent, epochs, Arc::clone(&persons), purge_set, Arc::clone(&crowds)),
+            discloser,
             persons,
+            epochs,
+            purge_set,
             crowds,
             uniques,
             addresses: addresses(),
             state,
+        }
+    }
+
+    /// What the program does by the clock, where the oldest record at rest is from `oldest`.
+    pub(crate) fn keep_house(&self, now: Timestamp, oldest: Timestamp) {
+        self.visitors.destroy_old(now);
+        self.uniques.flush().unwrap();
+        self.persons.destroy_expired(now).unwrap();
+        self.crowds.upkeep(&self.documents, now).unwrap();
+        for site in &self.documents.sites {
+            let oldest = LocalDay::of(&site.time_zone, oldest).epoch;
+            self.epochs.destroy_before(site.number, oldest).unwrap();
+            self.purge_set.forget_before(site.number, oldest).unwrap();
+            self.crowds.forget_before(site.number, oldest).unwrap();
         }
     }
 
@@ -205,16 +237,18 @@ impl Line {
 
     /// What each destination may see of a record, as the text that leaves, or the reason for nothing.
     pub(crate) fn disclosures(&self, record: &LogRecord, now: Timestamp) -> Vec<(String, String)> {
-        let disclosed = self.documents.destinations.iter().map(|destination| {
-            let text = match self.discloser.disclose(record, &self.documents, destination, now).unwrap() {
-                Disclosed::Disclosure(disclosure) => serde_json::to_string(&*disclosure).unwrap(),
-                Disclosed::NotAddressed => String::from("not addressed"),
-                Disclosed::Withheld(rule) => format!("withheld: {}", rule.name()),
-                Disclosed::Purged => String::from("purged"),
-            };
-            (destination.name.clone(), text)
-        });
-        disclosed.collect()
+        let destinations = self.documents.destinations.iter();
+        destinations.map(|destination| (destination.name.clone(), self.disclosure(record, destination, now))).collect()
+    }
+
+    /// The same of one of them.
+    pub(crate) fn disclosure(&self, record: &LogRecord, destination: &Destination, now: Timestamp) -> String {
+        match self.discloser.disclose(record, &self.documents, destination, now).unwrap() {
+            Disclosed::Disclosure(disclosure) => serde_json::to_string(&*disclosure).unwrap(),
+            Disclosed::NotAddressed => String::from("not addressed"),
+            Disclosed::Withheld(rule) => format!("withheld: {}", rule.name()),
+            Disclosed::Purged => String::from("purged"),
+        }
     }
 
     /// Brings what one of the logs holds to the documents in force. Returns how many records others took the place of.
@@ -232,6 +266,12 @@ impl Line {
     pub(crate) fn records(&self, log: usize, from: Offset) -> Vec<LogRecord> {
         self.logs[log].reader(from).read(usize::MAX, usize::MAX).unwrap()
     }
+}
+
+/// A log on the disk.
+pub(crate) fn log_in(directory: &Path, now: Timestamp) -> EventLog {
+    let options = LogOptions { preallocate_bytes: 1 << 20, ..LogOptions::default() };
+    EventLog::open(Arc::new(DiskFiles::open(directory).unwrap()), options, now).unwrap()
 }
 
 /// The pipeline itself, with keys in memory and a log in these files.

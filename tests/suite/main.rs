@@ -18,6 +18,7 @@
 //! | `traffic_tails` | those days are as heavy-tailed as the web's |
 //! | `cells` | the six cells of basis and state, for three destinations each, as a golden file |
 //! | `crowds` | what too few have in common does not leave |
+//! | `held_back` | a day that is held back survives kills, and leaves once, when it is over |
 //! | `clicks` | click ids go to their issuer alone, and referrers are said at the policy's level |
 //! | `consent_table` | who gets what for which choice, and the cookie |
 //! | `cookies` | the form of the site's cookies, and what is left of another one |
@@ -49,6 +50,7 @@ mod faults;
 mod faulty_files;
 mod golden;
 mod hand_over;
+mod held_back;
 mod non_interference;
 mod policies;
 mod prove;

@@ -23,6 +23,7 @@ use crate::{
         clean::{CleanEvent, Page},
         policy::{Field, Treatments},
         record::{Header, Subject},
+        rules::{Rule, holds},
     },
     state::StoreError,
 };
@@ -58,6 +59,9 @@ impl Period {
     /// Whether it is over and what was received in it is in the log.
     #[must_use]
     pub fn is_over(&self, site: &Site, now: Timestamp) -> bool {
+        if !holds(Rule::HeldBackUntilOver) {
+            return true;
+        }
         let settled = now.minus(GRACE);
         match self.release {
             Release::Live => true,

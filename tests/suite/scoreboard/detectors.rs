@@ -54,6 +54,10 @@ fn row(line: &Line, file: &str, id: &'static str, what: &'static str) -> Row {
     for row in corpus.lines().filter(|row| !row.is_empty() && !row.starts_with("# ")) {
         let fields: Vec<&str> = row.split('\t').collect();
         let [label, _locale, "path", path] = fields.as_slice() else { continue };
+        // Behind such a sign it is no path any more, and nothing of it leaves.
+        if path.contains(['?', '#']) {
+            continue;
+        }
         let score = scores.entry(label).or_default();
         let left = left_as(line, path);
         score.rows += 1;

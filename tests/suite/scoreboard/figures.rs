@@ -7,9 +7,15 @@ use std::{
     time::Duration,
 };
 
-use firsthand::{clock::Timestamp, prove::traffic::Truth};
+use firsthand::{
+    clock::Timestamp,
+    prove::traffic::{Traffic, Truth},
+};
 
-use super::seen::Seen;
+use super::{
+    memory::{set_bytes, table_bytes},
+    seen::Seen,
+};
 
 /// No site has more pages than this; what comes on top is counted together.
 const PATHS_MAX: usize = 20_000;
@@ -37,8 +43,52 @@ impl Persons {
         new
     }
 
-    fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.0.fill(0);
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.0.len() * size_of::<u64>()
+    }
+}
+
+/// Which visits of a day something was recorded of: a bit per visit, for each of the persons who may come on a day.
+pub(super) struct Visits {
+    regulars: u32,
+    once: u32,
+    recorded: Vec<u16>,
+}
+
+impl Visits {
+    /// Those of one day alone have numbers in a row behind the regular visitors', day after day.
+    pub(super) fn new(traffic: &Traffic) -> Self {
+        let regulars = traffic.persons(0);
+        let once = traffic.persons(1) - regulars;
+        Self { regulars, once, recorded: vec![0; (regulars + once) as usize] }
+    }
+
+    pub(super) fn insert(&mut self, person: u32, visit: u32) {
+        let place = if person < self.regulars { person } else { self.regulars + (person - self.regulars) % self.once };
+        self.recorded[place as usize] |= 1 << visit;
+    }
+
+    /// Whether a person comes again and again.
+    pub(super) fn is_regular(&self, person: u32) -> bool {
+        person < self.regulars
+    }
+
+    /// How many visitors and visits.
+    pub(super) fn count(&self) -> [usize; 2] {
+        let visits = self.recorded.iter().map(|visits| visits.count_ones() as usize);
+        [self.recorded.iter().filter(|visits| **visits != 0).count(), visits.sum()]
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.recorded.fill(0);
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.recorded.len() * size_of::<u16>()
     }
 }
 
@@ -198,6 +248,14 @@ impl DestinationFigures {
         self.last_day.sharing = (counts(&self.id_tuples, 2), counts(&self.id_tuples, 1));
         self.last_day.distinct_ids = self.visitor_ids.len() as u64 * self.every;
         self.last_day.cells = self.cells.values().copied().collect();
+    }
+
+    /// What these counts take of the harness's memory.
+    pub(super) fn bytes(&self) -> usize {
+        let tables = table_bytes(&self.spans) + table_bytes(&self.id_tuples) + table_bytes(&self.visitor_ids) + table_bytes(&self.cells);
+        let alike: usize = self.alike.iter().map(|alike| set_bytes(&alike.cells)).sum();
+        let firsts: usize = self.firsts.iter().map(table_bytes).sum();
+        self.day.bytes() + self.ever.bytes() + tables + alike + firsts + table_bytes(&self.pages)
     }
 
     /// The longest time between two events that share an id.

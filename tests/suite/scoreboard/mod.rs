@@ -6,34 +6,35 @@
 
 mod detectors;
 mod figures;
+mod held;
 mod memory;
 mod retention;
 mod rows;
 mod seen;
 
 use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
+    collections::HashMap,
+    fs,
+    path::Path,
     time::{Duration, Instant},
 };
 
 use firsthand::{
     clock::Timestamp,
-    event::Offset,
-    event_log::{Appended, EventLog, LogOptions},
+    event_log::Appended,
     privacy::{crowd::WINDOW_DAYS, enrich::place::PlaceDatabase, keys::visit::LocalDay, uniques::Estimate},
     prove::traffic::{Beacon, Traffic, Truth, persons::Choice},
 };
 
 use self::{
-    figures::{DestinationFigures, Durations, Persons},
+    figures::{DestinationFigures, Durations, Persons, Visits},
+    held::HeldBack,
     rows::Row,
     seen::Seen,
 };
 use crate::{
     installation::{SITE, WITHOUT_CROWDS, file_destination},
-    line::{Became, Line, RawRequest},
-    memory_files::MemoryFiles,
+    line::{Became, Line, RawRequest, log_in},
 };
 
 /// Visitors a day in a normal run.
@@ -45,8 +46,13 @@ const MEASURED_DAYS: u32 = 2;
 const SEED: u64 = 0x0f17_57a0;
 /// Midnight in Paris, the time zone of the site: 2026-03-13T23:00:00Z.
 const FIRST_MIDNIGHT: i64 = 1_773_442_800_000;
-/// Events in one log; then a new one is begun, so that any number of events takes bounded memory.
-const EVENTS_PER_LOG: usize = 5_000;
+/// Events appended at a time.
+const EVENTS_PER_APPEND: usize = 5_000;
+const HOUR: Duration = Duration::from_hours(1);
+/// Records of the last three days are at rest, as by default.
+const RETENTION: Duration = Duration::from_hours(72);
+/// How long after an hour's or a day's end it is decided on, and a little more.
+const GRACE: Duration = Duration::from_secs(61);
 /// So many ids of a destination are followed; of more, every so manyth is.
 const FOLLOWED_IDS: u32 = 50_000;
 /// Where a destination is among the figures.
@@ -54,6 +60,8 @@ const STRICT: usize = 0;
 const MEASUREMENT: usize = 1;
 const CUSTOMERS: usize = 2;
 const DESTINATIONS: [&str; 3] = ["strict", "measurement", "customers"];
+/// Destinations like `measurement` that hold events back, and for how long. What they get is looked at on the last day.
+const HELD_BACK: [&str; 2] = ["hourly", "daily"];
 
 /// Everything that was measured of some days.
 struct Measured {
@@ -73,9 +81,14 @@ struct Measured {
     /// Events for an exempt destination, and those of them that ended as purged.
     exempt_events: u64,
     purged_events: u64,
-    /// Visitors and visits of the last day of whom something was recorded: in truth, and by the program's own count.
+    /// Visitors and visits of the last day of whom something was recorded: in truth, by the program's own count, and the number of different
+    /// ones that this count was given.
     captured: [usize; 2],
     counted: Estimate,
+    given: Estimate,
+    held: Vec<HeldBack>,
+    /// What the harness's own tables take, at their largest.
+    harness_bytes: usize,
 }
 
 #[test]
@@ -95,7 +108,7 @@ fn must_hold(measured: &Measured, rows: &[Row]) {
     for (name, figures) in DESTINATIONS.iter().zip(&measured.destinations) {
         assert!(figures.events > 0, "nothing reached {name}");
     }
-    for id in ["S7", "S8 ids", "S16", "S20"] {
+    for id in ["S7", "S8 ids", "S10 held back", "S16", "S20"] {
         let row = rows.iter().find(|row| row.id == id).unwrap();
         assert!(row.passed() == Some(true), "{id}: {}", row.figure);
     }
@@ -106,19 +119,40 @@ fn must_hold(measured: &Measured, rows: &[Row]) {
     // Controls: what was looked for can be found.
     let [_, exempt, customers] = &measured.destinations;
     assert!(exempt.ids_shared_with(exempt) > 0, "a destination has no id in common with itself");
+    assert!(measured.held.iter().all(|held| held.events > 0), "nothing that was held back left");
+    assert!(measured.given.visitors > 0 && measured.given.visits >= measured.given.visitors, "nobody was counted exactly");
     assert!(exempt.linked_events > 0 && customers.longest_link() > Duration::from_hours(24), "no id links anything anywhere");
 }
 
-#[expect(clippy::print_stderr, reason = "a campaign says how far it is")]
-fn measure(traffic: &Traffic) -> Measured {
-    let documents = [
+/// A directory for databases and log: in memory that is a file system's where there is such a thing, since some million rows are to be durable
+/// one by one.
+fn resting_place() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
+}
+
+fn documents() -> String {
+    let held = |name: &str| {
+        let like = file_destination(name, "exempt_measurement", "measurement");
+        like.replace("transform = ", &format!("release = \"{name}\"\ntransform = "))
+    };
+    let [hourly, daily] = HELD_BACK.map(held);
+    [
         SITE.replace(WITHOUT_CROWDS, ""),
         file_destination("strict", "exempt_measurement", "strict"),
         file_destination("measurement", "exempt_measurement", "measurement"),
         file_destination("customers", "consent", "consented-analytics"),
-    ];
+        hourly,
+        daily,
+    ]
+    .concat()
+}
+
+#[expect(clippy::print_stderr, reason = "a campaign says how far it is")]
+fn measure(traffic: &Traffic) -> Measured {
+    let directory = resting_place();
     let places = PlaceDatabase::from_bytes(traffic.places().database()).unwrap();
-    let mut line = Line::with_places(&documents.concat(), 0, places);
+    let mut line = Line::at_rest(&documents(), places, directory.path(), Timestamp(FIRST_MIDNIGHT));
     let every = u64::from(traffic.visitors().div_ceil(FOLLOWED_IDS).max(1));
     let persons = traffic.persons(LEARNING_DAYS + MEASURED_DAYS);
     let mut measured = Measured {
@@ -134,21 +168,35 @@ fn measure(traffic: &Traffic) -> Measured {
         purged_events: 0,
         captured: [0; 2],
         counted: Estimate::default(),
+        given: Estimate::default(),
+        held: HELD_BACK.iter().map(|name| HeldBack::new(&line, name, persons)).collect(),
+        harness_bytes: 0,
     };
-    // A browser's own cookie, from its first yes on.
-    let mut cookies: HashMap<u32, Box<str>> = HashMap::new();
+    let mut cookies = Cookies::default();
     let mut week = Persons::new(persons);
+    let mut visits = Visits::new(traffic);
     for day in 0..LEARNING_DAYS + MEASURED_DAYS {
-        let learning = day < LEARNING_DAYS;
-        let noon = Timestamp(FIRST_MIDNIGHT).plus(Duration::from_hours(24) * day + Duration::from_hours(12));
-        let (site, epoch) = (line.documents.sites[0].number, LocalDay::of(&line.documents.sites[0].time_zone, noon).epoch);
+        let (learning, last) = (day < LEARNING_DAYS, day + 1 == LEARNING_DAYS + MEASURED_DAYS);
+        let midnight = Timestamp(FIRST_MIDNIGHT).plus(Duration::from_hours(24) * day);
+        let (site, epoch) =
+            (line.documents.sites[0].number, LocalDay::of(&line.documents.sites[0].time_zone, midnight.plus(12 * HOUR)).epoch);
         measured.expected = line.uniques.expected(site, epoch).unwrap();
         if day > LEARNING_DAYS && measured.expected >= rows::COLLIDING_VISITORS_MIN {
             measured.destinations[STRICT].begin_spans_anew();
         }
         measured.destinations.iter_mut().for_each(DestinationFigures::begin_day);
-        let mut waiting = Vec::with_capacity(EVENTS_PER_LOG);
-        let (mut visitors, mut visits) = (HashSet::new(), HashSet::new());
+        if !learning {
+            let log = directory.path().join("log");
+            line.logs.clear();
+            fs::remove_dir_all(&log).unwrap();
+            line.logs = vec![log_in(&log, midnight)];
+        }
+        visits.clear();
+        cookies.by_person.retain(|person, _| visits.is_regular(*person));
+        let mut waiting = Vec::with_capacity(EVENTS_PER_APPEND);
+        // Of the last day: whose event each record is.
+        let mut who = Vec::new();
+        let mut hour = midnight;
         let (began, before) = (Instant::now(), measured.events);
         if day == LEARNING_DAYS {
             measured.durations = Durations::default();
@@ -158,6 +206,15 @@ fn measure(traffic: &Traffic) -> Measured {
                 // A quarter of the crowd is missing then, and no week of persons' keys is in memory.
                 continue;
             }
+            let now = Timestamp(FIRST_MIDNIGHT + beacon.at);
+            while now >= hour.plus(HOUR) {
+                hour = hour.plus(HOUR);
+                look_at(&mut line, &mut waiting, &mut who, &mut measured, traffic);
+                line.keep_house(hour, hour.minus(RETENTION));
+                if last {
+                    measured.held[0].close(&line, &who, rows::K, hour.plus(GRACE));
+                }
+            }
             measured.events += 1;
             let Truth { person, visit, city, .. } = beacon.truth;
             let clean_before = waiting.len();
@@ -166,14 +223,13 @@ fn measure(traffic: &Traffic) -> Measured {
                 if week.insert(person) {
                     *measured.week_places.entry(traffic.places().code(city)).or_default() += 1;
                 }
-                visitors.insert(person);
-                visits.insert((person, visit));
+                visits.insert(person, visit);
             }
             if learning {
                 waiting.clear();
             }
-            if waiting.len() >= EVENTS_PER_LOG {
-                look_at(&mut line, &mut waiting, &mut measured, traffic);
+            if waiting.len() >= EVENTS_PER_APPEND {
+                look_at(&mut line, &mut waiting, &mut who, &mut measured, traffic);
             }
             if measured.events.is_multiple_of(100_000) {
                 eprintln!(
@@ -183,14 +239,52 @@ fn measure(traffic: &Traffic) -> Measured {
                 );
             }
         }
-        look_at(&mut line, &mut waiting, &mut measured, traffic);
+        look_at(&mut line, &mut waiting, &mut who, &mut measured, traffic);
         measured.destinations.iter_mut().for_each(DestinationFigures::end_day);
-        measured.captured = [visitors.len(), visits.len()];
+        measured.captured = visits.count();
         measured.counted = line.uniques.estimate(site, epoch).unwrap();
+        measured.given = line.uniques.exact(site, epoch).unwrap_or_default();
         // What the next day's ids are as long as.
         line.uniques.flush().unwrap();
+        if last {
+            let over = midnight.plus(Duration::from_hours(24)).plus(GRACE);
+            measured.held.iter_mut().for_each(|held| held.close(&line, &who, rows::K, over));
+            let own = week.bytes() + visits.bytes() + cookies.bytes() + who.capacity() * size_of::<u32>();
+            // The generator has a start for each visitor of the day.
+            let generator = traffic.visitors() as usize * size_of::<(u32, u32)>();
+            let exact = 2 * (measured.given.visitors + measured.given.visits) as usize * (size_of::<u64>() + 1);
+            let figures: usize = measured.destinations.iter().map(DestinationFigures::bytes).sum();
+            measured.harness_bytes = own + generator + exact + figures + measured.held.iter().map(HeldBack::bytes).sum::<usize>();
+        }
     }
     measured
+}
+
+/// Browsers' own cookies, from their first yes on: the values, which are all of one length, and the one name.
+#[derive(Default)]
+struct Cookies {
+    name: String,
+    by_person: HashMap<u32, [u8; COOKIE_VALUE_BYTES]>,
+}
+
+/// 16 bytes in base64url.
+const COOKIE_VALUE_BYTES: usize = 22;
+
+impl Cookies {
+    fn insert(&mut self, person: u32, set: &str) {
+        let (name, value) = set.split(';').next().and_then(|pair| pair.split_once('=')).expect("a cookie has a name and a value");
+        name.clone_into(&mut self.name);
+        self.by_person.insert(person, value.as_bytes().try_into().expect("a visitor's cookie has one length"));
+    }
+
+    fn of(&self, person: u32) -> Option<String> {
+        let value = std::str::from_utf8(self.by_person.get(&person)?).unwrap();
+        Some(format!("{}={value}", self.name))
+    }
+
+    fn bytes(&self) -> usize {
+        memory::table_bytes(&self.by_person)
+    }
 }
 
 fn rate(events: u64, took: Duration) -> f64 {
@@ -200,7 +294,7 @@ fn rate(events: u64, took: Duration) -> f64 {
 /// One clean event on its way to the log, and the truth about it.
 type Waiting = (firsthand::privacy::record::Record, Truth, Timestamp);
 
-fn take_in(line: &Line, beacon: Beacon, cookies: &mut HashMap<u32, Box<str>>, measured: &mut Measured, waiting: &mut Vec<Waiting>) {
+fn take_in(line: &Line, beacon: Beacon, cookies: &mut Cookies, measured: &mut Measured, waiting: &mut Vec<Waiting>) {
     let received = Timestamp(FIRST_MIDNIGHT + beacon.at);
     let mut request = RawRequest::beacon(beacon.address, beacon.body)
         .with("user-agent", &beacon.user_agent)
@@ -208,8 +302,8 @@ fn take_in(line: &Line, beacon: Beacon, cookies: &mut HashMap<u32, Box<str>>, me
     if beacon.global_privacy_control {
         request = request.with("sec-gpc", "1");
     }
-    if let Some(cookie) = cookies.get(&beacon.truth.person) {
-        request = request.with("cookie", cookie);
+    if let Some(cookie) = cookies.of(beacon.truth.person) {
+        request = request.with("cookie", &cookie);
     }
     let began = Instant::now();
     let taken = line.receive(&request, received);
@@ -217,7 +311,7 @@ fn take_in(line: &Line, beacon: Beacon, cookies: &mut HashMap<u32, Box<str>>, me
     if beacon.truth.choice == Choice::Granted
         && let Some(cookie) = taken.cookies.first()
     {
-        cookies.insert(beacon.truth.person, cookie.split(';').next().unwrap_or_default().into());
+        cookies.insert(beacon.truth.person, cookie);
     }
     for became in taken.events {
         if let Became::Clean(clean) = became {
@@ -226,31 +320,39 @@ fn take_in(line: &Line, beacon: Beacon, cookies: &mut HashMap<u32, Box<str>>, me
     }
 }
 
-/// Lets what waits rest in a new log, and looks at what each destination gets of it.
-fn look_at(line: &mut Line, waiting: &mut Vec<Waiting>, measured: &mut Measured, traffic: &Traffic) {
+/// Lets what waits rest, notes whose it is, and looks at what each destination gets of it at once.
+fn look_at(line: &mut Line, waiting: &mut Vec<Waiting>, who: &mut Vec<u32>, measured: &mut Measured, traffic: &Traffic) {
     let Some((_, _, now)) = waiting.last() else { return };
     let now = *now;
-    let options = LogOptions { preallocate_bytes: 1 << 20, ..LogOptions::default() };
-    line.logs = vec![EventLog::open(Arc::new(MemoryFiles::default()), options, now).unwrap()];
     let (records, truths): (Vec<_>, Vec<_>) = waiting.drain(..).map(|(record, truth, at)| (record, (truth, at))).unzip();
     let appended = line.runtime.block_on(line.logs[0].append(records)).unwrap();
-    let stored = appended.iter().zip(truths).filter(|(end, _)| matches!(end, Appended::Stored(_)));
-    let records = line.records(0, Offset(0));
-    let mut looked_at = 0;
-    for (record, (_, (truth, at))) in records.iter().zip(stored) {
-        looked_at += 1;
+    let stored: Vec<_> = appended
+        .iter()
+        .zip(truths)
+        .filter_map(|(end, truth)| if let Appended::Stored(offset) = end { Some((*offset, truth)) } else { None })
+        .collect();
+    let Some((first, _)) = stored.first() else { return };
+    let records = line.records(0, *first);
+    assert_eq!(stored.len(), records.len(), "the log has another number of records");
+    let at_once: Vec<_> = DESTINATIONS
+        .iter()
+        .map(|name| line.documents.destinations.iter().find(|destination| destination.name == *name).unwrap())
+        .enumerate()
+        .collect();
+    for (record, (offset, (truth, at))) in records.iter().zip(stored) {
+        assert_eq!((record.offset, who.len() as u64), (offset, offset.0), "one record after the other");
+        who.push(truth.person);
         measured.true_pages[truth.page] += 1;
         *measured.true_countries.entry(traffic.places().code(truth.city)).or_default() += 1;
-        for (name, text) in line.disclosures(record, now) {
-            let index = DESTINATIONS.iter().position(|known| *known == name).unwrap();
-            if index != CUSTOMERS {
+        for (index, destination) in &at_once {
+            let text = line.disclosure(record, destination, now);
+            if *index != CUSTOMERS {
                 measured.exempt_events += 1;
                 measured.purged_events += u64::from(text == "purged");
             }
             if let Some(seen) = Seen::read(&text) {
-                measured.destinations[index].add(&seen, &truth, at);
+                measured.destinations[*index].add(&seen, &truth, at);
             }
         }
     }
-    assert_eq!(looked_at, records.len(), "the log has another number of records");
 }

@@ -5,8 +5,8 @@ use std::{collections::HashMap, fmt::Write as _, time::Duration};
 use firsthand::{clock::Timestamp, prove::traffic::Traffic};
 
 use super::{
-    CUSTOMERS, FIRST_MIDNIGHT, LEARNING_DAYS, MEASURED_DAYS, MEASUREMENT, Measured, STRICT, detectors, figures::rank_correlation, memory,
-    retention::Overdue,
+    CUSTOMERS, FIRST_MIDNIGHT, HELD_BACK, HeldBack, LEARNING_DAYS, MEASURED_DAYS, MEASUREMENT, Measured, STRICT, detectors,
+    figures::rank_correlation, memory, retention::Overdue,
 };
 use crate::{
     installation::{SITE, file_destination},
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A crowd.
-const K: u32 = 20;
+pub(super) const K: u32 = 20;
 /// Visitors of a cell of places, within a week.
 const K_PLACE: u32 = 100;
 /// From so many visitors a day on, ids collide; below, there is none across page views.
@@ -71,9 +71,11 @@ pub(super) fn of(measured: &Measured, traffic: &Traffic, overdue: &Overdue) -> V
         overdue.overdue == 0 && overdue.dropped > 0,
     ));
     rows.extend(cost(measured, traffic));
+    const MEMORY: &str = "most memory of line and harness together; of it, the harness's own tables";
+    let harness = measured.harness_bytes >> 20;
     rows.push(match memory::peak_mib() {
-        Some(mib) => Row::new("memory", "most memory of line and harness together", "< 256 MiB", format!("{mib} MiB"), mib < 256),
-        None => Row::not_measured("memory", "most memory of line and harness together", "< 256 MiB", "this system does not say"),
+        Some(mib) => Row::new("memory", MEMORY, "< 256 MiB", format!("{mib} MiB; {harness} MiB"), mib < 256),
+        None => Row::not_measured("memory", MEMORY, "< 256 MiB", "this system does not say"),
     });
     rows
 }
@@ -127,10 +129,17 @@ fn collision(measured: &Measured) -> Vec<Row> {
         ids,
         own_count(
             "S9 count",
-            "our own count of visitors, before the collapse, against those of whom something was recorded",
+            "our own estimates of visitors and of visits, before the collapse, against the exact numbers of the ids that were counted",
             "within 2.5 %",
             0.025,
-            [(measured.counted.visitors, measured.captured[0])],
+            [(measured.counted.visitors, measured.given.visitors), (measured.counted.visits, measured.given.visits)],
+        ),
+        own_count(
+            "S9 persons",
+            "our own estimate of visitors against the persons of whom something was recorded: without a cookie, a visitor is an address and a kind of browser",
+            "within 2.5 %",
+            0.025,
+            [(measured.counted.visitors, measured.captured[0] as u64)],
         ),
     ]
 }
@@ -153,12 +162,7 @@ fn crowds(measured: &Measured) -> Vec<Row> {
             format!("strict {strict_text}, measurement {exempt_text}"),
             strict >= 0.99 && exempt >= 0.99,
         ),
-        Row::not_measured(
-            "S10 held back",
-            "cells below 20 at an hourly or daily destination",
-            "0 cells",
-            "the scoreboard's workload has no destination that is held back",
-        ),
+        held_back(&measured.held),
         Row::new(
             "S11",
             "places that left with less than 100 visitors in the eight days (a country is the finest)",
@@ -167,6 +171,25 @@ fn crowds(measured: &Measured) -> Vec<Row> {
             small == 0,
         ),
     ]
+}
+
+/// S10 at destinations that wait until an hour or a day is over.
+fn held_back(held: &[HeldBack]) -> Row {
+    let one = |name: &str, held: &HeldBack| {
+        let telling = 100.0 * held.telling as f64 / held.events.max(1) as f64;
+        format!(
+            "{name} {} of {} cells in {} periods ({telling:.1} % of {} events say something)",
+            held.below, held.cells, held.periods, held.events
+        )
+    };
+    let texts: Vec<_> = HELD_BACK.iter().zip(held).map(|(name, held)| one(name, held)).collect();
+    Row::new(
+        "S10 held back",
+        "cells of less than 20 visitors in an hour or a day, at a destination that waits until it is over; last day, what says nothing apart",
+        "0 cells",
+        texts.join("; "),
+        held.iter().all(|held| held.below == 0 && held.periods > 0),
+    )
 }
 
 /// Ids of clicks and persons that networks append to addresses. The names are facts; the values are told apart by their number.
@@ -329,13 +352,13 @@ fn cost(measured: &Measured, traffic: &Traffic) -> Vec<Row> {
             "strict: our own count of visitors and of visits",
             "≤ 2 %",
             0.02,
-            [(measured.counted.visitors, measured.captured[0]), (measured.counted.visits, measured.captured[1])],
+            [(measured.counted.visitors, measured.captured[0] as u64), (measured.counted.visits, measured.captured[1] as u64)],
         ),
     ]
 }
 
 /// Our own counts against the truth.
-fn own_count<const N: usize>(id: &'static str, what: &'static str, target: &'static str, most: f64, counts: [(u64, usize); N]) -> Row {
+fn own_count<const N: usize>(id: &'static str, what: &'static str, target: &'static str, most: f64, counts: [(u64, u64); N]) -> Row {
     let errors = counts.map(|(counted, truth)| (counted as f64 - truth as f64).abs() / (truth as f64).max(1.0));
     let texts: Vec<_> =
         counts.iter().zip(errors).map(|((counted, truth), error)| format!("{:.1} % ({counted} for {truth})", error * 100.0)).collect();

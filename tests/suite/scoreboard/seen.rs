@@ -39,6 +39,12 @@ impl<'a> Seen<'a> {
         (self.device.get(), self.country, self.language, self.screen, self.referrer_host)
     }
 
+    /// Whether nothing at all is left of the visitor but ids.
+    pub(super) fn says_nothing(&self) -> bool {
+        const NO_DEVICE: &str = r#"{"browser":"other","major":0,"system":"other","form":"other"}"#;
+        self.description() == (NO_DEVICE, "ZZ", None, None, None)
+    }
+
     pub(super) fn path(&self) -> &str {
         self.page.as_ref().map_or("", |page| page.path)
     }
