@@ -54,11 +54,16 @@ use crate::{
         hand_over::{Estate, Unreadable},
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
         purge_set::PurgeSet,
+        rights::{
+            erase::destroy_begun,
+            erasures::{ERASURES, Erasures},
+        },
         uniques::Uniques,
         visitor::Visitors,
     },
     recleanse::{self, Recleanse},
     report::Report,
+    rights::{self, sweep::Following},
     server::{
         BindError, Limits, Listener, ListeningSocket, LocalAddress, Pages, Rate, RateLimits, ReplyBody, Role, Server, ServerMetrics,
         ServerSettings, Sockets,
@@ -166,6 +171,15 @@ pub enum StartError {
     /// What was handed over cannot be used.
     #[error(transparent)]
     Estate(#[from] Unreadable),
+    /// A restore was interrupted.
+    #[error("{}: a restore was not finished here\n  fix: run the same `firsthand restore` again", directory.display())]
+    Restoring {
+        /// Where.
+        directory: PathBuf,
+    },
+    /// The system gives no thread.
+    #[error("the system gives no thread: {0}")]
+    Thread(io::Error),
     /// No HTTP client could be made.
     #[error(transparent)]
     HttpClient(#[from] HttpCarrierError),
@@ -209,6 +223,9 @@ impl App {
         // Before the lock, which writes a file: nothing is written into what a newer program has.
         upgrade::look(&config.data_dir)?;
         let lock = lock_data_directory(&config.data_dir)?;
+        if config.data_dir.join(rights::RESTORING).exists() {
+            return Err(StartError::Restoring { directory: config.data_dir });
+        }
         upgrade::bring_up_to_date(&config.data_dir, clock::now())?;
         let offer = offer(&config.data_dir);
         let state = Arc::new(StateDb::open(&config.data_dir.join("state.db"))?);
@@ -227,10 +244,14 @@ impl App {
         let log_directory = config.data_dir.join("log");
         let log = Arc::new(EventLog::open(Arc::new(DiskFiles::open(&log_directory)?), config.log_options(), clock::now())?);
         let keys = Arc::new(KeysDb::open(&config.data_dir.join("keys.db"))?);
+        let list = Arc::new(Erasures::open(&config.data_dir.join(ERASURES.file), config.log_options().short_retention)?);
+        // Of an erasure that was interrupted.
+        destroy_begun(&list, &keys)?;
         let uniques = Arc::new(Uniques::new(Arc::clone(&state)));
         let persistent = Arc::new(PersistentKeys::new(Arc::clone(&state)));
         let epochs = Arc::new(EpochKeys::new(Arc::clone(&keys)).sized_by(Arc::clone(&uniques)));
-        let (persons, purge_set) = (Arc::new(PersonKeys::new(Arc::clone(&keys))), Arc::new(PurgeSet::open(keys)?));
+        let persons = Arc::new(PersonKeys::new(Arc::clone(&keys)).listed_in(Arc::clone(&list)));
+        let purge_set = Arc::new(PurgeSet::open(keys)?.listed_in(Arc::clone(&list)));
         let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
         let feed = Feed::default();
         let crowds = Arc::new(Crowds::new(Arc::clone(&state)));
@@ -258,6 +279,8 @@ impl App {
             supervisor: supervisor.clone(),
         };
         let recleanse = Recleanse::start(parts, Arc::clone(&documents))?;
+        let following = Following { log: Arc::clone(&log), persons: Arc::clone(&persons), list: Arc::clone(&list) };
+        following.start(&supervisor).map_err(StartError::Thread)?;
         let (place_file, places) = open_places(&config, demonstration)?;
         let pipeline = Arc::new(Pipeline {
             documents: ArcSwap::new(documents),
@@ -291,6 +314,7 @@ impl App {
             epochs,
             persons,
             purge_set,
+            erasures: list,
             places: place_file,
             data_dir: config.data_dir,
             revision,

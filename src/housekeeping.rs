@@ -17,6 +17,7 @@ use crate::{
         enrich::place_file::{PlaceFile, is_old},
         keys::{epoch::EpochKeys, person::PersonKeys, visit::LocalDay},
         purge_set::PurgeSet,
+        rights::erasures::Erasures,
         record::header_of,
     },
     recleanse::Recleanse,
@@ -48,6 +49,8 @@ pub struct Housekeeping {
     pub persons: Arc<PersonKeys>,
     /// Objections that die with their events.
     pub purge_set: Arc<PurgeSet>,
+    /// Marks that die with what they would recognise.
+    pub erasures: Arc<Erasures>,
     /// The place database's file, where there is one.
     pub places: Option<PlaceFile>,
     /// Where copies of older data are.
@@ -174,6 +177,9 @@ impl Housekeeping {
         }
         if let Err(error) = self.persons.destroy_expired(now) {
             tracing::warn!(%error, "keys whose consent has ended could not be destroyed; the next round tries again");
+        }
+        if let Err(error) = self.erasures.forget_expired(now) {
+            tracing::warn!(%error, "marks whose time is over could not be taken off the erasure list; the next round tries again");
         }
         if let Err(error) = self.pipeline.visitors.proof().erase_expired(now) {
             tracing::warn!(%error, "records of consent past their time could not be erased; the next round tries again");

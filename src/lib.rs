@@ -30,6 +30,7 @@ pub mod pipeline;
 pub mod prove;
 pub mod recleanse;
 pub mod report;
+pub mod rights;
 
 pub mod event;
 pub mod metrics;

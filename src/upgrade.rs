@@ -4,10 +4,11 @@
 //! |---|---|---|
 //! | `state.db` | SQLite's `user_version` | `MIGRATIONS` in `state.rs` |
 //! | `keys.db` | the same | `MIGRATIONS` in `privacy/keys/database.rs` |
+//! | `erasures.db` | the same | `MIGRATIONS` in `privacy/rights/erasures.rs` |
 //! | `log/*.log` | a byte in each file's header | none: formats N and N−1 are read, N is written |
 //!
-//! At a start, under the directory's lock: look at every version, writing nothing → refuse what is newer → copy `state.db` → take both
-//! databases' steps, each in a transaction → check → commit both. Whatever fails or ends before the commits leaves both as they were. The next
+//! At a start, under the directory's lock: look at every version, writing nothing → refuse what is newer → copy `state.db` → take all
+//! databases' steps, each in a transaction → check → commit all. Whatever fails or ends before the commits leaves all as they were. The next
 //! start begins again, with a new copy.
 //!
 //! **The copy** is for going back to the program before: [`COPIES`]`/state-schema-N.db`, the newest alone, for [`COPY_KEPT`]. It holds no key
@@ -24,7 +25,7 @@ use std::{
 use crate::{
     clock::Timestamp,
     event_log::{self, LogError},
-    privacy::keys::database::KEYS,
+    privacy::{keys::database::KEYS, rights::erasures::ERASURES},
     schema::{Schema, open_to_look},
     state::{STATE, StateDb, StoreError},
 };
@@ -110,7 +111,7 @@ pub struct Behind {
 /// # Errors
 /// Where something is newer, or cannot be read.
 pub fn look(directory: &Path) -> Result<Vec<Behind>, UpgradeError> {
-    look_with(directory, [STATE, KEYS])
+    look_with(directory, [STATE, KEYS, ERASURES])
 }
 
 /// Brings the directory up to date. The caller holds its lock.
@@ -118,10 +119,10 @@ pub fn look(directory: &Path) -> Result<Vec<Behind>, UpgradeError> {
 /// # Errors
 /// As for [`look`]; where no copy can be made, or a step not be taken. The data is then as it was.
 pub fn bring_up_to_date(directory: &Path, now: Timestamp) -> Result<(), UpgradeError> {
-    bring_with(directory, [STATE, KEYS], now)
+    bring_with(directory, [STATE, KEYS, ERASURES], now)
 }
 
-fn look_with(directory: &Path, schemas: [Schema; 2]) -> Result<Vec<Behind>, UpgradeError> {
+fn look_with<const N: usize>(directory: &Path, schemas: [Schema; N]) -> Result<Vec<Behind>, UpgradeError> {
     let mut behind = Vec::new();
     for schema in schemas {
         let path = directory.join(schema.file);
@@ -149,7 +150,7 @@ fn look_with(directory: &Path, schemas: [Schema; 2]) -> Result<Vec<Behind>, Upgr
     Ok(behind)
 }
 
-fn bring_with(directory: &Path, schemas: [Schema; 2], now: Timestamp) -> Result<(), UpgradeError> {
+fn bring_with<const N: usize>(directory: &Path, schemas: [Schema; N], now: Timestamp) -> Result<(), UpgradeError> {
     forget_old_copies(directory, now);
     let behind = look_with(directory, schemas)?;
     if let Some(state) = behind.iter().find(|behind| behind.file == STATE.file) {

@@ -1,15 +1,18 @@
 //! The command line: one file per command. `main.rs` parses, calls, prints the error chain, and sets the exit code.
 
 mod apply;
+mod backup;
 mod check;
 mod explain;
 mod export;
 mod init;
+mod person;
 mod place;
 mod policy;
 mod proof;
 mod prove;
 mod recleanse;
+mod restore;
 mod run;
 
 use std::{error::Error, io::Write, net::SocketAddr, path::PathBuf};
@@ -87,6 +90,13 @@ enum Command {
     Proof(proof::ProofArguments),
     /// Send marked beacons through a copy of what is in force, look for the marks in all that comes out, and write signed evidence.
     Prove(prove::ProveArguments),
+    /// Hand out, or erase, what rests about one person.
+    #[command(subcommand)]
+    Person(person::PersonCommand),
+    /// Copy event log and state into a new directory, or the keys into a file, while the server runs or not.
+    Backup(backup::BackupArguments),
+    /// Put a backup back. Who was erased, withdrew or objected since it was made stays gone.
+    Restore(restore::RestoreArguments),
     /// Say how far what is stored has been brought to documents that let less rest; or ask for that by hand.
     Recleanse(recleanse::RecleanseArguments),
 }
@@ -128,6 +138,9 @@ pub fn execute(arguments: Arguments, out: &mut dyn Write) -> Result<(), CommandE
         Some(Command::Explain(explain)) => explain::explain(&place, &explain, out),
         Some(Command::Proof(proof)) => proof::proof(&place, &proof, out),
         Some(Command::Prove(prove)) => prove::prove(&place, &prove, out),
+        Some(Command::Person(command)) => person::person(&place, &command, &mut std::io::stdin().lock(), out),
+        Some(Command::Backup(backup)) => backup::backup(&place, &backup, out),
+        Some(Command::Restore(restore)) => restore::restore(&place, &restore, out),
         Some(Command::Recleanse(recleanse)) => recleanse::recleanse(&place, &recleanse, out),
     }
 }
@@ -152,7 +165,7 @@ mod tests {
     fn the_command_line_is_well_formed() {
         Arguments::command().debug_assert();
         let text = Arguments::command().render_long_help().to_string();
-        for command in ["run", "init", "check", "apply", "export", "policy", "explain", "proof", "prove", "recleanse"] {
+        for command in ["run", "init", "check", "apply", "export", "policy", "explain", "proof", "prove", "recleanse", "person", "backup", "restore"] {
             assert!(text.contains(command), "{command}");
         }
     }

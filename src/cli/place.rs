@@ -15,6 +15,7 @@ use crate::{
         parse::Document,
         store::{Author, DocumentStore},
     },
+    event_log::LogOptions,
     privacy::rules::{Rule, holds},
     state::{IN_MEMORY, StateDb},
 };
@@ -39,6 +40,11 @@ impl Place {
             return Ok(directory.clone());
         }
         Ok(self.config()?.map_or_else(|| PathBuf::from("data"), |config| config.data_dir))
+    }
+
+    /// How the event log is written and kept here.
+    pub(super) fn log_options(&self) -> Result<LogOptions, CommandError> {
+        Ok(self.config()?.map_or_else(|| Config::demonstration().log_options(), |config| config.log_options()))
     }
 
     /// The documents as the next start would put them in force: those at rest, and over them the managed files. Nothing is written.

@@ -108,6 +108,12 @@ impl Consumer {
     }
 }
 
+/// How far a destination is, where it has begun.
+pub(super) fn low_water(connection: &Connection, destination: DestinationNumber) -> rusqlite::Result<Option<Offset>> {
+    let select = "SELECT low_water FROM consumers WHERE destination = ?1";
+    Ok(connection.query_row(select, [destination.0], |row| row.get(0)).optional()?.map(from_stored))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use serde::Serialize;
 
 use super::{
-    consumer::Consumer,
+    consumer::{self, Consumer},
     offsets::{OffsetSet, stored},
     parking::{self, Parked, ParkedAt},
 };
@@ -223,6 +223,14 @@ impl Ledger {
             Some(entry) => Ok(Some(entry)),
             None => exception_of(db, destination, offset),
         })
+    }
+
+    /// Below this offset every event has ended at a destination, or is not for it. `None`: it has not begun.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub fn low_water(&self, destination: DestinationNumber) -> Result<Option<Offset>, StoreError> {
+        self.state.with(|db| consumer::low_water(db, destination))
     }
 
     /// How many events ended how at one destination, over all that is kept.

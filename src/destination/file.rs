@@ -17,6 +17,7 @@ pub const TYPE: DestinationType = DestinationType {
     issuer: None,
     headers: &[],
     oldest: OLDEST,
+    visitor: super::as_disclosed,
     open,
 };
 

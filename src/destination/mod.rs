@@ -53,6 +53,8 @@ pub struct DestinationType {
     pub oldest: Duration,
     /// The names of the headers that its calls carry beside [`CALL_HEADERS`]. Nothing else is on the wire.
     pub headers: &'static [&'static str],
+    /// How a visitor's id is written there, for whoever has to find it there.
+    pub visitor: fn(&str) -> String,
     /// Reads the document's `settings` table.
     pub open: fn(&toml::Table) -> Result<Box<dyn Destination>, SettingsError>,
 }
@@ -62,6 +64,11 @@ pub const DESTINATIONS: &[DestinationType] = &[file::TYPE, ga4::TYPE, webhook::T
 
 /// The names of the headers that every call carries: what HTTP itself needs, what any client accepts, and a constant name of the sender.
 pub const CALL_HEADERS: [&str; 4] = ["accept", "content-length", "host", "user-agent"];
+
+/// A visitor's id as it stands in the disclosure.
+fn as_disclosed(visitor_id: &str) -> String {
+    visitor_id.to_owned()
+}
 
 impl DestinationType {
     /// The row of that name.

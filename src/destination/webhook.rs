@@ -25,6 +25,7 @@ pub const TYPE: DestinationType = DestinationType {
     issuer: None,
     headers: &["content-type", "webhook-id", "webhook-signature", "webhook-timestamp"],
     oldest: OLDEST,
+    visitor: super::as_disclosed,
     open,
 };
 

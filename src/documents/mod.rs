@@ -108,6 +108,12 @@ impl Destination {
         DestinationType::named(self.kind).map_or(self.kind, |row| row.receiver)
     }
 
+    /// How a visitor's id is written there.
+    #[must_use]
+    pub fn writes_visitor(&self, visitor_id: &str) -> String {
+        DestinationType::named(self.kind).map_or_else(|| visitor_id.to_owned(), |row| (row.visitor)(visitor_id))
+    }
+
     /// Whose click ids are its own vendor's.
     #[must_use]
     pub fn issuer(&self) -> Option<Issuer> {

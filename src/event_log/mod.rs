@@ -16,12 +16,13 @@
 //! | known event ids | `dedup` |
 //! | which log segments there are, the durable head, retention | `catalogue` |
 //! | after a crash | `recovery` |
-//! | reading | `reader`, from outside `recent`; which formats there are `formats` |
+//! | reading | `reader`, from outside `recent` and `look`; a copy `copy`; which formats there are `formats` |
 //! | the next generation of a log segment | `rewrite` |
 //! | power cuts, full disks, failing syncs | `trial` (tests) |
 
 mod catalogue;
 mod commit;
+mod copy;
 mod dedup;
 mod disk;
 mod error;
@@ -30,6 +31,7 @@ mod files;
 mod formats;
 mod frame;
 mod log_segment;
+mod look;
 mod options;
 mod pending;
 mod reader;
@@ -51,12 +53,14 @@ use tokio::sync::watch;
 
 use self::{catalogue::Catalogue, commit::Committer, family::Failure, family::Family, pending::Pending, stats::Counters};
 pub use self::{
+    copy::{Copied, copy},
     disk::DiskFiles,
     error::{AppendError, LogError},
     files::{LogFile, LogFiles},
     formats::formats,
     frame::RECORD_BYTES_MAX,
     log_segment::FORMATS_READ,
+    look::look,
     options::LogOptions,
     pending::Appended,
     reader::LogReader,
@@ -96,6 +100,8 @@ pub struct EventLog {
     catalogue: Arc<Catalogue>,
     options: LogOptions,
     committer: Mutex<Option<JoinHandle<()>>>,
+    /// Held while a log segment is rewritten: one at a time.
+    rewriting: Mutex<()>,
 }
 
 impl EventLog {
@@ -121,7 +127,7 @@ impl EventLog {
         let pending = Arc::new(Pending::new());
         let committer = Committer::new(Arc::clone(&pending), Arc::clone(&catalogue), families, recovered.dedup, recovered.next);
         let committer = supervise::thread("event-log", move || committer.run());
-        Ok(Self { pending, catalogue, options, committer: Mutex::new(Some(committer)) })
+        Ok(Self { pending, catalogue, options, committer: Mutex::new(Some(committer)), rewriting: Mutex::default() })
     }
 
     /// For how long a class of records is kept.

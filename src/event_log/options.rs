@@ -35,7 +35,9 @@ impl Default for LogOptions {
 }
 
 impl LogOptions {
-    pub(super) fn retention(&self, class: RetentionClass) -> Duration {
+    /// For how long a class of records is kept.
+    #[must_use]
+    pub fn retention(&self, class: RetentionClass) -> Duration {
         match class {
             RetentionClass::Short => self.short_retention,
             RetentionClass::Long => self.long_retention,

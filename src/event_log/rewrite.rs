@@ -10,7 +10,11 @@
 //! everything before it rests. Readers that have the old file open read on in it to its end. The old bytes are given back to the file
 //! system, not overwritten: on a medium that writes elsewhere each time (flash, copy on write), nothing could promise that.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use super::{
     EventLog, LogBytes, LogRecord,
@@ -85,12 +89,13 @@ impl EventLog {
     }
 
     /// Rewrites a sealed log segment, record by record, as its next generation, and drops the old one. One of which no record changes is
-    /// left alone; one that has left the log is nothing to do. Places that cannot be read are not in the next generation. Blocks; one
-    /// call at a time.
+    /// left alone; one that has left the log is nothing to do. Places that cannot be read are not in the next generation. Blocks, also
+    /// while another one is rewritten.
     ///
     /// # Errors
     /// See [`RewriteError`]; it can be tried again.
     pub fn rewrite(&self, segment: SealedLogSegment, judge: &mut dyn FnMut(&LogRecord) -> Rewrite) -> Result<Rewritten, RewriteError> {
+        let _one_at_a_time = self.rewriting.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(old) = self.catalogue.present(segment.class, segment.first).filter(|old| old.extent().sealed) else {
             return Ok(Rewritten::default());
         };

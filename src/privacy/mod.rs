@@ -32,5 +32,6 @@ pub mod hand_over;
 pub mod keys;
 mod newcomers;
 pub mod purge_set;
+pub mod rights;
 pub mod sessions;
 pub mod uniques;

@@ -13,9 +13,11 @@ use std::{
 
 use super::{
     keys::database::KeysDb,
+    rights::erasures::Erasures,
     rules::{self, Rule},
 };
 use crate::{
+    clock,
     event::{Epoch, SiteNumber},
     state::StoreError,
 };
@@ -31,6 +33,7 @@ pub struct PurgeSet {
     database: Arc<KeysDb>,
     entries: RwLock<HashSet<Entry>>,
     added: AtomicU64,
+    list: Option<Arc<Erasures>>,
 }
 
 /// The objection could not be made durable.
@@ -55,7 +58,13 @@ impl PurgeSet {
             let rows = select.query_map([], |row| Ok((SiteNumber(row.get(0)?), Epoch(row.get(1)?), row.get(2)?)))?;
             rows.collect()
         })?;
-        Ok(Self { database, entries: RwLock::new(entries), added: AtomicU64::new(0) })
+        Ok(Self { database, entries: RwLock::new(entries), added: AtomicU64::new(0), list: None })
+    }
+
+    /// The same, which notes objections where an older copy of the set would not have them, too.
+    #[must_use]
+    pub fn listed_in(self, list: Arc<Erasures>) -> Self {
+        Self { list: Some(list), ..self }
     }
 
     /// Whether this token's events are to be purged.
@@ -67,6 +76,9 @@ impl PurgeSet {
     pub(in crate::privacy) fn add(&self, site: SiteNumber, epoch: Epoch, token: [u8; 16]) -> Result<(), PurgeError> {
         if self.entries.read().unwrap_or_else(PoisonError::into_inner).len() >= OBJECTIONS_MAX {
             return Err(PurgeError::Full);
+        }
+        if let Some(list) = &self.list {
+            list.note_objection((site, epoch, &token), clock::now())?;
         }
         self.database.with(|connection| {
             connection

@@ -99,6 +99,10 @@ rules! {
     GrantedBodiesAreSealed,
     /// Event names that nobody listed are not kept.
     ListedNamesOnly,
+    /// Of whoever was erased, no body and no handle stays in the log.
+    ErasedLeaveTheLog,
+    /// What was erased, withdrawn or objected to since a copy was made does not come back with it.
+    RestoreAppliesErasures,
 
     // What leaves.
     /// A destination with the basis consent gets what was agreed to by those who agreed to its purposes.
@@ -175,6 +179,10 @@ rules! {
     CookiesAreNotCached,
     /// A consent's reference is told to its visitor, not to a script.
     ReferenceForTheVisitor,
+    /// An account finds what is its own only where the site's backend has proven it.
+    OnlyProvenAccountsFind,
+    /// Who asks by an account is handed no event of another account that was used in the same browser.
+    OthersEventsStayTheirs,
 }
 
 /// Whether a rule is in force. It is: this is `true`, and costs nothing.

@@ -386,7 +386,7 @@ impl Visitors {
         for cookie_id in destroyed.filter_map(|cookie| parse_cookie_id(cookie.expose())) {
             let index = self.persistent.site(site.number)?.cookie_index(&cookie_id);
             let (persons, number) = (Arc::clone(&self.persons), site.number);
-            ended.extend(self.supervisor.blocking(move || persons.destroy(number, &index)).await?);
+            ended.extend(self.supervisor.blocking(move || persons.destroy(number, &index, now)).await?);
         }
         cookies.extend(vendor_cookies::forgotten(arrival, site));
         match arrival.signal {

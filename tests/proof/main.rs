@@ -9,6 +9,7 @@ mod documents;
 mod leaves;
 mod person;
 mod proven;
+mod rights;
 mod said;
 mod served;
 mod vendors;
@@ -77,6 +78,11 @@ fn case_of(rule: Rule) -> fn() -> Found {
         Rule::RecordsAreHashed => proven::a_changed_record,
         Rule::RecordsAreChained => proven::a_changed_hash,
         Rule::RecordsAreKept => proven::a_record_erased_early,
+
+        Rule::ErasedLeaveTheLog => rights::an_erased_person_in_the_log,
+        Rule::RestoreAppliesErasures => rights::a_copy_from_before_an_erasure,
+        Rule::OnlyProvenAccountsFind => rights::another_ones_account,
+        Rule::OthersEventsStayTheirs => rights::a_shared_browser,
 
         Rule::ListedNamesOnly => leaves::an_unlisted_name,
         Rule::PurposesOfTheDestination => leaves::what_was_not_agreed_to,

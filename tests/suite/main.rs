@@ -14,6 +14,7 @@
 //! | `releases` | the data of every release opens, is brought up to date and delivers what waited; newer data is refused |
 //! | `recleanse` | what is stored is brought to tightened documents, through kills too, and never becomes wider again |
 //! | `regressions` | what other products got wrong, R1 to R14, is not wrong here |
+//! | `rights` | export, erasure, backup and restore: what is handed out is what rests, and nobody comes back |
 //! | `scoreboard` | synthetic days pass through the line: target, figure, pass or miss |
 //! | `traffic_tails` | those days are as heavy-tailed as the web's |
 //! | `cells` | the six cells of basis and state, for three destinations each, as a golden file |
@@ -57,6 +58,7 @@ mod prove;
 mod recleanse;
 mod regressions;
 mod releases;
+mod rights;
 mod scoreboard;
 mod traffic_tails;
 mod transparency;

@@ -39,6 +39,7 @@ pub const TYPE: DestinationType = DestinationType {
     issuer: Some(Issuer::Google),
     headers: &["content-type"],
     oldest: OLDEST,
+    visitor: |id| words::client_id(id).unwrap_or_default(),
     open,
 };
 

@@ -5,9 +5,10 @@
 use std::{
     path::Path,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, ffi};
 
 use crate::{schema::Schema, state::StoreError};
 
@@ -39,6 +40,11 @@ const MIGRATIONS: &[&str] = &[
 /// keys.db.
 pub const KEYS: Schema = Schema { file: "keys.db", steps: MIGRATIONS, keeps: &["persons", "epochs", "purge_set"] };
 
+/// How often the write-ahead log is tried to be wiped while somebody reads it; each time SQLite itself waits for seconds.
+const WIPE_ATTEMPTS_MAX: u32 = 5;
+/// Between two such attempts.
+const WIPE_PAUSE: Duration = Duration::from_millis(200);
+
 /// The open `keys.db`.
 pub struct KeysDb {
     connection: Mutex<Connection>,
@@ -57,6 +63,35 @@ impl KeysDb {
         // A poisoned lock means that a panic unwound through an open transaction, which SQLite rolled back: the connection is sound.
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(work(&mut connection)?)
+    }
+
+    /// Destroys the key rows of those whose handle is meant, and writes the whole file anew, so that neither the slack of a page nor the
+    /// write-ahead log holds anything of them. Returns how many there were. Blocks, and holds up other writers for as long as the file takes.
+    pub(in crate::privacy) fn destroy_people(&self, mut is_meant: impl FnMut(&[u8; 16]) -> bool) -> Result<usize, StoreError> {
+        self.with(|connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let meant: Vec<[u8; 16]> = {
+                let mut select = transaction.prepare("SELECT handle FROM persons")?;
+                let handles = select.query_map([], |row| row.get(0))?;
+                handles.filter(|handle| handle.as_ref().map_or(true, &mut is_meant)).collect::<rusqlite::Result<_>>()?
+            };
+            for handle in &meant {
+                transaction.execute("DELETE FROM persons WHERE handle = ?1", [handle])?;
+            }
+            transaction.commit()?;
+            connection.execute_batch("VACUUM")?;
+            for attempt in 1.. {
+                let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+                if !busy {
+                    break;
+                }
+                if attempt == WIPE_ATTEMPTS_MAX {
+                    return Err(rusqlite::Error::SqliteFailure(ffi::Error { code: ErrorCode::DatabaseBusy, extended_code: ffi::SQLITE_BUSY }, None));
+                }
+                std::thread::sleep(WIPE_PAUSE);
+            }
+            Ok(meant.len())
+        })
     }
 
     /// Deletes key rows, and wipes what the write-ahead log still holds of them.

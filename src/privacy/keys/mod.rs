@@ -22,7 +22,7 @@ pub mod visit;
 use locked::KEY_BYTES;
 
 /// 256 bits from the system's random source.
-fn random_key() -> std::io::Result<[u8; KEY_BYTES]> {
+pub(in crate::privacy) fn random_key() -> std::io::Result<[u8; KEY_BYTES]> {
     let mut key = [0; KEY_BYTES];
     getrandom::fill(&mut key).map_err(|_| std::io::Error::other("the system has no randomness to give"))?;
     Ok(key)

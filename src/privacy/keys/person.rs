@@ -24,6 +24,7 @@ use crate::{
     event::{Epoch, Purposes, SiteNumber},
     privacy::{
         record::CorruptRecord,
+        rights::erasures::{Erasures, Marks},
         rules::{Rule, holds},
     },
     state::StoreError,
@@ -138,6 +139,7 @@ pub struct PersonKeys {
     cache: Arc<Mutex<Cache>>,
     newcomers: mpsc::Sender<Newcomer>,
     destroyed: AtomicU64,
+    list: Option<Arc<Erasures>>,
 }
 
 struct Newcomer {
@@ -158,7 +160,13 @@ impl PersonKeys {
         let cache = Arc::new(Mutex::new(Cache::default()));
         let committer = (Arc::clone(&database), Arc::clone(&cache));
         supervise::thread("person-keys", move || commit_newcomers(&committer.0, &committer.1, queue));
-        Self { database, cache, newcomers, destroyed: AtomicU64::new(0) }
+        Self { database, cache, newcomers, destroyed: AtomicU64::new(0), list: None }
+    }
+
+    /// The same, who note whose key is destroyed, so that no older copy brings it back.
+    #[must_use]
+    pub fn listed_in(self, list: Arc<Erasures>) -> Self {
+        Self { list: Some(list), ..self }
     }
 
     /// The person of this cookie index, if they are in RAM and their key has not ended.
@@ -221,7 +229,21 @@ impl PersonKeys {
     }
 
     /// Destroys the key row of this cookie index. Returns whose consent that ended, if there was one. Blocks.
-    pub(in crate::privacy) fn destroy(&self, site: SiteNumber, cookie: &[u8; 16]) -> Result<Option<EndedConsent>, StoreError> {
+    pub(in crate::privacy) fn destroy(
+        &self,
+        site: SiteNumber,
+        cookie: &[u8; 16],
+        now: Timestamp,
+    ) -> Result<Option<EndedConsent>, StoreError> {
+        if let Some(list) = &self.list {
+            let select = "SELECT handle, expires FROM persons WHERE site = ?1 AND cookie = ?2";
+            let person = self.database.with(|connection| {
+                connection.query_row(select, (site.0, cookie), |row| Ok((row.get::<_, [u8; 16]>(0)?, Timestamp(row.get(1)?)))).optional()
+            })?;
+            if let Some((handle, expires)) = person {
+                list.note_withdrawal(&handle, expires, now)?;
+            }
+        }
         let mut ended = None;
         self.database.destroy(|connection| {
             let delete = "DELETE FROM persons WHERE site = ?1 AND cookie = ?2 RETURNING consent, expires";
@@ -244,6 +266,12 @@ impl PersonKeys {
         let destroyed = self.database.destroy(|connection| connection.execute("DELETE FROM persons WHERE expires <= ?1", [now.0]))?;
         self.destroyed.fetch_add(destroyed as u64, Ordering::Release);
         Ok(destroyed)
+    }
+
+    /// Forgets those whose keys another process has destroyed.
+    pub fn forget_erased(&self, list: &Erasures, marks: &Marks) {
+        self.cache().drop_those(|person| marks.contains(&list.of_person(&person.handle)));
+        self.destroyed.fetch_add(marks.len() as u64, Ordering::Release);
     }
 
     /// How many key rows were destroyed since the program started.
@@ -351,9 +379,13 @@ impl Cache {
     }
 
     fn drop_expired(&mut self, now: Timestamp) {
+        self.drop_those(|person| person.expires <= now);
+    }
+
+    fn drop_those(&mut self, are_meant: impl Fn(&Person) -> bool) {
         for generation in [&mut self.newer, &mut self.older] {
-            generation.by_cookie.retain(|_, person| person.expires > now);
-            generation.by_handle.retain(|_, person| person.expires > now);
+            generation.by_cookie.retain(|_, person| !are_meant(person));
+            generation.by_handle.retain(|_, person| !are_meant(person));
         }
     }
 }
@@ -384,10 +416,10 @@ mod tests {
         };
         let holds_key = |bytes: &[u8]| bytes.windows(KEY_BYTES).any(|window| window == key);
         assert!(holds_key(&everything()), "the control: the key rests while the person consents");
-        assert!(keys.destroy(site, &cookie).unwrap().is_some_and(|ended| ended.consent == person.consent()));
+        assert!(keys.destroy(site, &cookie, now).unwrap().is_some_and(|ended| ended.consent == person.consent()));
         assert!(!holds_key(&everything()), "no byte of it is left in the data directory");
         assert!(keys.cached(site, &cookie, now).is_none());
         assert!(keys.of_handle(&person.handle(), now).unwrap().is_none());
-        assert!(keys.destroy(site, &cookie).unwrap().is_none());
+        assert!(keys.destroy(site, &cookie, now).unwrap().is_none());
     }
 }

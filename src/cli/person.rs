@@ -1,0 +1,238 @@
+//! `person`: hands out what rests about one person, or erases it. Whose it is is said on standard input, so that no id stands in a list of
+//! processes or in a shell's history; and no answer repeats it.
+
+use std::{
+    io::{BufRead, IsTerminal as _, Write, stdin},
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{CommandError, Place};
+use crate::{
+    clock,
+    delivery::ledger::Ledger,
+    documents::{Documents, Site, store::DocumentStore},
+    event::{Offset, RetentionClass},
+    event_log::LogOptions,
+    privacy::{
+        keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys},
+        personal::Personal,
+        rights::{Asked, Rights, erasures::{ERASURES, Erasures}, export::Facts, recipients::Ids},
+    },
+    rights::{ends, sweep},
+    state::StateDb,
+};
+
+/// Longer than any id of ours, and than any account that is kept.
+const ID_BYTES_MAX: u64 = 4096;
+/// A running server has this long to carry an erasure out in its log, before the command says that it goes on without being watched.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PersonCommand {
+    /// Write everything that rests about a person into a new directory, as JSON and as a page to read.
+    Export {
+        #[command(flatten)]
+        who: Who,
+        /// A directory that does not exist yet.
+        directory: PathBuf,
+    },
+    /// Destroy a person's key, and with it all that rests about them, in backups too; then what is left of them in the event log.
+    Erase {
+        #[command(flatten)]
+        who: Who,
+        /// A file that does not exist yet: who has received something of them, and the ids by which these have to erase it, too.
+        #[arg(long, value_name = "FILE")]
+        notice: PathBuf,
+    },
+}
+
+/// Whose data it is about; the id itself is read from standard input.
+#[derive(Debug, Args)]
+pub(super) struct Who {
+    /// What the id on standard input is.
+    #[arg(long, value_enum)]
+    by: By,
+    /// On which site; needed where there are several.
+    #[arg(long, value_name = "NAME")]
+    site: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum By {
+    /// The value of our cookie in the person's browser.
+    Cookie,
+    /// Their account: the user id that the site's backend has proven.
+    Account,
+}
+
+/// What a command about a person works with.
+struct Opened {
+    state: Arc<StateDb>,
+    documents: Documents,
+    rights: Rights,
+    persistent: PersistentKeys,
+    epochs: EpochKeys,
+    ledger: Ledger,
+    list: Erasures,
+    options: LogOptions,
+    data_dir: PathBuf,
+}
+
+impl Opened {
+    fn open(place: &Place) -> Result<Self, CommandError> {
+        let data_dir = place.data_dir()?;
+        for file in ["state.db", "keys.db"] {
+            if !data_dir.join(file).exists() {
+                return Err(format!("{}: there is none yet\n  fix: name the data directory with --data-dir", data_dir.join(file).display()).into());
+            }
+        }
+        let options = place.log_options()?;
+        let state = Arc::new(StateDb::open(&data_dir.join("state.db"))?);
+        let keys = Arc::new(KeysDb::open(&data_dir.join("keys.db"))?);
+        Ok(Self {
+            documents: DocumentStore::new(Arc::clone(&state)).compiled()?,
+            rights: Rights::new(Arc::clone(&state), Arc::clone(&keys), &data_dir.join("log")),
+            persistent: PersistentKeys::new(Arc::clone(&state)),
+            epochs: EpochKeys::new(keys),
+            ledger: Ledger::new(Arc::clone(&state)),
+            list: Erasures::open(&data_dir.join(ERASURES.file), options.short_retention)?,
+            state,
+            options,
+            data_dir,
+        })
+    }
+
+    fn site(&self, named: Option<&str>) -> Result<&Arc<Site>, CommandError> {
+        let names = || self.documents.sites.iter().map(|site| site.name.as_str()).collect::<Vec<_>>().join(", ");
+        match (named, self.documents.sites.as_slice()) {
+            (None, [site]) => Ok(site),
+            (None, _) => Err(format!("there is not one site\n  fix: --site NAME, one of: {}", names()).into()),
+            (Some(name), sites) => sites
+                .iter()
+                .find(|site| site.name == name)
+                .ok_or_else(|| format!("--site: there is no site of that name\n  fix: one of: {}", names()).into()),
+        }
+    }
+
+    fn facts<'a>(&'a self, site: &'a Site, now: clock::Timestamp) -> Facts<'a> {
+        Facts {
+            documents: &self.documents,
+            site,
+            state: &self.state,
+            ids: Ids { persistent: &self.persistent, epochs: &self.epochs },
+            kept: RetentionClass::ALL.map(|class| self.options.retention(class)),
+            now,
+        }
+    }
+}
+
+pub(super) fn person(place: &Place, command: &PersonCommand, input: &mut dyn BufRead, out: &mut dyn Write) -> Result<(), CommandError> {
+    let opened = Opened::open(place)?;
+    match command {
+        PersonCommand::Export { who, directory } => export(&opened, who, directory, input, out),
+        PersonCommand::Erase { who, notice } => erase(&opened, who, notice, input, out),
+    }
+}
+
+fn asked(who: &Who, input: &mut dyn BufRead, out: &mut dyn Write) -> Result<Asked, CommandError> {
+    if stdin().is_terminal() {
+        let what = match who.by {
+            By::Cookie => "the value of the cookie",
+            By::Account => "the account's id",
+        };
+        write!(out, "{what}: ")?;
+        out.flush()?;
+    }
+    let mut id = String::new();
+    // What is no text is an id that nobody has.
+    let _ = std::io::Read::take(input, ID_BYTES_MAX).read_line(&mut id);
+    let id = Personal::new(id);
+    Ok(match who.by {
+        By::Cookie => Asked::Cookie(id),
+        By::Account => Asked::Account(id),
+    })
+}
+
+fn export(opened: &Opened, who: &Who, directory: &PathBuf, input: &mut dyn BufRead, out: &mut dyn Write) -> Result<(), CommandError> {
+    let site = opened.site(who.site.as_deref())?;
+    if directory.exists() {
+        return Err(format!("{}: is there already\n  fix: name a new directory", directory.display()).into());
+    }
+    let asked = asked(who, input, out)?;
+    let now = clock::now();
+    let found = opened.rights.find(site.number, &asked, now)?;
+    let mut ask = |offset: Offset| ends(&opened.ledger, &opened.documents, site, offset);
+    let export = opened.rights.export(&found, &opened.facts(site, now), &mut ask)?;
+    let events = export.events();
+    export.hand_over_to_the_person(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    if found.is_nobody() {
+        writeln!(out, "{NOTHING}")?;
+    } else {
+        writeln!(out, "Found: {events} events of {} browser{}.", found.browsers(), if found.browsers() == 1 { "" } else { "s" })?;
+        if found.shared() > 0 {
+            writeln!(out, "{SHARED} Their events are left out.")?;
+        }
+    }
+    writeln!(out, "Written: {}/person.html, to read, and person.json, for programs.", directory.display())?;
+    writeln!(out, "Make sure that whoever asked is the one whose id it is, hand both files over, and delete them here.")?;
+    Ok(())
+}
+
+const NOTHING: &str = "Nothing can be found under this id. Visits without a consent to a lasting id cannot be looked up: nobody can tell whose they are\n\
+                       (Article 11 of the GDPR), and more must not be collected to find out.";
+const SHARED: &str = "Other accounts were used in the same browser.";
+
+fn erase(opened: &Opened, who: &Who, notice_file: &PathBuf, input: &mut dyn BufRead, out: &mut dyn Write) -> Result<(), CommandError> {
+    let site = opened.site(who.site.as_deref())?;
+    if notice_file.exists() {
+        return Err(format!("{}: is there already\n  fix: --notice NEW_FILE", notice_file.display()).into());
+    }
+    let asked = asked(who, input, out)?;
+    let (begun, now) = (Instant::now(), clock::now());
+    let found = opened.rights.find(site.number, &asked, now)?;
+    if found.is_nobody() {
+        // An account stays on the list all the same: an older copy may hold something of it.
+        opened.rights.erase(&found, &opened.list, now)?;
+        writeln!(out, "{NOTHING}\nThere is nothing to erase.")?;
+        return Ok(());
+    }
+    let mut ask = |offset: Offset| ends(&opened.ledger, &opened.documents, site, offset);
+    // Before anything is destroyed: afterwards nobody can tell any more.
+    let notice = opened.rights.notice(&found, &opened.facts(site, now), &mut ask)?;
+    let receivers = notice.receivers();
+    notice.hand_over_to_the_operator(notice_file).map_err(|error| format!("{}: {error}", notice_file.display()))?;
+    opened.rights.erase(&found, &opened.list, now)?;
+    let finished = sweep::finish(&opened.data_dir, &opened.options, &opened.list, PATIENCE)
+        .map_err(|error| format!("the keys are destroyed, so nothing can be read any more; but the event log still holds remains: {error}\n  fix: start the server, which goes on with it"))?;
+    let keys = found.browsers();
+    writeln!(out, "Erased: the key{} of {keys} browser{}, and with it everything that was sealed under it.", plural(keys), plural(keys))?;
+    if found.shared() > 0 {
+        writeln!(out, "{SHARED} What they did there is erased, too: it was sealed under the same key.")?;
+    }
+    if finished {
+        writeln!(out, "Nothing of it is left in the event log ({:.1} s).", begun.elapsed().as_secs_f64())?;
+    } else {
+        writeln!(out, "The server is still taking what cannot be read any more out of the event log; it goes on by itself.")?;
+    }
+    match receivers {
+        0 => writeln!(out, "Nobody has received anything of it.")?,
+        _ => writeln!(
+            out,
+            "{receivers} receiver{} or may have: {} names them and the ids by which they find it. Tell them to erase it, too\n\
+             (Article 19), the files of `file` destinations included; then delete that file.",
+            if receivers == 1 { " has received something of it," } else { "s have received something of it," },
+            notice_file.display(),
+        )?,
+    }
+    writeln!(out, "Copies of the keys still hold theirs: run `firsthand backup --keys FILE` again, over the last copy.")?;
+    writeln!(out, "An erasure is no objection: if they visit again and agree, events of theirs come in again, as somebody new's.")?;
+    Ok(())
+}
+
+const fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}

@@ -1,0 +1,302 @@
+//! The erasure list, `erasures.db`, beside `keys.db`: who must not come back from a copy. A backup of the log and the state needs it no
+//! more than `keys.db` does; a copy of `keys.db` that is older than an erasure, a withdrawal or an objection is put right by it.
+//!
+//! It holds marks: keyed hashes, under a key of its own, of handles, tokens and accounts. Without what is to be recognised (an old copy) a
+//! mark tells nothing, and each is forgotten when nothing that it could recognise can be left.
+
+use std::{
+    collections::HashSet,
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OptionalExtension};
+use zeroize::Zeroizing;
+
+use crate::{
+    clock::Timestamp,
+    event::{Epoch, SiteNumber},
+    privacy::{
+        keys::{locked::KEY_BYTES, mac::Keyed, random_key},
+        visitor::COOKIE_AGE_MAX,
+    },
+    schema::Schema,
+    state::StoreError,
+};
+
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE list_key (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), key BLOB NOT NULL);
+    CREATE TABLE erasures (
+        mark BLOB PRIMARY KEY, kind TEXT NOT NULL, at INTEGER NOT NULL, until INTEGER NOT NULL, state TEXT NOT NULL) WITHOUT ROWID;
+    CREATE INDEX erasures_under_way ON erasures (state) WHERE state <> 'done';
+    CREATE INDEX erasures_by_end ON erasures (until);
+"];
+
+/// erasures.db.
+pub const ERASURES: Schema = Schema { file: "erasures.db", steps: MIGRATIONS, keeps: &["list_key", "erasures"] };
+
+/// When something was asked for is kept to the minute: enough to show that it was done in time.
+const CLOCK_STEP: Duration = Duration::from_secs(60);
+/// Clocks of two machines may differ; a mark stays for so long beyond its time.
+const MARGIN: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A keyed hash.
+pub(in crate::privacy) type Mark = [u8; 16];
+/// Some marks.
+pub type Marks = HashSet<Mark>;
+
+/// The open list.
+pub struct Erasures {
+    connection: Mutex<Connection>,
+    key: Keyed,
+    objections_kept: Duration,
+}
+
+impl Erasures {
+    /// Opens the file, creating it as needed. An objection's mark is kept for as long as a record without consent is, which is told here.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or a newer program wrote it.
+    pub fn open(path: &Path, records_without_consent: Duration) -> Result<Self, StoreError> {
+        let connection = ERASURES.open(path)?;
+        let fresh = Zeroizing::new(random_key().map_err(|_| rusqlite::Error::InvalidQuery)?);
+        connection.execute("INSERT INTO list_key (only_row, key) VALUES (1, ?1) ON CONFLICT DO NOTHING", [&*fresh])?;
+        let key: Zeroizing<[u8; KEY_BYTES]> =
+            Zeroizing::new(connection.query_row("SELECT key FROM list_key", [], |row| row.get(0))?);
+        Ok(Self { connection: Mutex::new(connection), key: Keyed::with(&key), objections_kept: records_without_consent + MARGIN })
+    }
+
+    /// The mark of a person's handle.
+    pub(in crate::privacy) fn of_person(&self, handle: &[u8; 16]) -> Mark {
+        self.key.mac128(&[b"person", handle])
+    }
+
+    /// The mark of an account of a site.
+    pub(in crate::privacy) fn of_account(&self, site: SiteNumber, account: &str) -> Mark {
+        self.key.mac128(&[b"account", &site.0.to_le_bytes(), account.as_bytes()])
+    }
+
+    /// The mark of a day's token.
+    pub(in crate::privacy) fn of_token(&self, site: SiteNumber, epoch: Epoch, token: &[u8; 16]) -> Mark {
+        self.key.mac128(&[b"token", &site.0.to_le_bytes(), &epoch.0.to_le_bytes(), token])
+    }
+
+    /// Notes that a person withdraws; durable when this returns. Blocks.
+    pub(in crate::privacy) fn note_withdrawal(&self, handle: &[u8; 16], expires: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        self.note(&[(self.of_person(handle), expires)], "withdrawn", "done", now)
+    }
+
+    /// Notes that a visitor without a cookie objects; durable when this returns. Blocks.
+    pub(in crate::privacy) fn note_objection(
+        &self,
+        (site, epoch, token): (SiteNumber, Epoch, &[u8; 16]),
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.note(&[(self.of_token(site, epoch, token), now.plus(self.objections_kept))], "objected", "done", now)
+    }
+
+    /// Notes that somebody is to be erased, before anything of it is done; durable when this returns. Blocks.
+    pub(in crate::privacy) fn begin(&self, people: &[(Mark, Timestamp)], now: Timestamp) -> Result<(), StoreError> {
+        self.note(people, "erased", "begun", now)
+    }
+
+    /// Notes that an account is erased. No key is as old as a cookie may get that was not made by then.
+    pub(in crate::privacy) fn note_account(&self, mark: Mark, now: Timestamp) -> Result<(), StoreError> {
+        self.note(&[(mark, now.plus(COOKIE_AGE_MAX))], "account", "done", now)
+    }
+
+    fn note(&self, marks: &[(Mark, Timestamp)], kind: &str, state: &str, now: Timestamp) -> Result<(), StoreError> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        for (mark, until) in marks {
+            // An erasure outranks a withdrawal: it has to be carried out in the log, too.
+            transaction.execute(
+                "INSERT INTO erasures (mark, kind, at, until, state) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (mark) DO UPDATE SET kind = excluded.kind, state = excluded.state, until = max(until, excluded.until)
+                 WHERE excluded.kind = 'erased'",
+                (mark, kind, now.rounded(CLOCK_STEP).0, until.plus(MARGIN).0, state),
+            )?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// The marks of those whose keys are to be destroyed.
+    pub(in crate::privacy) fn begun(&self) -> Result<Marks, StoreError> {
+        self.marks("state = 'begun'")
+    }
+
+    /// The marks of those whose keys are destroyed, and of whom records may be left in the log.
+    ///
+    /// # Errors
+    /// When the list cannot be read.
+    pub fn under_way(&self) -> Result<Marks, StoreError> {
+        self.marks("state = 'keys destroyed'")
+    }
+
+    /// The marks of everyone who withdrew or was erased.
+    ///
+    /// # Errors
+    /// When the list cannot be read.
+    pub fn people(&self) -> Result<Marks, StoreError> {
+        self.marks("kind IN ('erased', 'withdrawn')")
+    }
+
+    /// The marks of accounts that were erased.
+    pub(in crate::privacy) fn accounts(&self) -> Result<Marks, StoreError> {
+        self.marks("kind = 'account'")
+    }
+
+    /// The marks of tokens that objected.
+    pub(in crate::privacy) fn objections(&self) -> Result<Marks, StoreError> {
+        self.marks("kind = 'objected'")
+    }
+
+    fn marks(&self, which: &str) -> Result<Marks, StoreError> {
+        let connection = self.lock();
+        let mut select = connection.prepare_cached(&format!("SELECT mark FROM erasures WHERE {which}"))?;
+        let marks = select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        Ok(marks)
+    }
+
+    /// Notes that the keys of these are destroyed.
+    pub(in crate::privacy) fn keys_destroyed(&self, marks: &Marks) -> Result<(), StoreError> {
+        self.advance(marks, "begun", "keys destroyed")
+    }
+
+    /// Notes that nothing of these is left in the log.
+    ///
+    /// # Errors
+    /// When the list cannot be written.
+    pub fn carried_out(&self, marks: &Marks) -> Result<(), StoreError> {
+        self.advance(marks, "keys destroyed", "done")
+    }
+
+    fn advance(&self, marks: &Marks, from: &str, to: &str) -> Result<(), StoreError> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        for mark in marks {
+            transaction.execute("UPDATE erasures SET state = ?1 WHERE mark = ?2 AND state = ?3", (to, mark, from))?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// How many are on it: people who were erased, withdrawals, objections, accounts.
+    ///
+    /// # Errors
+    /// When the list cannot be read.
+    pub fn counts(&self) -> Result<[u64; 4], StoreError> {
+        let connection = self.lock();
+        let mut counts = [0; 4];
+        for (count, kind) in counts.iter_mut().zip(["erased", "withdrawn", "objected", "account"]) {
+            let number: i64 = connection.query_row("SELECT count(*) FROM erasures WHERE kind = ?1", [kind], |row| row.get(0))?;
+            *count = number.unsigned_abs();
+        }
+        Ok(counts)
+    }
+
+    /// Forgets the marks whose time is over.
+    ///
+    /// # Errors
+    /// When the list cannot be written.
+    pub fn forget_expired(&self, now: Timestamp) -> Result<usize, StoreError> {
+        Ok(self.lock().execute("DELETE FROM erasures WHERE until < ?1 AND state = 'done'", [now.0])?)
+    }
+
+    /// Takes the marks of another copy of this list that are not in this one. False: it is another list, under another key.
+    ///
+    /// # Errors
+    /// When either cannot be used.
+    pub fn take_from(&self, other: &Self) -> Result<bool, StoreError> {
+        let theirs = other.lock();
+        let mut connection = self.lock();
+        let key = |connection: &Connection| {
+            connection.query_row("SELECT key FROM list_key", [], |row| row.get(0).map(Zeroizing::<[u8; KEY_BYTES]>::new)).optional()
+        };
+        if key(&theirs)? != key(&connection)? {
+            return Ok(false);
+        }
+        let transaction = connection.transaction()?;
+        {
+            let mut select = theirs.prepare("SELECT mark, kind, at, until, state FROM erasures")?;
+            let mut rows = select.query([])?;
+            let mut insert = transaction
+                .prepare("INSERT INTO erasures (mark, kind, at, until, state) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING")?;
+            while let Some(row) = rows.next()? {
+                let (mark, kind, at, until, state): (Mark, String, i64, i64, String) =
+                    (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
+                insert.execute((mark, kind, at, until, state))?;
+            }
+        }
+        transaction.commit()?;
+        Ok(true)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        // A poisoned lock means that a panic unwound through an open transaction, which SQLite rolled back: the connection is sound.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_800_000_012_345);
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    fn list() -> Erasures {
+        Erasures::open(Path::new(crate::state::IN_MEMORY), 3 * DAY).unwrap()
+    }
+
+    #[test]
+    fn an_erasure_goes_on_where_it_was_and_outranks_a_withdrawal() {
+        let list = list();
+        let (one, other) = (list.of_person(&[1; 16]), list.of_person(&[2; 16]));
+        list.note_withdrawal(&[1; 16], NOW.plus(DAY), NOW).unwrap();
+        assert!(list.begun().unwrap().is_empty() && list.people().unwrap() == Marks::from([one]));
+        list.begin(&[(one, NOW.plus(DAY)), (other, NOW.plus(DAY))], NOW).unwrap();
+        assert_eq!(list.begun().unwrap(), Marks::from([one, other]));
+        list.carried_out(&Marks::from([one])).unwrap();
+        assert_eq!(list.begun().unwrap().len(), 2, "not before its keys are destroyed");
+        list.keys_destroyed(&Marks::from([one])).unwrap();
+        assert_eq!((list.begun().unwrap(), list.under_way().unwrap()), (Marks::from([other]), Marks::from([one])));
+        list.note_withdrawal(&[1; 16], NOW.plus(DAY), NOW).unwrap();
+        assert_eq!(list.under_way().unwrap(), Marks::from([one]), "a withdrawal takes nothing back");
+        list.carried_out(&Marks::from([one])).unwrap();
+        assert!(list.under_way().unwrap().is_empty());
+        assert_eq!(list.counts().unwrap(), [2, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_mark_lives_as_long_as_there_is_something_to_recognise_by_it() {
+        let list = list();
+        list.note_withdrawal(&[1; 16], NOW.plus(10 * DAY), NOW).unwrap();
+        list.note_objection((SiteNumber(1), Epoch(5), &[2; 16]), NOW).unwrap();
+        list.note_account(list.of_account(SiteNumber(1), "u7"), NOW).unwrap();
+        for (days, left) in [(0, 3), (4, 3), (6, 2), (10, 2), (12, 1), (394, 1), (397, 0)] {
+            list.forget_expired(NOW.plus(DAY * days)).unwrap();
+            assert_eq!(list.counts().unwrap().iter().sum::<u64>(), left, "after {days} days");
+        }
+    }
+
+    #[test]
+    fn marks_tell_nothing_without_the_key_and_copies_come_together_again() {
+        let (list, another) = (list(), list());
+        assert_ne!(list.of_person(&[1; 16]), another.of_person(&[1; 16]));
+        assert_ne!(list.of_account(SiteNumber(1), "u7"), list.of_account(SiteNumber(2), "u7"));
+        assert!(!list.take_from(&another).unwrap(), "another list");
+        let directory = tempfile::tempdir().unwrap();
+        let (original, file) = (directory.path().join("erasures.db"), directory.path().join("copy"));
+        let list = Erasures::open(&original, DAY).unwrap();
+        list.note_withdrawal(&[1; 16], NOW.plus(DAY), NOW).unwrap();
+        ERASURES.copy(&original, &file).unwrap();
+        let copy = Erasures::open(&file, DAY).unwrap();
+        copy.note_withdrawal(&[2; 16], NOW.plus(DAY), NOW).unwrap();
+        list.note_withdrawal(&[3; 16], NOW.plus(DAY), NOW).unwrap();
+        assert!(list.take_from(&copy).unwrap());
+        assert_eq!(list.people().unwrap(), [1, 2, 3].map(|handle| list.of_person(&[handle; 16])).into());
+    }
+}
