@@ -38,7 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("protocol", &["clock", "documents", "event", "privacy"]),
     ("prove", &["clock", "config", "delivery", "demonstration", "destination", "documents", "event", "privacy", "state", "supervise"]),
     ("recleanse", &["clock", "documents", "event", "event_log", "metrics", "privacy", "state", "supervise"]),
-    ("rights", &["clock", "delivery", "documents", "event", "event_log", "privacy", "recleanse", "state", "supervise"]),
+    ("rights", &["clock", "delivery", "documents", "event", "event_log", "privacy", "recleanse", "schema", "state", "supervise"]),
     ("server", &["clock", "config", "console", "documents", "event", "metrics", "pipeline", "privacy", "protocol", "state", "supervise"]),
     ("schema", &["state"]),
     ("state", &["schema"]),

@@ -277,9 +277,13 @@ pub(crate) fn log_in(directory: &Path, now: Timestamp) -> EventLog {
 /// The pipeline itself, with keys in memory and a log in these files.
 pub(crate) fn pipeline(documents: &str, files: Arc<dyn LogFiles>, now: Timestamp) -> Pipeline {
     let in_memory = Path::new(IN_MEMORY);
-    let state = Arc::new(StateDb::open(in_memory).unwrap());
+    pipeline_with(documents, (StateDb::open(in_memory).unwrap(), KeysDb::open(in_memory).unwrap()), files, now)
+}
+
+/// The same with these databases.
+pub(crate) fn pipeline_with(documents: &str, (state, keys): (StateDb, KeysDb), files: Arc<dyn LogFiles>, now: Timestamp) -> Pipeline {
+    let (state, keys) = (Arc::new(state), Arc::new(keys));
     let persistent = Arc::new(PersistentKeys::new(Arc::clone(&state)));
-    let keys = Arc::new(KeysDb::open(in_memory).unwrap());
     let persons = Arc::new(PersonKeys::new(Arc::clone(&keys)));
     let purge_set = Arc::new(PurgeSet::open(keys).unwrap());
     let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
@@ -330,7 +334,7 @@ pub(crate) fn route<'d>(documents: &'d Documents, request: &RawRequest) -> (&'d 
     (site, *PROTOCOLS.iter().find(takes).expect("a protocol takes the request"))
 }
 
-fn cookie_text(cookie: SetCookie) -> String {
+pub(crate) fn cookie_text(cookie: SetCookie) -> String {
     let mut headers = HeaderMap::new();
     cookie.append_to(&mut headers);
     headers[header::SET_COOKIE].to_str().unwrap().to_owned()

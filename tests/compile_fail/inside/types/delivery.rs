@@ -3,6 +3,7 @@
 use crate::privacy::{
     clean::CleanEvent,
     record::{Header, Record},
+    rights::export::PersonExport,
 };
 
 /// Parses one.
@@ -18,4 +19,9 @@ pub(crate) fn look(event: &CleanEvent) -> String {
 /// Writes a record that no event stands behind.
 pub(crate) fn forge(header: &Header) -> Record {
     Record::new(header, b"jane@example.org".to_vec()) //~ E0624
+}
+
+/// Takes what a person is handed apart.
+pub(crate) fn take_apart(export: &PersonExport) -> String {
+    export.document.to_string() //~ E0616
 }
