@@ -38,7 +38,10 @@ pub(super) fn backup(place: &Place, arguments: &BackupArguments, out: &mut dyn W
         if unreadable > 0 {
             writeln!(out, "{unreadable} places of the event log could not be read; they are damaged in the copy, too.")?;
         }
-        writeln!(out, "No key is in it: `firsthand backup --keys FILE` copies those, apart. What destinations keep in files is not in it either.")?;
+        writeln!(
+            out,
+            "No key is in it: `firsthand backup --keys FILE` copies those, apart. What destinations keep in files is not in it either."
+        )?;
         return Ok(());
     }
     let Some(file) = &arguments.keys else { return Err("name a directory, or --keys FILE".into()) };
@@ -49,6 +52,9 @@ pub(super) fn backup(place: &Place, arguments: &BackupArguments, out: &mut dyn W
     let [erased, withdrawn, objected, _] = list.counts()?;
     backup_keys(&data_dir, file)?;
     writeln!(out, "{}: the keys; {}: the erasure list.", file.display(), list_beside(file).display())?;
-    writeln!(out, "On the list: {erased} erased, {withdrawn} withdrawn, {objected} objections. Older copies of the keys hold theirs still: delete them.")?;
+    writeln!(
+        out,
+        "On the list: {erased} erased, {withdrawn} withdrawn, {objected} objections. Older copies of the keys hold theirs still: delete them."
+    )?;
     Ok(())
 }

@@ -165,7 +165,9 @@ mod tests {
     fn the_command_line_is_well_formed() {
         Arguments::command().debug_assert();
         let text = Arguments::command().render_long_help().to_string();
-        for command in ["run", "init", "check", "apply", "export", "policy", "explain", "proof", "prove", "recleanse", "person", "backup", "restore"] {
+        for command in
+            ["run", "init", "check", "apply", "export", "policy", "explain", "proof", "prove", "recleanse", "person", "backup", "restore"]
+        {
             assert!(text.contains(command), "{command}");
         }
     }

@@ -3,7 +3,7 @@
 
 use std::{
     io::{BufRead, IsTerminal as _, Write, stdin},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,7 +20,12 @@ use crate::{
     privacy::{
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys},
         personal::Personal,
-        rights::{Asked, Rights, erasures::{ERASURES, Erasures}, export::Facts, recipients::Ids},
+        rights::{
+            Asked, Rights,
+            erasures::{ERASURES, Erasures},
+            export::Facts,
+            recipients::Ids,
+        },
     },
     rights::{ends, sweep},
     state::StateDb,
@@ -87,7 +92,11 @@ impl Opened {
         let data_dir = place.data_dir()?;
         for file in ["state.db", "keys.db"] {
             if !data_dir.join(file).exists() {
-                return Err(format!("{}: there is none yet\n  fix: name the data directory with --data-dir", data_dir.join(file).display()).into());
+                return Err(format!(
+                    "{}: there is none yet\n  fix: name the data directory with --data-dir",
+                    data_dir.join(file).display()
+                )
+                .into());
             }
         }
         let options = place.log_options()?;
@@ -157,7 +166,7 @@ fn asked(who: &Who, input: &mut dyn BufRead, out: &mut dyn Write) -> Result<Aske
     })
 }
 
-fn export(opened: &Opened, who: &Who, directory: &PathBuf, input: &mut dyn BufRead, out: &mut dyn Write) -> Result<(), CommandError> {
+fn export(opened: &Opened, who: &Who, directory: &Path, input: &mut dyn BufRead, out: &mut dyn Write) -> Result<(), CommandError> {
     let site = opened.site(who.site.as_deref())?;
     if directory.exists() {
         return Err(format!("{}: is there already\n  fix: name a new directory", directory.display()).into());
@@ -186,7 +195,7 @@ const NOTHING: &str = "Nothing can be found under this id. Visits without a cons
                        (Article 11 of the GDPR), and more must not be collected to find out.";
 const SHARED: &str = "Other accounts were used in the same browser.";
 
-fn erase(opened: &Opened, who: &Who, notice_file: &PathBuf, input: &mut dyn BufRead, out: &mut dyn Write) -> Result<(), CommandError> {
+fn erase(opened: &Opened, who: &Who, notice_file: &Path, input: &mut dyn BufRead, out: &mut dyn Write) -> Result<(), CommandError> {
     let site = opened.site(who.site.as_deref())?;
     if notice_file.exists() {
         return Err(format!("{}: is there already\n  fix: --notice NEW_FILE", notice_file.display()).into());

@@ -200,7 +200,8 @@ fn read_manifest(backup: &Path) -> Result<Manifest, RestoreError> {
         Some(_) => {}
     }
     let manifest: Manifest = serde_json::from_slice(&text).map_err(|_| none(format!("{MANIFEST} cannot be read")))?;
-    let well_named = |path: &str| path == STATE.file || path.strip_prefix("log/").is_some_and(|name| name.ends_with(".log") && !name.contains('/'));
+    let well_named =
+        |path: &str| path == STATE.file || path.strip_prefix("log/").is_some_and(|name| name.ends_with(".log") && !name.contains('/'));
     if !manifest.files.iter().any(|file| file.path == STATE.file) || !manifest.files.iter().all(|file| well_named(&file.path)) {
         return Err(none(format!("{MANIFEST} names other files than a backup has")));
     }

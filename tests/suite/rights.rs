@@ -70,17 +70,16 @@ struct House {
     installation: Installation,
     receiver: Receiver,
     secret: PathBuf,
+    _outside: Installation,
 }
 
 impl House {
     fn new() -> Self {
         let receiver = Receiver::start(Behaviour::Accept);
         let outside = Installation::empty();
-        let secret = std::env::temp_dir().join(format!("firsthand-rights-{}-{:?}", std::process::id(), std::thread::current().id()));
-        fs::write(&secret, SECRET).unwrap();
-        drop(outside);
+        let secret = outside.write("secret", SECRET);
         let installation = Installation::new(&documents(&secret, &receiver, true));
-        Self { installation, receiver, secret }
+        Self { installation, receiver, secret, _outside: outside }
     }
 
     fn data(&self) -> PathBuf {
@@ -114,13 +113,6 @@ impl House {
 
     fn erase(&self, by: &str, id: &str, notice: &str) -> String {
         self.does(&["person", "erase", "--by", by, "--notice", notice], id)
-    }
-}
-
-impl Drop for House {
-    fn drop(&mut self) {
-        // The directory of temporary files is the system's to keep clean.
-        let _ = fs::remove_file(&self.secret);
     }
 }
 
@@ -203,7 +195,8 @@ fn row_of(data: &Path, someone: &Someone) -> KeyRow {
 
 /// A body as it is told to a person: ids and times in the forms that people know.
 fn told(mut body: Value) -> Value {
-    let bytes = |value: &Value| value.as_array().unwrap().iter().map(|byte| u8::try_from(byte.as_u64().unwrap()).unwrap()).collect::<Vec<_>>();
+    let bytes =
+        |value: &Value| value.as_array().unwrap().iter().map(|byte| u8::try_from(byte.as_u64().unwrap()).unwrap()).collect::<Vec<_>>();
     body["granted"]["cookie_id"] = json!(URL_SAFE_NO_PAD.encode(bytes(&body["granted"]["cookie_id"])));
     body["session"] = json!(bytes(&body["session"]).iter().map(|byte| format!("{byte:02x}")).collect::<String>());
     body["time"] = json!(Timestamp(body["time"].as_i64().unwrap()).rfc3339());
@@ -216,7 +209,8 @@ fn spellings(bytes: &[u8]) -> Vec<Vec<u8>> {
     let list = bytes.iter().map(u8::to_string).collect::<Vec<_>>().join(",");
     let reversed: Vec<u8> = bytes.iter().rev().copied().collect();
     let percent: String = bytes.iter().map(|byte| format!("%{byte:02X}")).collect();
-    let mut spellings = vec![bytes.to_vec(), hex.to_uppercase().into_bytes(), hex.into_bytes(), list.into_bytes(), reversed, percent.into_bytes()];
+    let mut spellings =
+        vec![bytes.to_vec(), hex.to_uppercase().into_bytes(), hex.into_bytes(), list.into_bytes(), reversed, percent.into_bytes()];
     // Base64 in its three phases, without the characters that neighbours have a part in.
     for lead in 0..3 {
         let text = STANDARD.encode([&[0; 2][..lead.min(2)], bytes].concat());
@@ -296,32 +290,53 @@ fn what_a_person_is_handed_is_what_rests_field_by_field() {
         assert_eq!(ends, [["crm", "accepted"], ["customers", "accepted"], ["measurement", "under_way"]]);
     }
     let granted = &events[2]["event"]["granted"];
-    assert_eq!((&granted["transaction"], &granted["user_id"], &granted["value"]), (&json!(jane.order), &json!("u-jane-7f3a9"), &json!(62.55)));
+    assert_eq!(
+        (&granted["transaction"], &granted["user_id"], &granted["value"]),
+        (&json!(jane.order), &json!("u-jane-7f3a9"), &json!(62.55))
+    );
     assert_eq!(granted["user_assurance"], "proven");
     let consent = &export["browsers"][0];
     assert_eq!(consent["agreed_to_now"], json!(["analytics", "profile"]));
-    assert_eq!((&consent["consents_on_record"][0]["said"], consent["consents_on_record"].as_array().unwrap().len()), (&json!("granted"), 1));
+    assert_eq!(
+        (&consent["consents_on_record"][0]["said"], consent["consents_on_record"].as_array().unwrap().len()),
+        (&json!("granted"), 1)
+    );
     let hex: String = row.consent.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(consent["consent_reference"].as_str().unwrap().replace('-', ""), hex);
     // As who the receivers know them: what these have received.
     let of = |name: &str| export["recipients"].as_array().unwrap().iter().find(|recipient| recipient["name"] == name).unwrap().clone();
-    let customers: Vec<_> = house.installation.outbox("customers").into_iter().filter(|event| event["properties"]["number"] == 11.0).collect();
+    let customers: Vec<_> =
+        house.installation.outbox("customers").into_iter().filter(|event| event["properties"]["number"] == 11.0).collect();
     assert_eq!(of("customers")["ids_there"]["visitor"], json!([customers[0]["visitor_id"]]));
     let ids: BTreeSet<_> = customers.iter().map(|event| event["event_id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(of("customers")["ids_there"]["event"], json!(ids));
-    let crm: BTreeSet<_> = house.receiver.accepted().iter().filter(|event| event["properties"]["number"] == 11.0)
-        .filter_map(|event| event["user_id"].as_str().map(str::to_owned)).collect();
+    let crm: BTreeSet<_> = house
+        .receiver
+        .accepted()
+        .iter()
+        .filter(|event| event["properties"]["number"] == 11.0)
+        .filter_map(|event| event["user_id"].as_str().map(str::to_owned))
+        .collect();
     assert_eq!(of("crm")["ids_there"]["account"], json!(crm));
 
     // By the account: both browsers, and nobody else's.
     let (_, both) = house.export("account", "u-jane-7f3a9", "both");
-    let whose: BTreeSet<_> = both["events"].as_array().unwrap().iter().map(|event| event["event"]["granted"]["transaction"].as_str().unwrap().to_owned()).collect();
+    let whose: BTreeSet<_> = both["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["event"]["granted"]["transaction"].as_str().unwrap().to_owned())
+        .collect();
     assert_eq!(whose, BTreeSet::from([jane.order.clone(), second.order.clone()]));
     assert_eq!(both["events"].as_array().unwrap().len(), 6, "those before the account was proven, too");
 
     // Nobody's ids get one and the same answer, whatever they look like, and are not repeated.
     let mut answers = BTreeSet::new();
-    for (number, (by, id)) in [("account", "u-nobody"), ("cookie", "AAAAAAAAAAAAAAAAAAAAAA"), ("cookie", "<b>no cookie</b>"), ("account", "")].into_iter().enumerate() {
+    for (number, (by, id)) in
+        [("account", "u-nobody"), ("cookie", "AAAAAAAAAAAAAAAAAAAAAA"), ("cookie", "<b>no cookie</b>"), ("account", "")]
+            .into_iter()
+            .enumerate()
+    {
         let to = format!("nobody-{number}");
         let (printed, mut answer) = house.export(by, id, &to);
         let page = fs::read_to_string(house.path(&to).join("person.html")).unwrap();
@@ -344,7 +359,8 @@ fn what_a_person_is_handed_is_what_rests_field_by_field() {
     assert_eq!(again["events"], export["events"]);
     let (done, refused) = house.say(&["person", "export", "--by", "cookie", "jane"], &jane.cookie);
     assert!(!done && refused.contains("is there already"), "{refused}");
-    let mode = |name: &str| std::os::unix::fs::PermissionsExt::mode(&fs::metadata(house.path("jane").join(name)).unwrap().permissions()) & 0o777;
+    let mode =
+        |name: &str| std::os::unix::fs::PermissionsExt::mode(&fs::metadata(house.path("jane").join(name)).unwrap().permissions()) & 0o777;
     assert_eq!((mode("person.json"), mode("person.html"), mode("")), (0o600, 0o600, 0o700));
 }
 
@@ -360,9 +376,15 @@ fn after_an_erasure_no_byte_of_the_person_is_left_and_nobody_else_is_touched() {
     let marks_of_jane = marks(&jane, &row);
     let control = residue(&house.data(), &marks_of_jane);
     for mark in ["handle", "key", "keyed hash of the cookie"] {
-        assert!(control.iter().any(|found| found.starts_with(&format!("{mark} in"))), "the control: {mark} rests while she agrees: {control:?}");
+        assert!(
+            control.iter().any(|found| found.starts_with(&format!("{mark} in"))),
+            "the control: {mark} rests while she agrees: {control:?}"
+        );
     }
-    assert!(stored(&house.data().join("log"), &row).iter().all(|(_, body)| body.to_string().contains("quartzviolet")), "the control: bodies");
+    assert!(
+        stored(&house.data().join("log"), &row).iter().all(|(_, body)| body.to_string().contains("quartzviolet")),
+        "the control: bodies"
+    );
     let johns_events = stored(&house.data().join("log"), &johns);
 
     let begun = Instant::now();
@@ -378,9 +400,15 @@ fn after_an_erasure_no_byte_of_the_person_is_left_and_nobody_else_is_touched() {
 
     // Who was told what of her is on the notice, by the ids that they know.
     let notice: Value = serde_json::from_slice(&fs::read(house.path("notice.json")).unwrap()).unwrap();
-    let told = |name: &str| notice["recipients"].as_array().unwrap().iter().find(|recipient| recipient["name"] == name).unwrap()["ids_there"]["event"].clone();
+    let told = |name: &str| {
+        notice["recipients"].as_array().unwrap().iter().find(|recipient| recipient["name"] == name).unwrap()["ids_there"]["event"].clone()
+    };
     let received = |events: Vec<Value>| {
-        let ids: BTreeSet<_> = events.iter().filter(|event| event["properties"]["number"] == 21.0).map(|event| event["event_id"].as_str().unwrap().to_owned()).collect();
+        let ids: BTreeSet<_> = events
+            .iter()
+            .filter(|event| event["properties"]["number"] == 21.0)
+            .map(|event| event["event_id"].as_str().unwrap().to_owned())
+            .collect();
         json!(ids)
     };
     assert_eq!(told("customers"), received(house.installation.outbox("customers")));
@@ -425,7 +453,11 @@ fn a_person_can_be_erased_while_their_events_are_being_delivered() {
         let begun = Instant::now();
         house.erase("cookie", &format!("{}\n", person.header), &format!("notice-{place}"));
         took.push(begun.elapsed());
-        let sent = || house.receiver.calls(|calls| calls.iter().flat_map(|call| &call.events).filter(|event| event["properties"]["number"] == person.number as f64).count());
+        let sent = || {
+            house.receiver.calls(|calls| {
+                calls.iter().flat_map(|call| &call.events).filter(|event| event["properties"]["number"] == person.number as f64).count()
+            })
+        };
         let before = sent();
         std::thread::sleep(Duration::from_millis(300));
         assert_eq!(sent(), before, "nothing more of them leaves");
@@ -435,9 +467,20 @@ fn a_person_can_be_erased_while_their_events_are_being_delivered() {
     took.sort_unstable();
     let slowest = took[took.len() - 1];
     assert!(slowest < ERASED_WITHIN, "{took:?}");
-    eprintln!("erasures beside a server that delivers: median {:.2} s, slowest of {} {:.2} s", took[took.len() / 2].as_secs_f64(), took.len(), slowest.as_secs_f64());
+    eprintln!(
+        "erasures beside a server that delivers: median {:.2} s, slowest of {} {:.2} s",
+        took[took.len() / 2].as_secs_f64(),
+        took.len(),
+        slowest.as_secs_f64()
+    );
     eventually("the others' are delivered", PATIENCE, || {
-        let numbers: BTreeSet<_> = house.receiver.accepted().iter().filter_map(|event| event["properties"]["number"].as_f64()).map(|number| number as u64).collect();
+        let numbers: BTreeSet<_> = house
+            .receiver
+            .accepted()
+            .iter()
+            .filter_map(|event| event["properties"]["number"].as_f64())
+            .map(|number| number as u64)
+            .collect();
         numbers.is_superset(&[110, 111].into())
     });
     assert!(server.stop().success());
@@ -450,7 +493,11 @@ fn what_is_put_back_brings_back_nobody_who_was_erased_withdrew_or_objected_since
     let jane = visit(&server, 31, Some("u-jane-7f3a9"), None);
     let john = visit(&server, 32, None, None);
     let staying = visit(&server, 33, None, None);
-    let visitor = |number: u64, body: &str| server.send(&Request::beacon(body.replace("NUMBER", &number.to_string())).with("X-Forwarded-For", &format!("192.0.2.{}", number + 100)));
+    let visitor = |number: u64, body: &str| {
+        server.send(
+            &Request::beacon(body.replace("NUMBER", &number.to_string())).with("X-Forwarded-For", &format!("192.0.2.{}", number + 100)),
+        )
+    };
     for number in [34, 35] {
         assert_eq!(visitor(number, r#"{"e":[{"k":"page_view","d":{"number":NUMBER}}]}"#).status, 204);
     }
@@ -459,7 +506,10 @@ fn what_is_put_back_brings_back_nobody_who_was_erased_withdrew_or_objected_since
     house.does(&["backup", "backup"], "");
     house.does(&["backup", "--keys", "keys-copy"], "");
     house.erase("account", "u-jane-7f3a9", "notice.json");
-    assert_eq!(server.send(&Request::beacon(r#"{"g":[]}"#).with("Cookie", &john.header).with("X-Forwarded-For", "192.0.2.250")).status, 204);
+    assert_eq!(
+        server.send(&Request::beacon(r#"{"g":[]}"#).with("Cookie", &john.header).with("X-Forwarded-For", "192.0.2.250")).status,
+        204
+    );
     assert_eq!(visitor(34, r#"{"o":1}"#).status, 204);
     let (done, refused) = house.say(&["restore", "backup", "--replace"], "");
     assert!(!done && refused.contains("a server runs"), "{refused}");
@@ -479,7 +529,10 @@ fn what_is_put_back_brings_back_nobody_who_was_erased_withdrew_or_objected_since
             arguments.extend(["--keys", "keys-copy"]);
         }
         let printed = house.does(&arguments, "");
-        assert!(printed.contains(if lost { "6 events; 2 keys and 1 objections" } else { "6 events; 0 keys and 0 objections" }), "{printed}");
+        assert!(
+            printed.contains(if lost { "6 events; 2 keys and 1 objections" } else { "6 events; 0 keys and 0 objections" }),
+            "{printed}"
+        );
         let theirs: Vec<_> = [marks(&jane, &row), marks(&john, &johns)].concat();
         let left = residue(&house.data(), &theirs);
         assert!(left.is_empty(), "keys lost: {lost}: {left:?}");
@@ -537,7 +590,12 @@ fn what_is_no_whole_backup_is_not_put_back() {
         refuses(&over, because);
     }
     fs::write(&manifest, &whole).unwrap();
-    let log = fs::read_dir(house.path("backup/log")).unwrap().flatten().find(|entry| entry.file_name().to_string_lossy().starts_with("long")).unwrap().path();
+    let log = fs::read_dir(house.path("backup/log"))
+        .unwrap()
+        .flatten()
+        .find(|entry| entry.file_name().to_string_lossy().starts_with("long"))
+        .unwrap()
+        .path();
     let bytes = fs::read(&log).unwrap();
     let mut damaged = bytes.clone();
     *damaged.last_mut().unwrap() ^= 1;

@@ -86,7 +86,10 @@ impl KeysDb {
                     break;
                 }
                 if attempt == WIPE_ATTEMPTS_MAX {
-                    return Err(rusqlite::Error::SqliteFailure(ffi::Error { code: ErrorCode::DatabaseBusy, extended_code: ffi::SQLITE_BUSY }, None));
+                    return Err(rusqlite::Error::SqliteFailure(
+                        ffi::Error { code: ErrorCode::DatabaseBusy, extended_code: ffi::SQLITE_BUSY },
+                        None,
+                    ));
                 }
                 std::thread::sleep(WIPE_PAUSE);
             }

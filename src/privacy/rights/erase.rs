@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    event::EventId,
     event_log::{LogBytes, look},
     privacy::{
         keys::{database::KeysDb, random_id},
@@ -17,7 +18,6 @@ use crate::{
         rules::{Rule, holds},
         transform::Breadth,
     },
-    event::EventId,
     state::StoreError,
 };
 

@@ -62,8 +62,7 @@ impl Erasures {
         let connection = ERASURES.open(path)?;
         let fresh = Zeroizing::new(random_key().map_err(|_| rusqlite::Error::InvalidQuery)?);
         connection.execute("INSERT INTO list_key (only_row, key) VALUES (1, ?1) ON CONFLICT DO NOTHING", [&*fresh])?;
-        let key: Zeroizing<[u8; KEY_BYTES]> =
-            Zeroizing::new(connection.query_row("SELECT key FROM list_key", [], |row| row.get(0))?);
+        let key: Zeroizing<[u8; KEY_BYTES]> = Zeroizing::new(connection.query_row("SELECT key FROM list_key", [], |row| row.get(0))?);
         Ok(Self { connection: Mutex::new(connection), key: Keyed::with(&key), objections_kept: records_without_consent + MARGIN })
     }
 

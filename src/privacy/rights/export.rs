@@ -257,13 +257,13 @@ fn described(offset: Offset, event: &CleanEvent, ends: Vec<Value>) -> Value {
 fn answer(found: &Found, events: usize, left_out: u64, unreadable: u64, facts: &Facts<'_>) -> Vec<String> {
     let [without, with] = facts.kept.map(span);
     let mut answer = if found.is_nobody() {
-        vec![String::from(
-            "Nothing can be found under the id that was given: either nothing rests under it any more, or nothing ever did.",
-        )]
+        vec![String::from("Nothing can be found under the id that was given: either nothing rests under it any more, or nothing ever did.")]
     } else {
         let plural = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
         let what = format!("{} of {} that agreed", plural(events, "event"), plural(found.browsers(), "browser"));
-        vec![format!("This is everything that rests about you here: {what}, what you agreed to, and who has received what. Events are kept for {with}.")]
+        vec![format!(
+            "This is everything that rests about you here: {what}, what you agreed to, and who has received what. Events are kept for {with}."
+        )]
     };
     if left_out > 0 {
         answer.push(format!(
@@ -284,7 +284,9 @@ fn answer(found: &Found, events: usize, left_out: u64, unreadable: u64, facts: &
 
 fn who_may_receive(facts: &Facts<'_>) -> Vec<Value> {
     let of_site = facts.documents.destinations.iter().filter(|destination| destination.sites.contains(&facts.site.number));
-    of_site.map(|destination| json!({ "name": destination.name, "receiver": destination.receiver(), "ground": ground(destination.basis) })).collect()
+    of_site
+        .map(|destination| json!({ "name": destination.name, "receiver": destination.receiver(), "ground": ground(destination.basis) }))
+        .collect()
 }
 
 fn kept([without, with]: [Duration; RetentionClass::ALL.len()]) -> Value {

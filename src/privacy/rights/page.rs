@@ -148,16 +148,16 @@ fn events(page: &mut String, document: &Value) {
     page.push_str("</p><table class=\"events\"><thead><tr><th>When</th><th>What</th><th>Details</th><th>Went to</th></tr></thead><tbody>");
     for event in events.iter().rev().take(EVENTS_SHOWN_MAX) {
         let body = &event["event"];
-        put(
-            page,
-            format_args!("<tr><td>{}</td><td>{}</td><td><dl>", escaped(&moment(&body["time"])), escaped(&text(&body["name"]))),
-        );
+        put(page, format_args!("<tr><td>{}</td><td>{}</td><td><dl>", escaped(&moment(&body["time"])), escaped(&text(&body["name"]))));
         details(page, body);
         let went: Vec<String> = each(&event["recipients"])
             .filter(|end| end["sent"] == true || end["ended"] == "under_way")
             .map(|end| text(&end["recipient"]))
             .collect();
-        put(page, format_args!("</dl></td><td>{}</td></tr>", if went.is_empty() { String::from("nobody") } else { escaped(&went.join(", ")) }));
+        put(
+            page,
+            format_args!("</dl></td><td>{}</td></tr>", if went.is_empty() { String::from("nobody") } else { escaped(&went.join(", ")) }),
+        );
     }
     page.push_str("</tbody></table>");
 }
@@ -283,7 +283,15 @@ mod tests {
             "properties": [["plan", "gold"]], "granted": { "cookie_id": "abc", "value": 7.5, "items": [{ "name": "a&b" }] } },
             "recipients": [{ "recipient": "customers", "sent": true, "ended": "accepted" }, { "recipient": "other", "sent": false, "ended": "withheld" }] });
         let page = page(&json!({ "site": { "name": "<script>" }, "answer": ["so"], "events": [event] }));
-        for part in ["2026-11-27 22:15 UTC", "path: /&lt;b&gt;", "plan: gold", "<dt>cookie id</dt><dd>abc", "7.5", "name: a&amp;b", "<td>customers</td>"] {
+        for part in [
+            "2026-11-27 22:15 UTC",
+            "path: /&lt;b&gt;",
+            "plan: gold",
+            "<dt>cookie id</dt><dd>abc",
+            "7.5",
+            "name: a&amp;b",
+            "<td>customers</td>",
+        ] {
             assert!(page.contains(part), "{part} is not in {page}");
         }
         assert!(!page.contains("<script") && !page.contains("<b>"));
