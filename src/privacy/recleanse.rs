@@ -152,7 +152,12 @@ fn narrowed_granted(granted: &Granted, Ceiling { rests, clicks, .. }: &Ceiling, 
         campaign: if rests.lets(Field::Campaign) { granted.campaign.clone() } else { Vec::new() },
         click_ids: granted.click_ids.iter().filter(|click| click.issuer().is_some_and(|issuer| clicks.have(issuer))).cloned().collect(),
         referrer_host: granted.referrer_host.clone().filter(|_| names_referrer),
-        referrer_kind: if rests.lets(Field::Referrer) && !names_referrer { granted.came_from() } else { ReferrerClass::None },
+        // Where it may be named again, what rests of one that was not named stays.
+        referrer_kind: match rests.get(Field::Referrer) {
+            Treatment::Drop => ReferrerClass::None,
+            Treatment::Keep => granted.referrer_kind,
+            Treatment::Generalise | Treatment::Pseudonymise => granted.came_from(),
+        },
         referrer_page: granted.referrer_page.as_ref().filter(|_| names_referrer).map(|page| by_routes(page, site)),
         value: money(Field::Value, granted.value),
         currency: text(Field::Currency, &granted.currency),

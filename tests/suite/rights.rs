@@ -264,7 +264,11 @@ fn numbers(installation: &Installation, name: &str) -> BTreeSet<u64> {
 }
 
 fn delivered(house: &House, events: usize) -> bool {
-    house.installation.outbox("customers").len() >= events && house.receiver.accepted().len() >= events
+    let ended = |name| house.installation.ledger_offsets(name) >= events as i64;
+    house.installation.outbox("customers").len() >= events
+        && house.receiver.accepted().len() >= events
+        && ended("customers")
+        && ended("crm")
 }
 
 #[test]
