@@ -80,7 +80,7 @@ impl Pipeline {
         inbound: Inbound,
         charge: impl FnOnce(usize) -> Result<(), Duration>,
     ) -> Ingested {
-        let Decoded { events, bad, signal, evidence, hints, key } = protocol.decode(&inbound, inbound.received());
+        let Decoded { events, bad, signal, evidence, hints, key, anonymous } = protocol.decode(&inbound, inbound.received());
         let mut cookies = Vec::new();
         let mut outcome = Outcome { bad, ..Outcome::default() };
         self.refuse(site, Refusal::Undecodable, outcome.bad.len());
@@ -96,6 +96,7 @@ impl Pipeline {
             }
             Ok(()) => {
                 let arrival = inbound.arrival(&site.cookies, signal, evidence);
+                let arrival = if anonymous { arrival.anonymously() } else { arrival };
                 if let Err(Unavailable(wait)) = self.take_in(site, protocol, &arrival, events, &mut outcome, &mut cookies).await {
                     outcome.unavailable = Some(wait);
                 }

@@ -139,6 +139,19 @@ pub struct Arrival<'a> {
     pub received: Timestamp,
 }
 
+impl Arrival<'_> {
+    /// The same as from somebody whom nobody has seen before: every cookie that could grant something or tell who it is is forgotten, and
+    /// every objection stays.
+    #[must_use]
+    pub fn anonymously(mut self) -> Self {
+        self.own.visitor.clear();
+        self.own.left_over.clear();
+        self.own.of_vendors.clear();
+        self.matomo = self.matomo.objections();
+        self
+    }
+}
+
 /// The site's own cookies that a request carried. They come in two forms, for one host and for a domain; a browser that knew the site before
 /// it changed from one to the other may have both.
 #[derive(Default)]

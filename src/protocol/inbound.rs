@@ -108,6 +108,11 @@ impl Inbound {
         self.header(header::AUTHORIZATION.as_str())
     }
 
+    /// Whether the page asked for nobody to be known again (Snowplow's `SP-Anonymous`).
+    pub(in crate::protocol) fn asks_for_anonymity(&self) -> bool {
+        self.headers.contains_key("sp-anonymous")
+    }
+
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }

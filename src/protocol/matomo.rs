@@ -446,8 +446,10 @@ mod tests {
         Inbound::new(uri, http::HeaderMap::new(), Bytes::copy_from_slice(body.as_bytes()), address, true, NOW)
     }
 
-    /// Of each event the fields by name and length, and how many properties, fields of the vendor's and products there are.
-    fn read(query: &str, body: &str) -> Vec<(Vec<(&'static str, usize)>, [usize; 3])> {
+    /// Fields by name and length, and how many properties, fields of the vendor's and products there are.
+    type Seen = (Vec<(&'static str, usize)>, [usize; 3]);
+
+    fn read(query: &str, body: &str) -> Vec<Seen> {
         let inbound = inbound(query, body);
         let decoded = Matomo.decode(&inbound, NOW);
         let arrival = inbound.arrival(&CookieNames::new("a", None, &[]), decoded.signal, Default::default());

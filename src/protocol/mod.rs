@@ -3,12 +3,20 @@
 //! A protocol is a pure decoder: bytes in, sealed values out; it does no I/O, keeps nothing, and is bounded. Adding one is a file here,
 //! a row in [`PROTOCOLS`], and golden files; see CONTRIBUTING.md.
 
+pub mod amplitude;
 pub mod cookies;
 pub mod ga4;
+pub mod goatcounter;
 pub mod inbound;
 pub mod matomo;
+pub mod meta;
+pub mod mixpanel;
 pub mod native;
+pub mod plausible;
+pub mod posthog;
 pub mod segment;
+pub mod snowplow;
+pub mod umami;
 
 mod reading;
 
@@ -44,7 +52,20 @@ pub trait Protocol: Send + Sync {
 }
 
 /// Every protocol there is.
-pub const PROTOCOLS: &[&dyn Protocol] = &[&native::Native, &ga4::Ga4, &segment::Segment, &matomo::Matomo];
+pub const PROTOCOLS: &[&dyn Protocol] = &[
+    &native::Native,
+    &amplitude::Amplitude,
+    &ga4::Ga4,
+    &goatcounter::GoatCounter,
+    &matomo::Matomo,
+    &meta::Meta,
+    &mixpanel::Mixpanel,
+    &plausible::Plausible,
+    &posthog::PostHog,
+    &segment::Segment,
+    &snowplow::Snowplow,
+    &umami::Umami,
+];
 
 /// An image of one pixel that cannot be seen.
 const IMAGE: &[u8] = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff!\xf9\x04\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
@@ -57,6 +78,20 @@ pub struct Route {
     pub path: &'static str,
     /// What it does.
     pub action: Action,
+}
+
+/// Whether a path fits a route's, in which a segment `*` stands for any one segment.
+#[must_use]
+pub fn fits(route: &str, path: &str) -> bool {
+    let (mut wanted, mut said) = (route.split('/'), path.split('/'));
+    loop {
+        match (wanted.next(), said.next()) {
+            (None, None) => return true,
+            (Some("*"), Some(segment)) if !segment.is_empty() => {}
+            (Some(one), Some(other)) if one == other => {}
+            _ => return false,
+        }
+    }
 }
 
 /// What a route does.
@@ -80,6 +115,8 @@ pub struct Decoded<'a> {
     pub evidence: Evidence<'a>,
     /// The vendor's key (measurement id, write key) that the request names its site by; `None` for a protocol that has none.
     pub key: Option<VendorKey>,
+    /// Whether the page asked for nobody to be known again: no cookie of ours is read or set then.
+    pub anonymous: bool,
     /// What `reply` needs to know of the request; never personal.
     pub hints: ReplyHints,
 }
@@ -111,6 +148,10 @@ pub struct ReplyHints {
     pub image: bool,
     /// Whether it was a batch, of however many.
     pub batch: bool,
+    /// Whether a wordy answer was asked for.
+    pub verbose: bool,
+    /// How many bytes the body has.
+    pub bytes: usize,
 }
 
 /// Why a body or one event of it could not be read: a constant and a place, never the input's text.

@@ -32,7 +32,7 @@ const DOCUMENTS: &str = r#"
 [[policy]]
 name = "shop"
 events = ["newsletter_opened"]
-properties = { plan = "word", number = "number", gift = "flag", "matomo.dimension1" = "word", "matomo.pf_srv" = "number" }
+properties = { plan = "word", number = "number", gift = "flag", "matomo.dimension1" = "word", "matomo.pf_srv" = "number", "posthog.set.plan" = "word", "umami.tag" = "word", "mixpanel.$browser" = "word" }
 
 [[site]]
 name = "shop"
@@ -40,7 +40,7 @@ hosts = ["www.shop.example"]
 origins = ["https://www.shop.example"]
 prefix = "/keso"
 policy = "shop"
-keys = { ga4 = ["G-SHOP123456"], matomo = ["1"], segment = ["wk_shop"] }
+keys = { amplitude = ["amp_key"], ga4 = ["G-SHOP123456"], matomo = ["1"], meta = ["1234567890"], mixpanel = ["mp_token"], plausible = ["shop.example"], posthog = ["phc_token"], segment = ["wk_shop"], snowplow = ["shop-app"], umami = ["11111111-2222-4333-8444-555555555555"] }
 
 [[site]]
 name = "strict"
@@ -71,7 +71,7 @@ origins = ["https://matomo.shop.example"]
 prefix = "/keso"
 policy = "shop"
 follow = ["matomo"]
-keys = { matomo = ["1"] }
+keys = { amplitude = ["amp_key"], matomo = ["1"], meta = ["1234567890"], mixpanel = ["mp_token"], plausible = ["shop.example"], posthog = ["phc_token"], snowplow = ["shop-app"], umami = ["11111111-2222-4333-8444-555555555555"] }
 
 [[destination]]
 name = "measurement"

@@ -38,7 +38,7 @@ use firsthand::{
         uniques::Uniques,
         visitor::{Sender, SetCookie, Visitors},
     },
-    protocol::{DecodeError, PROTOCOLS, Protocol, inbound::Inbound},
+    protocol::{DecodeError, PROTOCOLS, Protocol, fits, inbound::Inbound},
     server::{Peer, client_address::ClientAddresses},
     state::{IN_MEMORY, StateDb},
     supervise::Supervisor,
@@ -183,6 +183,7 @@ impl Line {
         let inbound = request.inbound(&self.addresses, received);
         let decoded = protocol.decode(&inbound, received);
         let arrival = inbound.arrival(&site.cookies, decoded.signal, decoded.evidence);
+        let arrival = if decoded.anonymous { arrival.anonymously() } else { arrival };
         let (decision, device) = (consent::decide(&arrival, &site.signals), DeviceClass::of_arrival(&arrival));
         let state = decision.state();
         let mut taken = Received { state, events: Vec::new(), unreadable: decoded.bad, cookies: Vec::new() };
@@ -329,8 +330,9 @@ pub(crate) fn route<'d>(documents: &'d Documents, request: &RawRequest) -> (&'d 
     let host = request.headers.get(header::HOST).unwrap().to_str().unwrap();
     let path = request.path.split('?').next().unwrap_or_default();
     let (site, below) = documents.site_of(host, path).expect("the request is for a site of the documents");
-    let takes =
-        |protocol: &&&dyn Protocol| protocol.routes().iter().any(|route| route.path == below && route.method == request.method.as_str());
+    let takes = |protocol: &&&dyn Protocol| {
+        protocol.routes().iter().any(|route| fits(route.path, below) && route.method == request.method.as_str())
+    };
     (site, *PROTOCOLS.iter().find(takes).expect("a protocol takes the request"))
 }
 

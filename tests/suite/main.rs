@@ -10,6 +10,7 @@
 //! | `consent_proof` | what is on record of what visitors said |
 //! | `policies` | a deviation changes its field alone, and never what rested to something wider |
 //! | `hand_over` | a new process takes over from the one that runs, and nobody notices |
+//! | `hostile` | a thousand broken requests of each dialect are answered and cost nothing |
 //! | `prove` | the canary run on an installation: green, red, and its evidence |
 //! | `releases` | the data of every release opens, is brought up to date and delivers what waited; newer data is refused |
 //! | `recleanse` | what is stored is brought to tightened documents, through kills too, and never becomes wider again |
@@ -52,6 +53,7 @@ mod faulty_files;
 mod golden;
 mod hand_over;
 mod held_back;
+mod hostile;
 mod non_interference;
 mod policies;
 mod prove;

@@ -40,6 +40,12 @@ impl MatomoCookies {
         *whose = whose.and(heard);
     }
 
+    /// What of it is no yes.
+    #[must_use]
+    pub(in crate::privacy) fn objections(self) -> Self {
+        Self { consent: if self.consent.grants() { Stance::default() } else { self.consent }, ..self }
+    }
+
     /// What follows, on a site that follows a yes or on one that does not.
     #[must_use]
     pub fn stance(self, followed: bool) -> Stance {

@@ -124,7 +124,7 @@ impl Protocol for Ga4 {
             }
         }
         let hints = ReplyHints { events: lines.len(), ..ReplyHints::default() };
-        Decoded { events, bad, signal: choice.signal(), evidence: choice.evidence(), key: Some(key), hints }
+        Decoded { events, bad, signal: choice.signal(), evidence: choice.evidence(), key: Some(key), hints, ..Decoded::default() }
     }
 
     /// Nothing, to everything that could be read: the tag takes any other answer for a failure, and sends again by other ways. That is

@@ -9,6 +9,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use super::names;
 use crate::privacy::{
     personal::Personal,
     raw::{PropertyValue, Text},
@@ -34,6 +35,11 @@ impl<'a> Fields<'a> {
     pub(in crate::protocol) fn take(&mut self, name: &str) -> Option<&'a RawValue> {
         let at = self.unread.iter().position(|(said, _)| said == name)?;
         Some(self.unread.remove(at).1)
+    }
+
+    /// Leaves fields out that are nobody's business here; they count as known.
+    pub(in crate::protocol) fn leave(&mut self, names: &[&str]) {
+        self.unread.retain(|(name, _)| !names.contains(&name.as_ref()));
     }
 
     /// Takes an object out; an empty one where there is none.
@@ -79,16 +85,26 @@ impl<'a> Fields<'a> {
         self.unread.iter().map(|(name, value)| (name.as_ref(), *value))
     }
 
+    /// What has not been taken out, in two: those whose name it is, and the others. What was beyond the bound counts as the first.
+    pub(in crate::protocol) fn parted(self, is_first: impl Fn(&str) -> bool) -> (Self, Self) {
+        let (first, second) = self.unread.into_iter().partition(|(name, _)| is_first(name));
+        (Self { unread: first, beyond: self.beyond }, Self { unread: second, beyond: 0 })
+    }
+
     /// How many have not been taken out.
     pub(in crate::protocol) fn left(&self) -> usize {
         self.unread.len() + self.beyond
     }
 
-    /// What has not been taken out, as flat properties, and how many fields are not flat or too many.
+    /// What has not been taken out, as flat properties, and how many fields are not flat or too many. A name is written as a policy would.
     pub(in crate::protocol) fn into_properties(self) -> (Vec<(Text<'a>, Personal<PropertyValue<'a>>)>, usize) {
         let all = self.left();
+        let written = |name: Cow<'a, str>| {
+            let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+            if plain { name } else { Cow::Owned(names::property(&name)) }
+        };
         let kept: Vec<_> =
-            self.unread.into_iter().filter_map(|(name, value)| Some((Personal::new(name), Personal::new(flat(value)?)))).collect();
+            self.unread.into_iter().filter_map(|(name, value)| Some((Personal::new(written(name)), Personal::new(flat(value)?)))).collect();
         let left_out = all - kept.len();
         (kept, left_out)
     }

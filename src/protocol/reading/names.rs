@@ -52,6 +52,25 @@ pub(in crate::protocol) fn canonical(said: &str) -> (String, Subject) {
     }
 }
 
+/// A property's name as a policy document would write it (`planType`, `Plan Type`, `$plan_type` → `plan_type`).
+pub(in crate::protocol) fn property(said: &str) -> String {
+    let mut written = String::with_capacity(said.len() + 4);
+    let mut before = ' ';
+    for letter in said.chars() {
+        if letter.is_uppercase() && (before.is_lowercase() || before.is_ascii_digit()) {
+            written.push('_');
+        }
+        if letter.is_alphanumeric() {
+            written.extend(letter.to_lowercase());
+        } else if !written.is_empty() && !written.ends_with('_') {
+            written.push('_');
+        }
+        before = letter;
+    }
+    written.truncate(written.trim_end_matches('_').len());
+    written
+}
+
 fn snake_case(said: &str) -> String {
     let words = said.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
     words.map(str::to_lowercase).collect::<Vec<_>>().join("_")
@@ -70,6 +89,17 @@ mod tests {
         assert_eq!(canonical("Newsletter Opened!"), (String::from("newsletter_opened"), Order));
         assert_eq!(canonical("purchase"), (String::from("purchase"), Order));
         assert_eq!(canonical("…"), (String::new(), Order));
+    }
+
+    #[test]
+    fn a_property_is_named_as_a_policy_would_write_it() {
+        for said in ["plan_type", "planType", "Plan Type", "$plan_type", "plan-type ", "PlanType"] {
+            assert_eq!(property(said), "plan_type", "{said}");
+        }
+        assert_eq!(
+            (property("utm2Source"), property("SKU"), property("…")),
+            (String::from("utm2_source"), String::from("sku"), String::new())
+        );
     }
 
     #[test]

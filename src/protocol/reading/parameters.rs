@@ -45,6 +45,12 @@ impl<'a> Parameters<'a> {
         self.pairs.iter().copied()
     }
 
+    /// The first value of a parameter, decoded, however long it is: a body of its own that was put into a form.
+    pub(in crate::protocol) fn whole(form: &'a str, name: &str) -> Option<Cow<'a, str>> {
+        let value = form.split('&').find_map(|pair| pair.split_once('=').filter(|(known, _)| *known == name))?.1;
+        Some(decoded(value)).filter(|value| !value.is_empty())
+    }
+
     /// The first value of a parameter that is not empty, still encoded.
     pub(in crate::protocol) fn first(&self, name: &str) -> Option<&'a str> {
         self.pairs.iter().find(|(known, value)| *known == name && !value.is_empty()).map(|(_, value)| *value)

@@ -9,17 +9,16 @@ use crate::{
     clock::Timestamp,
     privacy::{
         personal::Personal,
-        raw::{PropertyValue, RawEvent, RawItem},
+        raw::{PropertyValue, RawEvent},
     },
     protocol::reading::{
+        commerce,
         loose::{Fields, flat},
         names::{self, Subject},
         sender_clock::{corrected, instant},
     },
 };
 
-/// Products looked at in one event.
-const ITEMS_MAX: usize = 200;
 /// Parts of the context that have no canonical words and may be kept as the vendor's own: what is in them is flat.
 const OF_THE_CONTEXT: [&str; 4] = ["app", "library", "network", "os"];
 /// Segment's names of a campaign's parts, and their names in a page's address.
@@ -102,41 +101,23 @@ pub(super) fn event<'a>(
     let mut screen = either(&mut context, &mut batch, "screen").and_then(Fields::of).unwrap_or_default();
     let language = either(&mut context, &mut batch, "locale").and_then(flat);
 
-    let items = match subject {
-        Subject::Product => vec![item(&mut properties)],
-        Subject::Order => {
-            properties.list("products").into_iter().take(ITEMS_MAX).filter_map(Fields::of).map(|mut one| item(&mut one)).collect()
-        }
-    };
-    let value = ["revenue", "total", "value"].into_iter().find_map(|name| properties.amount(name));
-    let (currency, transaction) = (properties.text("currency"), properties.text("order_id"));
-    let (tax, shipping) = (properties.amount("tax"), properties.amount("shipping"));
-    // A single product's coupon is not the order's.
-    let coupon = if subject == Subject::Order { properties.text("coupon") } else { None };
     let happened = ["originalTimestamp", "timestamp"].into_iter().find_map(|name| instant(fields.take(name)?));
+    let mut event = RawEvent::default();
+    commerce::take(&mut event, &mut properties, subject);
     let (properties, not_flat) = properties.into_properties();
     // What `identify` and `group` tell of a person is no event's to carry, unless the policy lists it.
     let traits = fields.object("traits");
     let user_id = fields.text("userId");
     let browser_id = fields.text("anonymousId");
     let client_id = fields.text("messageId");
-    let mut event = RawEvent {
+    event = RawEvent {
         name: Some(Personal::new(name)),
         client_id,
         time: happened.and_then(|happened| corrected(happened, sent, now)),
         page_url: page.words("url").or(said_url).map(|url| Personal::new(with_campaign(url, campaign))),
         page_title: page.words("title").or(said_title).map(Personal::new),
         referrer: page.words("referrer").or(said_referrer).map(Personal::new),
-        value,
-        currency,
-        transaction,
-        tax,
-        shipping,
-        coupon,
-        items,
         user_id,
-        user_signature: None,
-        user_signature_ends: None,
         browser_id,
         language: language.and_then(|said| match said {
             PropertyValue::Text(language) => Some(Personal::new(language)),
@@ -146,7 +127,7 @@ pub(super) fn event<'a>(
         screen_width: screen.number("width").filter(|width| *width > 0.0).map(|width| Personal::new(width as u32)),
         properties,
         unknown_fields: not_flat,
-        ..RawEvent::default()
+        ..event
     };
     keep(&mut event, "traits", traits);
     for name in OF_THE_CONTEXT {
@@ -165,18 +146,6 @@ fn keep<'a>(event: &mut RawEvent<'a>, object: &str, fields: Fields<'a>) {
 /// The call's own word, else its batch's.
 fn either<'a>(context: &mut Fields<'a>, batch: &mut Fields<'a>, name: &str) -> Option<&'a RawValue> {
     context.take(name).or_else(|| batch.take(name))
-}
-
-fn item<'a>(said: &mut Fields<'a>) -> RawItem<'a> {
-    RawItem {
-        id: ["product_id", "sku", "id"].into_iter().find_map(|name| said.text(name)),
-        name: said.text("name"),
-        brand: said.text("brand"),
-        category: said.text("category"),
-        variant: said.text("variant"),
-        price: said.amount("price"),
-        quantity: said.amount("quantity"),
-    }
 }
 
 /// A page's address with the campaign that the library said apart from it, where the address itself names none.

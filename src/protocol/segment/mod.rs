@@ -104,14 +104,16 @@ impl Protocol for Segment {
         };
         let mut body: Fields<'a> = match serde_json::from_slice(bytes) {
             Ok(body) => body,
-            Err(_) if image => return Decoded { hints: ReplyHints { events: 1, image, batch: false }, ..unreadable(pixel::UNREADABLE) },
+            Err(_) if image => {
+                return Decoded { hints: ReplyHints { events: 1, image, ..ReplyHints::default() }, ..unreadable(pixel::UNREADABLE) };
+            }
             Err(error) => return unreadable(describe(&error, bytes, 0)),
         };
         let key = write_key(&mut body, request.authorization());
         let sent = body.take("sentAt").and_then(sender_clock::instant);
         let mut reading = Reading { sent, now, for_all: None, choice: None, decoded: Decoded { key: Some(key), ..Decoded::default() } };
         if let Some(call) = Call::named(request.path().rsplit('/').next().unwrap_or_default()) {
-            reading.decoded.hints = ReplyHints { events: 1, image, batch: false };
+            reading.decoded.hints = ReplyHints { events: 1, image, ..ReplyHints::default() };
             reading.take(0, body, Some(call), Some(0));
             return reading.finish();
         }
