@@ -96,6 +96,21 @@ where
     std::thread::Builder::new().name(name.to_owned()).spawn(work).expect("the operating system gives a thread at start-up")
 }
 
+/// Does work in as many parts at once as there are processors, and waits for all of them. Each hears which part of how many it is.
+///
+/// # Panics
+/// When a part panics.
+pub fn in_parallel<T: Send>(work: impl Fn(usize, usize) -> T + Sync) -> Vec<T> {
+    let parts = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        let work = &work;
+        let others: Vec<_> = (1..parts).map(|part| scope.spawn(move || work(part, parts))).collect();
+        let mut all = vec![work(0, parts)];
+        all.extend(others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic))));
+        all
+    })
+}
+
 /// An operating-system thread for one owner's blocking work, one piece after the other. Where a task blocks again and again, this is
 /// better than [`Supervisor::blocking`]: the allocator keeps what a thread has freed for that thread, and work that wanders over the
 /// threads of the pool leaves its memory behind on each of them.

@@ -3,6 +3,7 @@
 use std::{
     io::{self, IsTerminal as _, Write},
     path::PathBuf,
+    time::Duration,
 };
 
 use clap::Args;
@@ -16,9 +17,14 @@ use crate::{
         self, Outcome, Wish,
         pack::{self, Circumstances},
         places,
+        scoreboard::{self, Ask, live::Live, table},
     },
 };
 
+/// Fewer have no crowd at all; more take more than a few minutes and a few hundred megabytes.
+const VISITORS: std::ops::RangeInclusive<i64> = 100..=20_000;
+/// Where the terminal does not say how wide it is.
+const COLUMNS: usize = 100;
 /// Slots that are named on the terminal; all are in the pack.
 const NAMED_MAX: usize = 10;
 
@@ -48,9 +54,40 @@ pub(super) struct ProveArguments {
     /// Sign with this key: Ed25519, PKCS#8 DER. Default: `prove.key` beside the pack, made at the first run.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+    /// Also print the scoreboard: S1 to S25, each measured here, read from the running installation, or not measured and why.
+    #[arg(long)]
+    scoreboard: bool,
+    #[command(flatten)]
+    board: BoardArguments,
     /// Check a pack's hashes and signature, and do nothing else.
     #[arg(long, value_name = "DIR")]
     verify: Option<PathBuf>,
+}
+
+/// How the scoreboard is made.
+#[derive(Debug, Args)]
+struct BoardArguments {
+    /// The site whose visitors are made up. Default: the first.
+    #[arg(long, value_name = "SITE", requires = "scoreboard", help_heading = "Scoreboard")]
+    site: Option<String>,
+    /// So many synthetic visitors a day.
+    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(VISITORS), help_heading = "Scoreboard")]
+    visitors: u32,
+    /// How long to search for addresses, with the key and without, in seconds each: as many are tried as fit.
+    #[arg(long, value_name = "SECONDS", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=86_400), help_heading = "Scoreboard")]
+    search_seconds: u64,
+    /// Search all of IPv4 instead. Takes hours to days; the key never rests, so what was begun cannot be gone on with.
+    #[arg(long, requires = "scoreboard", conflicts_with = "search_seconds", help_heading = "Scoreboard")]
+    full: bool,
+    /// So many kinds of device are tried with each address.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=200), help_heading = "Scoreboard")]
+    kinds: u16,
+    /// Print each row's figures destination by destination; the pack has them anyway.
+    #[arg(long, requires = "scoreboard", help_heading = "Scoreboard")]
+    detailed: bool,
+    /// End with 1 where a row that was measured here misses its target.
+    #[arg(long, requires = "scoreboard", help_heading = "Scoreboard")]
+    strict: bool,
 }
 
 pub(super) fn prove(place: &Place, arguments: &ProveArguments, out: &mut dyn Write) -> Result<(), CommandError> {
@@ -73,19 +110,51 @@ pub(super) fn prove(place: &Place, arguments: &ProveArguments, out: &mut dyn Wri
         tee: arguments.tee.clone(),
         weaken: !arguments.no_weakened_runs,
     };
-    let outcome = prove::prove(&wish, &mut progress())?;
+    let mut progress = progress();
+    let mut outcome = prove::prove(&wish, &mut progress)?;
+    if arguments.scoreboard {
+        let board = &arguments.board;
+        let ask = Ask {
+            site: board.site.clone(),
+            visitors: board.visitors,
+            search: (!board.full).then_some(Duration::from_secs(board.search_seconds)),
+            classes: usize::from(board.kinds),
+        };
+        let live = installation(place)?.then(|| Live::ask(config.listen.admin));
+        outcome.scoreboard = Some(scoreboard::measure(&wish, &outcome, &ask, live.as_ref(), &mut progress)?);
+    }
     let took = clock::now().since(begun);
     let circumstances = Circumstances { begun: begun.rfc3339(), took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX) };
     let said = pack::write(&outcome, &circumstances, &arguments.out, arguments.key.as_deref())?;
     print(&outcome, out)?;
+    if let Some(board) = &outcome.scoreboard {
+        write!(out, "{}", table::text(board, columns(), arguments.board.detailed))?;
+    }
     writeln!(out, "\npack     {}\nproven   {}\nkey      {}", arguments.out.display(), said.hash, said.key_fingerprint)?;
     let red = outcome.red();
     if red.is_empty() {
         writeln!(out, "\nGREEN: no canary is where it must not be, and every control was found ({:.0} s).", took.as_secs_f64())?;
+        let missed: Vec<&str> = outcome.scoreboard.iter().flat_map(|board| board.missed_here().map(|row| row.id)).collect();
+        if arguments.board.strict && !missed.is_empty() {
+            out.flush()?;
+            return Err(format!("--strict: measured here, and missed: {}", missed.join(", ")).into());
+        }
         return Ok(());
     }
     out.flush()?;
     Err(format!("RED: {}", red.join("\n  ")).into())
+}
+
+/// Whether there is an installation that could be running: a configuration, or data.
+fn installation(place: &Place) -> Result<bool, CommandError> {
+    Ok(place.config_file().is_some() || place.data_dir()?.join("state.db").exists())
+}
+
+/// How wide the terminal is.
+fn columns() -> usize {
+    let asked = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
+    let said = || std::env::var("COLUMNS").ok()?.parse().ok();
+    asked.or_else(said).unwrap_or(COLUMNS)
 }
 
 /// The documents in force; those of the demonstration where nothing is configured and nothing stored. What is stored is read from a copy:

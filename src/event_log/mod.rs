@@ -10,7 +10,7 @@
 //!
 //! | concept | file |
 //! |---|---|
-//! | calls on files | `files`, on a real disk `disk` |
+//! | calls on files | `files`, on a real disk `disk`, in memory `memory_files` |
 //! | bytes of a record, of a log segment | `frame`, `log_segment` |
 //! | what waits, committing, one family's writing end | `pending`, `commit`, `family` |
 //! | known event ids | `dedup` |
@@ -32,6 +32,7 @@ mod formats;
 mod frame;
 mod log_segment;
 mod look;
+mod memory_files;
 mod options;
 mod pending;
 mod reader;
@@ -61,6 +62,7 @@ pub use self::{
     frame::RECORD_BYTES_MAX,
     log_segment::FORMATS_READ,
     look::look,
+    memory_files::MemoryFiles,
     options::LogOptions,
     pending::Appended,
     reader::LogReader,

@@ -6,6 +6,7 @@ use super::{
     Outcome,
     pack::{Circumstances, LIMITS},
     places::{self, Place},
+    scoreboard,
 };
 
 const STYLE: &str = "
@@ -16,7 +17,9 @@ th,td{text-align:left;vertical-align:top;padding:.32rem .6rem .32rem 0;border-bo
 td.number,th.number{text-align:right}code{font:.88em ui-monospace,monospace;overflow-wrap:anywhere}
 .verdict{padding:.8rem 1rem;border-left:.4rem solid;margin:1rem 0;font-size:1.05rem}.green{background:#eef8f0;border-color:#1f7a3a}.red{background:#fdeeee;border-color:#b3261e}
 td.ok{color:#1f7a3a;font-weight:600}td.bad{color:#b3261e;font-weight:600}td.none{color:#6a737d}li{margin:.25rem 0}.quiet{color:#56606b}
-details summary{cursor:pointer}@media print{body{margin:0;max-width:none;font-size:11pt}h2{break-after:avoid}tr,li{break-inside:avoid}details>*{display:block}}
+.board td{font-size:.92em}.board td.row{white-space:nowrap;font-weight:600}.board td:nth-child(3){width:27%}.board td:nth-child(4){width:19%}
+.board ul{margin:.3rem 0 0;padding-left:1.1rem;font-size:.94em}.mark{font-size:.78em;font-weight:400;color:#56606b;border:1px solid #d5dae0;border-radius:.2rem;padding:0 .25rem}
+details summary{cursor:pointer}@media print{body{margin:0;max-width:none;font-size:11pt}h2{break-after:avoid}tr,li{break-inside:avoid}details::details-content{content-visibility:visible;display:block}}
 ";
 /// So many slots of a place are named one by one; the rest is counted, and in the JSON.
 const NAMED_MAX: usize = 12;
@@ -78,6 +81,9 @@ fn write_page(page: &mut String, outcome: &Outcome, circumstances: &Circumstance
     places_of(page, outcome)?;
     destinations(page, outcome)?;
     weakened(page, outcome)?;
+    if let Some(board) = &outcome.scoreboard {
+        scoreboard::page::write(page, board)?;
+    }
     write!(page, "<h2>Slots</h2><p>Where canaries were put, by protocol.</p>")?;
     for (protocol, slots) in &tried.slots {
         write!(page, "<p><strong>{protocol}</strong> <span class=\"quiet\">({})</span>: {}</p>", slots.len(), escaped(&slots.join(" · ")))?;
@@ -223,6 +229,8 @@ fn grouped(number: u64) -> String {
     groups.join("\u{202f}")
 }
 
-fn escaped(text: &str) -> String {
+/// Text as it may stand in a page.
+#[must_use]
+pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

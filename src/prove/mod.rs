@@ -2,6 +2,8 @@
 //! sent, stored, printed, shown or kept in memory. Works on a copy in a directory of its own; the running installation is not touched.
 //!
 //! canaries → spellings → beacons → child (the program under test) → stand_in, places, memory → search → weaken → pack
+//!
+//! Beside it the scoreboard: `traffic` through the line in memory, attacks on what leaves, and a figure beside each target.
 
 pub mod allowance;
 pub mod beacons;
@@ -14,6 +16,7 @@ pub mod places;
 pub mod rehearsal;
 pub mod run;
 pub mod scanner;
+pub mod scoreboard;
 pub mod spellings;
 pub mod stand_in;
 pub mod traffic;
@@ -26,12 +29,14 @@ use self::{
     allowance::Allowance,
     places::{Leak, Place, Searched},
     run::{Trial, Tried},
+    scoreboard::Scoreboard,
     spellings::Spelling,
     weaken::Weakening,
 };
 use crate::{
     config::Config,
     documents::{parse::Document, store::DocumentStoreError},
+    event_log::LogError,
     privacy::policy::Field,
     state::StoreError,
 };
@@ -54,12 +59,27 @@ pub enum ProveError {
     /// It did not stop.
     #[error("the program under test did not stop in time")]
     Stop,
+    /// There is no such site.
+    #[error("--site {0}: there is no site of that name with a host and an origin\n  fix: `firsthand export` lists them")]
+    NoSuchSite(String),
     /// There is nothing to send to.
     #[error("the documents have no site with a host and an origin\n  fix: `firsthand apply FILE` puts one in force")]
     NoSite,
     /// No such destination to pass on to.
     #[error("--tee {0}: there is no destination of that name that sends to an address\n  fix: `firsthand export` lists them")]
     NoTee(String),
+    /// A log in memory cannot be opened or read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A place database that the run made is none.
+    #[error("the run's own places cannot be read")]
+    Places,
+    /// A record that the line made is none.
+    #[error("a record of the run's own cannot be read")]
+    Record,
+    /// The line does not take what the run sends.
+    #[error("the line did not take a synthetic beacon: {0}")]
+    Refused(u16),
 }
 
 /// What is wanted.
@@ -102,6 +122,8 @@ pub struct Outcome {
     pub tried: Tried,
     /// The weakened runs.
     pub weakened: Vec<Weakened>,
+    /// The scoreboard, where it was asked for.
+    pub scoreboard: Option<Scoreboard>,
 }
 
 /// A weakened run.
@@ -192,6 +214,7 @@ pub fn prove(wish: &Wish<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
         rounds,
         tried,
         weakened,
+        scoreboard: None,
     })
 }
 

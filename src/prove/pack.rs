@@ -21,6 +21,7 @@ use super::{
     Outcome, html,
     places::{Leak, Searched},
     scanner::hex,
+    scoreboard::Scoreboard,
 };
 
 const EVIDENCE: &str = "evidence.json";
@@ -162,6 +163,15 @@ fn slots<'l>(leaks: impl IntoIterator<Item = &'l Leak>) -> Vec<String> {
     slots.into_iter().collect()
 }
 
+fn board_of(board: &Scoreboard) -> Value {
+    let [pass, miss, live, not] = board.counts();
+    json!({ "site": board.site, "synthetic_visitors_a_day": board.visitors, "synthetic_requests": board.requests, "took_ms": board.took_ms,
+            "measured_of_25": board.measured(),
+            "rows_by_verdict": { "pass": pass, "miss": miss, "live_without_a_verdict": live, "not_measured": not },
+            "synthetic": "rows with \"synthetic\": true are of made-up visitors: a check of the method, not of real visitors",
+            "rows": board.rows })
+}
+
 /// The hash of what is proven.
 #[must_use]
 pub fn hash(proven: &Value) -> String {
@@ -187,9 +197,13 @@ pub fn write(outcome: &Outcome, circumstances: &Circumstances, directory: &Path,
             (place.name(), json!({ "bytes": searched.bytes, "planted": searched.planted, "recovered": searched.recovered }))
         })
         .collect();
-    let evidence = json!({ "proven": proven, "proven_sha256": hash,
+    let mut evidence = json!({ "proven": proven, "proven_sha256": hash,
                            "circumstances": { "run": circumstances, "places": measured, "passed_on": outcome.tried.teed,
                                               "canaries_left_in_memory": outcome.tried.in_memory } });
+    // Beside what is proven: its figures hang on times and on keys that are drawn anew.
+    if let Some(board) = &outcome.scoreboard {
+        evidence["scoreboard"] = board_of(board);
+    }
     let text = serde_json::to_string_pretty(&evidence).map_err(|_| PackError::Form(EVIDENCE))?;
     let page = html::page(outcome, circumstances, &hash);
     let mut files = BTreeMap::new();

@@ -16,6 +16,7 @@
 //! | `recleanse` | what is stored is brought to tightened documents, through kills too, and never becomes wider again |
 //! | `regressions` | what other products got wrong, R1 to R14, is not wrong here |
 //! | `rights` | export, erasure, backup and restore: what is handed out is what rests, and nobody comes back |
+//! | `attacks` | the attacks of `prove --scoreboard` on what leaves: they see what is there to be seen, and nothing where there is nothing |
 //! | `scoreboard` | synthetic days pass through the line: target, figure, pass or miss |
 //! | `traffic_tails` | those days are as heavy-tailed as the web's |
 //! | `cells` | the six cells of basis and state, for three destinations each, as a golden file |
@@ -36,6 +37,7 @@
 //! A test that needs what a machine has not says so in a line that begins with `left out:` and passes.
 #![expect(clippy::unwrap_used, reason = "in a test, what fails is told by the test")]
 
+mod attacks;
 mod bots;
 mod bots_oracle;
 mod canary;

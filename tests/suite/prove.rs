@@ -76,12 +76,46 @@ fn sound_documents_are_green_and_weakened_ones_red_with_the_same_hash_each_time(
     let again = prove(&installation, "again", &["--no-weakened-runs"]);
     let places_of = |proved: &Proved| proved.evidence["proven"]["places"].clone();
     assert_eq!(places_of(&first), places_of(&again), "what is proven of the places is the same each time");
-    let third = prove(&installation, "third", &["--no-weakened-runs"]);
-    assert_eq!(again.evidence["proven_sha256"], third.evidence["proven_sha256"], "the same seed gives the same hash");
+    let third =
+        prove(&installation, "third", &["--no-weakened-runs", "--scoreboard", "--visitors", "100", "--search-seconds", "1", "--strict"]);
+    assert_eq!(
+        again.evidence["proven_sha256"], third.evidence["proven_sha256"],
+        "the same seed gives the same hash, with a scoreboard or not"
+    );
+    the_scoreboard_has_every_row_and_says_where_it_was_measured(&third);
     let other = prove(&installation, "other", &["--no-weakened-runs", "--seed", "2"]);
     assert_ne!(again.evidence["proven_sha256"], other.evidence["proven_sha256"]);
 
     a_changed_pack_does_not_hold(&installation, &installation.path().join("pack"));
+}
+
+fn the_scoreboard_has_every_row_and_says_where_it_was_measured(proved: &Proved) {
+    let rows = proved.evidence["scoreboard"]["rows"].as_array().unwrap();
+    let of = |id: &str| rows.iter().find(|row| row["id"] == id).unwrap_or_else(|| panic!("no row {id}"));
+    for number in 1..=25 {
+        let name = format!("S{number}");
+        assert!(rows.iter().any(|row| row["id"].as_str().unwrap().split(' ').next() == Some(&name)), "{name} is left out");
+    }
+    for row in rows {
+        let said = if row["measured"] == "not" { &row["why"] } else { &row["figure"] };
+        assert!(said.as_str().is_some_and(|said| !said.is_empty()) && row["target"].is_string(), "{row}");
+    }
+    let addresses = of("S6");
+    assert!(addresses["pass"] == true && addresses["synthetic"] == false, "{addresses}");
+    assert!(addresses["figure"].as_str().unwrap().contains("with the key 20 of 20"), "{addresses}");
+    // 717 values are fewer than the target asks for; nothing listens where the configuration says.
+    assert!(of("S2")["measured"] == "not" && of("S10 live")["measured"] == "not");
+    for id in ["S4", "S7", "S8 ids"] {
+        assert!(of(id)["pass"] == true && of(id)["synthetic"] == true, "{}", of(id));
+    }
+    // The policy asks for no crowd, and then everybody stands out: a miss, said as such.
+    assert!(of("S12 all")["pass"] == false && of("S10")["pass"] == false, "{} {}", of("S12 all"), of("S10"));
+    assert!(
+        !proved.success && proved.said.contains("GREEN") && proved.said.contains("--strict: measured here, and missed: "),
+        "{}",
+        proved.said
+    );
+    assert!(proved.said.contains("a check of the method") && proved.said.contains("Scoreboard of shop"), "{}", proved.said);
 }
 
 fn a_changed_pack_does_not_hold(installation: &Installation, pack: &Path) {

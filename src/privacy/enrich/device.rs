@@ -102,7 +102,8 @@ impl DeviceClass {
         arrival.user_agent.as_ref().map_or(Self::UNKNOWN, |agent| Self::of(agent.expose()))
     }
 
-    fn of(user_agent: &str) -> Self {
+    /// The class of a user agent.
+    pub(in crate::privacy) fn of(user_agent: &str) -> Self {
         let end = user_agent.floor_char_boundary(LOOKED_AT_BYTES);
         let agent = &user_agent[..end];
         if !agent.starts_with("Mozilla/5.0 (") {

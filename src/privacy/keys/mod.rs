@@ -17,6 +17,7 @@ pub mod locked;
 pub(in crate::privacy) mod mac;
 pub mod persistent;
 pub mod person;
+pub mod search;
 pub mod visit;
 
 use locked::KEY_BYTES;

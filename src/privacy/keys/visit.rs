@@ -32,7 +32,7 @@ pub struct VisitKeys {
     keys: RwLock<HashMap<SiteNumber, VisitKey>>,
 }
 
-struct VisitKey {
+pub(super) struct VisitKey {
     key: LockedKey,
     epoch: Epoch,
     day: LocalDay,
@@ -43,6 +43,10 @@ impl VisitKey {
     fn new(zone: &TimeZone, now: Timestamp) -> io::Result<Self> {
         let day = LocalDay::of(zone, now);
         Ok(Self { key: LockedKey::random()?, epoch: day.epoch, day, age: Age::beginning_at(Duration::ZERO) })
+    }
+
+    pub(super) const fn key(&self) -> &LockedKey {
+        &self.key
     }
 
     /// By the wall clock (also one that was set back), by the monotonic one, and by the one that counts a machine's sleep: whichever says so
@@ -93,7 +97,7 @@ impl VisitKeys {
         self.with_key(site, now, |key| key.epoch)
     }
 
-    fn with_key<T>(&self, site: &Site, now: Timestamp, work: impl FnOnce(&VisitKey) -> T) -> io::Result<T> {
+    pub(super) fn with_key<T>(&self, site: &Site, now: Timestamp, work: impl FnOnce(&VisitKey) -> T) -> io::Result<T> {
         {
             let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(key) = keys.get(&site.number).filter(|key| !key.is_over(now)) {

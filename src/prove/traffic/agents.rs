@@ -40,6 +40,11 @@ impl Agents {
         Self(rows.collect())
     }
 
+    /// The counted ones, the most frequent first.
+    pub fn texts(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|agent| agent.text)
+    }
+
     /// A user agent, its screen's width and its kind.
     pub fn draw(&self, random: &mut Rng) -> (String, u32, Kind) {
         let place = random.u32(0..MILLION);

@@ -311,30 +311,3 @@ impl Durations {
         Duration::from_nanos(found.map_or(0, |(class, _)| GROWTH.powi(*class) as u64))
     }
 }
-
-/// Kendall's tau-b of two rankings of the same things: 1 where they agree, -1 where one is the other's reverse.
-pub(super) fn rank_correlation(pairs: &[(u64, u64)]) -> f64 {
-    let (mut concordant, mut discordant, mut tied_one, mut tied_other) = (0_i64, 0_i64, 0_i64, 0_i64);
-    for (index, one) in pairs.iter().enumerate() {
-        for other in &pairs[index + 1..] {
-            match (one.0.cmp(&other.0) as i64, one.1.cmp(&other.1) as i64) {
-                (0, 0) => {}
-                (0, _) => tied_one += 1,
-                (_, 0) => tied_other += 1,
-                (a, b) if a == b => concordant += 1,
-                _ => discordant += 1,
-            }
-        }
-    }
-    let both = concordant + discordant;
-    let scale = (((both + tied_one) * (both + tied_other)) as f64).sqrt();
-    if scale == 0.0 { 1.0 } else { (concordant - discordant) as f64 / scale }
-}
-
-#[test]
-fn rankings_are_compared() {
-    assert_eq!(rank_correlation(&[(1, 10), (2, 20), (3, 30)]), 1.0);
-    assert_eq!(rank_correlation(&[(1, 30), (2, 20), (3, 10)]), -1.0);
-    let one_swap = rank_correlation(&[(1, 10), (2, 30), (3, 20), (4, 40)]);
-    assert!((one_swap - 4.0 / 6.0).abs() < 1e-9, "{one_swap}");
-}

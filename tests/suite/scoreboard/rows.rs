@@ -2,11 +2,14 @@
 
 use std::{collections::HashMap, fmt::Write as _, time::Duration};
 
-use firsthand::{clock::Timestamp, prove::traffic::Traffic};
+use firsthand::{
+    clock::Timestamp,
+    prove::{scoreboard::statistics::rank_correlation, traffic::Traffic},
+};
 
 use super::{
-    CUSTOMERS, FIRST_MIDNIGHT, HELD_BACK, HeldBack, LEARNING_DAYS, MEASURED_DAYS, MEASUREMENT, Measured, STRICT, detectors,
-    figures::rank_correlation, memory, retention::Overdue,
+    CUSTOMERS, FIRST_MIDNIGHT, HELD_BACK, HeldBack, LEARNING_DAYS, MEASURED_DAYS, MEASUREMENT, Measured, STRICT, detectors, memory,
+    retention::Overdue,
 };
 use crate::{
     installation::{SITE, file_destination},

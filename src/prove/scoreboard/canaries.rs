@@ -1,0 +1,37 @@
+//! S2: what the canary run found.
+
+use super::Row;
+use crate::{destination::DESTINATIONS, prove::Outcome};
+
+const CANARIES_MIN: usize = 2_000;
+const SPELLINGS_MIN: usize = 12;
+const DESTINATIONS_MIN: usize = 6;
+
+/// The row. A run that is smaller than the target asks for can miss it, and not meet it.
+#[must_use]
+pub fn row(outcome: &Outcome) -> Row {
+    const WHAT: &str = "marked values found where they must not be: sent, log, databases, traces, metrics, pages, memory";
+    const TARGET: &str = "0; ≥ 2,000 values × ≥ 12 spellings × ≥ 6 destinations or every type there is, all controls found";
+    let tried = &outcome.tried;
+    let searched = || tried.places.values().filter(|searched| searched.not_searched.is_none());
+    let (planted, recovered) =
+        searched().fold((0, 0), |(planted, recovered), place| (planted + place.planted, recovered + place.recovered));
+    let (canaries, spellings, destinations) = (tried.canaries, outcome.spellings.len(), outcome.destinations.len());
+    let leaks = tried.leaks().count() + tried.kept.len();
+    let figure = format!(
+        "{leaks}; {canaries} values × {spellings} spellings × {destinations} destinations, {recovered} of {planted} controls found"
+    );
+    let every_type = DESTINATIONS.iter().all(|row| outcome.destinations.iter().any(|destination| destination.kind == row.name));
+    let enough = canaries >= CANARIES_MIN && spellings >= SPELLINGS_MIN && (destinations >= DESTINATIONS_MIN || every_type);
+    let sound = outcome.red().is_empty();
+    let row = if sound && !enough {
+        Row::not("S2", WHAT, TARGET, format!("a smaller run than the target asks for: {figure}"))
+    } else {
+        Row::here("S2", WHAT, TARGET, figure, sound)
+    };
+    let not_searched = tried
+        .places
+        .iter()
+        .filter_map(|(place, searched)| searched.not_searched.as_ref().map(|why| format!("{} was not searched: {why}", place.name())));
+    row.with(not_searched.collect())
+}
