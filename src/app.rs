@@ -38,6 +38,7 @@ use crate::{
         parse::{Document, DocumentFile},
         store::{Author, DocumentStore, DocumentStoreError},
     },
+    egress::closing::EgressLedger,
     event_log::{DiskFiles, EventLog, LogError},
     hand_over::{Next, Offer},
     housekeeping::Housekeeping,
@@ -295,12 +296,14 @@ impl App {
             feed: feed.clone(),
         });
 
+        let egress = EgressLedger::new(Arc::clone(&state), &config.data_dir);
         let report = Arc::new(Report {
             pipeline: Arc::clone(&pipeline),
             delivery: Arc::clone(&delivery),
             state: Arc::clone(&state),
             server: server.metrics(),
             recleanse: Arc::clone(&recleanse),
+            egress: egress.clone(),
         });
         let framed_by: Vec<String> = if demonstration { page_origins(&addresses) } else { Vec::new() };
         let console = Arc::new(Console::new(feed, report.sources(), supervisor.clone(), &framed_by));
@@ -315,6 +318,8 @@ impl App {
             persons,
             purge_set,
             erasures: list,
+            egress,
+            began: clock::now(),
             places: place_file,
             data_dir: config.data_dir,
             revision,

@@ -1,5 +1,5 @@
-//! What is done by the clock rather than by a request: counters are flushed, changed documents taken up, old keys, records,
-//! objections and copies destroyed.
+//! What is done by the clock rather than by a request: counters are flushed, changed documents taken up, days of what left closed, old keys,
+//! records, objections and copies destroyed.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -7,10 +7,15 @@ use crate::{
     clock::{self, Timestamp},
     delivery::Delivery,
     documents::{
-        Documents,
+        Documents, Release, Site,
         store::{DocumentStore, DocumentStoreError},
     },
-    event::Epoch,
+    egress::{
+        Day,
+        closing::EgressLedger,
+        record::{CrowdRecord, DayRecord},
+    },
+    event::{DestinationNumber, Epoch},
     event_log::LogError,
     pipeline::Pipeline,
     privacy::{
@@ -51,6 +56,10 @@ pub struct Housekeeping {
     pub purge_set: Arc<PurgeSet>,
     /// Marks that die with what they would recognise.
     pub erasures: Arc<Erasures>,
+    /// What left, whose days are closed.
+    pub egress: EgressLedger,
+    /// When the program began.
+    pub began: Timestamp,
     /// The place database's file, where there is one.
     pub places: Option<PlaceFile>,
     /// Where copies of older data are.
@@ -187,6 +196,10 @@ impl Housekeeping {
         if let Err(error) = self.pipeline.crowds.upkeep(&documents, now) {
             tracing::warn!(%error, "the day's crowds could not be written; the next round tries again");
         }
+        let with_crowds = |record: &mut DayRecord, day| record.crowds = self.measured(&documents, DestinationNumber(record.number), day);
+        if let Err(error) = self.egress.close_due(now, with_crowds) {
+            tracing::warn!(%error, "a day of what left could not be closed and signed; the next round tries again");
+        }
         match self.drop_records(now) {
             Ok((oldest, epoch)) => {
                 for site in &documents.sites {
@@ -203,6 +216,30 @@ impl Housekeeping {
             }
             Err(error) => tracing::warn!(%error, "old log segments could not be dropped; the next round tries again"),
         }
+    }
+
+    /// How what left stood in crowds: of each site, the last of its own days that was over, and had left, when this day was over. None:
+    /// nothing was measured.
+    fn measured(&self, documents: &Documents, destination: DestinationNumber, day: Day) -> Option<Vec<CrowdRecord>> {
+        let served = documents.destinations.iter().find(|document| document.number == destination)?;
+        // What is held back for a day leaves on the day after.
+        let back = if served.release == Release::Daily { 2 } else { 1 };
+        let of_site = |site: &Arc<Site>| {
+            let over = LocalDay::of(&site.time_zone, day.next().start()).epoch.0.saturating_sub(back);
+            let released = self.pipeline.crowds.released(site, destination, Epoch(over));
+            (released.events > 0).then(|| CrowdRecord {
+                site: site.name.clone(),
+                site_day: Day(over.into()),
+                asked: site.policy.crowd.visitors,
+                events: released.events,
+                in_crowds: released.in_crowds,
+                achieved: released.smallest,
+                whole_day: LocalDay::of(&site.time_zone, self.began).epoch.0 < over,
+            })
+        };
+        let measured: Vec<CrowdRecord> =
+            documents.sites.iter().filter(|site| served.sites.contains(&site.number)).filter_map(of_site).collect();
+        Some(measured).filter(|measured| !measured.is_empty())
     }
 
     /// Drops what is past its retention, and says from when the oldest record is that is left, and of which day.

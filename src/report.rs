@@ -7,8 +7,8 @@ use crate::{
     console::{
         Sources,
         overview::{
-            self, CrowdOverview, DestinationOverview, Health, LogOverview, Overview, RecleanseOverview, RefusedCount, ReleasedOverview,
-            SiteOverview,
+            self, CrowdOverview, DestinationOverview, EgressOverview, Health, LeftOverview, LogOverview, Overview, RecleanseOverview,
+            RefusedCount, ReleasedOverview, SiteOverview,
         },
     },
     counters::{self, Counters},
@@ -17,6 +17,7 @@ use crate::{
         status::{self, CourierState, DestinationStatus},
     },
     documents::Site,
+    egress::{Day, closing::EgressLedger},
     event::Epoch,
     event_log::LogState,
     metrics::Exposition,
@@ -39,6 +40,8 @@ pub struct Report {
     pub server: Arc<ServerMetrics>,
     /// How far what is stored is brought to the documents in force.
     pub recleanse: Arc<Recleanse>,
+    /// What left.
+    pub egress: EgressLedger,
 }
 
 impl Report {
@@ -130,10 +133,17 @@ impl Report {
         let documents = self.pipeline.documents.load();
         let statuses = self.delivery.status(now);
         let log = self.pipeline.log.stats();
+        // What cannot be read is shown as nothing; the log says why.
+        let left = self.egress.open_records().unwrap_or_default();
+        let today = left.iter().find(|(day, _)| *day == Day::of(now)).map_or(&[][..], |(_, records)| records);
         let destinations = documents.destinations.iter().map(|document| {
             let mut destination = DestinationOverview::new(document.name.clone(), document.kind, document.basis, document.transform);
             if let Some(status) = statuses.iter().find(|status| status.name == document.name) {
                 take_over(&mut destination, status);
+            }
+            if let Some(record) = today.iter().find(|record| record.number == document.number.0) {
+                let (parcels, events, bytes) = (record.sent("parcels"), record.sent("events"), record.sent("bytes"));
+                destination.left = LeftOverview { parcels, events, bytes, fields: record.fields().len(), schemas: record.schemas.len() };
             }
             destination
         });
@@ -151,7 +161,13 @@ impl Report {
                 },
             },
             recleanse: self.recleansing(),
+            egress: self.closed_days(),
         }
+    }
+
+    fn closed_days(&self) -> EgressOverview {
+        let closed = self.egress.last_closed().ok().flatten();
+        EgressOverview { entries: closed.map_or(0, |(head, _)| head.number), last: closed.map(|(_, day)| day.to_string()) }
     }
 
     fn recleansing(&self) -> RecleanseOverview {
@@ -192,7 +208,7 @@ impl Report {
         let documents = self.pipeline.documents.load();
         let served = documents.destinations.iter().filter(|destination| destination.sites.contains(&site.number));
         let released = served.filter_map(|destination| {
-            let ReleasedDay { events, in_crowds, suppressed } = crowds.released(site, destination.number, day);
+            let ReleasedDay { events, in_crowds, suppressed, smallest: _ } = crowds.released(site, destination.number, day);
             (events > 0).then(|| (destination.name.clone(), ReleasedOverview { events, in_crowds, suppressed }))
         });
         CrowdOverview { visitors, tuples, pages, places, none_yet: visitors > 1 && tuples == 0, released: released.collect() }

@@ -1,5 +1,5 @@
 //! `state.db`: the small state beside the event log (SQLite). Documents, consumer state, ledger, counters, persistent keys,
-//! proof of consent, crowds, how far a recleanse is.
+//! proof of consent, crowds, what left, how far a recleanse is.
 //! Nothing in it is on the path of an acknowledgement, but for the record of a consent that begins, changes or ends.
 
 use std::{
@@ -91,11 +91,25 @@ const MIGRATIONS: &[&str] = &[
     CREATE TABLE programs (
         started INTEGER NOT NULL, program TEXT NOT NULL, state INTEGER NOT NULL, keys INTEGER NOT NULL, log INTEGER NOT NULL);
 ",
+    "
+    CREATE TABLE egress_open (
+        day INTEGER NOT NULL, destination INTEGER NOT NULL, figure TEXT NOT NULL, name TEXT NOT NULL, count INTEGER NOT NULL,
+        PRIMARY KEY (day, destination, figure, name)) WITHOUT ROWID;
+    CREATE TABLE egress_running (destination INTEGER PRIMARY KEY);
+    CREATE TABLE egress_days (
+        number INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, kept_until INTEGER NOT NULL, root BLOB NOT NULL,
+        link BLOB NOT NULL, key BLOB NOT NULL, signature BLOB NOT NULL);
+    CREATE TABLE egress_records (
+        number INTEGER NOT NULL, destination INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (number, destination)) WITHOUT ROWID;
+",
 ];
 
 /// state.db.
-pub const STATE: Schema =
-    Schema { file: "state.db", steps: MIGRATIONS, keeps: &["document_versions", "site_keys", "destination_keys", "consent_proof"] };
+pub const STATE: Schema = Schema {
+    file: "state.db",
+    steps: MIGRATIONS,
+    keeps: &["document_versions", "site_keys", "destination_keys", "consent_proof", "egress_days", "egress_records"],
+};
 
 /// The open database. One connection, one user at a time; every use is short.
 pub struct StateDb {

@@ -3,6 +3,7 @@
 mod apply;
 mod backup;
 mod check;
+mod egress;
 mod explain;
 mod export;
 mod init;
@@ -79,6 +80,8 @@ enum Command {
     Check,
     /// Put documents (sites, destinations, policies) in force from a TOML file or a directory of them.
     Apply(apply::ApplyArguments),
+    /// Say what left to whom, day by day; check that the ledger of it is whole; write it into a signed file.
+    Egress(egress::EgressArguments),
     /// Print the documents in force as one TOML file.
     Export,
     /// See and change what each destination may see of whom.
@@ -133,6 +136,7 @@ pub fn execute(arguments: Arguments, out: &mut dyn Write) -> Result<(), CommandE
         Some(Command::Init(init)) => init::init(&init, out),
         Some(Command::Check) => check::check(&place, out),
         Some(Command::Apply(apply)) => apply::apply(&place, &apply, out),
+        Some(Command::Egress(egress)) => egress::egress(&place, &egress, out),
         Some(Command::Export) => export::export(&place, out),
         Some(Command::Policy(command)) => policy::policy(&place, &command, out),
         Some(Command::Explain(explain)) => explain::explain(&place, &explain, out),
@@ -165,9 +169,22 @@ mod tests {
     fn the_command_line_is_well_formed() {
         Arguments::command().debug_assert();
         let text = Arguments::command().render_long_help().to_string();
-        for command in
-            ["run", "init", "check", "apply", "export", "policy", "explain", "proof", "prove", "recleanse", "person", "backup", "restore"]
-        {
+        for command in [
+            "run",
+            "init",
+            "check",
+            "apply",
+            "egress",
+            "export",
+            "policy",
+            "explain",
+            "proof",
+            "prove",
+            "recleanse",
+            "person",
+            "backup",
+            "restore",
+        ] {
             assert!(text.contains(command), "{command}");
         }
     }

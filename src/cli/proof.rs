@@ -12,6 +12,7 @@ use crate::{
         chain::Head,
         proof::{parse_reference, records_of, verify},
     },
+    signing::{from_hex, hex},
     state::StateDb,
 };
 
@@ -68,7 +69,7 @@ pub(super) fn proof(place: &Place, arguments: &ProofArguments, out: &mut dyn Wri
     Ok(())
 }
 
-fn state(place: &Place) -> Result<StateDb, CommandError> {
+pub(super) fn state(place: &Place) -> Result<StateDb, CommandError> {
     let file: PathBuf = place.data_dir()?.join("state.db");
     if !file.exists() {
         return Err(format!("{}: there is none yet\n  fix: name the data directory with --data-dir", file.display()).into());
@@ -76,22 +77,10 @@ fn state(place: &Place) -> Result<StateDb, CommandError> {
     Ok(StateDb::open(&file)?)
 }
 
-fn parse_head(text: &str) -> Result<Head, CommandError> {
-    let wrong = || CommandError::from("--head: a head is NUMBER:LINK, as `proof verify` prints it");
+pub(super) fn parse_head(text: &str) -> Result<Head, CommandError> {
+    let wrong = || CommandError::from("--head: a head is NUMBER:LINK, as `verify` prints it");
     let (number, link) = text.split_once(':').ok_or_else(wrong)?;
-    let number = number.parse().map_err(|_| wrong())?;
-    let mut bytes = [0; 32];
-    if link.len() != 2 * bytes.len() || !link.is_ascii() {
-        return Err(wrong());
-    }
-    for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
-        *byte = u8::from_str_radix(&link[at..at + 2], 16).map_err(|_| wrong())?;
-    }
-    Ok(Head { number, link: bytes })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(Head { number: number.parse().map_err(|_| wrong())?, link: from_hex(link).ok_or_else(wrong)? })
 }
 
 #[cfg(test)]

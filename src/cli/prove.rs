@@ -243,6 +243,15 @@ fn print(outcome: &Outcome, out: &mut dyn Write) -> io::Result<()> {
     if groups.len() > NAMED_MAX {
         writeln!(out, "  and {} more slots, in the pack", groups.len() - NAMED_MAX)?;
     }
+    let (parcels, bytes) =
+        tried.beside.values().fold((0, 0), |(parcels, bytes), one| (parcels + one.captured.parcels, bytes + one.captured.bytes));
+    let differing = tried.beside.values().filter(|one| !one.agrees()).count();
+    let told = if differing == 0 {
+        String::from("the ledger of what left says the same")
+    } else {
+        format!("of {differing} the ledger of what left says something else")
+    };
+    writeln!(out, "\n{} receivers got {parcels} requests of {bytes} bytes; {told}", tried.beside.len())?;
     for (name, teed) in &tried.teed {
         writeln!(out, "passed on to the real receiver of {name}: {} accepted, {} refused", teed.accepted, teed.refused)?;
     }

@@ -178,7 +178,7 @@ mod tests {
 
     use super::{
         feed::Item,
-        overview::{LogOverview, LogState, RecleanseOverview},
+        overview::{EgressOverview, LogOverview, LogState, RecleanseOverview},
         *,
     };
     use crate::clock::Timestamp;
@@ -200,6 +200,7 @@ mod tests {
                 segments_done: 3,
                 replaced: 7,
             },
+            egress: EgressOverview::default(),
         };
         let sources = Sources { metrics: Arc::new(|| String::from("x_total 1\n")), health: Arc::new(health), overview: Arc::new(overview) };
         Console::new(feed.clone(), sources, Supervisor::new(), &[String::from("http://127.0.0.1:8080"), String::from("bad; script-src *")])

@@ -33,6 +33,32 @@ pub struct Overview {
     pub log: LogOverview,
     /// How far what is stored has been brought to the documents in force.
     pub recleanse: RecleanseOverview,
+    /// Days of what left that are closed and signed.
+    pub egress: EgressOverview,
+}
+
+/// The ledger of what left, as far as it is closed.
+#[derive(Debug, Default, Serialize)]
+pub struct EgressOverview {
+    /// Entries of its chain.
+    pub entries: i64,
+    /// The last day that is closed.
+    pub last: Option<String>,
+}
+
+/// What was handed over to a destination's receiver today, in UTC; every attempt counts.
+#[derive(Debug, Default, Serialize)]
+pub struct LeftOverview {
+    /// Parcels.
+    pub parcels: u64,
+    /// Events in them.
+    pub events: u64,
+    /// Bytes of their bodies.
+    pub bytes: u64,
+    /// Different fields.
+    pub fields: usize,
+    /// Different sets of fields.
+    pub schemas: usize,
 }
 
 /// The recleanse under way, or the last one.
@@ -143,6 +169,8 @@ pub struct DestinationOverview {
     pub in_flight: u64,
     /// Events by their ledger state.
     pub ledger: BTreeMap<&'static str, u64>,
+    /// What left to it today.
+    pub left: LeftOverview,
     /// Fields that the receiver has no words for, since the start.
     pub unsaid: u64,
     /// Parcels that the receiver's validator was asked about, since the start.
@@ -171,6 +199,7 @@ impl DestinationOverview {
             lag: 0,
             in_flight: 0,
             ledger: BTreeMap::new(),
+            left: LeftOverview { parcels: 0, events: 0, bytes: 0, fields: 0, schemas: 0 },
             unsaid: 0,
             trials: 0,
             trials_faulty: 0,

@@ -34,6 +34,7 @@ use crate::{
     event::{DestinationNumber, Offset},
     event_log::{EventLog, LogError, LogReader, LogRecord},
     privacy::{
+        departure::Schema,
         disclose::{Disclosed, Disclosure, Standing},
         entitlement::Withheld,
         record,
@@ -64,6 +65,9 @@ pub(super) type Disclose = dyn Fn(&LogRecord, Timestamp) -> Result<Disclosed, Di
 /// Says whether one of those may still leave. Does not block.
 pub(super) type Stands = dyn Fn(&Disclosure, Timestamp) -> Standing + Send + Sync;
 
+/// Says which fields are in one of those.
+pub(super) type SchemaOf = dyn Fn(&Disclosure) -> Schema + Send + Sync;
+
 /// Why there is no disclosure of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DiscloseError {
@@ -82,6 +86,7 @@ pub(super) struct Courier {
     pub(super) limits: BatchLimits,
     pub(super) disclose: Box<Disclose>,
     pub(super) stands: Box<Stands>,
+    pub(super) schema: Box<SchemaOf>,
     /// None: what it may see is decided at once.
     pub(super) held: Option<HeldBack>,
     pub(super) log: Arc<EventLog>,
@@ -139,14 +144,21 @@ impl Courier {
         })
     }
 
+    /// A disclosure that was made now, on its way.
+    pub(super) fn pending(&self, disclosure: Box<Disclosure>, now: Timestamp) -> Pending {
+        Pending { schema: (self.schema)(&disclosure), disclosure, disclosed: now }
+    }
+
     /// Asks the receiver's validator about an accepted parcel, where the destination has one and this parcel's turn has come. Whatever
-    /// comes of it, delivery goes on: the answer is counted, or there is none.
-    pub(super) fn try_out(self: &Arc<Self>, parcel: &Parcel) {
+    /// comes of it, delivery goes on: the answer is counted, or there is none. Returns how many bytes
+    /// it is sent, where it is asked.
+    pub(super) fn try_out(self: &Arc<Self>, parcel: &Parcel) -> Option<usize> {
         let nth = self.accepted_parcels.fetch_add(1, Ordering::Relaxed);
-        let Some(trial) = self.service.trial(parcel, nth) else { return };
+        let trial = self.service.trial(parcel, nth)?;
         if self.trial_under_way.swap(true, Ordering::AcqRel) {
-            return;
+            return None;
         }
+        let bytes = trial.body.len();
         let courier = Arc::clone(self);
         self.supervisor.spawn_short(async move {
             tokio::select! {
@@ -162,6 +174,7 @@ impl Courier {
             }
             courier.trial_under_way.store(false, Ordering::Release);
         });
+        Some(bytes)
     }
 
     /// Ends some time after the stop signal.
@@ -393,7 +406,7 @@ impl Courier {
             Disclosed::Disclosure(disclosure) if batch.now.since(disclosure.received()) > self.limits.oldest => {
                 batch.end(offset, LedgerState::Expired, TOO_OLD);
             }
-            Disclosed::Disclosure(disclosure) => batch.disclosures.push(Pending { disclosure, disclosed: batch.now }),
+            Disclosed::Disclosure(disclosure) => batch.disclosures.push(self.pending(disclosure, batch.now)),
             Disclosed::Withheld(rule) => batch.end(offset, LedgerState::Withheld, rule.name()),
             Disclosed::Purged => batch.end(offset, LedgerState::Purged, ""),
             // It was addressed to this destination when it was read first: it needs an end.

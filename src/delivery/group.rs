@@ -6,7 +6,7 @@ use super::{ledger::LedgerState, settle::Answered, status::Tally};
 use crate::{
     clock::Timestamp,
     destination::{GroupBy, Parcel, Verdict},
-    privacy::disclose::Disclosure,
+    privacy::{departure::Schema, disclose::Disclosure},
 };
 
 /// A receiver that fails this often in a row at the same events (over some minutes) may be failing because of them.
@@ -19,6 +19,8 @@ const POISON: &str = "the receiver fails at it, and takes others";
 /// An event on its way.
 pub(super) struct Pending {
     pub(super) disclosure: Box<Disclosure>,
+    /// Which fields are in it, by the documents that it was made under.
+    pub(super) schema: Schema,
     /// When the disclosure was made.
     pub(super) disclosed: Timestamp,
 }
@@ -106,7 +108,7 @@ impl Group {
         for event in std::mem::take(&mut self.events) {
             let place = verdicts.iter().position(|(offset, _)| **offset == event.disclosure.offset());
             match place.and_then(|at| end(&verdicts.swap_remove(at).1)) {
-                Some((state, reason)) => ended.push(Answered { disclosure: event.disclosure, state, reason }),
+                Some((state, reason)) => ended.push(Answered { disclosure: event.disclosure, schema: event.schema, state, reason }),
                 None => retry.push(event),
             }
         }
@@ -141,6 +143,7 @@ mod tests {
     use super::*;
     use crate::{
         destination::{FileAppend, Via},
+        documents::Documents,
         event::Offset,
     };
 
@@ -150,7 +153,8 @@ mod tests {
     const TAKEN: Verdict = Verdict::Accepted { proven: true };
 
     fn pending(offset: u64, lane: u64) -> Pending {
-        Pending { disclosure: Box::new(Disclosure::for_test(Offset(offset), lane, Timestamp(0))), disclosed: Timestamp(0) }
+        let disclosure = Box::new(Disclosure::for_test(Offset(offset), lane, Timestamp(0)));
+        Pending { schema: Schema::of(&disclosure, &Documents::default()), disclosure, disclosed: Timestamp(0) }
     }
 
     fn group(offsets: impl IntoIterator<Item = u64>) -> Group {

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     clock::{self, Timestamp},
     destination::{Answer, Parcel, Verdict},
+    egress::departures::Departures,
     event::Offset,
     privacy::{
         disclose::{Disclosed, Disclosure, Standing},
@@ -91,6 +92,8 @@ impl Lane {
         if let Some(rest) = group.split_off_what_is_not_in(&parcel) {
             groups.push_front(rest);
         }
+        let schemas = group.events.iter().map(|event| event.schema.clone());
+        self.report(Report::Left(Departures::handed_over(schemas, parcel.body.len()))).await?;
         let answer = self.send(&courier, &parcel).await?;
         let verdicts = courier.service.judge(&parcel, &answer);
         let status = Status::of(&answer);
@@ -98,13 +101,12 @@ impl Lane {
         courier.gauges.answered(status, failed);
         if verdicts.iter().any(|verdict| matches!(verdict, Verdict::Accepted { .. })) {
             courier.gauges.left_unsaid(parcel.unsaid);
-            courier.try_out(&parcel);
+            if let Some(bytes) = courier.try_out(&parcel) {
+                self.report(Report::Left(Departures::tried_out(parcel.events.len(), bytes))).await?;
+            }
         }
         let Judged { ended, again, attempt } = group.judged(&parcel, verdicts, courier.gauges.tally());
         again.into_iter().rev().for_each(|group| groups.push_front(group));
-        if ended.is_empty() {
-            return Ok(());
-        }
         self.report(Report::Answered { status, attempt, events: ended }).await
     }
 
@@ -167,7 +169,7 @@ impl Lane {
                 Standing::Again => self.disclosed_again(offset, now).await?,
             };
             match again {
-                Ok(disclosure) => wanted.push(Pending { disclosure, disclosed: now }),
+                Ok(disclosure) => wanted.push(self.courier.pending(disclosure, now)),
                 Err((state, rule)) => ended.push(Exception { offsets: OffsetSet::of_range(offset, offset), state, rule }),
             }
         }

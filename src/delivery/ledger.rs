@@ -14,6 +14,10 @@ use super::{
 use crate::{
     clock::Timestamp,
     destination::{Answer, Failure},
+    egress::{
+        departures::Departures,
+        store::{self as egress, OpenDay},
+    },
     event::{DestinationNumber, Offset, PolicyVersion},
     state::{StateDb, StoreError},
 };
@@ -24,6 +28,8 @@ const ROW_SPAN_MAX: u64 = 1 << 16;
 const COUNTS_KEPT_DAYS: i64 = 3 * 366;
 /// How many parked events a page shows.
 const PARKED_SHOWN: usize = 200;
+/// By what parked events are told from others that ended purged, among what left.
+const PARKED: &str = "parked";
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// The end of an event at a destination. There is exactly one per event and destination.
@@ -199,19 +205,44 @@ impl Ledger {
         self.state.with(|db| Consumer::load_or_start(db, destination, start))
     }
 
-    /// Writes ends and how far the destination is, in one transaction: all of it is durable, or none.
+    /// Writes ends, what left, and how far the destination is, in one transaction: all of it is durable, or none.
     ///
     /// # Errors
     /// When the database cannot be used; nothing was written then.
-    pub fn settle(&self, destination: DestinationNumber, entries: &[Entry], consumer: &Consumer, at: Timestamp) -> Result<(), StoreError> {
+    pub fn settle(
+        &self,
+        destination: DestinationNumber,
+        (entries, departures): (&[Entry], &Departures),
+        consumer: &Consumer,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
         self.state.with(|db| {
             let transaction = db.transaction()?;
+            let egress = OpenDay::of(&transaction, destination, at)?;
             for entry in entries {
                 write(&transaction, destination, entry, at)?;
+                egress.ended(entry.state().name(), entry.rule(), entry.offsets().count())?;
             }
+            egress.left(departures)?;
             consumer.save(&transaction, destination)?;
             transaction.commit()
         })
+    }
+
+    /// A courier begins: from now on it hands parcels over.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub fn begin(&self, destination: DestinationNumber, at: Timestamp) -> Result<(), StoreError> {
+        self.state.with(|db| egress::begin(db, destination, at))
+    }
+
+    /// A courier ended, and all that it handed over is written.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub fn end(&self, destination: DestinationNumber) -> Result<(), StoreError> {
+        self.state.with(|db| egress::end(db, destination))
     }
 
     /// How one event ended at one destination. `None`: it has not yet, is not addressed to it, or has left the event log.
@@ -285,6 +316,8 @@ impl Ledger {
             }
             let count = purged.count();
             if count > 0 {
+                // It left, and was counted as rejected; that day may be closed.
+                OpenDay::of(&transaction, destination, at)?.ended(LedgerState::Purged.name(), PARKED, count)?;
                 write(&transaction, destination, &Entry::Exception { offsets: purged, state: LedgerState::Purged, rule: "" }, at)?;
             }
             transaction.commit()?;
@@ -470,7 +503,7 @@ mod tests {
             exception("4,6,8", LedgerState::Withheld, "no_consent"),
             exception("200000-400000", LedgerState::Expired, "left_the_log"),
         ];
-        ledger.settle(HERE, &entries, &consumer, Timestamp(DAY_MS)).unwrap();
+        ledger.settle(HERE, (&entries, &Departures::default()), &consumer, Timestamp(DAY_MS)).unwrap();
         let state = |offset| ledger.state_of(HERE, Offset(offset)).unwrap();
         let accepted = state(7).unwrap();
         assert_eq!((accepted.state, accepted.rule.as_str()), (LedgerState::Accepted, ""));
@@ -488,8 +521,8 @@ mod tests {
         let (_directory, ledger) = ledger();
         let consumer = ledger.consumer(HERE, Offset(0)).unwrap();
         let long_ago = Timestamp(0);
-        ledger.settle(HERE, &[parcel("1-3", LedgerState::Rejected, Some("no"))], &consumer, long_ago).unwrap();
-        ledger.settle(HERE, &[parcel("4-9", LedgerState::Accepted, None)], &consumer, long_ago).unwrap();
+        ledger.settle(HERE, (&[parcel("1-3", LedgerState::Rejected, Some("no"))], &Departures::default()), &consumer, long_ago).unwrap();
+        ledger.settle(HERE, (&[parcel("4-9", LedgerState::Accepted, None)], &Departures::default()), &consumer, long_ago).unwrap();
         ledger.forget_before(Offset(5), long_ago).unwrap();
         assert_eq!(ledger.state_of(HERE, Offset(2)).unwrap(), None);
         assert!(ledger.state_of(HERE, Offset(9)).unwrap().is_some(), "a row of which something is still there stays");
@@ -527,7 +560,7 @@ mod tests {
                 0..=3 => parcel(&offsets.to_string(), LedgerState::ALL[end], (end == 3).then_some("no")),
                 _ => exception(&offsets.to_string(), LedgerState::ALL[end], "rule"),
             }).collect();
-            ledger.settle(HERE, &entries, &Consumer::starting_at(Offset(0)), Timestamp(0)).unwrap();
+            ledger.settle(HERE, (&entries, &Departures::default()), &Consumer::starting_at(Offset(0)), Timestamp(0)).unwrap();
             for offset in (0..ends.len() as u64).map(Offset) {
                 prop_assert_eq!(ledger.state_of(HERE, offset).unwrap().map(|entry| entry.state), model.get(&offset).copied());
             }

@@ -55,7 +55,7 @@ use crate::{
     destination::{Destination, DestinationType},
     documents::{self, Documents},
     event_log::EventLog,
-    privacy::{clean::OpenError, disclose::Discloser},
+    privacy::{clean::OpenError, departure::Schema, disclose::Discloser},
     state::StoreError,
     supervise::{Supervisor, WorkThread},
 };
@@ -215,6 +215,7 @@ impl Delivery {
             service,
             disclose: self.disclose(document),
             stands: self.stands(),
+            schema: self.schema(),
             held: self.held_back(document, &stop),
             log: Arc::clone(&self.parts.log),
             carriers: Arc::clone(&self.parts.carriers),
@@ -261,6 +262,11 @@ impl Delivery {
     fn stands(&self) -> Box<courier::Stands> {
         let (discloser, documents) = (Arc::clone(&self.parts.discloser), Arc::clone(&self.documents));
         Box::new(move |disclosure, now| discloser.standing(disclosure, &documents.load(), now))
+    }
+
+    fn schema(&self) -> Box<courier::SchemaOf> {
+        let documents = Arc::clone(&self.documents);
+        Box::new(move |disclosure| Schema::of(disclosure, &documents.load()))
     }
 
     async fn sweep(&self) {

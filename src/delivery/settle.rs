@@ -18,8 +18,9 @@ use super::{
 use crate::{
     clock::{self, Timestamp},
     console::feed::{Feed, Item},
+    egress::departures::Departures,
     event::{DestinationNumber, Offset, PolicyVersion},
-    privacy::disclose::Disclosure,
+    privacy::{departure::Schema, disclose::Disclosure},
     supervise::WorkThread,
 };
 
@@ -46,7 +47,9 @@ pub(super) enum Report {
     },
     /// Events that were open ended without an answer.
     Ended(Vec<Exception>),
-    /// An answer ended events.
+    /// A parcel is handed to its carrier, or a copy of one to the receiver's validator.
+    Left(Departures),
+    /// An answer came; it may have ended events.
     Answered { status: Status, attempt: u32, events: Vec<Answered> },
 }
 
@@ -59,6 +62,7 @@ pub(super) struct Exception {
 
 /// An event that an answer ended.
 pub(super) struct Answered {
+    pub(super) schema: Schema,
     pub(super) disclosure: Box<Disclosure>,
     pub(super) state: LedgerState,
     pub(super) reason: Option<&'static str>,
@@ -81,6 +85,7 @@ struct Unwritten {
     /// When each open event came in. As many as lanes hold.
     ages: BTreeMap<Offset, Timestamp>,
     parcels: Vec<Entry>,
+    departures: Departures,
     exceptions: HashMap<(LedgerState, &'static str), OffsetSet>,
     shown: Vec<Item>,
 }
@@ -89,8 +94,18 @@ impl Settler<'_> {
     /// Settles until every reporter is gone. What cannot be written while the program stops is done again after the next start.
     pub(super) async fn run(&self, consumer: Consumer, mut reports: mpsc::Receiver<Report>) {
         self.gauges.stands_at(&consumer, None);
-        let mut unwritten =
-            Unwritten { consumer, ages: BTreeMap::new(), parcels: Vec::new(), exceptions: HashMap::new(), shown: Vec::new() };
+        let (ledger, destination) = (self.ledger.clone(), self.destination);
+        if let Err(error) = self.thread.run(move || ledger.begin(destination, clock::now())).await {
+            tracing::warn!(destination = self.name, %error, "that a courier begins could not be written down: a crash of it will not be counted");
+        }
+        let mut unwritten = Unwritten {
+            consumer,
+            ages: BTreeMap::new(),
+            parcels: Vec::new(),
+            departures: Departures::default(),
+            exceptions: HashMap::new(),
+            shown: Vec::new(),
+        };
         let mut written = Instant::now();
         let mut read_on = false;
         loop {
@@ -108,14 +123,18 @@ impl Settler<'_> {
                 read_on = true;
             }
             self.gauges.stands_at(&unwritten.consumer, unwritten.ages.first_key_value().map(|(_, received)| *received));
-            let ended = !unwritten.parcels.is_empty() || !unwritten.exceptions.is_empty();
-            if ended || (read_on && (over || written.elapsed() >= HEAD_WITHIN)) {
+            let news = !unwritten.parcels.is_empty() || !unwritten.exceptions.is_empty() || !unwritten.departures.is_empty();
+            if news || (read_on && (over || written.elapsed() >= HEAD_WITHIN)) {
                 if !self.write(&mut unwritten).await {
                     return;
                 }
                 (written, read_on) = (Instant::now(), false);
             }
             if over {
+                let ledger = self.ledger.clone();
+                if let Err(error) = self.thread.run(move || ledger.end(destination)).await {
+                    tracing::warn!(destination = self.name, %error, "that a courier ended could not be written down: it will count as a crash");
+                }
                 return;
             }
         }
@@ -129,6 +148,7 @@ impl Settler<'_> {
                 self.except(unwritten, exceptions);
             }
             Report::Ended(exceptions) => self.except(unwritten, exceptions),
+            Report::Left(departures) => unwritten.departures.add(departures),
             Report::Answered { status, attempt, events } => self.answer(unwritten, status, attempt, events),
         }
     }
@@ -155,7 +175,9 @@ impl Settler<'_> {
     fn answer(&self, unwritten: &mut Unwritten, status: Status, attempt: u32, events: Vec<Answered>) {
         let watched = self.feed.watched();
         let mut alike: HashMap<(LedgerState, Option<&'static str>, PolicyVersion), OffsetSet> = HashMap::new();
-        for Answered { disclosure, state, reason } in events {
+        unwritten.departures.answered(&status.to_string());
+        for Answered { disclosure, schema, state, reason } in events {
+            unwritten.departures.ended(schema, &disclosure);
             let offset = disclosure.offset();
             alike.entry((state, reason, disclosure.policy())).or_default().insert(offset);
             unwritten.consumer.settle(offset);
@@ -182,13 +204,14 @@ impl Settler<'_> {
     /// Writes until it is written. Returns false when it could not be and the program is stopping.
     async fn write(&self, unwritten: &mut Unwritten) -> bool {
         let mut entries = std::mem::take(&mut unwritten.parcels);
+        let mut departures = std::mem::take(&mut unwritten.departures);
         entries.extend(unwritten.exceptions.drain().map(|((state, rule), offsets)| Entry::Exception { offsets, state, rule }));
         let mut said = false;
         loop {
             let (ledger, destination, consumer) = (self.ledger.clone(), self.destination, unwritten.consumer.clone());
             let at = clock::now();
-            let settle = move || (ledger.settle(destination, &entries, &consumer, at), entries);
-            let (result, back) = self.thread.run(settle).await;
+            let settle = move || (ledger.settle(destination, (&entries, &departures), &consumer, at), entries, departures);
+            let (result, back, left) = self.thread.run(settle).await;
             match result {
                 Ok(()) => {
                     back.iter().for_each(|entry| self.gauges.ended(entry.state(), entry.offsets().count()));
@@ -201,7 +224,7 @@ impl Settler<'_> {
                 }
                 Err(_) => {}
             }
-            entries = back;
+            (entries, departures) = (back, left);
             tokio::time::sleep(STORE_RETRY).await;
         }
         for item in unwritten.shown.drain(..) {

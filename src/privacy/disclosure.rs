@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{
     clean::{CampaignField, Item, Page, Property},
     crowd::{Suppressed, referrer::ReferrerClass, tuple::Tuple},
+    departure::Dropped,
     enrich::{ScreenClass, bot::Bot, device::DeviceClass, language::Language, place::Country},
     identity::Assurance,
     record::Subject,
@@ -29,6 +30,8 @@ pub struct Disclosure {
     pub(super) grounds: Grounds,
     #[serde(skip)]
     pub(super) suppressed: Option<Suppressed>,
+    #[serde(skip)]
+    pub(super) dropped: Dropped,
     pub(super) event_id: String,
     pub(super) name: String,
     pub(super) time: String,
@@ -278,6 +281,17 @@ impl Disclosure {
         Tuple { device: self.device, country: self.country, language: self.language, screen: self.screen, referrer: self.referrer_kind }
     }
 
+    /// The fields that rest of the event and whose treatment for this destination is to be dropped.
+    #[must_use]
+    pub const fn dropped(&self) -> Dropped {
+        self.dropped
+    }
+
+    /// The names of what was not said for want of a crowd.
+    pub fn without_crowd(&self) -> impl Iterator<Item = &'static str> {
+        self.suppressed.into_iter().flat_map(Suppressed::names)
+    }
+
     /// What the person had consented to.
     #[must_use]
     pub const fn purposes(&self) -> Purposes {
@@ -293,6 +307,7 @@ impl Disclosure {
             received,
             grounds: Grounds { site: SiteNumber(1), epoch: Epoch(0), subject: Subject::None, consent: Purposes::NONE, revision: 0 },
             suppressed: None,
+            dropped: Dropped::default(),
             event_id: format!("00000000-0000-8000-8000-{:012x}", offset.0),
             name: "page_view".to_owned(),
             time: received.rounded(super::disclose::TIME_STEP).rfc3339(),

@@ -12,6 +12,7 @@ pub mod anonymise;
 pub mod clean;
 pub mod consent;
 pub mod crowd;
+pub mod departure;
 pub mod disclose;
 mod disclosure;
 pub mod enrich;

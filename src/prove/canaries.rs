@@ -171,7 +171,7 @@ impl Canaries {
         match address {
             IpAddr::V4(address) => {
                 whats.push(What::Text(u32::from(address).to_string()));
-                whats.push(What::Text(super::scanner::hex(&address.octets())));
+                whats.push(What::Text(crate::signing::hex(&address.octets())));
             }
             IpAddr::V6(address) => {
                 whats.push(What::Bytes(address.octets().to_vec()));

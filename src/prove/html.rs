@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{
-    Outcome,
+    Outcome, Tried,
     pack::{Circumstances, LIMITS},
     places::{self, Place},
     scoreboard,
@@ -73,6 +73,7 @@ fn write_page(page: &mut String, outcome: &Outcome, circumstances: &Circumstance
         ("Canaries", tried.canaries.to_string()),
         ("Spellings", outcome.spellings.iter().map(|spelling| spelling.name()).collect::<Vec<_>>().join(", ")),
         ("Marked beacons", format!("{} ({} not taken)", tried.beacons, tried.unanswered)),
+        ("Ledger of what left", beside(tried)),
         ("Took", format!("{:.1} s", circumstances.took_ms as f64 / 1000.0)),
     ] {
         write!(page, "<tr><th>{what}</th><td><code>{}</code></td></tr>", escaped(&value))?;
@@ -98,6 +99,16 @@ fn write_page(page: &mut String, outcome: &Outcome, circumstances: &Circumstance
          <code>firsthand prove --seed {}</code> with the same program and documents gives the same hash.</p></body></html>",
         outcome.seed
     )
+}
+
+/// What receivers got, beside what the program says that it sent.
+fn beside(tried: &Tried) -> String {
+    let differing: Vec<&str> = tried.beside.iter().filter(|(_, one)| !one.agrees()).map(|(name, _)| name.as_str()).collect();
+    let parcels: u64 = tried.beside.values().map(|one| one.captured.parcels).sum();
+    match differing.as_slice() {
+        [] => format!("says the same requests and bytes as {} receivers got ({parcels} requests)", tried.beside.len()),
+        names => format!("says something else than these receivers got: {}", names.join(", ")),
+    }
 }
 
 fn places_of(page: &mut String, outcome: &Outcome) -> std::fmt::Result {

@@ -20,6 +20,7 @@ pub mod scoreboard;
 pub mod spellings;
 pub mod stand_in;
 pub mod traffic;
+pub mod vantage;
 pub mod weaken;
 pub mod wire;
 
@@ -31,6 +32,7 @@ use self::{
     run::{Trial, Tried},
     scoreboard::Scoreboard,
     spellings::Spelling,
+    vantage::Compared,
     weaken::Weakening,
 };
 use crate::{
@@ -157,6 +159,13 @@ impl Outcome {
         if self.tried.unanswered > 0 {
             reasons.push(format!("{} of {} beacons were not taken", self.tried.unanswered, self.tried.beacons));
         }
+        let beside = self.tried.beside.iter().filter(|(_, compared)| !compared.agrees());
+        reasons.extend(beside.map(|(name, Compared { captured, told })| {
+            format!(
+                "{name}: its receiver got {} requests of {} bytes, and the ledger of what left says {} of {}",
+                captured.parcels, captured.bytes, told.parcels, told.bytes
+            )
+        }));
         let blind = self.weakened.iter().filter(|run| run.must_show && run.example.is_none());
         reasons.extend(blind.map(|run| format!("a weakened run stayed green: {}", run.says)));
         reasons

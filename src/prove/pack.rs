@@ -8,10 +8,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aws_lc_rs::{
-    rand::SystemRandom,
-    signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey},
-};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -20,9 +16,10 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Outcome, html,
     places::{Leak, Searched},
-    scanner::hex,
     scoreboard::Scoreboard,
+    vantage::Compared,
 };
+use crate::signing::{KeyError, PublicKey, SigningKey, hex};
 
 const EVIDENCE: &str = "evidence.json";
 const PAGE: &str = "evidence.html";
@@ -77,12 +74,9 @@ pub enum PackError {
     /// The signature is not the manifest's.
     #[error("the signature is not one of this manifest by this key")]
     Signature,
-    /// The key's file holds no Ed25519 key in PKCS#8.
-    #[error("{}: holds no Ed25519 key in PKCS#8 DER\n  fix: leave --key out, and one is made", .0.display())]
-    Key(PathBuf),
-    /// No key could be made.
-    #[error("this machine gives no randomness to make a key of")]
-    NoKey,
+    /// The key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -135,6 +129,10 @@ pub fn proven(outcome: &Outcome) -> Value {
         "destinations": outcome.destinations,
         "allowed_by_policy": outcome.allowance,
         "places": places,
+        "ledger_of_what_left": {
+            "compared_with_what_receivers_got": tried.beside.keys().collect::<Vec<_>>(),
+            "agrees": tried.beside.values().all(Compared::agrees),
+        },
         "red": outcome.red(),
         "weakened_runs": weakened,
         "limits": LIMITS,
@@ -186,7 +184,10 @@ pub fn hash(proven: &Value) -> String {
 pub fn write(outcome: &Outcome, circumstances: &Circumstances, directory: &Path, key: Option<&Path>) -> Result<Said, PackError> {
     fs::create_dir_all(directory).map_err(|reason| PackError::File { file: directory.to_owned(), reason })?;
     let beside = directory.parent().unwrap_or(Path::new("")).join(KEY);
-    let pair = key_pair(key, &beside)?;
+    let key = match key {
+        Some(named) => SigningKey::read(named)?,
+        None => SigningKey::read_or_make(&beside)?,
+    };
     let proven = proven(outcome);
     let hash = hash(&proven);
     let measured: BTreeMap<String, Value> = outcome
@@ -198,7 +199,7 @@ pub fn write(outcome: &Outcome, circumstances: &Circumstances, directory: &Path,
         })
         .collect();
     let mut evidence = json!({ "proven": proven, "proven_sha256": hash,
-                           "circumstances": { "run": circumstances, "places": measured, "passed_on": outcome.tried.teed,
+                           "circumstances": { "run": circumstances, "places": measured, "passed_on": outcome.tried.teed, "ledger_beside_receivers": outcome.tried.beside,
                                               "canaries_left_in_memory": outcome.tried.in_memory } });
     // Beside what is proven: its figures hang on times and on keys that are drawn anew.
     if let Some(board) = &outcome.scoreboard {
@@ -211,12 +212,12 @@ pub fn write(outcome: &Outcome, circumstances: &Circumstances, directory: &Path,
         save(&directory.join(name), text.as_bytes())?;
         files.insert(name.to_owned(), hex(&Sha256::digest(text)));
     }
-    let public = pair.public_key().as_ref().to_vec();
-    let manifest = Manifest { files, proven_sha256: hash.clone(), public_key: STANDARD.encode(&public) };
+    let public = key.public();
+    let manifest = Manifest { files, proven_sha256: hash.clone(), public_key: STANDARD.encode(public.0) };
     let manifest = serde_json::to_string_pretty(&manifest).map_err(|_| PackError::Form(MANIFEST))?;
     save(&directory.join(MANIFEST), manifest.as_bytes())?;
-    save(&directory.join(SIGNATURE), STANDARD.encode(pair.sign(manifest.as_bytes())).as_bytes())?;
-    Ok(Said { hash, key_fingerprint: hex(&Sha256::digest(public)) })
+    save(&directory.join(SIGNATURE), STANDARD.encode(key.sign(manifest.as_bytes())).as_bytes())?;
+    Ok(Said { hash, key_fingerprint: public.fingerprint() })
 }
 
 /// Checks a pack: each file's hash, the hash of what is proven, and the signature.
@@ -226,9 +227,12 @@ pub fn write(outcome: &Outcome, circumstances: &Circumstances, directory: &Path,
 pub fn verify(directory: &Path) -> Result<Said, PackError> {
     let manifest = load(&directory.join(MANIFEST))?;
     let said: Manifest = serde_json::from_slice(&manifest).map_err(|_| PackError::Form(MANIFEST))?;
-    let public = STANDARD.decode(&said.public_key).map_err(|_| PackError::Form(MANIFEST))?;
+    let public = STANDARD.decode(&said.public_key).ok().and_then(|bytes| bytes.try_into().ok()).map(PublicKey);
+    let public = public.ok_or(PackError::Form(MANIFEST))?;
     let signature = STANDARD.decode(load(&directory.join(SIGNATURE))?).map_err(|_| PackError::Form(SIGNATURE))?;
-    UnparsedPublicKey::new(&ED25519, &public).verify(&manifest, &signature).map_err(|_| PackError::Signature)?;
+    if !public.has_signed(&manifest, &signature) {
+        return Err(PackError::Signature);
+    }
     for name in [EVIDENCE, PAGE] {
         let digest = hex(&Sha256::digest(load(&directory.join(name))?));
         if said.files.get(name) != Some(&digest) {
@@ -239,30 +243,11 @@ pub fn verify(directory: &Path) -> Result<Said, PackError> {
     if hash(&evidence["proven"]) != said.proven_sha256 {
         return Err(PackError::Hash);
     }
-    Ok(Said { hash: said.proven_sha256, key_fingerprint: hex(&Sha256::digest(public)) })
-}
-
-fn key_pair(named: Option<&Path>, beside: &Path) -> Result<Ed25519KeyPair, PackError> {
-    let file = named.unwrap_or(beside);
-    if named.is_none() && !beside.exists() {
-        let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| PackError::NoKey)?;
-        save_secret(beside, made.as_ref())?;
-    }
-    Ed25519KeyPair::from_pkcs8(&load(file)?).map_err(|_| PackError::Key(file.to_owned()))
+    Ok(Said { hash: said.proven_sha256, key_fingerprint: public.fingerprint() })
 }
 
 fn save(file: &Path, bytes: &[u8]) -> Result<(), PackError> {
     fs::write(file, bytes).map_err(|reason| PackError::File { file: file.to_owned(), reason })
-}
-
-/// For its owner's eyes only.
-fn save_secret(file: &Path, bytes: &[u8]) -> Result<(), PackError> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(file).and_then(|mut opened| io::Write::write_all(&mut opened, bytes));
-    written.map_err(|reason| PackError::File { file: file.to_owned(), reason })
 }
 
 fn load(file: &Path) -> Result<Vec<u8>, PackError> {

@@ -12,7 +12,6 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     beacons::{GA4_KEY, SEGMENT_KEY, Target},
-    scanner::hex,
     stand_in::StandIn,
 };
 use crate::{
@@ -23,6 +22,7 @@ use crate::{
         site::PropertyKind,
     },
     privacy::transform::Transform,
+    signing::hex,
 };
 
 /// The files that the run's own secrets stand in, and what is in them: they guard nothing.

@@ -21,6 +21,7 @@ use super::{
     rehearsal,
     spellings::Spelling,
     stand_in::{StandIn, Teed},
+    vantage::{self, Compared},
     wire::{Answer, Connection, Request},
 };
 use crate::{config::Config, documents::parse::Document, supervise::thread};
@@ -97,6 +98,8 @@ pub struct Tried {
     pub unanswered: usize,
     /// What became of what was passed on to real receivers.
     pub teed: BTreeMap<String, Teed>,
+    /// What receivers got, beside what the ledger of what left says, by destination.
+    pub beside: BTreeMap<String, Compared>,
     /// Different canaries that are still in memory, most of them in buffers that were freed.
     pub in_memory: usize,
     /// Slots of which most canaries are still in memory: what came in them is kept.
@@ -198,7 +201,10 @@ pub fn run(trial: &Trial<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
     look_at_files(&mut search, &directory_path, &targets)?;
     let live = live.lock().unwrap_or_else(PoisonError::into_inner).clone();
     search.look(&Place::Console, &live, b"<html");
-    for (name, captured) in stand_in.captured() {
+    let captured = stand_in.captured();
+    let sending = rehearsal::destinations(trial.documents).filter(|destination| destination.kind != "file");
+    let beside = vantage::compare(&directory_path.join("data"), &captured, sending.map(|destination| destination.name.as_str()))?;
+    for (name, captured) in captured {
         let place = Place::Sent(name);
         for (head, body) in &captured.requests {
             search.look_as(&place, head, b"purchase", Some("(head)"));
@@ -233,6 +239,7 @@ pub fn run(trial: &Trial<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
         beacons: sent.beacons,
         unanswered: sent.unanswered,
         teed: stand_in.teed(),
+        beside,
         slots,
     })
 }

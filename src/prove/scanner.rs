@@ -15,6 +15,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
+use crate::signing::hex;
+
 /// No disguise that is shorter is looked for: it would be found by chance.
 pub const NEEDLE_BYTES_MIN: usize = 8;
 /// A gzip stream's header (RFC 1952) without optional parts, and its checksum and length.
@@ -254,12 +256,6 @@ pub fn url_encoded(text: &str) -> String {
 #[must_use]
 pub fn every_character(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
-}
-
-/// Lower-case hexadecimal.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

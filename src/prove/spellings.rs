@@ -9,7 +9,8 @@ use serde::Serialize;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
-use super::scanner::{compressed, every_character, full_width, hex, html_escaped, json_escaped, url_encoded};
+use super::scanner::{compressed, every_character, full_width, html_escaped, json_escaped, url_encoded};
+use crate::signing::hex;
 
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

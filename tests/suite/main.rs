@@ -8,6 +8,7 @@
 //! | `durability` | what was acknowledged survives `kill -9`; an answer follows its sync |
 //! | `faults` | broken receivers, a full disk, hostile clients, a stop under load |
 //! | `consent_proof` | what is on record of what visitors said |
+//! | `egress` | what left is counted as its receivers count it, signed by day, and a change is found |
 //! | `policies` | a deviation changes its field alone, and never what rested to something wider |
 //! | `hand_over` | a new process takes over from the one that runs, and nobody notices |
 //! | `hostile` | a thousand broken requests of each dialect are answered and cost nothing |
@@ -50,6 +51,7 @@ mod consent_table;
 mod cookies;
 mod crowds;
 mod durability;
+mod egress;
 mod faults;
 mod faulty_files;
 mod golden;

@@ -71,6 +71,10 @@ fn sound_documents_are_green_and_weakened_ones_red_with_the_same_hash_each_time(
         let place = places.iter().find(|place| place["place"] == name).unwrap_or_else(|| panic!("{name} was not looked at"));
         assert!(place["controls_found"] == true && place["genuine_content_found"] == true, "{place}");
     }
+    let ledger = &proven["ledger_of_what_left"];
+    let compared = ledger["compared_with_what_receivers_got"].as_array().unwrap();
+    assert!(ledger["agrees"] == true && compared.contains(&Value::from("hook")) && compared.len() >= 2, "{ledger}");
+    assert!(first.said.contains("the ledger of what left says the same"), "{}", first.said);
     assert!(fs::read(installation.data().join("state.db")).unwrap() == before, "the installation's own data is not touched");
 
     let again = prove(&installation, "again", &["--no-weakened-runs"]);

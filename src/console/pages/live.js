@@ -346,7 +346,7 @@ async function readNumbers() {
   }
 }
 
-function showNumbers({ sites, destinations: known, log, recleanse }) {
+function showNumbers({ sites, destinations: known, log, recleanse, egress }) {
   several = sites.length > 1;
   for (const destination of known) knowDestination(destination.name, destination);
   const stored = sites.reduce((sum, site) => sum + site.stored, 0);
@@ -362,17 +362,31 @@ function showNumbers({ sites, destinations: known, log, recleanse }) {
     grid.append(numbers(site.name, [...people, ["kept", site.stored], ...lines, ...crowdLines(site.crowds)]));
   }
   grid.append(numbers("Event log", [["records since the start", log.records], ["records per sync", log.events_per_sync.toFixed(1)]]));
+  const closed = egress.entries ? [["signed entries", egress.entries], ["closed until", egress.last]] : [["no day is closed yet", "–"]];
+  grid.append(numbers("What left, by day (UTC)", closed));
   if (recleanse.segments || recleanse.running) {
     const title = `Recleanse (${recleanse.running ? "under way" : "over"}: ${recleanse.because})`;
     const done = `${recleanse.segments_done} of ${recleanse.segments}`;
     grid.append(numbers(title, [["log segments done", done], ["records made narrower", recleanse.replaced]]));
   }
-  for (const { name, kind, in_flight, lag, ledger } of known) {
+  for (const { name, kind, in_flight, lag, ledger, left } of known) {
     const lines = Object.entries(ledger).map(([state, count]) => [STATES[state] ?? words(state), count]);
-    grid.append(numbers(`${name} (${kind})`, [["waiting", lag], ["under way", in_flight], ...lines]));
+    grid.append(numbers(`${name} (${kind})`, [["waiting", lag], ["under way", in_flight], ...lines, ...leftLines(left)]));
   }
   byId("today-detail").replaceChildren(grid);
   byId("today").hidden = false;
+}
+
+function leftLines({ parcels, events, bytes, fields, schemas }) {
+  if (!parcels) return [["handed over today (UTC)", "nothing"]];
+  const kilobytes = Math.max(1, Math.round(bytes / 1000));
+  return [
+    ["handed over today (UTC), attempts", parcels],
+    ["… events in them", events],
+    ["… kilobytes", kilobytes],
+    ["… different fields", fields],
+    ["… different sets of fields", schemas],
+  ];
 }
 
 function crowdLines({ visitors, tuples, pages, none_yet, released }) {

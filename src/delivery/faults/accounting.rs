@@ -1,6 +1,7 @@
 //! Every event has its one end in the ledger, whatever becomes of it.
 
 use super::*;
+use crate::egress::record::SchemaRecord;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_exception_has_its_place_in_the_ledger_and_is_shown() {
@@ -172,6 +173,23 @@ proptest! {
             }
             let addressed = samples.iter().filter(|Sample(_, fate)| *fate != Fate::NotAddressed).count();
             assert_eq!(yard.accounted(WEBHOOK), addressed as u64, "each exactly once");
+            let left = yard.left(WEBHOOK);
+            let sum = |of: &dyn Fn(&DayRecord) -> u64| left.iter().map(of).sum::<u64>();
+            let mut by_answer = 0;
+            for (state, count) in yard.ledger.counts(WEBHOOK).unwrap() {
+                assert_eq!(sum(&|record| record.ended(state.name())), count, "{state:?} among what left");
+                let corrupt = sum(&|record| record.ended.get("rejected/corrupt").copied().unwrap_or(0));
+                by_answer += match state {
+                    LedgerState::Accepted | LedgerState::AcceptedUnproven | LedgerState::DroppedByReceiver => count,
+                    LedgerState::Rejected => count - corrupt,
+                    LedgerState::Expired | LedgerState::Withheld | LedgerState::Purged => 0,
+                };
+            }
+            let schemas = |of: &dyn Fn(&SchemaRecord) -> u64| sum(&|record| record.schemas.iter().map(of).sum());
+            assert_eq!(schemas(&|schema| schema.ended), by_answer, "what an answer ended, ended in a schema, once");
+            assert_eq!(schemas(&|schema| schema.sent), sum(&|record| record.sent("events")));
+            assert!(schemas(&|schema| schema.sent) >= by_answer, "and had left before");
+            assert_eq!(sum(&|record| record.interrupted), 0, "to be stopped is no crash");
         });
     }
 }
@@ -191,6 +209,8 @@ async fn what_is_tried_out_with_a_validator_ends_nothing_and_holds_nothing_up() 
             assert_eq!(yard.state(WEBHOOK, offset).unwrap().0, LedgerState::AcceptedUnproven);
         }
         let status = || running.courier.gauges.read("", "ga4", CourierState::Running, Offset(40), clock::now());
+        let trials_left = || yard.left(WEBHOOK).iter().map(|record| record.sent("trial_parcels")).sum::<u64>() as usize;
+        until(|| trials_left() > 0 && trials_left() == receiver.taken().iter().filter(|taken| is_trial(taken)).count()).await;
         if faults {
             until(|| status().trials > 0).await;
             assert_eq!((status().trials_faulty, status().last_finding), (status().trials, Some("NAME_INVALID")));

@@ -24,7 +24,6 @@ use super::{
     breaker::{Breaker, Gate},
     carrier::{Carriers, file::FileCarrier, http::HttpCarrier},
     courier::{Courier, DiscloseError},
-    group::Pending,
     http_double::{HttpDouble, Reply, Taken},
     lane::Lane,
     ledger::{Ledger, LedgerState},
@@ -35,9 +34,12 @@ use crate::{
     clock::{self, Timestamp},
     console::feed::{Feed, Item},
     destination::{Answer, BatchLimits, Destination, DestinationType, FileAppend, GroupBy, Parcel, Verdict, Via},
+    documents::Documents,
+    egress::{closing::EgressLedger, record::DayRecord},
     event::{DestinationNumber, Offset, RetentionClass},
     event_log::{DiskFiles, EventLog, LogOptions, LogRecord},
     privacy::{
+        departure::Schema,
         disclose::{Disclosed, Disclosure, Standing},
         entitlement::Withheld,
         record::{HEADER_BYTES, Record, header_of},
@@ -85,6 +87,7 @@ struct Yard {
     directory: tempfile::TempDir,
     log: Arc<EventLog>,
     ledger: Ledger,
+    egress: EgressLedger,
     carriers: Arc<Carriers>,
     feed: Feed,
     supervisor: Supervisor,
@@ -113,12 +116,13 @@ impl Yard {
         let files = Arc::new(DiskFiles::open(&directory.path().join("log")).unwrap());
         let options = LogOptions { preallocate_bytes: 1 << 16, roll_bytes: 1 << 14, ..LogOptions::default() };
         let log = Arc::new(EventLog::open(files, options, clock::now()).unwrap());
-        let ledger = Ledger::new(Arc::new(StateDb::open(&directory.path().join("state.db")).unwrap()));
+        let state = Arc::new(StateDb::open(&directory.path().join("state.db")).unwrap());
+        let (ledger, egress) = (Ledger::new(Arc::clone(&state)), EgressLedger::new(state, directory.path()));
         let supervisor = Supervisor::new();
         let http = HttpCarrier::with_timeouts(None, TIMEOUT, TIMEOUT).unwrap();
         let file = FileCarrier::new(directory.path().to_owned(), supervisor.clone());
         let carriers = Arc::new(Carriers::new(http, file));
-        Self { directory, log, ledger, carriers, feed: Feed::default(), supervisor, appended: AtomicUsize::new(0) }
+        Self { directory, log, ledger, egress, carriers, feed: Feed::default(), supervisor, appended: AtomicUsize::new(0) }
     }
 
     async fn append(&self, samples: &[Sample], received: Timestamp) -> Vec<Offset> {
@@ -169,6 +173,7 @@ impl Yard {
             service,
             disclose: Box::new(|record, _| disclose(record)),
             stands: Box::new(|_, _| Standing::Stands),
+            schema: Box::new(|disclosure| Schema::of(disclosure, &Documents::default())),
             held: None,
             log: Arc::clone(&self.log),
             carriers: Arc::clone(&self.carriers),
@@ -202,6 +207,12 @@ impl Yard {
 
     fn state(&self, number: DestinationNumber, offset: Offset) -> Option<(LedgerState, String)> {
         self.ledger.state_of(number, offset).unwrap().map(|entry| (entry.state, entry.rule))
+    }
+
+    /// What left to a destination. The test may run over midnight, so it is of several days.
+    fn left(&self, number: DestinationNumber) -> Vec<DayRecord> {
+        let records = self.egress.open_records().unwrap().into_iter().flat_map(|(_, records)| records);
+        records.filter(|record| record.number == number.0).collect()
     }
 
     fn accounted(&self, number: DestinationNumber) -> u64 {

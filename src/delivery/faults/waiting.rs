@@ -8,7 +8,7 @@ async fn lane_of_old_disclosures(courier: &Arc<Courier>, offsets: &[Offset], dis
     let (reports, mut reported) = mpsc::channel(10);
     for offset in offsets {
         let disclosure = Box::new(Disclosure::for_test(*offset, 1, clock::now()));
-        queue.send(Pending { disclosure, disclosed }).await.ok().unwrap();
+        queue.send(courier.pending(disclosure, disclosed)).await.ok().unwrap();
     }
     drop(queue);
     Lane { courier: Arc::clone(courier), queue: queued, reports, backoff: Backoff::seeded(1) }.run().await;

@@ -26,6 +26,8 @@ struct Day {
     /// Visitors per cell.
     seen: Seen,
     cells: HashMap<Tuple, Cell>,
+    /// Something left from a cell that is not among them.
+    overflowed: bool,
     suppressed: BTreeMap<&'static str, u64>,
 }
 
@@ -42,6 +44,8 @@ pub struct ReleasedDay {
     pub events: u64,
     /// Those of them whose tuple at least a crowd of distinct visitors had, as far as the day has come.
     pub in_crowds: u64,
+    /// How many distinct visitors the smallest cell had from which anything left; none where nothing did, or not every cell was counted.
+    pub smallest: Option<u64>,
     /// In how many each thing was not said for want of a crowd.
     pub suppressed: BTreeMap<&'static str, u64>,
 }
@@ -67,7 +71,10 @@ impl Released {
                 days.pop_front();
             }
             let at = days.iter().take_while(|day| day.epoch < epoch).count();
-            days.insert(at, Day { epoch, events: 0, seen: Seen::default(), cells: HashMap::new(), suppressed: BTreeMap::new() });
+            days.insert(
+                at,
+                Day { epoch, events: 0, seen: Seen::default(), cells: HashMap::new(), overflowed: false, suppressed: BTreeMap::new() },
+            );
         }
         let Some(day) = days.iter_mut().find(|day| day.epoch == epoch) else { return };
         day.events += 1;
@@ -75,6 +82,7 @@ impl Released {
             *day.suppressed.entry(name).or_default() += 1;
         }
         if day.cells.len() >= CELLS_MAX && !day.cells.contains_key(&tuple) {
+            day.overflowed = true;
             return;
         }
         let mut hasher = DefaultHasher::new();
@@ -91,6 +99,7 @@ impl Released {
         day.map_or_else(ReleasedDay::default, |day| ReleasedDay {
             events: day.events,
             in_crowds: day.cells.values().filter(|cell| cell.visitors >= u64::from(crowd)).map(|cell| cell.events).sum(),
+            smallest: day.cells.values().map(|cell| cell.visitors).min().filter(|_| !day.overflowed),
             suppressed: day.suppressed.clone(),
         })
     }
@@ -115,6 +124,7 @@ mod tests {
         }
         let day = released.day(of, Epoch(3), 20);
         assert_eq!((day.events, day.in_crowds), (120, 60), "events of nineteen are in no crowd, however many they are");
+        assert_eq!(day.smallest, Some(19));
         assert_eq!(day.suppressed, BTreeMap::from([("version", 60)]));
         for epoch in [4, 5, 2] {
             released.note(of, Epoch(epoch), 1, phone, Suppressed::default());

@@ -89,6 +89,11 @@ pub(in crate::privacy) fn click_ids(query: &str, issuers: Issuers) -> Vec<ClickI
     found
 }
 
+/// Which of the parameters that click ids stand in this is, and what it is called here.
+pub(in crate::privacy) fn known_parameter(parameter: &str) -> Option<&'static str> {
+    PARAMETERS.iter().map(|(name, _)| *name).find(|name| *name == parameter)
+}
+
 fn issuer_of(parameter: &str) -> Option<Issuer> {
     PARAMETERS.iter().find(|(name, _)| *name == parameter).map(|(_, issuer)| *issuer)
 }
