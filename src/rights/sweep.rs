@@ -112,6 +112,8 @@ impl Following {
         let following = Arc::clone(self);
         let emptied = thread
             .run(move || {
+                // Once more: a key that was read just before it was destroyed may have come into memory just after the others were forgotten.
+                following.persons.forget_erased(&following.list, &marks);
                 let emptied = sweep(&following.log, end, &following.list, &marks, &|| stop.is_cancelled())?;
                 following.list.carried_out(&marks)?;
                 Ok::<_, SweepError>(emptied)

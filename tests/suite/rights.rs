@@ -421,10 +421,12 @@ fn after_an_erasure_no_byte_of_the_person_is_left_and_nobody_else_is_touched() {
     // The other is as before, and events of both go on; hers as somebody new's.
     assert_eq!(stored(&house.data().join("log"), &johns), johns_events);
     visit(&server, 23, None, Some(&john.header));
-    visit(&server, 24, None, None);
+    let back = Request::beacon(r#"{"g":["analytics","profile"],"e":[{"k":"purchase","d":{"number":24}}]}"#).with("Cookie", &jane.header);
+    let answer = server.send(&back.with("X-Forwarded-For", "192.0.2.24"));
+    assert!(answer.header("set-cookie").is_some_and(|cookie| !cookie.contains(&jane.cookie)), "her old cookie is nobody's");
     assert_eq!(stored(&house.data().join("log"), &johns).len(), 6);
     house.installation.apply(&documents(&house.secret, &house.receiver, false));
-    eventually("each event has its end", PATIENCE, || house.installation.ledger_offsets("measurement") == 12);
+    eventually("each event has its end", PATIENCE, || house.installation.ledger_offsets("measurement") == 10);
     assert_eq!(numbers(&house.installation, "measurement"), [22, 23, 24].into());
     assert_eq!(house.installation.ledger("measurement").iter().find(|(state, ..)| state == "purged").map(|(.., count)| *count), Some(3));
     let verified = house.does(&["proof", "verify"], "");
@@ -487,6 +489,39 @@ fn a_person_can_be_erased_while_their_events_are_being_delivered() {
             .collect();
         numbers.is_superset(&[110, 111].into())
     });
+    assert!(server.stop().success());
+}
+
+/// Events in one request: the most that there may be.
+const EVENTS_PER_REQUEST: usize = 50;
+
+#[test]
+fn what_waits_of_an_erased_person_leaves_no_more() {
+    let house = House::new();
+    house.receiver.behave(Behaviour::AcceptAfter(Duration::from_millis(400)));
+    let server = house.installation.start();
+    let jane = visit(&server, 51, None, None);
+    let events = vec![json!({ "k": "purchase", "d": { "number": 51 } }); EVENTS_PER_REQUEST];
+    let body = json!({ "g": ["analytics", "profile"], "e": events }).to_string();
+    for _ in 0..20 {
+        assert_eq!(
+            server.send(&Request::beacon(body.clone()).with("Cookie", &jane.header).with("X-Forwarded-For", "192.0.2.52")).status,
+            204
+        );
+    }
+    let sent = || house.receiver.calls(|calls| calls.iter().map(|call| call.events.len()).sum::<usize>());
+    eventually("some of it leaves", PATIENCE, || sent() > 3);
+    let printed = house.erase("cookie", &jane.cookie, "notice.json");
+    let left = sent();
+    assert!(left < 20 * EVENTS_PER_REQUEST / 2, "the control: most of it still waited: {left} of 1003 had left");
+    std::thread::sleep(Duration::from_secs(2));
+    // One call may have been under way.
+    assert!(sent() <= left + EVENTS_PER_REQUEST, "{} more left after: {printed}", sent() - left);
+    let purged = || {
+        house.installation.ledger("crm").iter().filter(|(state, ..)| state == "purged").map(|(.., count)| *count as usize).sum::<usize>()
+    };
+    eventually("what did not leave is purged", PATIENCE, || house.installation.ledger_offsets("crm") == 1003);
+    assert_eq!(sent() + purged(), 1003, "each event left before, or was purged");
     assert!(server.stop().success());
 }
 
