@@ -9,7 +9,7 @@ use std::{
 use jiff::tz::TimeZone;
 
 use super::{
-    Basis, Destination, Documents, EXEMPT_MONTHS_MAX, crowds,
+    Basis, Destination, Documents, EXEMPT_MONTHS_MAX, crowds, declared,
     deviation::{Deviation, State},
     listed_names,
     parse::{BasisName, ConsentTool, DestinationDocument, Document, GpcSiteOverride, PolicyDocument, Release, SiteDocument},
@@ -188,6 +188,7 @@ fn compile_destination(
 ) -> Option<Destination> {
     let before = errors.len();
     let of = ("destination", document.name.as_str());
+    declared::check_destination(document, errors);
     let kind = DESTINATIONS.iter().find(|row| row.name == document.kind);
     match kind {
         None => {
@@ -384,6 +385,7 @@ fn compile_site(
         }
     }
     super::cookies::check(document, errors);
+    declared::check_site(document, errors);
     for (protocol, keys) in &document.keys {
         let known: Vec<_> = PROTOCOLS.iter().map(|protocol| protocol.name()).collect();
         if !known.contains(&protocol.as_str()) {

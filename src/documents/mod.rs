@@ -4,9 +4,13 @@
 pub mod compile;
 mod cookies;
 mod crowds;
+pub mod declared;
 pub mod deviation;
 pub mod differences;
 pub mod files;
+pub mod fingerprint;
+pub mod history;
+mod leaving;
 mod listed_names;
 pub mod names;
 pub mod parse;
@@ -15,6 +19,7 @@ pub mod site;
 pub mod store;
 pub mod tightened;
 
+pub use leaving::Leaving;
 pub use parse::Release;
 pub use site::Site;
 

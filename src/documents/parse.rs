@@ -21,12 +21,17 @@
 //! time_zone = "Europe/Paris"
 //! policy = "shop"
 //!
+//! [site.controller]
+//! name = "Shop SARL"
+//! contact = "privacy@shop.example"
+//!
 //! [[destination]]
 //! name = "warehouse"
 //! type = "file"
 //! sites = ["shop"]
 //! basis = "exempt_measurement"
 //! transform = "strict"
+//! recipient = { name = "Shop SARL", country = "FR" }
 //! settings = { directory = "outbox/warehouse" }
 //! ```
 
@@ -37,7 +42,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bots, deviation::Deviation, site::PropertyKind};
+use super::{
+    Bots,
+    declared::{Controller, Party, Processor},
+    deviation::Deviation,
+    site::PropertyKind,
+};
 use crate::{
     event::Purposes,
     privacy::{crowd::tuple::Step, transform::Transform, vendor_cookies::VendorCookie},
@@ -137,6 +147,15 @@ pub struct SiteDocument {
     /// Where the secret is that its backend signs user ids with: `file:…` or `env:…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identify_secret: Option<String>,
+    /// Who decides why and how its data are processed; for the records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controller: Option<Controller>,
+    /// Who runs this program on the controller's behalf, where it is somebody else; for the records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processor: Option<Processor>,
+    /// Who keeps the server on which this program runs, and where; for the records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosting: Option<Party>,
 }
 
 /// A tool that keeps a visitor's choice in cookies.
@@ -188,6 +207,9 @@ pub struct DestinationDocument {
     /// Whether its courier rests.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
+    /// Who that is, where, and under which contract; for the records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<Party>,
     /// What that kind of service needs to know.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub settings: toml::Table,

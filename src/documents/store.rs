@@ -11,6 +11,7 @@ use super::{
     Documents,
     compile::{DocumentError, Numbered, compile},
     differences::{Difference, differences},
+    history::History,
     parse::Document,
 };
 use crate::{
@@ -37,6 +38,27 @@ pub struct Change {
     pub before: Option<String>,
     /// The text asked for; `None`: it is removed.
     pub after: Option<String>,
+}
+
+/// One version of one document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Its place among all versions of all documents.
+    pub revision: i64,
+    /// `site`, `destination` or `policy`.
+    pub kind: String,
+    /// The document's name.
+    pub name: String,
+    /// Its place among the document's own versions, from 1.
+    pub version: u32,
+    /// Whether it removed the document.
+    pub removed: bool,
+    /// Who wrote it.
+    pub author: String,
+    /// Why; empty where nobody said.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// A change of documents, with what leaves before and after it.
@@ -182,6 +204,43 @@ impl DocumentStore {
             numbered(&transaction, &texts)
         })??;
         Ok(Documents { revision, ..compile(&documents).map_err(DocumentStoreError::Invalid)? })
+    }
+
+    /// Every document that was in force at an earlier revision.
+    ///
+    /// # Errors
+    /// When `state.db` cannot be read.
+    pub fn export_as_of(&self, revision: i64) -> Result<Vec<Document>, DocumentStoreError> {
+        let documents = self.state.with(|connection| {
+            let transaction = connection.transaction()?;
+            let texts = texts_as_of(&transaction, revision)?;
+            numbered(&transaction, &texts)
+        })??;
+        Ok(documents.into_iter().map(|numbered| numbered.document).collect())
+    }
+
+    /// Every version that was written.
+    ///
+    /// # Errors
+    /// When `state.db` cannot be read.
+    pub fn history(&self) -> Result<History, StoreError> {
+        self.state.with(|connection| {
+            let mut select = connection
+                .prepare("SELECT id, kind, name, version, body IS NULL, author, reason, at FROM document_versions ORDER BY id")?;
+            let rows = select.query_map([], |row| {
+                Ok(Version {
+                    revision: row.get(0)?,
+                    kind: row.get(1)?,
+                    name: row.get(2)?,
+                    version: row.get(3)?,
+                    removed: row.get(4)?,
+                    author: row.get(5)?,
+                    reason: row.get(6)?,
+                    at: Timestamp(row.get(7)?),
+                })
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>().map(History::new)
+        })
     }
 
     /// A number that grows with every change, for noticing one.

@@ -37,7 +37,7 @@ use self::{
 };
 use crate::{
     config::Config,
-    documents::{parse::Document, store::DocumentStoreError},
+    documents::{fingerprint::fingerprint, parse::Document, store::DocumentStoreError},
     event_log::LogError,
     privacy::policy::Field,
     state::StoreError,
@@ -215,7 +215,7 @@ pub fn prove(wish: &Wish<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
         }
     }
     Ok(Outcome {
-        policy_hash: rehearsal::hash(&wish.documents),
+        policy_hash: fingerprint(&wish.documents),
         seed: wish.seed,
         destinations: rehearsal::listed(&documents),
         allowance,

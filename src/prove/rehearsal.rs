@@ -8,7 +8,6 @@ use std::{
 };
 
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use super::{
     beacons::{GA4_KEY, SEGMENT_KEY, Target},
@@ -51,21 +50,6 @@ pub struct Rehearsed {
     pub transform: &'static str,
     /// Whether the documents have it, or the run added it to have its type.
     pub added: bool,
-}
-
-/// The hash by which people compare documents: of their text at rest, in order.
-#[must_use]
-pub fn hash(documents: &[Document]) -> String {
-    let mut texts: Vec<_> = documents.iter().map(|document| (document.kind(), document.name().to_owned(), document.text())).collect();
-    texts.sort();
-    let mut hash = Sha256::new();
-    for (kind, name, text) in texts {
-        for part in [kind, &name, &text] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-    }
-    hex(&hash.finalize())
 }
 
 /// The documents with a destination of every type, each type that is missing added for every site. `only`: nothing is added.

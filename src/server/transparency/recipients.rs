@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::{escaped, listed};
 use crate::{
-    documents::{Basis, Bots, Destination, Documents, Site},
-    privacy::policy::{Field, Treatment, Treatments},
+    documents::{Basis, Bots, Destination, Documents, Leaving, Site},
+    privacy::policy::Field,
 };
 
 /// A purpose, in words for a visitor.
@@ -65,8 +65,6 @@ pub(super) fn recipients(site: &Site, documents: &Documents) -> String {
 
 fn card(out: &mut String, site: &Site, destination: &Destination) {
     let allowed = site.allowed(destination.number);
-    let shows_granted = matches!(destination.basis, Basis::Consent(_)) && allowed.breadth.needs_consent();
-    let fields = allowed.treatments(allowed.breadth, shows_granted);
     let nothing = allowed.breadth.is_nothing();
     let _ = write!(out, "<article><h3>{}</h3><p>{}.", escaped(&destination.name), destination.receiver());
     if destination.vendor_reuses_data() {
@@ -106,34 +104,25 @@ fn card(out: &mut String, site: &Site, destination: &Destination) {
     fact("Kept there", kept.as_deref().unwrap_or("As long as the receiver’s own rules say"));
     out.push_str("</dl>");
     if !nothing {
-        table(out, site, &fields, shows_granted);
+        table(out, site, &site.leaving(destination));
     }
     out.push_str("</article>");
 }
 
-fn table(out: &mut String, site: &Site, fields: &Treatments, consented: bool) {
-    let leaves = |field: &Field| match field {
-        // The list is the policy's; an empty one lets nothing through.
-        Field::Properties => fields.lets(*field) && !site.policy.properties.is_empty(),
-        // Without an own treatment, an id is still made for each event.
-        Field::Visitor => true,
-        _ => fields.lets(*field),
-    };
+fn table(out: &mut String, site: &Site, leaving: &Leaving) {
     out.push_str("<table><thead><tr><th scope=\"col\">What</th><th scope=\"col\">What becomes of it</th></tr></thead><tbody>");
-    for field in Field::ALL.into_iter().filter(leaves) {
-        let mut effect = coded(field.effect(fields.get(field), consented));
-        if field == Field::Properties {
-            let names: Vec<_> = site.policy.properties.keys().map(|name| format!("<code>{}</code>", escaped(name))).collect();
-            let _ = write!(effect, ": {}", names.join(", "));
-        }
-        if field == Field::Name && fields.get(field) == Treatment::Keep && !site.policy.events.is_empty() {
-            let names: Vec<_> = site.policy.events.iter().map(|name| format!("<code>{}</code>", escaped(name))).collect();
-            let _ = write!(effect, "; own names: {}", names.join(", "));
+    for field in Field::ALL.into_iter().filter(|field| leaving.has(*field, site)) {
+        let mut effect = coded(leaving.effect(field));
+        let names: Vec<_> = leaving.names(field, site).iter().map(|name| format!("<code>{}</code>", escaped(name))).collect();
+        if !names.is_empty() {
+            let lead = if field == Field::Name { "; own names: " } else { ": " };
+            let _ = write!(effect, "{lead}{}", names.join(", "));
         }
         let _ = write!(out, "<tr><th scope=\"row\">{}</th><td>{effect}</td></tr>", label(field));
     }
     out.push_str("</tbody></table>");
-    let stays: Vec<_> = Field::ALL.into_iter().filter(|field| !leaves(field)).map(|field| label(field).to_lowercase()).collect();
+    let stays: Vec<_> =
+        Field::ALL.into_iter().filter(|field| !leaving.has(*field, site)).map(|field| label(field).to_lowercase()).collect();
     if !stays.is_empty() {
         let stays: Vec<&str> = stays.iter().map(String::as_str).collect();
         let _ = write!(out, "<p class=\"stays\">Does not leave: {}.</p>", listed(&stays));
