@@ -30,6 +30,7 @@ pub mod housekeeping;
 pub mod pipeline;
 pub mod prove;
 pub mod recleanse;
+pub mod records;
 pub mod report;
 pub mod rights;
 

@@ -72,6 +72,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "supervise",
         ],
     ),
+    ("records", &["clock", "documents", "privacy"]),
     ("recleanse", &["clock", "documents", "event", "event_log", "metrics", "privacy", "state", "supervise"]),
     ("rights", &["clock", "delivery", "documents", "event", "event_log", "privacy", "recleanse", "schema", "state", "supervise"]),
     ("server", &["clock", "config", "console", "documents", "event", "metrics", "pipeline", "privacy", "protocol", "state", "supervise"]),

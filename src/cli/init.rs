@@ -95,6 +95,9 @@ origins = ["{{origin}}"]
 prefix = "{{prefix}}"
 time_zone = "{{time_zone}}"
 policy = "site"
+# For `firsthand records`, which says what else is missing:
+# controller = { name = "Shop SARL", contact = "privacy@shop.example", dpo = "none" }
+# hosting = { name = "Hosting SAS", country = "FR", contract = "of 2026-01-15" }
 
 # Audience measurement for your own account: also for visitors who have not chosen, never for those who objected.
 [[destination]]

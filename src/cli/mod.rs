@@ -13,6 +13,7 @@ mod policy;
 mod proof;
 mod prove;
 mod recleanse;
+mod records;
 mod restore;
 mod run;
 
@@ -102,6 +103,8 @@ enum Command {
     Restore(restore::RestoreArguments),
     /// Say how far what is stored has been brought to documents that let less rest; or ask for that by hand.
     Recleanse(recleanse::RecleanseArguments),
+    /// Write the records that the law asks for, made from the documents in force: Article 30, impact assessment, audience measurement.
+    Records(records::RecordsArguments),
 }
 
 /// What a command ends with when it cannot do its work: a chain of reasons for a person.
@@ -146,6 +149,7 @@ pub fn execute(arguments: Arguments, out: &mut dyn Write) -> Result<(), CommandE
         Some(Command::Backup(backup)) => backup::backup(&place, &backup, out),
         Some(Command::Restore(restore)) => restore::restore(&place, &restore, out),
         Some(Command::Recleanse(recleanse)) => recleanse::recleanse(&place, &recleanse, out),
+        Some(Command::Records(records)) => records::records(&place, &records, out),
     }
 }
 
@@ -184,6 +188,7 @@ mod tests {
             "person",
             "backup",
             "restore",
+            "records",
         ] {
             assert!(text.contains(command), "{command}");
         }

@@ -49,20 +49,25 @@ impl Place {
 
     /// The documents as the next start would put them in force: those at rest, and over them the managed files. Nothing is written.
     pub(super) fn documents_at_start(&self) -> Result<Documents, CommandError> {
+        Ok(self.store_at_start()?.compiled()?)
+    }
+
+    /// The store that they would be in.
+    pub(super) fn store_at_start(&self) -> Result<DocumentStore, CommandError> {
         let managed = self.config()?.and_then(|config| config.managed);
         let at_rest = self.data_dir()?.join("state.db").exists();
         if managed.is_none() {
-            return Ok(self.documents(false)?.compiled()?);
+            return self.documents(false);
         }
         let in_memory = DocumentStore::new(Arc::new(StateDb::open(Path::new(IN_MEMORY))?));
-        let author = Author { name: "check", reason: "check", at: clock::now() };
+        let author = Author { name: "managed file", reason: "from the files of [managed], at the next start", at: clock::now() };
         if at_rest {
             in_memory.apply(self.documents(false)?.export()?, false, false, &author)?;
         }
         if let Some(managed) = managed {
             in_memory.apply(read_documents(&managed.from)?, false, false, &author)?;
         }
-        Ok(in_memory.compiled()?)
+        Ok(in_memory)
     }
 
     /// The same as they are written.

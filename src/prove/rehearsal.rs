@@ -21,7 +21,6 @@ use crate::{
         site::PropertyKind,
     },
     privacy::transform::Transform,
-    signing::hex,
 };
 
 /// The files that the run's own secrets stand in, and what is in them: they guard nothing.

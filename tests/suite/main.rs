@@ -14,6 +14,7 @@
 //! | `hostile` | a thousand broken requests of each dialect are answered and cost nothing |
 //! | `prove` | the canary run on an installation: green, red, and its evidence |
 //! | `releases` | the data of every release opens, is brought up to date and delivers what waited; newer data is refused |
+//! | `records` | what a privacy officer is given of an installation, and that it is of what is in force |
 //! | `recleanse` | what is stored is brought to tightened documents, through kills too, and never becomes wider again |
 //! | `regressions` | what other products got wrong, R1 to R14, is not wrong here |
 //! | `rights` | export, erasure, backup and restore: what is handed out is what rests, and nobody comes back |
@@ -62,6 +63,7 @@ mod non_interference;
 mod policies;
 mod prove;
 mod recleanse;
+mod records;
 mod regressions;
 mod releases;
 mod rights;

@@ -77,6 +77,11 @@ fn sound_documents_are_green_and_weakened_ones_red_with_the_same_hash_each_time(
     assert!(first.said.contains("the ledger of what left says the same"), "{}", first.said);
     assert!(fs::read(installation.data().join("state.db")).unwrap() == before, "the installation's own data is not touched");
 
+    let recorded = installation.run(&["records", "--kind", "dpia", "--language", "en", "--format", "html"]);
+    assert!(recorded.status.success(), "{}", String::from_utf8_lossy(&recorded.stderr));
+    let page = fs::read_to_string(installation.path().join("records/dpia.en.html")).unwrap();
+    assert!(page.contains(proven["documents_sha256"].as_str().unwrap()), "records and evidence of the same documents have the same hash");
+
     let again = prove(&installation, "again", &["--no-weakened-runs"]);
     let places_of = |proved: &Proved| proved.evidence["proven"]["places"].clone();
     assert_eq!(places_of(&first), places_of(&again), "what is proven of the places is the same each time");
