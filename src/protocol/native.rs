@@ -148,33 +148,33 @@ struct Event<'a> {
     #[serde(borrow)]
     k: Cow<'a, str>,
     #[serde(borrow)]
-    i: Option<Cow<'a, str>>,
+    i: Option<Borrowed<'a>>,
     t: Option<i64>,
     #[serde(borrow)]
-    p: Option<Cow<'a, str>>,
+    p: Option<Borrowed<'a>>,
     #[serde(borrow)]
-    r: Option<Cow<'a, str>>,
+    r: Option<Borrowed<'a>>,
     #[serde(borrow)]
-    n: Option<Cow<'a, str>>,
+    n: Option<Borrowed<'a>>,
     v: Option<f64>,
     #[serde(borrow)]
-    m: Option<Cow<'a, str>>,
+    m: Option<Borrowed<'a>>,
     #[serde(borrow)]
-    x: Option<Cow<'a, str>>,
+    x: Option<Borrowed<'a>>,
     tx: Option<f64>,
     sh: Option<f64>,
     #[serde(borrow)]
-    cp: Option<Cow<'a, str>>,
+    cp: Option<Borrowed<'a>>,
     #[serde(borrow, default)]
     y: Vec<Product<'a>>,
     #[serde(borrow)]
-    a: Option<Cow<'a, str>>,
+    a: Option<Borrowed<'a>>,
     #[serde(borrow, rename = "as")]
-    signature: Option<Cow<'a, str>>,
+    signature: Option<Borrowed<'a>>,
     #[serde(rename = "ae")]
     signature_ends: Option<i64>,
     #[serde(borrow)]
-    l: Option<Cow<'a, str>>,
+    l: Option<Borrowed<'a>>,
     w: Option<f64>,
     #[serde(borrow, default)]
     d: Properties<'a>,
@@ -184,7 +184,7 @@ struct Event<'a> {
 
 impl<'a> Event<'a> {
     fn into_raw(self, sent: Option<i64>, now: Timestamp) -> RawEvent<'a> {
-        let sealed = |text: Option<Cow<'a, str>>| text.filter(|text| !text.is_empty()).map(Personal::new);
+        let sealed = |text: Option<Borrowed<'a>>| text.map(|Borrowed(text)| text).filter(|text| !text.is_empty()).map(Personal::new);
         RawEvent {
             name: Some(Personal::new(self.k)),
             client_id: sealed(self.i),
@@ -217,27 +217,28 @@ impl<'a> Event<'a> {
 #[derive(Deserialize)]
 struct Product<'a> {
     #[serde(borrow)]
-    id: Option<Cow<'a, str>>,
+    id: Option<Borrowed<'a>>,
     #[serde(borrow)]
-    name: Option<Cow<'a, str>>,
+    name: Option<Borrowed<'a>>,
     #[serde(borrow)]
-    brand: Option<Cow<'a, str>>,
+    brand: Option<Borrowed<'a>>,
     #[serde(borrow)]
-    category: Option<Cow<'a, str>>,
+    category: Option<Borrowed<'a>>,
     #[serde(borrow)]
-    variant: Option<Cow<'a, str>>,
+    variant: Option<Borrowed<'a>>,
     price: Option<f64>,
     quantity: Option<f64>,
 }
 
 impl<'a> Product<'a> {
     fn into_raw(self) -> RawItem<'a> {
+        let sealed = |Borrowed(text): Borrowed<'a>| Personal::new(text);
         RawItem {
-            id: self.id.map(Personal::new),
-            name: self.name.map(Personal::new),
-            brand: self.brand.map(Personal::new),
-            category: self.category.map(Personal::new),
-            variant: self.variant.map(Personal::new),
+            id: self.id.map(sealed),
+            name: self.name.map(sealed),
+            brand: self.brand.map(sealed),
+            category: self.category.map(sealed),
+            variant: self.variant.map(sealed),
             price: self.price.map(Personal::new),
             quantity: self.quantity.map(Personal::new),
         }
@@ -334,10 +335,11 @@ impl<'de> Visitor<'de> for FlatMap {
     }
 }
 
-/// A string that is borrowed where it needs no unescaping, also as a map's key.
+/// A string that is borrowed where it needs no unescaping: serde's own `Cow` is so only as a field by itself, and owned within an `Option` or as a
+/// map's key.
 struct Borrowed<'a>(Cow<'a, str>);
 
-impl<'de> Deserialize<'de> for Borrowed<'de> {
+impl<'de: 'a, 'a> Deserialize<'de> for Borrowed<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Text;
         impl<'de> Visitor<'de> for Text {
