@@ -4,7 +4,7 @@
 use std::{borrow::Cow, sync::OnceLock};
 
 use bytes::Bytes;
-use http::{HeaderMap, Uri, header};
+use http::{HeaderMap, HeaderName, Uri, header};
 
 use super::cookies::{self, CookieNames};
 use crate::{
@@ -15,6 +15,13 @@ use crate::{
         raw::{Arrival, ClientAddress, Text},
     },
 };
+
+// Made once: a name that is given as text is parsed anew at every look-up.
+static BRANDS: HeaderName = HeaderName::from_static("sec-ch-ua");
+static PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
+static DESTINATION: HeaderName = HeaderName::from_static("sec-fetch-dest");
+static PRIVACY_CONTROL: HeaderName = HeaderName::from_static("sec-gpc");
+static DO_NOT_TRACK: HeaderName = HeaderName::from_static("x-do-not-track");
 
 /// One request with its body, decompressed and within bounds.
 pub struct Inbound {
@@ -52,14 +59,14 @@ impl Inbound {
     pub fn arrival<'a>(&'a self, names: &CookieNames, signal: ConsentSignal, evidence: Evidence<'a>) -> Arrival<'a> {
         Arrival {
             address: &self.address,
-            user_agent: self.text(header::USER_AGENT.as_str()),
-            accept_language: self.text(header::ACCEPT_LANGUAGE.as_str()),
-            brands: self.text("sec-ch-ua"),
-            prefetched: self.header("sec-purpose").is_some_and(|purpose| purpose.starts_with("prefetch")),
+            user_agent: self.text(&header::USER_AGENT),
+            accept_language: self.text(&header::ACCEPT_LANGUAGE),
+            brands: self.text(&BRANDS),
+            prefetched: self.header(&PURPOSE).is_some_and(|purpose| purpose.starts_with("prefetch")),
             own: names.read(&self.headers, self.secure),
             matomo: cookies::matomo(&self.headers),
-            global_privacy_control: self.header("sec-gpc") == Some("1"),
-            do_not_track: self.header("dnt") == Some("1") || self.header("x-do-not-track") == Some("1"),
+            global_privacy_control: self.header(&PRIVACY_CONTROL) == Some("1"),
+            do_not_track: self.header(&header::DNT) == Some("1") || self.header(&DO_NOT_TRACK) == Some("1"),
             secure: self.secure,
             signal,
             evidence,
@@ -71,7 +78,7 @@ impl Inbound {
     /// (<https://www.w3.org/TR/fetch-metadata/#sec-fetch-dest-header>).
     #[must_use]
     pub fn is_opened_page(&self) -> bool {
-        self.header("sec-fetch-dest") == Some("document")
+        self.header(&DESTINATION) == Some("document")
     }
 
     pub(in crate::protocol) fn body(&self) -> &[u8] {
@@ -95,7 +102,7 @@ impl Inbound {
 
     /// The host that was asked, and the port behind it if one was named; as the client said it, but the site was found by that host.
     pub(in crate::protocol) fn authority(&self) -> Option<&str> {
-        self.uri.authority().map(http::uri::Authority::as_str).or_else(|| self.header(header::HOST.as_str()))
+        self.uri.authority().map(http::uri::Authority::as_str).or_else(|| self.header(&header::HOST))
     }
 
     /// Whether the browser reached us over TLS.
@@ -105,7 +112,7 @@ impl Inbound {
 
     /// The `Authorization` header.
     pub(in crate::protocol) fn authorization(&self) -> Option<&str> {
-        self.header(header::AUTHORIZATION.as_str())
+        self.header(&header::AUTHORIZATION)
     }
 
     /// Whether the page asked for nobody to be known again (Snowplow's `SP-Anonymous`).
@@ -113,11 +120,11 @@ impl Inbound {
         self.headers.contains_key("sp-anonymous")
     }
 
-    fn header(&self, name: &str) -> Option<&str> {
+    fn header(&self, name: &HeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    fn text(&self, name: &str) -> Option<Text<'_>> {
+    fn text(&self, name: &HeaderName) -> Option<Text<'_>> {
         self.header(name).map(|value| Personal::new(Cow::Borrowed(value)))
     }
 }
