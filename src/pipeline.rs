@@ -17,6 +17,7 @@ use crate::{
         crowd::Crowds,
         enrich::{
             self,
+            agent::Agent,
             bot::{Bot, Bots},
             device::DeviceClass,
             place::PlaceDatabase,
@@ -129,7 +130,8 @@ impl Pipeline {
         cookies: &mut Vec<SetCookie>,
     ) -> Result<(), Unavailable> {
         let now = arrival.received;
-        let device = DeviceClass::of_arrival(arrival);
+        let agent = Agent::of_arrival(arrival);
+        let device = agent.device();
         let decision = consent::decide(arrival, &site.signals);
         let state = decision.state();
         let unavailable = |_| Unavailable(RETRY_AFTER);
@@ -157,7 +159,7 @@ impl Pipeline {
         cookies.extend(cookie);
         cookies.extend(vendor_cookies::kept_alive(arrival, decision, &visitor, site, &events, now));
         let site_key = self.persistent.site(site.number).map_err(|_| Unavailable(RETRY_AFTER))?;
-        let bot = self.bots.judge(arrival, &device, (site.number, &visitor), events.len(), now);
+        let bot = self.bots.judge(arrival, &agent, (site.number, &visitor), events.len(), now);
         let mut records = Vec::with_capacity(events.len());
         let mut shapes = Vec::new();
         for event in events {

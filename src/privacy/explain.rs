@@ -12,8 +12,8 @@ use super::{
     disclose::Discloser,
     enrich::{
         self,
+        agent::Agent,
         bot::{self, Bot, network::NetworkDatabase},
-        device::DeviceClass,
         place::PlaceDatabase,
     },
     entitlement::{Withheld, entitlement, is_kept_from},
@@ -183,10 +183,10 @@ pub fn explain(event: RawEvent<'_>, arrival: &Arrival<'_>, with: &Explainer<'_>)
     };
     let visitor = Visitor::imagined(matches!(state, ConsentState::Granted(_)) && permitted.ceiling.breadth.needs_consent())?;
     let said = said(&shape, permitted.event.properties.len());
-    let device = DeviceClass::of_arrival(arrival);
+    let agent = Agent::of_arrival(arrival);
     // One event has no pace.
-    let bot = Bot::of(bot::signs(arrival, &device, networks));
-    let enriched = enrich::enrich(permitted, arrival, (device, bot), places);
+    let bot = Bot::of(bot::signs(arrival, &agent, networks));
+    let enriched = enrich::enrich(permitted, arrival, (agent.device(), bot), places);
     let site_key = keys.site(site.number)?;
     let clean = anonymise(enriched, &visitor, site, &site_key, protocol, arrival.received)?;
     let mut destinations = Vec::new();

@@ -25,8 +25,8 @@ use firsthand::{
         disclose::{Disclosed, Discloser},
         enrich::{
             self,
+            agent::Agent,
             bot::{self, Bot, Bots, network::NetworkDatabase},
-            device::DeviceClass,
             place::PlaceDatabase,
         },
         hand_over::Estate,
@@ -184,7 +184,8 @@ impl Line {
         let decoded = protocol.decode(&inbound, received);
         let arrival = inbound.arrival(&site.cookies, decoded.signal, decoded.evidence);
         let arrival = if decoded.anonymous { arrival.anonymously() } else { arrival };
-        let (decision, device) = (consent::decide(&arrival, &site.signals), DeviceClass::of_arrival(&arrival));
+        let (decision, agent) = (consent::decide(&arrival, &site.signals), Agent::of_arrival(&arrival));
+        let device = agent.device();
         let state = decision.state();
         let mut taken = Received { state, events: Vec::new(), unreadable: decoded.bad, cookies: Vec::new() };
         if let ConsentState::Objected(refusal) = state {
@@ -200,7 +201,7 @@ impl Line {
         let (visitor, cookie) = self.visitors.identify(&arrival, decision, &device, site, sender, received).await.unwrap();
         taken.cookies.extend(cookie.map(cookie_text));
         let site_key = self.persistent.site(site.number).unwrap();
-        let bot = Bot::of(bot::signs(&arrival, &device, &self.networks));
+        let bot = Bot::of(bot::signs(&arrival, &agent, &self.networks));
         for event in decoded.events {
             taken.events.push(match consent::permit(event, decision, site) {
                 Err(refusal) => Became::Refused(refusal),

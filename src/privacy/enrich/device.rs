@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::agent::Agent;
 use crate::privacy::raw::Arrival;
 
 /// Longer user agents are not looked at beyond this: real ones have at most a few hundred bytes.
@@ -99,7 +100,7 @@ impl DeviceClass {
     /// The class of a request's user agent.
     #[must_use]
     pub fn of_arrival(arrival: &Arrival<'_>) -> Self {
-        arrival.user_agent.as_ref().map_or(Self::UNKNOWN, |agent| Self::of(agent.expose()))
+        Agent::of_arrival(arrival).device()
     }
 
     /// The class of a user agent.

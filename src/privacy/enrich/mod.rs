@@ -1,5 +1,6 @@
 //! `enrich`: what can be derived from address, user agent and headers in memory, in coarse words from closed lists; the originals end here.
 
+pub mod agent;
 pub mod bot;
 pub mod device;
 pub mod language;

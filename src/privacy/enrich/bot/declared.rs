@@ -237,7 +237,7 @@ static ANYTHING: LazyLock<AhoCorasick> = LazyLock::new(|| {
 
 /// What the user agent says that it is; none where it is like a person's.
 #[must_use]
-pub(super) fn of(user_agent: &str) -> Option<Declared> {
+pub(in crate::privacy::enrich) fn of(user_agent: &str) -> Option<Declared> {
     let agent = &user_agent[..user_agent.floor_char_boundary(LOOKED_AT_BYTES)];
     if ANYTHING.is_match(agent) { of_suspicious(agent) } else { None }
 }

@@ -10,25 +10,57 @@ use crate::privacy::{
 /// The first version of Chromium that says its brands in every request over TLS (<https://wicg.github.io/ua-client-hints/>).
 const FIRST_WITH_HINTS: u16 = 90;
 
-/// The signs of one request whose user agent does not say by itself that it is a program.
-pub(super) fn signs(arrival: &Arrival<'_>, device: &DeviceClass) -> Reasons {
-    let reasons = Reasons::NONE.and_if(arrival.prefetched, Reason::Prefetch);
-    let Some(agent) = arrival.user_agent.as_ref().map(|agent| agent.expose().trim()).filter(|agent| !agent.is_empty()) else {
-        return reasons.and(Reason::NoUserAgent);
-    };
-    if !agent.starts_with("Mozilla/5.0 (") {
-        return reasons.and_if(!is_an_application(agent), Reason::NotABrowser);
+/// What form a user agent has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::privacy::enrich) enum Form {
+    /// There is none, or nothing in it.
+    None,
+    /// An application's, or that of a browser of another kind.
+    Application,
+    /// None that a browser has.
+    Unknown,
+    /// A browser's.
+    Browser {
+        /// Its version of Chromium.
+        chromium: Option<u16>,
+        /// It holds two things that exclude each other.
+        impossible: bool,
+        /// It says that it is within an application.
+        embedded: bool,
+    },
+}
+
+impl Form {
+    /// A user agent's, which is of that device.
+    pub(in crate::privacy::enrich) fn of(agent: &str, device: &DeviceClass) -> Self {
+        match agent.trim() {
+            "" => Self::None,
+            agent if agent.starts_with("Mozilla/5.0 (") => {
+                let chromium = version_of(agent, "Chrome/");
+                Self::Browser { chromium, impossible: is_impossible(agent, chromium, device), embedded: agent.contains("; wv)") }
+            }
+            agent if is_an_application(agent) => Self::Application,
+            _ => Self::Unknown,
+        }
     }
-    let chromium = version_of(agent, "Chrome/");
-    let reasons = reasons
-        .and_if(arrival.accept_language.is_none(), Reason::NoLanguage)
-        .and_if(is_impossible(agent, chromium, device), Reason::ImpossibleUserAgent);
+}
+
+/// The signs of one request whose user agent does not say by itself that it is a program.
+pub(super) fn signs(arrival: &Arrival<'_>, form: Form) -> Reasons {
+    let reasons = Reasons::NONE.and_if(arrival.prefetched, Reason::Prefetch);
+    let (chromium, impossible, embedded) = match form {
+        Form::None => return reasons.and(Reason::NoUserAgent),
+        Form::Application => return reasons,
+        Form::Unknown => return reasons.and(Reason::NotABrowser),
+        Form::Browser { chromium, impossible, embedded } => (chromium, impossible, embedded),
+    };
+    let reasons = reasons.and_if(arrival.accept_language.is_none(), Reason::NoLanguage).and_if(impossible, Reason::ImpossibleUserAgent);
     match arrival.brands.as_ref().map(|brands| brands.expose()) {
         Some(brands) if brands.contains("HeadlessChrome") => reasons.and(Reason::Headless),
         Some(brands) => reasons.and_if(contradict(brands, chromium), Reason::ContradictingHints),
         None => {
             // A browser within an application may have them taken out.
-            let says_brands = chromium.is_some_and(|version| version >= FIRST_WITH_HINTS) && !agent.contains("; wv)");
+            let says_brands = chromium.is_some_and(|version| version >= FIRST_WITH_HINTS) && !embedded;
             reasons.and_if(arrival.secure && says_brands, Reason::NoHints)
         }
     }
@@ -71,6 +103,7 @@ mod tests {
         clock::Timestamp,
         privacy::{
             consent::{ConsentSignal, evidence::Evidence, matomo::MatomoCookies},
+            enrich::agent::Agent,
             personal::Personal,
             raw::{ClientAddress, OwnCookies, Text},
         },
@@ -107,7 +140,7 @@ mod tests {
             evidence: Evidence::default(),
             received: Timestamp(0),
         };
-        signs(&arrival, &DeviceClass::of_arrival(&arrival)).iter().collect()
+        signs(&arrival, Agent::of_arrival(&arrival).form).iter().collect()
     }
 
     #[test]

@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
 use self::{declared::Declared, network::NetworkDatabase, pace::Paces};
-use super::device::DeviceClass;
+use super::agent::Agent;
 use crate::{
     clock::Timestamp,
     event::SiteNumber,
@@ -265,15 +265,15 @@ impl Bot {
 
 /// What one request shows by itself; its pace is known to [`Bots`] alone.
 #[must_use]
-pub fn signs(arrival: &Arrival<'_>, device: &DeviceClass, networks: &NetworkDatabase) -> Reasons {
-    let declared = arrival.user_agent.as_ref().and_then(|agent| declared::of(agent.expose())).map(|declared| match declared {
+pub fn signs(arrival: &Arrival<'_>, agent: &Agent, networks: &NetworkDatabase) -> Reasons {
+    let declared = agent.declared.map(|declared| match declared {
         Declared::Crawler => Reason::DeclaredCrawler,
         Declared::Monitor => Reason::DeclaredMonitor,
         Declared::Preview => Reason::DeclaredPreview,
         Declared::Library => Reason::DeclaredLibrary,
         Declared::Headless => Reason::Headless,
     });
-    let reasons = declared.map_or_else(|| headers::signs(arrival, device), |reason| Reasons::NONE.and(reason));
+    let reasons = declared.map_or_else(|| headers::signs(arrival, agent.form), |reason| Reasons::NONE.and(reason));
     reasons.and_if(networks.is_data_centre(arrival.address.expose()), Reason::DataCentre)
 }
 
@@ -296,12 +296,12 @@ impl Bots {
     pub fn judge(
         &self,
         arrival: &Arrival<'_>,
-        device: &DeviceClass,
+        agent: &Agent,
         (site, visitor): (SiteNumber, &Visitor),
         events: usize,
         now: Timestamp,
     ) -> Bot {
-        let signs = signs(arrival, device, &self.networks.load());
+        let signs = signs(arrival, agent, &self.networks.load());
         Bot::of(signs.with(self.paces.of(site, visitor.subject(), events, now)))
     }
 }
