@@ -14,11 +14,13 @@ use super::{
 };
 use crate::event::{Offset, RetentionClass};
 
-/// From this many calls in one commit on, the next is expected to be as full, and waits for it.
+/// From this many calls in one commit on, the next is expected to be as full, and waits for it: under load commits become several times as
+/// full, so that each event costs less of a sync and of a wake-up. A lonely event never waits.
 const CROWD: usize = 4;
-/// So long: about one sync of a quick disk. Under load it makes commits several times as full, so that each event costs less of a
-/// sync and of a wake-up; a lonely event never waits.
-const LINGER: Duration = Duration::from_micros(150);
+/// So long at most for each call of the one before: a few calls wait about one sync of a quick disk,
+const LINGER_PER_CALL: Duration = Duration::from_micros(30);
+/// and many no longer than this, which is half of what an answer may take on a busy machine.
+const LINGER_MAX: Duration = Duration::from_micros(500);
 /// After the disk was found full, calls are refused at once for this long; then one finds out whether there is space.
 const FULL_PAUSE: Duration = Duration::from_millis(250);
 /// Between two attempts at a repair: at first, and at most.
@@ -61,10 +63,10 @@ impl Committer {
             let roll_due = self.families.iter().filter_map(Family::roll_due).min();
             match self.pending.take(&mut self.batch, roll_due) {
                 Taken::Batch => {
-                    let crowded = self.batch.len() >= CROWD;
+                    let calls = self.batch.len();
                     self.commit();
-                    if crowded {
-                        std::thread::sleep(LINGER);
+                    if calls >= CROWD {
+                        self.pending.gather(calls, LINGER_MAX.min(LINGER_PER_CALL * u32::try_from(calls).unwrap_or(u32::MAX)));
                     }
                 }
                 Taken::Timeout => {

@@ -1,5 +1,5 @@
 //! What waits for the next commit. Callers put records in, the commit thread takes all there are at once: commits form by themselves,
-//! as large as the time that the one before took. Nobody waits for a group to fill.
+//! as large as the time that the one before took. A lone call never waits for a group to fill; after a crowd, the thread gathers the next one.
 
 use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
@@ -63,8 +63,8 @@ struct Inner {
     /// Who waits for both families' active log segments to be sealed.
     rolls: Vec<oneshot::Sender<Result<Offset, AppendError>>>,
     door: Door,
-    /// Whether the commit thread sleeps: it is woken only then, which saves a system call per append under load.
-    asleep: bool,
+    /// How many calls have to wait before the commit thread is woken; `None`: it does not sleep, which saves a system call per append.
+    wakes_at: Option<usize>,
 }
 
 /// The queue between callers and the commit thread.
@@ -88,7 +88,7 @@ pub(super) enum Taken {
 
 impl Pending {
     pub(super) fn new() -> Self {
-        let inner = Inner { waiting: Vec::new(), records: 0, bytes: 0, rolls: Vec::new(), door: Door::Open, asleep: false };
+        let inner = Inner { waiting: Vec::new(), records: 0, bytes: 0, rolls: Vec::new(), door: Door::Open, wakes_at: None };
         Self { inner: Mutex::new(inner), wake: Condvar::new() }
     }
 
@@ -130,7 +130,8 @@ impl Pending {
         inner.records += count;
         inner.bytes += bytes;
         inner.waiting.push(Waiting { records, outcome, reply });
-        let wake = std::mem::take(&mut inner.asleep);
+        let waiting = inner.waiting.len();
+        let wake = inner.wakes_at.take_if(|enough| waiting >= *enough).is_some();
         drop(inner);
         if wake {
             self.wake.notify_one();
@@ -174,17 +175,28 @@ impl Pending {
             if !inner.rolls.is_empty() {
                 return Taken::Roll;
             }
-            inner.asleep = true;
+            inner.wakes_at = Some(1);
             inner = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
                 None => self.wake.wait(inner).unwrap_or_else(PoisonError::into_inner),
                 Some(Duration::ZERO) => {
-                    inner.asleep = false;
+                    inner.wakes_at = None;
                     return Taken::Timeout;
                 }
                 Some(left) => self.wake.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0,
             };
-            inner.asleep = false;
+            inner.wakes_at = None;
         }
+    }
+
+    /// Waits until `answered` more calls than wait now have come, which is all that were just answered if they come again at once; no longer
+    /// than `patience`, and not where the log is closed.
+    pub(super) fn gather(&self, answered: usize, patience: Duration) {
+        let mut inner = self.lock();
+        let enough = inner.waiting.len() + answered;
+        inner.wakes_at = Some(enough);
+        let gathering = |inner: &mut Inner| inner.waiting.len() < enough && inner.door != Door::Closed;
+        let (mut inner, _) = self.wake.wait_timeout_while(inner, patience, gathering).unwrap_or_else(PoisonError::into_inner);
+        inner.wakes_at = None;
     }
 
     /// Refuses everything that waits and every call until [`Self::open`].
@@ -268,6 +280,26 @@ mod tests {
         assert_eq!(pending.submit(vec![large(), large()]).unwrap_err(), AppendError::Overloaded);
         assert_eq!(pending.submit(vec![record(RECORD_BYTES_MAX)]).unwrap_err(), AppendError::TooLarge);
         assert_eq!(pending.submit((0..17).map(|_| large()).collect()).unwrap_err(), AppendError::TooLarge);
+    }
+
+    #[test]
+    fn a_crowd_is_gathered_until_it_is_back_or_patience_ends() {
+        let (pending, forever) = (Pending::new(), Duration::from_secs(600));
+        let submit = || pending.submit(vec![record(0)]).unwrap();
+        let _early = submit();
+        let mut batch = Vec::new();
+        std::thread::scope(|threads| {
+            threads.spawn(|| [submit(), submit(), submit()]);
+            pending.gather(3, forever);
+        });
+        assert_eq!((pending.take(&mut batch, None), batch.len()), (Taken::Batch, 4));
+        let began = Instant::now();
+        pending.gather(1, Duration::from_millis(20));
+        assert!(began.elapsed() >= Duration::from_millis(20), "nobody came");
+        std::thread::scope(|threads| {
+            threads.spawn(|| pending.close());
+            pending.gather(1, forever);
+        });
     }
 
     #[test]
