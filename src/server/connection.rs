@@ -20,6 +20,7 @@ use super::{
     client_address::Peer,
     limits,
     reply::ReplyBody,
+    sockets::Role,
     stream::Stream,
     watch::{Order, Watch},
 };
@@ -59,10 +60,14 @@ pub(super) struct Http {
 }
 
 impl Http {
-    pub(super) fn new(supervisor: &Supervisor) -> Self {
+    pub(super) fn new(supervisor: &Supervisor, role: Role) -> Self {
         let mut http1 = http1::Builder::new();
         // The head's time is watched by the sweep (see `watch`).
         http1.header_read_timeout(None).max_header_size(limits::HEAD_BYTES).max_buf_size(limits::READ_BUFFER_BYTES);
+        // While an event becomes durable, nobody looks whether its sender is still there: it is recorded, counted and answered in any case. To
+        // look is to read, and to read needs a second buffer for every request, since its own still holds it. Live pages, which are all that
+        // stays open for long, are the admin listener's: they end with their watcher.
+        http1.half_close(role != Role::Admin);
         let mut http2 = http2::Builder::new(Streams(supervisor.clone()));
         http2
             .max_concurrent_streams(limits::HTTP2_STREAMS)

@@ -30,6 +30,7 @@ pub struct Listener {
     tls: Option<Arc<Tls>>,
     connections: usize,
     metrics: Arc<ServerMetrics>,
+    role: Role,
 }
 
 impl Listener {
@@ -46,7 +47,7 @@ impl Listener {
     ) -> io::Result<(Self, SocketAddr)> {
         let socket = sockets.listen(role, address).await?;
         let local = socket.local_addr()?;
-        Ok((Self { socket, sockets: Arc::clone(sockets), tls, connections: connections.max(1), metrics }, local))
+        Ok((Self { socket, sockets: Arc::clone(sockets), tls, connections: connections.max(1), metrics, role }, local))
     }
 
     /// Accepts and serves until the stop signal, then waits a bounded time for the requests under way.
@@ -59,7 +60,7 @@ impl Listener {
         let connections = Arc::new(Connections::default());
         let permits = Arc::new(Semaphore::new(self.connections));
         let crowd = self.connections * limits::CROWDED / 100;
-        let shared = Arc::new(Shared { tls: self.tls, metrics: self.metrics, http: Http::new(&supervisor), service });
+        let shared = Arc::new(Shared { tls: self.tls, metrics: self.metrics, http: Http::new(&supervisor, self.role), service });
         let mut sweeps = interval(limits::SWEEP);
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
 

@@ -186,6 +186,21 @@ async fn http2_is_spoken_with_prior_knowledge() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_has_sent_all_and_closes_that_way_is_still_answered() {
+    let stub = stub(10).await;
+    let mut half = TcpStream::connect(stub.address).await.expect("a connection");
+    half.write_all(b"GET /wait HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("an open connection");
+    half.shutdown().await.expect("an open connection");
+    sleep(Duration::from_secs(1)).await;
+    stub.go_on.notify_one();
+    let mut answer = Vec::new();
+    half.read_to_end(&mut answer).await.expect("an orderly end");
+    assert_eq!(parse(&answer).body, "yes");
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(stub.metrics.connections_open.value(), 0, "and then the connection ends");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_drain_finishes_what_is_under_way_and_takes_nothing_new() {
     let stub = stub(10).await;
     let mut idle = TcpStream::connect(stub.address).await.expect("a connection");
