@@ -103,6 +103,9 @@ impl Quota<'_> {
     /// # Errors
     /// When the client, its site or the whole machine is over its limit, and when to come back.
     pub(super) fn take(&self, events: u32) -> Result<(), RetryAfter> {
+        if events == 0 {
+            return Ok(());
+        }
         self.take_at(self.limiter.started.elapsed(), events)
     }
 
