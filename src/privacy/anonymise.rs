@@ -3,6 +3,8 @@
 
 use std::{io, time::Duration};
 
+use smol_str::SmolStr;
+
 use super::{
     clean::{CampaignField, CleanBody, CleanEvent, Granted, Item, Page, Property},
     crowd::referrer::ReferrerClass,
@@ -68,9 +70,9 @@ pub fn anonymise(
     };
     let exact = granted.is_some() && rests.keeps(Field::Time);
     let body = CleanBody {
-        name: words::event_name(said, &site.policy).to_owned(),
+        name: words::event_name(said, &site.policy).into(),
         time: if exact { happened } else { happened.rounded(TIME_STEP) },
-        protocol: protocol.to_owned(),
+        protocol: SmolStr::new_static(protocol),
         page: address
             .filter(|_| rests.lets(Field::Page))
             .map(|address| Page { host: own_host(address.host, site), path: page::template_by(address.path, &site.policy.routes) }),
@@ -139,8 +141,8 @@ fn granted(
 }
 
 /// The site's own host that the page is on; a mirror's or translator's is not named.
-fn own_host(said: &str, site: &Site) -> Option<String> {
-    site.page_hosts.iter().find(|own| own.eq_ignore_ascii_case(said)).cloned()
+fn own_host(said: &str, site: &Site) -> Option<SmolStr> {
+    site.page_hosts.iter().find(|own| own.eq_ignore_ascii_case(said)).map(SmolStr::new)
 }
 
 /// Where the visitor came from: another site, or its kind alone where no more may rest; or a page of our own.
@@ -176,11 +178,12 @@ fn campaign(query: &str) -> Vec<(CampaignField, String)> {
 }
 
 /// The site's own properties, and the vendor's fields, that the policy lists.
-fn properties(raw: &RawEvent<'_>, protocol: &str, policy: &Policy) -> Vec<(String, Property)> {
-    let mut kept: Vec<(String, Property)> = Vec::new();
+fn properties(raw: &RawEvent<'_>, protocol: &str, policy: &Policy) -> Vec<(SmolStr, Property)> {
+    let listed_most = policy.properties.len().min(PROPERTIES_MAX);
+    let mut kept: Vec<(SmolStr, Property)> = Vec::with_capacity(raw.properties.len().min(listed_most));
     let mut keep = |name: &String, value: Option<Property>| {
         if kept.len() < PROPERTIES_MAX && kept.iter().all(|(known, _)| known != name) {
-            kept.extend(value.map(|value| (name.clone(), value)));
+            kept.extend(value.map(|value| (SmolStr::new(name), value)));
         }
     };
     if !policy.properties.is_empty() {
@@ -212,9 +215,7 @@ fn as_meant(value: &PropertyValue<'_>, kind: PropertyKind) -> Option<Property> {
             "0" | "false" => Some(Property::Flag(false)),
             _ => None,
         },
-        (PropertyKind::Word, PropertyValue::Number(number)) => {
-            words::word(&number.to_string()).map(|word| Property::Word(word.into_owned()))
-        }
+        (PropertyKind::Word, PropertyValue::Number(number)) => words::word(&number.to_string()).map(|word| Property::Word(word.into())),
         _ => None,
     }
 }
@@ -226,7 +227,7 @@ pub(super) fn allowed(value: &PropertyValue<'_>, kind: PropertyKind) -> Option<P
         (PropertyKind::Number, PropertyValue::Number(number)) => {
             (number.is_finite() && number.abs() <= NUMBER_MAX).then_some(Property::Number(*number))
         }
-        (PropertyKind::Word, PropertyValue::Text(text)) => words::word(text).map(|word| Property::Word(word.into_owned())),
+        (PropertyKind::Word, PropertyValue::Text(text)) => words::word(text).map(|word| Property::Word(word.into())),
         _ => None,
     }
 }

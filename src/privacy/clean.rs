@@ -4,6 +4,7 @@
 use std::{io, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::{
     consent::vendor_decisions::VendorDecisions,
@@ -26,12 +27,13 @@ pub struct CleanEvent {
     body: CleanBody,
 }
 
-/// What rests in a record's body, as JSON. Fields that are absent were not said, or may not rest.
+/// What rests in a record's body, as JSON. Fields that are absent were not said, or may not rest. Names and words are short: as [`SmolStr`] they are
+/// in place, and an event without consent is made with two allocations instead of a dozen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::privacy) struct CleanBody {
-    pub(in crate::privacy) name: String,
+    pub(in crate::privacy) name: SmolStr,
     pub(in crate::privacy) time: Timestamp,
-    pub(in crate::privacy) protocol: String,
+    pub(in crate::privacy) protocol: SmolStr,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::privacy) page: Option<Page>,
     pub(in crate::privacy) device: DeviceClass,
@@ -44,7 +46,7 @@ pub(in crate::privacy) struct CleanBody {
     #[serde(default, skip_serializing_if = "Bot::is_nothing")]
     pub(in crate::privacy) bot: Bot,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(in crate::privacy) properties: Vec<(String, Property)>,
+    pub(in crate::privacy) properties: Vec<(SmolStr, Property)>,
     /// What a TC string decided on the vendors of the site's destinations, where the yes came with one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::privacy) vendors: Option<VendorDecisions>,
@@ -133,7 +135,7 @@ pub struct Item {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(in crate::privacy) host: Option<String>,
+    pub(in crate::privacy) host: Option<SmolStr>,
     pub(in crate::privacy) path: String,
 }
 
@@ -160,7 +162,7 @@ pub enum Property {
     /// A finite number.
     Number(f64),
     /// A word that names nobody.
-    Word(String),
+    Word(SmolStr),
 }
 
 /// The campaign parameters that may be kept with consent.

@@ -9,6 +9,8 @@ use std::{
 };
 
 pub use super::disclosure::Disclosure;
+use smol_str::SmolStr;
+
 use super::{
     clean::{CleanBody, CleanEvent, Granted, OpenError, Opened, Property},
     consent::vendor_decisions::vendor_is_allowed,
@@ -385,11 +387,11 @@ fn subject_id(subject: Subject) -> [u8; 16] {
 }
 
 /// The policy now, not the one at capture: a property taken off the list since then no longer leaves.
-pub(super) fn properties(resting: &[(String, Property)], site: &Site) -> BTreeMap<String, Property> {
+pub(super) fn properties(resting: &[(SmolStr, Property)], site: &Site) -> BTreeMap<String, Property> {
     resting
         .iter()
         .filter(|(name, value)| {
-            let listed = site.policy.properties.get(name).is_some_and(|kind| {
+            let listed = site.policy.properties.get(name.as_str()).is_some_and(|kind| {
                 matches!(
                     (kind, value),
                     (PropertyKind::Flag, Property::Flag(_))
@@ -399,6 +401,6 @@ pub(super) fn properties(resting: &[(String, Property)], site: &Site) -> BTreeMa
             });
             listed || !holds(Rule::ListedPropertiesNow)
         })
-        .cloned()
+        .map(|(name, value)| (name.to_string(), value.clone()))
         .collect()
 }

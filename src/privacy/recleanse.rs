@@ -117,7 +117,7 @@ fn narrowed(body: &CleanBody, breadth: Breadth, ceiling: &Ceiling, site: &Site) 
     let exact = granted.is_some() && rests.get(Field::Time) == Treatment::Keep;
     let said = if rests.get(Field::Name) == Treatment::Keep { body.name.as_str() } else { words::CUSTOM_EVENT };
     CleanBody {
-        name: words::event_name(said, &site.policy).to_owned(),
+        name: words::event_name(said, &site.policy).into(),
         time: if exact { body.time } else { body.time.rounded(TIME_STEP) },
         protocol: body.protocol.clone(),
         page: body.page.as_ref().filter(|_| rests.lets(Field::Page)).map(|page| by_routes(page, site)),
@@ -126,7 +126,11 @@ fn narrowed(body: &CleanBody, breadth: Breadth, ceiling: &Ceiling, site: &Site) 
         language: body.language.filter(|_| rests.lets(Field::Language)),
         screen: body.screen.filter(|_| rests.lets(Field::Screen)),
         bot: body.bot.under(rests.get(Field::Bot)),
-        properties: if rests.lets(Field::Properties) { properties(&body.properties, site).into_iter().collect() } else { Vec::new() },
+        properties: if rests.lets(Field::Properties) {
+            properties(&body.properties, site).into_iter().map(|(name, value)| (name.into(), value)).collect()
+        } else {
+            Vec::new()
+        },
         session: body.session.filter(|_| rests.lets(Field::Session)),
         vendors: body.vendors,
         granted,
