@@ -136,7 +136,9 @@ impl Pipeline {
         let state = decision.state();
         let unavailable = |_| Unavailable(RETRY_AFTER);
         if let ConsentState::Objected(refusal) = state {
-            cookies.extend(self.visitors.object(arrival, &device, site, (refusal, protocol.name()), now).await.map_err(unavailable)?);
+            // Boxed, so that the others' futures are not as large as this one.
+            let objected = Box::pin(self.visitors.object(arrival, &device, site, (refusal, protocol.name()), now));
+            cookies.extend(objected.await.map_err(unavailable)?);
             // An objection may come without an event; it counts as one.
             self.refuse(site, refusal, events.len().max(1));
             for event in &events {

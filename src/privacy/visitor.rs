@@ -235,14 +235,13 @@ impl Visitors {
             ConsentState::Granted(purposes) => purposes,
             ConsentState::Unknown | ConsentState::Objected(_) => Purposes::NONE,
         };
-        let known = if granted.is_empty() { None } else { self.known_person(arrival, site, now).await? };
+        // What only persons need is boxed where it is waited for: every request's future is moved about, as large as its largest branch.
+        let known = if granted.is_empty() { None } else { Box::pin(self.known_person(arrival, site, now)).await? };
         if let Some((_, person)) = &known
             && person.purposes() != granted
         {
             let record = ConsentRecord::new(person.consent(), on, Said::Changed, granted, source, now, person.expires());
-            self.proof.append(record).await?;
-            let (persons, person) = (Arc::clone(&self.persons), Arc::clone(person));
-            self.supervisor.blocking(move || persons.note_purposes(&person, granted)).await?;
+            Box::pin(self.note_change(record, Arc::clone(person), granted)).await?;
         }
         let entitled = site.ceiling_of_granted(granted, true, decision.vendors()).is_some_and(|ceiling| ceiling.breadth.needs_consent());
         let lasting = entitled || !holds(Rule::LastingIdNeedsConsent);
@@ -288,7 +287,7 @@ impl Visitors {
                     self.proof.append(record).await?;
                     Ok(Newcomer { cookie_id, person })
                 };
-                let Newcomer { cookie_id, person } = making.get_or_try_init(make).await?.clone();
+                let Newcomer { cookie_id, person } = Box::pin(making.get_or_try_init(make)).await?.clone();
                 let age = person.expires().since(now);
                 (cookie_id, person, Some(SetCookie::visitor(site, arrival.secure, &cookie_id, age)))
             }
@@ -429,6 +428,12 @@ impl Visitors {
 
     /// The person whose cookie came along. A cookie that we do not know (or whose person withdrew) is nobody's: it is not for a browser
     /// to choose an id.
+    async fn note_change(&self, record: ConsentRecord, person: Arc<Person>, granted: Purposes) -> Result<(), Unidentified> {
+        self.proof.append(record).await?;
+        let persons = Arc::clone(&self.persons);
+        Ok(self.supervisor.blocking(move || persons.note_purposes(&person, granted)).await?)
+    }
+
     async fn known_person(
         &self,
         arrival: &Arrival<'_>,
