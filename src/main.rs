@@ -4,9 +4,12 @@ use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
 use firsthand::cli::{Arguments, execute, exit_code};
+use mimalloc::MiMalloc;
+use zeroizing_alloc::ZeroAlloc;
 
+/// What is freed is zeros at once: what a request left in a buffer cannot be read out of the process later.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: ZeroAlloc<MiMalloc> = ZeroAlloc(MiMalloc);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

@@ -15,6 +15,7 @@ use crate::{
     documents::parse::{Document, DocumentFile},
     prove::{
         self, Outcome, Wish,
+        day_end::Control,
         pack::{self, Circumstances},
         places,
         scoreboard::{self, Ask, live::Live, table},
@@ -223,25 +224,40 @@ fn print(outcome: &Outcome, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "{name:width$}  {:>12}  {:>8}  not searched: {why}", "–", "–")?;
             continue;
         }
-        let word = if *place == places::Place::Memory { "nothing in use" } else { "clean" };
-        let found = if searched.leaks.is_empty() { String::from(word) } else { format!("{} FOUND", searched.leaks.len()) };
+        let found = if searched.leaks.is_empty() { String::from("clean") } else { format!("{} FOUND", searched.leaks.len()) };
         let allowed =
             if searched.allowed.is_empty() { String::new() } else { format!(", {} allowed by the policy", searched.allowed.len()) };
         let controls = format!("{}/{}", searched.recovered, searched.planted);
-        let left = if *place == places::Place::Memory {
-            format!("; {} of {} left in freed buffers (counted, not judged)", tried.in_memory, tried.canaries)
+        let left = if *place == places::Place::Memory && tried.in_memory > 0 {
+            format!("; {} of {} not wiped yet (judged after the day's end)", tried.in_memory, tried.canaries)
         } else {
             String::new()
         };
         writeln!(out, "{name:width$}  {:>12}  {controls:>8}  {found}{allowed}{left}", searched.bytes)?;
     }
-    let groups = places::grouped(tried.leaks());
-    for (leak, more) in groups.iter().take(NAMED_MAX) {
-        let more = if *more > 0 { format!(", and {more} times more of that slot") } else { String::new() };
-        writeln!(out, "  {}{more}", leak.sentence())?;
+    if tried.places.get(&places::Place::Night).is_some_and(|searched| searched.not_searched.is_none()) {
+        let Control { sites, keys_before, address_before, agent_before } = &outcome.day_end;
+        let found = |there: bool| if there { "found" } else { "NOT FOUND" };
+        writeln!(
+            out,
+            "\nin memory before the day's end, as it has to be: the day's key of {keys_before} of {sites} sites; of a request under way, the address {}, \
+             the user agent {}",
+            found(*address_before),
+            found(*agent_before)
+        )?;
     }
-    if groups.len() > NAMED_MAX {
-        writeln!(out, "  and {} more slots, in the pack", groups.len() - NAMED_MAX)?;
+    let slots = places::escaped(tried.leaks());
+    if !slots.is_empty() {
+        writeln!(out, "\nwhat got out, and by which field:")?;
+    }
+    for slot in slots.iter().take(NAMED_MAX) {
+        writeln!(out, "  {}, is in", slot.what)?;
+        for whither in &slot.whither {
+            writeln!(out, "      {whither}")?;
+        }
+    }
+    if slots.len() > NAMED_MAX {
+        writeln!(out, "  and {} more slots, in the pack", slots.len() - NAMED_MAX)?;
     }
     let (parcels, bytes) =
         tried.beside.values().fold((0, 0), |(parcels, bytes), one| (parcels + one.captured.parcels, bytes + one.captured.bytes));

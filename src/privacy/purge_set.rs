@@ -69,7 +69,12 @@ impl PurgeSet {
 
     /// Whether this token's events are to be purged.
     pub(in crate::privacy) fn holds(&self, site: SiteNumber, epoch: Epoch, token: &[u8; 16]) -> bool {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner).contains(&(site, epoch, *token)) && rules::holds(Rule::PurgeSet)
+        self.has(site, epoch, token) && rules::holds(Rule::PurgeSet)
+    }
+
+    /// Whether this token is in it, whatever follows from that.
+    pub(in crate::privacy) fn has(&self, site: SiteNumber, epoch: Epoch, token: &[u8; 16]) -> bool {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).contains(&(site, epoch, *token))
     }
 
     /// Adds a token; durable when this returns. Blocks, but for a token that is there already.

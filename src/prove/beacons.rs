@@ -17,6 +17,15 @@ pub const UNLISTED_PROPERTY: &str = "prove_unlisted";
 pub const GA4_KEY: &str = "G-PROVE00001";
 /// As [`GA4_KEY`], for Segment's.
 pub const SEGMENT_KEY: &str = "prove_write_key";
+/// As [`GA4_KEY`], for Matomo's.
+pub const MATOMO_KEY: &str = "4711";
+/// A plain word as a part of the path. Where no detector knows it, it leaves with consent as part of the page's name: that is what a page's name
+/// is. So it is sent only where a weakened policy lists it, to see that the search sees paths.
+pub const PATH_SLOT: &str = "body: word in the path";
+/// In front of it.
+pub const PATH: &str = "/prove/";
+/// Between the parts of a form. No canary has a hyphen.
+const BOUNDARY: &str = "----prove-boundary";
 /// The slot of the event's own name; a weakened policy lists what is in it.
 pub const NAME_SLOT: &str = "body: event name";
 
@@ -57,19 +66,17 @@ pub struct Target {
     pub address_header: Option<String>,
     /// Properties that its policy lists as words.
     pub words: Vec<String>,
+    /// Whether pages have a plain word as a part of their path: only in the run whose policy lists that path.
+    pub word_in_path: bool,
 }
 
 /// The protocols that beacons are made for.
-pub const PROTOCOLS: [&str; 3] = ["native", "ga4", "segment"];
+pub const PROTOCOLS: [&str; 4] = ["native", "ga4", "segment", "matomo"];
 
 /// The beacon of one voice.
 pub fn beacon(canaries: &mut Canaries, target: &Target, voice: Voice, number: usize) -> Request {
     let mut with = Slots { canaries, voice, target, number };
-    let mut request = match voice.protocol {
-        "ga4" => with.ga4(),
-        "segment" => with.segment(),
-        _ => with.native(),
-    };
+    let mut request = with.beacon();
     with.add_headers(&mut request);
     match voice.spelling {
         Spelling::Gzip => {
@@ -95,6 +102,27 @@ pub fn stray(canaries: &mut Canaries, target: &Target, voice: Voice) -> Request 
     request
 }
 
+/// A form with a file, sent to where the protocol takes its beacons in: whatever becomes of it, nothing of it may come out.
+pub fn form(canaries: &mut Canaries, target: &Target, voice: Voice, number: usize) -> Request {
+    let mut with = Slots { canaries, voice, target, number };
+    let beacon = with.beacon();
+    let part = |name: &str, more: &str, content: &str| {
+        format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"{more}\r\n\r\n{content}\r\n")
+    };
+    let (name, content) = (header_safe(&with.word("form: name of a part")), with.email("form: value of a part"));
+    let file = format!("; filename=\"{}\"", header_safe(&with.word("form: name of a file")));
+    let inside = with.word("form: content of a file");
+    let body = [part(&name, "", &content), part("e", &file, &inside), format!("--{BOUNDARY}--\r\n")].concat();
+    let mut request = Request::new("POST", beacon.path, &target.host, body.into_bytes());
+    with.add_headers(&mut request);
+    for (name, value) in &mut request.headers {
+        if name == "Content-Type" {
+            *value = format!("multipart/form-data; boundary={BOUNDARY}");
+        }
+    }
+    request
+}
+
 /// What one beacon is made with.
 struct Slots<'c> {
     canaries: &'c mut Canaries,
@@ -105,6 +133,15 @@ struct Slots<'c> {
 }
 
 impl Slots<'_> {
+    fn beacon(&mut self) -> Request {
+        match self.voice.protocol {
+            "ga4" => self.ga4(),
+            "segment" => self.segment(),
+            "matomo" => self.matomo(),
+            _ => self.native(),
+        }
+    }
+
     fn word(&mut self, slot: &str) -> String {
         self.canaries.word(&self.voice, slot, None)
     }
@@ -134,9 +171,12 @@ impl Slots<'_> {
 
     /// The page's address, marked wherever an address can be.
     fn page(&mut self) -> String {
-        let origin = self.target.origin.clone();
+        let mut before = self.target.origin.clone() + PATH;
+        if self.target.word_in_path && self.voice.protocol == PROTOCOLS[0] {
+            before = before + &self.part(PATH_SLOT) + "/";
+        }
         format!(
-            "{origin}/prove/{};jsessionid={}?q={}&email={}&{}=1&utm_source={}&utm_medium=email&utm_campaign={}&utm_term={}&utm_content={}&gclid={}&fbclid={}#{}",
+            "{before}{};jsessionid={}?q={}&email={}&{}=1&utm_source={}&utm_medium=email&utm_campaign={}&utm_term={}&utm_content={}&gclid={}&fbclid={}#{}",
             self.email_part("body: path of the page"),
             self.part("body: parameter of the path"),
             self.part("body: query of the page"),
@@ -153,7 +193,12 @@ impl Slots<'_> {
     }
 
     fn referrer(&mut self) -> String {
-        format!("https://search.example/{}?q={}", self.part("body: path of the referrer"), self.part("body: query of the referrer"))
+        format!(
+            "https://search.example/{}?q={}#{}",
+            self.part("body: path of the referrer"),
+            self.part("body: query of the referrer"),
+            self.part("body: fragment of the referrer")
+        )
     }
 
     fn event_id(&mut self) -> String {
@@ -179,6 +224,9 @@ impl Slots<'_> {
             "w": 1440,
             "a": self.passing("body: user id", Field::UserId),
             "d": properties,
+            "ip": self.word("body: address said by the page"),
+            "ua": self.word("body: user agent said by the page"),
+            "title": self.email("body: title under another name"),
             (self.word("body: unknown field")): { (self.word("body: nested name")): nested(&self.word("body: eight levels down")) },
         });
         let order = json!({
@@ -224,6 +272,8 @@ impl Slots<'_> {
             ("dt", self.email_part("query: e-mail in the title")),
             ("dh", self.part("query: host")),
             ("uip", self.part("query: address override")),
+            ("_uip", self.part("query: address override of the server's API")),
+            ("ua", self.part("query: user agent said by the page")),
             ("unknown", self.part("query: unknown value")),
         ];
         let query: String = query.iter().map(|(name, value)| format!("&{name}={value}")).collect();
@@ -232,13 +282,14 @@ impl Slots<'_> {
         let path = format!("{}/g/collect?v=2&tid={GA4_KEY}&_p={page}&_s={}{query}&{unknown}=1{consent}", self.target.prefix, self.number);
         let lines = [
             format!(
-                "en={}&ep.{UNLISTED_PROPERTY}={}&ep.{}={}&up.tier={}&em={}&_et=100",
+                "en={}&ep.{UNLISTED_PROPERTY}={}&ep.{}={}&up.tier={}&em={}&ep.nested={}&_et=100",
                 self.part(NAME_SLOT),
                 self.part("body: unlisted property"),
                 self.part("body: name of a parameter"),
                 self.part("body: value of a parameter"),
                 self.email_part("body: user property"),
                 self.part("body: hashed e-mail (em)"),
+                whole(&nested(&self.word("body: eight levels down, as JSON")).to_string()),
             ),
             format!(
                 "en=purchase&cu=EUR&epn.value={}&epn.tax={}&epn.shipping={}&ep.transaction_id={}&ep.coupon={}&pr1=id{}~nm{}~pr12&_et=100",
@@ -267,6 +318,7 @@ impl Slots<'_> {
             "device": { "id": self.word("body: context.device.id"), "model": self.word("body: context.device.model") },
             "traits": { "email": self.email("body: context.traits.email") },
             "os": { "name": self.word("body: context.os.name") },
+            "more": nested(&self.word("body: eight levels down in the context")),
         });
         if self.voice.stand != Stand::Unknown {
             context["consent"] = json!({ "categoryPreferences": { "Analytics": true, "Advertising": true } });
@@ -279,6 +331,9 @@ impl Slots<'_> {
                 (UNLISTED_PROPERTY): self.word("body: unlisted property"),
                 (self.word("body: name of a property")): self.word("body: value of a property"),
                 "email": self.email("body: property email"),
+                "title": self.email("body: property title"),
+                "ip": self.word("body: property ip"),
+                "nested": nested(&self.word("body: eight levels down in the properties")),
             },
             "context": context, "integrations": { (self.word("body: integration")): true },
         });
@@ -307,6 +362,66 @@ impl Slots<'_> {
         request
     }
 
+    /// Two hits in one body: an event and an order.
+    fn matomo(&mut self) -> Request {
+        let event_id = self.event_id();
+        let said = [
+            ("url", whole(&self.page())),
+            ("urlref", whole(&self.referrer())),
+            ("action_name", self.email_part("body: title (action_name)")),
+            ("uid", address_safe(&self.passing("body: user id", Field::UserId))),
+            ("lang", format!("fr-{}", self.part("body: language"))),
+            ("res", String::from("1440x900")),
+            ("_id", self.part("body: visitor id (_id)")),
+            ("cid", self.part("body: visitor id (cid)")),
+            ("cip", self.part("body: address said by the page")),
+            ("ua", self.part("body: user agent said by the page")),
+            ("uadata", whole(&nested(&self.word("body: client hints, eight levels down")).to_string())),
+            ("country", self.part("body: country")),
+            ("region", self.part("body: region")),
+            ("city", self.part("body: city")),
+            ("lat", self.part("body: latitude")),
+            ("token_auth", self.part("body: token_auth")),
+            ("dimension1", self.email_part("body: custom dimension")),
+            (
+                "_cvar",
+                whole(&json!({ "1": [self.word("body: name of a custom variable"), self.word("body: custom variable")] }).to_string()),
+            ),
+            ("pv_id", address_safe(&event_id)),
+        ];
+        let said: String = said.iter().map(|(name, value)| format!("&{name}={value}")).collect();
+        let unknown = format!("&{}={}", self.part("body: unknown name"), self.part("body: unknown value"));
+        let event = format!(
+            "?idsite={MATOMO_KEY}&rec=1&rand={}{said}{unknown}&e_c={}&e_a={}&e_n={}&search={}&link={}&c_n={}",
+            2 * self.number,
+            self.email_part("body: category (e_c)"),
+            self.part(NAME_SLOT),
+            self.email_part("body: label (e_n)"),
+            self.email_part("body: search"),
+            self.email_part("body: link"),
+            self.email_part("body: name of content"),
+        );
+        let items = json!([[
+            self.passing("body: product id", Field::Items),
+            self.email("body: e-mail as product name"),
+            [self.email("body: e-mail as category")],
+            12,
+            1
+        ]]);
+        let order = format!(
+            "?idsite={MATOMO_KEY}&rec=1&rand={}{said}&idgoal=0&ec_id={}&revenue={}&ec_tx={}&ec_sh={}&ec_items={}",
+            2 * self.number + 1,
+            address_safe(&self.passing("body: order id", Field::OrderId)),
+            self.amount("body: amount", Field::Value),
+            self.amount("body: tax", Field::Tax),
+            self.amount("body: shipping", Field::Shipping),
+            whole(&items.to_string()),
+        );
+        let body = json!({ "requests": [event, order], (self.word("body: unknown field")): self.word("body: its value") });
+        let path = format!("{}/matomo.php?{}={}", self.target.prefix, self.part("query: name"), self.part("query: value"));
+        Request::new("POST", path, &self.target.host, body.to_string().into_bytes())
+    }
+
     fn add_headers(&mut self, request: &mut Request) {
         let agent = format!(
             "Mozilla/5.0 (X11; Linux x86_64; {}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36 {}",
@@ -314,13 +429,17 @@ impl Slots<'_> {
             self.email("header: e-mail in the User-Agent")
         );
         let cookies = format!(
-            "{}={}; _ga=GA1.1.{}.1700000000; ajs_user_id={}; session={}",
+            "{}={}; _ga=GA1.1.{}.1700000000; ajs_user_id={}; _pk_id.1.1fff={}.1700000000; session={}",
             self.part("header: name of a cookie"),
             self.part("header: value of a cookie"),
             self.part("header: Google's cookie"),
             self.part("header: Segment's cookie"),
+            self.part("header: Matomo's cookie"),
             self.email_part("header: e-mail in a cookie"),
         );
+        // Where the site follows Matomo's word, this is its yes.
+        let yes = if self.voice.protocol == "matomo" && self.voice.stand != Stand::Unknown { "; mtm_consent=1773480000000" } else { "" };
+        let cookies = cookies + yes;
         let languages = format!("fr-{};q=0.7, {}", self.word("header: region of Accept-Language"), self.word("header: Accept-Language"));
         let address = self.canaries.address(&self.voice).to_string();
         let mut headers = vec![

@@ -9,6 +9,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::{
+    beacons::PATH_SLOT,
     scanner::{Mark, What},
     spellings::Spelling,
 };
@@ -16,6 +17,9 @@ use crate::privacy::{policy::Field, scrub::parameters::Issuer};
 
 /// Letters of a canary: 26¹⁴ of them, so that none stands anywhere by chance.
 const LETTERS: usize = 14;
+
+/// In a path so many: of more, the scrubbers ask whether a machine made them.
+const PATH_LETTERS: usize = 11;
 
 /// Where the visitor who sends it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -111,7 +115,8 @@ impl Canaries {
     }
 
     fn letters(&self, canary: &Canary) -> String {
-        let letters = self.digest(canary).into_iter().take(LETTERS - 2).map(|byte| char::from(b'a' + byte % 26));
+        let length = if canary.slot == PATH_SLOT { PATH_LETTERS } else { LETTERS };
+        let letters = self.digest(canary).into_iter().take(length - 2).map(|byte| char::from(b'a' + byte % 26));
         ['z', 'q'].into_iter().chain(letters).collect()
     }
 

@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Write as _},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::ProveError;
 use crate::{
-    clock,
+    clock::{self, Timestamp},
     config::Config,
     demonstration::PLACE_DATABASE,
     documents::{
@@ -57,6 +57,10 @@ pub struct Start<'a> {
     pub control: &'a str,
     /// The rule that is left out.
     pub without: Option<&'a str>,
+    /// The time that it begins at; nothing: the machine's.
+    pub clock: Option<Timestamp>,
+    /// What it says of what it does.
+    pub traces: &'a str,
 }
 
 impl Program {
@@ -82,15 +86,17 @@ impl Program {
         fs::write(directory.join("firsthand.toml"), machine(start.config, &places))?;
         let mut command = Command::new(start.binary);
         command.arg("--config").arg(directory.join("firsthand.toml")).arg("run");
-        command.env(CONTROL_VARIABLE, start.control).env("RUST_LOG", "trace");
-        // What is freed goes back to the system, so that what is found in memory is what is held, or shares a page with it.
-        command.env("MIMALLOC_PURGE_DELAY", "0");
+        command.env(CONTROL_VARIABLE, start.control).env("RUST_LOG", start.traces);
+        command.stdin(Stdio::null());
+        if let Some(time) = start.clock {
+            command.arg("--clock").arg(time.0.to_string()).stdin(Stdio::piped());
+        }
         match start.without {
             Some(rule) => command.env(RULE_VARIABLE, rule),
             None => command.env_remove(RULE_VARIABLE),
         };
         let (said, traces) = (directory.join("said"), directory.join("traces"));
-        command.stdin(Stdio::null()).stdout(File::create(&said)?).stderr(File::create(&traces)?);
+        command.stdout(File::create(&said)?).stderr(File::create(&traces)?);
         let mut child = command.spawn()?;
         let deadline = Instant::now() + START_PATIENCE;
         loop {
@@ -134,6 +140,16 @@ impl Program {
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Sets its clock, where it was started with one of its own. It hears of it within moments.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn set_clock(&mut self, time: Timestamp) -> io::Result<()> {
+        let input = self.child.as_mut().and_then(|child| child.stdin.as_mut()).ok_or(io::ErrorKind::BrokenPipe)?;
+        writeln!(input, "{}", time.0)?;
+        input.flush()
     }
 
     /// Asks it to stop, and waits: couriers settle, databases are written back.

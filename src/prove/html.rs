@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     Outcome, Tried,
+    day_end::Control,
     pack::{Circumstances, LIMITS},
     places::{self, Place},
     scoreboard,
@@ -16,12 +17,12 @@ p{margin:.4rem 0 .8rem;max-width:48rem}table{border-collapse:collapse;width:100%
 th,td{text-align:left;vertical-align:top;padding:.32rem .6rem .32rem 0;border-bottom:1px solid #e6e9ed}th{font-weight:600;color:#4a5560}
 td.number,th.number{text-align:right}code{font:.88em ui-monospace,monospace;overflow-wrap:anywhere}
 .verdict{padding:.8rem 1rem;border-left:.4rem solid;margin:1rem 0;font-size:1.05rem}.green{background:#eef8f0;border-color:#1f7a3a}.red{background:#fdeeee;border-color:#b3261e}
-td.ok{color:#1f7a3a;font-weight:600}td.bad{color:#b3261e;font-weight:600}td.none{color:#6a737d}li{margin:.25rem 0}.quiet{color:#56606b}
+dt{font-weight:600;margin-top:.5rem}dd{margin:.1rem 0 .1rem 1.2rem}td.ok{color:#1f7a3a;font-weight:600}td.bad{color:#b3261e;font-weight:600}td.none{color:#6a737d}li{margin:.25rem 0}.quiet{color:#56606b}
 .board td{font-size:.92em}.board td.row{white-space:nowrap;font-weight:600}.board td:nth-child(3){width:27%}.board td:nth-child(4){width:19%}
 .board ul{margin:.3rem 0 0;padding-left:1.1rem;font-size:.94em}.mark{font-size:.78em;font-weight:400;color:#56606b;border:1px solid #d5dae0;border-radius:.2rem;padding:0 .25rem}
 details summary{cursor:pointer}@media print{body{margin:0;max-width:none;font-size:11pt}h2{break-after:avoid}tr,li{break-inside:avoid}details::details-content{content-visibility:visible;display:block}}
 ";
-/// So many slots of a place are named one by one; the rest is counted, and in the JSON.
+/// So many slots are named one by one; the rest is counted, and in the JSON.
 const NAMED_MAX: usize = 12;
 
 /// The page.
@@ -136,10 +137,7 @@ fn places_of(page: &mut String, outcome: &Outcome) -> std::fmt::Result {
             searched.recovered,
             searched.planted
         )?;
-        if searched.leaks.is_empty() && *place == Place::Memory {
-            // Not "clean", and not in green: what is counted beside it is nothing to be content with.
-            write!(page, "<td>nothing in use")?;
-        } else if searched.leaks.is_empty() {
+        if searched.leaks.is_empty() {
             write!(page, "<td class=\"ok\">clean")?;
         } else {
             write!(page, "<td class=\"bad\">{} found", searched.leaks.len())?;
@@ -147,32 +145,48 @@ fn places_of(page: &mut String, outcome: &Outcome) -> std::fmt::Result {
         if !searched.allowed.is_empty() {
             write!(page, ", and {} that the policy allows", searched.allowed.len())?;
         }
-        if *place == Place::Memory {
+        if *place == Place::Memory && outcome.tried.in_memory > 0 {
             write!(
                 page,
-                "; {} of {} canaries are left in freed buffers (counted, not judged)",
+                "; {} of {} canaries were not wiped yet (judged after the day's end)",
                 outcome.tried.in_memory, outcome.tried.canaries
             )?;
         }
         write!(page, "</td></tr>")?;
     }
     write!(page, "</table>")?;
-    for searched in outcome.tried.places.values().filter(|searched| !searched.leaks.is_empty()) {
-        write!(page, "<ul>")?;
-        let groups = places::grouped(searched.leaks.iter());
-        for (leak, more) in groups.iter().take(NAMED_MAX) {
-            write!(page, "<li>{}", escaped(&leak.sentence()))?;
-            if *more > 0 {
-                write!(page, ", and {more} times more of that slot")?;
-            }
-            write!(page, "</li>")?;
+    day_end(page, outcome)?;
+    let slots = places::escaped(outcome.tried.leaks());
+    if slots.is_empty() {
+        return Ok(());
+    }
+    write!(page, "<h2>What got out, and by which field</h2><dl>")?;
+    for slot in slots.iter().take(NAMED_MAX) {
+        write!(page, "<dt>{}</dt>", escaped(&slot.what))?;
+        for whither in &slot.whither {
+            write!(page, "<dd>is in {}</dd>", escaped(whither))?;
         }
-        if groups.len() > NAMED_MAX {
-            write!(page, "<li>and {} more slots, in evidence.json</li>", groups.len() - NAMED_MAX)?;
-        }
-        write!(page, "</ul>")?;
+    }
+    write!(page, "</dl>")?;
+    if slots.len() > NAMED_MAX {
+        write!(page, "<p>And {} more slots, in <code>evidence.json</code>.</p>", slots.len() - NAMED_MAX)?;
     }
     Ok(())
+}
+
+/// What the search after the day's end is worth: what it found before.
+fn day_end(page: &mut String, outcome: &Outcome) -> std::fmt::Result {
+    if outcome.tried.places.get(&Place::Night).is_none_or(|searched| searched.not_searched.is_some()) {
+        return Ok(());
+    }
+    let found = |there: bool| if there { "found" } else { "not found" };
+    let Control { sites, keys_before, address_before, agent_before } = &outcome.day_end;
+    write!(
+        page,
+        "<p><strong>The day's end.</strong> A program of its own was given a clock half an hour before a midnight, and the same beacons. Before midnight its          memory was searched for what has to be there: the day's key of {keys_before} of {sites} sites, known by the token that it makes of a visitor who          objected; the address ({}) and the user agent ({}) of a request under way. Then the clock went past midnight, every connection was closed, and five          seconds later the memory was searched for the keys, for what HMAC makes of them, and for every canary.</p>",
+        found(*address_before),
+        found(*agent_before)
+    )
 }
 
 fn destinations(page: &mut String, outcome: &Outcome) -> std::fmt::Result {

@@ -17,11 +17,34 @@ const PAGE_BYTES: usize = 4096;
 /// # Errors
 /// When the system does not let its memory be read.
 pub fn search(process: u32, mut look: impl FnMut(&[u8])) -> io::Result<u64> {
+    let mut searched = 0;
+    pieces(process, SHARED_BYTES, |piece| {
+        for run in written(piece) {
+            look(run);
+            searched += run.len() as u64;
+        }
+    })?;
+    Ok(searched)
+}
+
+/// The same page by page.
+///
+/// # Errors
+/// When the system does not let its memory be read.
+pub fn pages(process: u32, mut look: impl FnMut(&[u8])) -> io::Result<()> {
+    pieces(process, 0, |piece| {
+        for run in written(piece) {
+            run.chunks_exact(PAGE_BYTES).for_each(&mut look);
+        }
+    })
+}
+
+/// Hands over what can be written to; two pieces of one region have so many bytes in common.
+fn pieces(process: u32, shared: usize, mut look: impl FnMut(&[u8])) -> io::Result<()> {
     let maps = fs::read_to_string(format!("/proc/{process}/maps"))?;
     let memory = File::open(format!("/proc/{process}/mem"))?;
-    let mut searched = 0;
     let mut piece = vec![0; PIECE_BYTES];
-    let mut first_error = None;
+    let (mut first_error, mut any) = (None, false);
     for (begin, end) in maps.lines().filter_map(writable) {
         let mut at = begin;
         while at < end {
@@ -35,17 +58,14 @@ pub fn search(process: u32, mut look: impl FnMut(&[u8])) -> io::Result<u64> {
                     break;
                 }
             };
-            for run in written(&piece[..read]) {
-                look(run);
-                searched += run.len() as u64;
-            }
-            let step = if read == PIECE_BYTES { read - SHARED_BYTES } else { read };
-            at += step as u64;
+            any = true;
+            look(&piece[..read]);
+            at += (if read == PIECE_BYTES { read - shared } else { read }) as u64;
         }
     }
     match first_error {
-        Some(error) if searched == 0 => Err(error),
-        _ => Ok(searched),
+        Some(error) if !any => Err(error),
+        _ => Ok(()),
     }
 }
 

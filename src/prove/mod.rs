@@ -9,6 +9,7 @@ pub mod allowance;
 pub mod beacons;
 pub mod canaries;
 pub mod child;
+pub mod day_end;
 pub mod html;
 pub mod memory;
 pub mod pack;
@@ -122,6 +123,8 @@ pub struct Outcome {
     pub rounds: usize,
     /// The run.
     pub tried: Tried,
+    /// What had to be found in memory before the day ended.
+    pub day_end: day_end::Control,
     /// The weakened runs.
     pub weakened: Vec<Weakened>,
     /// The scoreboard, where it was asked for.
@@ -197,7 +200,9 @@ pub fn prove(wish: &Wish<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
     let allowance = Allowance::of(&documents, wish.with_deviations)?;
     let rounds = run::rounds_for(wish.canaries, &targets);
     let run = Trial { tees, rounds, ..Trial::small(wish, &documents, &allowance) };
-    let tried = run::run(&Trial { spellings: &Spelling::ALL, memory: true, ..run }, progress)?;
+    let mut tried = run::run(&Trial { spellings: &Spelling::ALL, memory: true, ..run }, progress)?;
+    let (night, day_end) = day_end::run(&Trial::small(wish, &documents, &allowance), progress)?;
+    tried.places.insert(Place::Night, night);
     let known: BTreeSet<&Leak> = tried.leaks().collect();
     let mut weakened = Vec::new();
     if wish.weaken {
@@ -210,7 +215,7 @@ pub fn prove(wish: &Wish<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
             // What gets out anyway shows nothing of this weakness, nor does the policy's own text in the store.
             let shows = |leak: &Leak| without.is_some() || matches!(leak.place, Place::Sent(_) | Place::Outbox(_));
             let leaks: BTreeSet<&Leak> = tried.leaks().filter(|leak| !known.contains(leak) && shows(leak)).collect();
-            let example = leaks.iter().min_by_key(|leak| (&leak.place, **leak)).map(|leak| (*leak).clone());
+            let example = leaks.iter().min_by_key(|leak| (leak.is_at_an_added_one(), &leak.place, **leak)).map(|leak| (*leak).clone());
             weakened.push(Weakened { says, by_rule: without.is_some(), must_show, leaks: leaks.len(), example });
         }
     }
@@ -222,6 +227,7 @@ pub fn prove(wish: &Wish<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
         spellings: Spelling::ALL.to_vec(),
         rounds,
         tried,
+        day_end,
         weakened,
         scoreboard: None,
     })

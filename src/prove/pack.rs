@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Outcome, html,
-    places::{Leak, Searched},
+    places::{Leak, Place, Searched},
     scoreboard::Scoreboard,
     vantage::Compared,
 };
@@ -43,8 +43,8 @@ pub const LIMITS: [&str; 9] = [
     "It shows what becomes of values that it sends. It does not show that an id or a combination of coarse fields singles nobody out.",
     "A value that is hashed with a salt, encrypted, cut below eight bytes or mixed with another is not recognised.",
     "Two spellings one inside the other are looked for where percent-encoding is applied twice and for compressed text in base64, not in general.",
-    "Memory is searched once, after other traffic. Buffers that were freed keep parts of single requests until they are used again: those are counted, and only a slot of which most canaries are left counts as kept.",
-    "Swap, core dumps of the past and other processes are not searched. The day's keys were not rotated: the clock cannot be moved.",
+    "Memory is searched after other traffic, when a slot of which most canaries are left counts as kept, and once more after the day's end, when every canary counts. An IPv4 address as four bytes is not recognised there.",
+    "Swap, core dumps of the past, the kernel's buffers and other processes are not searched.",
     "What a receiver does with what it gets is not tested, nor what a web server or proxy in front of the program keeps in its own log.",
     "Beacons are made by the run, not by a browser; vendors' libraries may have slots that are not in the list.",
     "TLS was not used between the run and the program; the network itself was not watched.",
@@ -101,7 +101,7 @@ pub struct Said {
 #[must_use]
 pub fn proven(outcome: &Outcome) -> Value {
     let tried = &outcome.tried;
-    let places: Vec<Value> = tried.places.iter().map(|(place, searched)| place_of(&place.name(), searched)).collect();
+    let places: Vec<Value> = tried.places.iter().map(|(place, searched)| place_of(place, searched)).collect();
     let weakened: Vec<Value> = outcome
         .weakened
         .iter()
@@ -134,20 +134,23 @@ pub fn proven(outcome: &Outcome) -> Value {
             "agrees": tried.beside.values().all(Compared::agrees),
         },
         "red": outcome.red(),
+        "before_the_days_end": outcome.day_end,
         "weakened_runs": weakened,
         "limits": LIMITS,
     })
 }
 
-fn place_of(name: &str, searched: &Searched) -> Value {
+fn place_of(place: &Place, searched: &Searched) -> Value {
+    // What may be shown is in memory as long as the live view keeps it, which is not the same each time.
+    let allowed = if matches!(place, Place::Memory | Place::Night) { Vec::new() } else { slots(&searched.allowed) };
     json!({
-        "place": name,
+        "place": place.name(),
         "searched": searched.not_searched.is_none(),
         "not_searched": searched.not_searched,
         "controls_found": searched.planted > 0 && searched.planted == searched.recovered,
         "genuine_content_found": searched.genuine,
         "found": searched.leaks.iter().map(example).collect::<Vec<_>>(),
-        "allowed_slots": slots(&searched.allowed),
+        "allowed_slots": allowed,
     })
 }
 

@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use super::{
     allowance::Allowance,
-    canaries::Canary,
+    canaries::{Canary, Stand},
+    day_end::KEYS,
+    rehearsal::ADDED,
     scanner::{Mark, NEEDLE_BYTES_MIN, Scanner},
 };
 
@@ -23,6 +25,8 @@ pub enum Place {
     Log,
     /// `state.db` with its journal: documents, ledger, parked events, records of consent.
     State,
+    /// Events that a receiver refused alone: their records, the reasons, and what was sent of them.
+    Parked,
     /// `keys.db` with its journal.
     Keys,
     /// Any other file below the directory.
@@ -37,6 +41,8 @@ pub enum Place {
     Answers,
     /// The memory of the process, after the traffic.
     Memory,
+    /// The memory of a process whose day has ended, with every connection closed.
+    Night,
 }
 
 impl Place {
@@ -47,7 +53,8 @@ impl Place {
             Self::Sent(destination) => format!("sent to {destination}"),
             Self::Outbox(destination) => format!("files of {destination}"),
             Self::Log => String::from("event log"),
-            Self::State => String::from("state.db (documents, ledger, parked events)"),
+            Self::State => String::from("state.db (documents, ledger, proof)"),
+            Self::Parked => String::from("parked events"),
             Self::Keys => String::from("keys.db"),
             Self::Files => String::from("other files"),
             Self::Traces => String::from("traces, at level TRACE"),
@@ -55,6 +62,7 @@ impl Place {
             Self::Console => String::from("console pages and live view"),
             Self::Answers => String::from("answers to beacons"),
             Self::Memory => String::from("memory of the process"),
+            Self::Night => String::from("memory after the day's end"),
         }
     }
 
@@ -67,7 +75,7 @@ impl Place {
 
     /// Whether what may be at a destination may be here.
     fn shows_what_leaves(&self) -> bool {
-        matches!(self, Self::Sent(_) | Self::Outbox(_) | Self::Console)
+        matches!(self, Self::Sent(_) | Self::Outbox(_) | Self::Console | Self::Parked | Self::Memory | Self::Night)
     }
 }
 
@@ -88,34 +96,62 @@ impl Leak {
     /// In one sentence.
     #[must_use]
     pub fn sentence(&self) -> String {
-        format!(
-            "the canary from {}, \"{}\", of a visitor who {}, is in {}, field {}, as {}",
-            self.canary.protocol,
-            self.canary.slot,
-            match self.canary.stand {
-                super::canaries::Stand::Objected => "objected",
-                super::canaries::Stand::Unknown => "has not chosen",
-                super::canaries::Stand::Granted => "agreed",
-            },
-            self.place.name(),
-            self.field,
-            self.found_as
-        )
+        format!("{}, is in {}", self.what(), self.whither())
+    }
+
+    /// Whether it is at a destination that the run added.
+    #[must_use]
+    pub fn is_at_an_added_one(&self) -> bool {
+        self.place.destination().is_some_and(|name| name.starts_with(ADDED))
+    }
+
+    fn what(&self) -> String {
+        if self.canary.protocol == KEYS {
+            return self.canary.slot.clone();
+        }
+        let stands = match self.canary.stand {
+            Stand::Objected => "objected",
+            Stand::Unknown => "has not chosen",
+            Stand::Granted => "agreed",
+        };
+        format!("the canary from {}, \"{}\", of a visitor who {stands}", self.canary.protocol, self.canary.slot)
+    }
+
+    fn whither(&self) -> String {
+        let place = match &self.place {
+            Place::Sent(destination) => format!("what was sent to {destination}"),
+            place => place.name(),
+        };
+        format!("{place}, field {}, as {}", self.field, self.found_as)
     }
 }
 
-/// One leak for each slot, state, place and field, with how many more finds are like it.
+/// What got out of one slot, of visitors in one state.
+pub struct Escaped {
+    /// `the canary from native, "body: user id", of a visitor who agreed`.
+    pub what: String,
+    /// `files of customers, field user_id, as plain, and 11 times more`; the documents' own destinations first.
+    pub whither: Vec<String>,
+}
+
+/// Everything that got out, slot by slot.
 #[must_use]
-pub fn grouped<'l>(leaks: impl Iterator<Item = &'l Leak>) -> Vec<(&'l Leak, usize)> {
-    let mut groups: BTreeMap<_, (&Leak, usize)> = BTreeMap::new();
+pub fn escaped<'l>(leaks: impl Iterator<Item = &'l Leak>) -> Vec<Escaped> {
+    let mut slots: BTreeMap<_, (String, BTreeMap<_, (&Leak, usize)>)> = BTreeMap::new();
     for leak in leaks {
-        let key = (leak.canary.protocol, &leak.canary.slot, leak.canary.stand, &leak.place, &leak.field);
-        let group = groups.entry(key).and_modify(|group| group.1 += 1).or_insert((leak, 0));
+        let slot = (leak.canary.protocol, &leak.canary.slot, leak.canary.stand);
+        let (_, groups) = slots.entry(slot).or_insert_with(|| (leak.what(), BTreeMap::new()));
+        let group =
+            groups.entry((leak.is_at_an_added_one(), &leak.place, &leak.field)).and_modify(|group| group.1 += 1).or_insert((leak, 0));
         if leak.found_as == "plain" && group.0.found_as != "plain" {
             group.0 = leak;
         }
     }
-    groups.into_values().collect()
+    let whither = |(leak, more): (&Leak, usize)| match more {
+        0 => leak.whither(),
+        more => format!("{}, and {more} times more", leak.whither()),
+    };
+    slots.into_values().map(|(what, groups)| Escaped { what, whither: groups.into_values().map(whither).collect() }).collect()
 }
 
 /// What was found in a place, and how sharp the search was there.

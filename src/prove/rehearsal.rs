@@ -10,7 +10,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    beacons::{GA4_KEY, SEGMENT_KEY, Target},
+    beacons::{GA4_KEY, MATOMO_KEY, PATH, SEGMENT_KEY, Target},
     stand_in::StandIn,
 };
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
 const SECRETS: [(&str, &str); 2] =
     [("webhook.secret", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), ("ga4.secret", "prove-api-secret")];
 /// What the names of destinations begin with that the run adds.
-const ADDED: &str = "prove-";
+pub const ADDED: &str = "prove-";
 /// The destination whose receiver refuses at first, so that events are parked.
 pub const REFUSED: &str = "prove-refused";
 /// A name that no resolver knows (RFC 2606).
@@ -151,7 +151,7 @@ pub fn rehearsed(documents: &[Document], stand_in: &StandIn, tees: &BTreeMap<Str
 }
 
 fn keyed(mut site: SiteDocument) -> SiteDocument {
-    for (protocol, key) in [("ga4", GA4_KEY), ("segment", SEGMENT_KEY)] {
+    for (protocol, key) in [("ga4", GA4_KEY), ("segment", SEGMENT_KEY), ("matomo", MATOMO_KEY)] {
         site.keys.entry(protocol.to_owned()).or_default().insert(key.to_owned());
     }
     site
@@ -207,6 +207,16 @@ fn is_address(value: &toml::Value) -> bool {
     value.as_str().is_some_and(|text| text.starts_with("https://") || text.starts_with("http://"))
 }
 
+/// The time zone of the first site.
+#[must_use]
+pub fn time_zone(documents: &[Document]) -> jiff::tz::TimeZone {
+    let named = documents.iter().find_map(|document| match document {
+        Document::Site(site) => Some(site.time_zone.as_str()),
+        _ => None,
+    });
+    named.and_then(|name| jiff::tz::TimeZone::get(name).ok()).unwrap_or(jiff::tz::TimeZone::UTC)
+}
+
 /// Where the beacons of each site go.
 #[must_use]
 pub fn targets(documents: &[Document], config: &Config) -> Vec<Target> {
@@ -221,6 +231,7 @@ pub fn targets(documents: &[Document], config: &Config) -> Vec<Target> {
             prefix: site.prefix.clone(),
             address_header: config.proxies.header.clone(),
             words,
+            word_in_path: policies(documents).any(|policy| policy.routes.iter().any(|route| route.starts_with(PATH))),
         })
     };
     let sites = documents.iter().filter_map(|document| match document {

@@ -20,11 +20,11 @@ use super::{
     places::{Place, Search, Searched},
     rehearsal,
     spellings::Spelling,
-    stand_in::{StandIn, Teed},
+    stand_in::{Captured, StandIn, Teed},
     vantage::{self, Compared},
     wire::{Answer, Connection, Request},
 };
-use crate::{config::Config, documents::parse::Document, supervise::thread};
+use crate::{config::Config, delivery::ledger::Ledger, documents::parse::Document, event_log, state::StateDb, supervise::thread};
 
 /// Deliveries are over when nothing has come for so long: a courier's pause between two looks at the log is shorter.
 const QUIET: Duration = Duration::from_millis(1_500);
@@ -40,6 +40,12 @@ const JUDGED_MIN: usize = 9;
 /// From so many parts of so many on, a slot's canaries are kept and not just left.
 const KEPT_PARTS: usize = 4;
 const KEPT_OF: usize = 5;
+/// More than the refusing receiver parks.
+const PARKED_MAX: usize = 10_000;
+/// More than a run writes.
+const RECORDS_MAX: usize = 1_000_000;
+/// An event that every destination gets.
+const PURCHASE: &[u8] = b"purchase";
 /// How much of a place its control is planted in.
 const SAMPLE_BYTES: usize = 64 * 1024;
 
@@ -100,7 +106,7 @@ pub struct Tried {
     pub teed: BTreeMap<String, Teed>,
     /// What receivers got, beside what the ledger of what left says, by destination.
     pub beside: BTreeMap<String, Compared>,
-    /// Different canaries that are still in memory, most of them in buffers that were freed.
+    /// Different canaries that are still in memory.
     pub in_memory: usize,
     /// Slots of which most canaries are still in memory: what came in them is kept.
     pub kept: Vec<String>,
@@ -130,11 +136,13 @@ pub fn rounds_for(canaries: usize, targets: &[Target]) -> usize {
     for voice in voices(1, &[Spelling::Plain]) {
         beacons::beacon(&mut made, target, voice, 0);
         beacons::stray(&mut made, target, voice);
+        beacons::form(&mut made, target, voice, 0);
     }
     canaries.div_ceil(made.len().max(1)).max(1)
 }
 
-fn voices(rounds: usize, spellings: &[Spelling]) -> Vec<Voice> {
+/// Who says something: in each protocol, state and spelling.
+pub(super) fn voices(rounds: usize, spellings: &[Spelling]) -> Vec<Voice> {
     let mut voices = Vec::new();
     for round in 0..rounds {
         for protocol in PROTOCOLS {
@@ -164,6 +172,8 @@ pub fn run(trial: &Trial<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
         config: trial.config,
         control: &control,
         without: trial.without,
+        clock: None,
+        traces: "trace",
     };
     let program = Program::start(start)?;
     let live = watch(program.admin())?;
@@ -222,6 +232,7 @@ pub fn run(trial: &Trial<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
         let why = if destination.release.is_live() { "nothing left for it" } else { "it is released later than the run lasts" };
         search.found.entry(place).or_insert_with(|| Searched { not_searched: Some(why.to_owned()), ..Searched::default() });
     }
+    look_at_parked(&mut search, &directory_path, stand_in.captured().get(rehearsal::REFUSED))?;
     search.control(&Place::Answers, b"HTTP/1.1 204 No Content\r\n\r\n");
     let mut slots: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
     for canary in &known {
@@ -268,11 +279,13 @@ fn send(
             let answer = connection.exchange(&request)?;
             sent.unanswered += usize::from(!(200..300).contains(&answer.status));
             sent.answers.push(answer);
-            let stray = beacons::stray(canaries, target, *voice);
-            // An error may end the connection.
-            match connection.exchange(&stray) {
-                Ok(answer) => sent.answers.push(answer),
-                Err(_) => connection = Connection::open(program.http())?,
+            let (stray, form) = (beacons::stray(canaries, target, *voice), beacons::form(canaries, target, *voice, sent.beacons));
+            for request in [stray, form] {
+                // An error may end the connection.
+                match connection.exchange(&request) {
+                    Ok(answer) => sent.answers.push(answer),
+                    Err(_) => connection = Connection::open(program.http())?,
+                }
             }
             sent.beacons += 1;
             progress("beacons", sent.beacons, of);
@@ -282,7 +295,7 @@ fn send(
 }
 
 /// Waits until deliveries are quiet.
-fn settle(stand_in: &StandIn, program: &Program, progress: &mut dyn FnMut(&str, usize, usize)) {
+pub(super) fn settle(stand_in: &StandIn, program: &Program, progress: &mut dyn FnMut(&str, usize, usize)) {
     let outbox = program.directory().join("data/outbox");
     let deadline = Instant::now() + PATIENCE;
     let (mut last, mut since) = ((0, 0), Instant::now());
@@ -320,7 +333,8 @@ fn look_at_files(search: &mut Search<'_>, directory: &Path, targets: &[Target]) 
     for file in files_below(directory) {
         let below = file.strip_prefix(directory).unwrap_or(&file).to_string_lossy().into_owned();
         let (place, genuine): (_, &[u8]) = match below.split('/').collect::<Vec<_>>().as_slice() {
-            ["data", "log", ..] => (Place::Log, b"purchase"),
+            // Where every destination needs consent, all that rests is sealed: its files are known by their heads.
+            ["data", "log", ..] => (Place::Log, b"FHLOGSEG"),
             ["data", name] if name.starts_with("state.db") => (Place::State, site.as_bytes()),
             ["data", name] if name.starts_with("keys.db") => (Place::Keys, b"SQLite format 3"),
             ["data", "outbox", destination, ..] => (Place::Outbox((*destination).to_owned()), b"purchase"),
@@ -331,6 +345,31 @@ fn look_at_files(search: &mut Search<'_>, directory: &Path, targets: &[Target]) 
         search.look(&place, &bytes, genuine);
         search.control(&place, &bytes[..bytes.len().min(SAMPLE_BYTES)]);
     }
+    Ok(())
+}
+
+/// What is parked: its record, our words for the reason, and what was sent of it. A run without the receiver that refuses has none.
+fn look_at_parked(search: &mut Search<'_>, directory: &Path, refused: Option<&Captured>) -> Result<(), ProveError> {
+    let Some(refused) = refused else { return Ok(()) };
+    let data = directory.join("data");
+    let ledger = Ledger::new(Arc::new(StateDb::open(&data.join("state.db"))?));
+    let parked: BTreeSet<_> = ledger.parked_after(None, PARKED_MAX)?.into_iter().collect();
+    let records = event_log::recent(&data.join("log"), RECORDS_MAX).map_err(|error| io::Error::other(error.to_string()))?;
+    for record in records.iter().filter(|record| parked.iter().any(|(_, offset)| *offset == record.offset)) {
+        search.look(&Place::Parked, record.bytes.as_slice(), PURCHASE);
+    }
+    for destination in parked.iter().map(|(destination, _)| *destination).collect::<BTreeSet<_>>() {
+        for event in ledger.parked(destination)? {
+            search.look(&Place::Parked, event.reason.as_bytes(), PURCHASE);
+        }
+    }
+    // Without a parked event there was nothing to look at, and what is certain to be there is not.
+    let refused = refused.requests.iter().filter(|_| !parked.is_empty());
+    refused.clone().for_each(|(_, body)| search.look(&Place::Parked, body, PURCHASE));
+    if let Some((_, body)) = refused.last() {
+        search.control(&Place::Parked, &body[..body.len().min(SAMPLE_BYTES)]);
+    }
+    search.found.entry(Place::Parked).or_default();
     Ok(())
 }
 
@@ -366,8 +405,8 @@ fn look_at_memory(
     Ok(())
 }
 
-/// What a program freed stays in its memory until it is used again, in no order that anyone could foretell. What it keeps is there of every
-/// visitor: a slot most of whose canaries are there is kept. So the finds in memory are counted, and those of kept slots alone are leaks.
+/// Right after the traffic a buffer may still be in use. What a program keeps is there of every visitor: a slot most of whose canaries are there
+/// is kept. So the finds are counted here, and those of kept slots alone are leaks; after the day's end every find is one.
 fn residue(known: &[Canary], memory: Option<&mut Searched>) -> (usize, Vec<String>) {
     let Some(memory) = memory else { return (0, Vec::new()) };
     let slot = |canary: &Canary| format!("{} {}", canary.protocol, canary.slot);
@@ -418,7 +457,7 @@ mod tests {
         let known = [canaries("kept"), canaries("left")].concat();
         let mut searched = memory(&[&known[..8], &known[10..13]].concat());
         assert_eq!(residue(&known, Some(&mut searched)), (11, vec![String::from("native kept")]));
-        assert_eq!(searched.leaks.len(), 8, "what is left in freed buffers is counted and no leak");
+        assert_eq!(searched.leaks.len(), 8, "what is left in buffers is counted and no leak");
         let few = canaries("few");
         assert_eq!(residue(&few[..3], Some(&mut memory(&few[..3]))), (3, Vec::new()), "three are too few to judge by");
     }

@@ -2,7 +2,7 @@
 //! not have seen a leak.
 
 use super::{
-    beacons::{NAME_SLOT, UNLISTED_PROPERTY},
+    beacons::{NAME_SLOT, PATH, PATH_SLOT, UNLISTED_PROPERTY},
     canaries::Stand,
     rehearsal::{destinations, policies},
     run::word_of,
@@ -55,11 +55,19 @@ pub fn by_policy(documents: &[Document], seed: u64, kept: impl Fn(Field) -> bool
     add(String::from("the policy lists an event's name that is a canary"), &|policy| {
         policy.events.extend(Stand::ALL.map(|stand| word_of(seed, stand, NAME_SLOT)));
     });
+    add(String::from("the policy lists a page's path with a canary in it as a route"), &|policy| {
+        policy.routes.extend(Stand::ALL.map(|stand| format!("{PATH}{}/*", word_of(seed, stand, PATH_SLOT))));
+    });
     let consented: Vec<String> = destinations(documents)
         .filter(|destination| destination.basis == BasisName::Consent)
         .map(|destination| destination.name.clone())
         .collect();
-    for field in KEPT.into_iter().filter(|field| !consented.is_empty() && !kept(*field)) {
+    // What a policy keeps already gets out in every run, and another one would show nothing of it.
+    let kept_by_policy = |field: Field| {
+        let keeps = |deviation: &Deviation| deviation.field == field && deviation.treatment == Treatment::Keep;
+        policies(documents).any(|policy| policy.deviation.iter().any(keeps))
+    };
+    for field in KEPT.into_iter().filter(|field| !consented.is_empty() && !kept(*field) && !kept_by_policy(*field)) {
         add(format!("a deviation keeps \"{}\" as it was said, for those who agreed", field.name()), &|policy| {
             policy.deviation.retain(|deviation| deviation.field != field);
             policy.deviation.push(Deviation {

@@ -39,6 +39,7 @@ fn captured(crowds: bool, visitors: u32, seed: u64) -> Captured {
         prefix: String::from("/keso"),
         address_header: None,
         words: Vec::new(),
+        word_in_path: false,
     };
     Workload { documents, target: &target, visitors, seed }.run(&mut |_, _, _| {}).unwrap()
 }

@@ -26,6 +26,7 @@
 //! | `held_back` | a day that is held back survives kills, and leaves once, when it is over |
 //! | `clicks` | click ids go to their issuer alone, and referrers are said at the policy's level |
 //! | `consent_table` | who gets what for which choice, and the cookie |
+//! | `build_script` | which commit a release says that it was built from |
 //! | `cookies` | the form of the site's cookies, and what is left of another one |
 //! | `consent_oracle` | consent strings are read as the IAB's own libraries read them |
 //! | `withdrawal` | with a backlog that is being sent, nothing more of a person who withdraws leaves after a second, nor from a backup |
@@ -42,6 +43,7 @@
 mod attacks;
 mod bots;
 mod bots_oracle;
+mod build_script;
 mod canary;
 mod cells;
 mod clicks;

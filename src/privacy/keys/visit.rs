@@ -11,7 +11,11 @@ use std::{
 
 use jiff::{Unit, tz::TimeZone};
 
-use super::{age::Age, locked::LockedKey, mac::mac128};
+use super::{
+    age::Age,
+    locked::{KEY_BYTES, LockedKey},
+    mac::mac128,
+};
 use crate::{
     clock::Timestamp,
     documents::Site,
@@ -155,12 +159,16 @@ impl VisitKeys {
 
 /// A visitor under a key, of whichever family.
 pub(super) fn token(key: &LockedKey, site: SiteNumber, address: &ClientAddress, device: &DeviceClass) -> [u8; 16] {
+    token_under(key.bytes(), site, address, device)
+}
+
+pub(super) fn token_under(key: &[u8; KEY_BYTES], site: SiteNumber, address: &ClientAddress, device: &DeviceClass) -> [u8; 16] {
     let site = site.0.to_le_bytes();
     let device = device.code();
     match address.ip() {
-        IpAddr::V4(whole) => mac128(key.bytes(), &[&whole.octets(), &device, &site]),
+        IpAddr::V4(whole) => mac128(key, &[&whole.octets(), &device, &site]),
         // One household or phone has a /64 and changes the rest of it at will.
-        IpAddr::V6(whole) => mac128(key.bytes(), &[&whole.octets()[..8], &device, &site]),
+        IpAddr::V6(whole) => mac128(key, &[&whole.octets()[..8], &device, &site]),
     }
 }
 
@@ -186,6 +194,12 @@ impl LocalDay {
         // At the calendar's very ends there is no next day: a day of no length, which ends every key at once.
         let (first, end) = bounds.unwrap_or((now, now));
         Self { epoch: Epoch(days), first, end }
+    }
+
+    /// When the next one begins.
+    #[must_use]
+    pub const fn end(&self) -> Timestamp {
+        self.end
     }
 
     /// Whether a moment lies in it.

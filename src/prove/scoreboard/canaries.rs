@@ -1,11 +1,34 @@
-//! S2: what the canary run found.
+//! S2 and S5: what the canary run found, and its search of the memory after the day's end.
 
 use super::Row;
-use crate::{destination::DESTINATIONS, prove::Outcome};
+use crate::{
+    destination::DESTINATIONS,
+    prove::{Outcome, day_end::Control, places::Place},
+};
 
 const CANARIES_MIN: usize = 2_000;
 const SPELLINGS_MIN: usize = 12;
 const DESTINATIONS_MIN: usize = 6;
+
+/// S5: the memory after the day's end.
+#[must_use]
+pub fn memory(outcome: &Outcome) -> Row {
+    const WHAT: &str = "copies of the day's key, addresses, user agents and any marked value in memory, five seconds after the day's end";
+    const TARGET: &str = "0, and the key, an address and a user agent found before";
+    let Some(searched) = outcome.tried.places.get(&Place::Night) else { return Row::not("S5", WHAT, TARGET, "it was not tried") };
+    if let Some(why) = &searched.not_searched {
+        return Row::not("S5", WHAT, TARGET, why.as_str());
+    }
+    let Control { sites, keys_before, address_before, agent_before } = &outcome.day_end;
+    let found = |there: bool| if there { "found" } else { "not found" };
+    let leaks = searched.leaks.len();
+    let figure = format!(
+        "{leaks}; before, keys of {keys_before} of {sites} sites, the address {}, the user agent {}",
+        found(*address_before),
+        found(*agent_before)
+    );
+    Row::here("S5", WHAT, TARGET, figure, leaks == 0 && searched.genuine && searched.recovered == searched.planted)
+}
 
 /// The row. A run that is smaller than the target asks for can miss it, and not meet it.
 #[must_use]

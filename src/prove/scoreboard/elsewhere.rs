@@ -19,12 +19,6 @@ pub fn rows() -> Vec<Row> {
             "needs the source: tests/run campaign non_interference; tests/run campaign fuzz",
         ),
         Row::not(
-            "S5",
-            "copies of a key in memory after its day",
-            "0",
-            "the run's clock is the machine's, so that no day's key ends during it; what the canary run finds in memory is in S2",
-        ),
-        Row::not(
             "S15",
             "personal data in addresses and titles is recognised",
             "≥ 99.5 %, phones ≥ 95 %, ≤ 1 % of clean paths",
