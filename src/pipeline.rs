@@ -132,9 +132,12 @@ impl Pipeline {
         let now = arrival.received;
         let agent = Agent::of_arrival(arrival);
         let device = agent.device();
-        let decision = consent::decide(arrival, &site.signals);
-        let state = decision.state();
         let unavailable = |_| Unavailable(RETRY_AFTER);
+        let mut decision = consent::decide(arrival, &site.signals);
+        if decision.state() == ConsentState::Unknown && !protocol.says_choices() {
+            decision = self.visitors.on_record(decision, arrival, site, now).await.map_err(unavailable)?;
+        }
+        let state = decision.state();
         if let ConsentState::Objected(refusal) = state {
             // Boxed, so that the others' futures are not as large as this one.
             let objected = Box::pin(self.visitors.object(arrival, &device, site, (refusal, protocol.name()), now));

@@ -295,6 +295,7 @@ fn default_time_zone() -> String {
 
 /// A document of one of the three kinds.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there are a handful, read at a start or a change")]
 pub enum Document {
     /// A policy.
     Policy(PolicyDocument),

@@ -426,14 +426,32 @@ impl Visitors {
         })
     }
 
-    /// The person whose cookie came along. A cookie that we do not know (or whose person withdrew) is nobody's: it is not for a browser
-    /// to choose an id.
+    /// Puts a changed choice on record, and beside the person's key.
     async fn note_change(&self, record: ConsentRecord, person: Arc<Person>, granted: Purposes) -> Result<(), Unidentified> {
         self.proof.append(record).await?;
         let persons = Arc::clone(&self.persons);
         Ok(self.supervisor.blocking(move || persons.note_purposes(&person, granted)).await?)
     }
 
+    /// A decision about somebody who said nothing, where their library has no words for a choice: their consent on record, while it is in
+    /// force, is their choice.
+    ///
+    /// # Errors
+    /// When keys cannot be read now.
+    pub async fn on_record(
+        &self,
+        decision: Decision,
+        arrival: &Arrival<'_>,
+        site: &Site,
+        now: Timestamp,
+    ) -> Result<Decision, Unidentified> {
+        let known = self.known_person(arrival, site, now).await?;
+        let granted = known.map_or(Purposes::NONE, |(_, person)| person.purposes());
+        Ok(decision.or_on_record(granted, &site.signals))
+    }
+
+    /// The person whose cookie came along. A cookie that we do not know (or whose person withdrew) is nobody's: it is not for a browser
+    /// to choose an id.
     async fn known_person(
         &self,
         arrival: &Arrival<'_>,

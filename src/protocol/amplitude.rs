@@ -12,7 +12,7 @@
 //! | `user_id` | user id as claimed |
 //! | `device_id` | tells, in the minute after a first yes, that several requests are one browser's; rests nowhere |
 //! | `language` | language |
-//! | `[Amplitude] Page URL`/`Location`, `[Amplitude] Page Title`, `referrer` of `event_properties` | page, title, referrer |
+//! | `[Amplitude] Page Location` (else `Page URL`, which has no query), `[Amplitude] Page Title`, `referrer` of `event_properties` | page, title, referrer |
 //! | `revenue`, `price`, `quantity`, `productId`, and `$revenue`, `$price`, `$quantity`, `$productId` | value and the product |
 //! | `event_properties`, the rest | money, products and properties, where they are flat |
 //! | `ip`, `location_*`, `idfa`, `adid`, `carrier` and what else tells of the terminal | not taken |
@@ -56,6 +56,10 @@ impl Protocol for Amplitude {
             Route { method: Method::POST, path: "/2/batch", action: Action::Collect },
         ];
         ROUTES
+    }
+
+    fn says_choices(&self) -> bool {
+        false
     }
 
     fn decode<'a>(&self, request: &'a Inbound, now: Timestamp) -> Decoded<'a> {
@@ -116,9 +120,9 @@ fn event<'a>(mut fields: Fields<'a>, sent: Option<i64>, now: Timestamp) -> Resul
     };
     let mut properties = fields.object("event_properties");
     let mut text = |names: &[&str]| names.iter().find_map(|name| properties.text(name));
-    let (page_url, page_title) = (text(&["[Amplitude] Page URL", "[Amplitude] Page Location"]), text(&["[Amplitude] Page Title"]));
+    let (page_url, page_title) = (text(&["[Amplitude] Page Location", "[Amplitude] Page URL"]), text(&["[Amplitude] Page Title"]));
     let referrer = text(&["referrer", "[Amplitude] Referrer"]);
-    properties.leave(&["[Amplitude] Page Domain", "[Amplitude] Page Path", "[Amplitude] Page Counter"]);
+    properties.leave(&["[Amplitude] Page URL", "[Amplitude] Page Domain", "[Amplitude] Page Path", "[Amplitude] Page Counter"]);
     let happened = fields.number("time").map(|time| time as i64);
     let mut event = RawEvent {
         name: Some(Personal::new(if name.is_empty() { Cow::Borrowed("custom") } else { Cow::Owned(name) })),

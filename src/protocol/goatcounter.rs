@@ -43,6 +43,10 @@ impl Protocol for GoatCounter {
         ROUTES
     }
 
+    fn says_choices(&self) -> bool {
+        false
+    }
+
     fn decode<'a>(&self, request: &'a Inbound, _: Timestamp) -> Decoded<'a> {
         let hints = ReplyHints { events: 1, image: true, ..ReplyHints::default() };
         let hit = Parameters::of(request.query().unwrap_or_default());

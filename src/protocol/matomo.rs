@@ -114,6 +114,10 @@ impl Protocol for Matomo {
         ROUTES
     }
 
+    fn says_choices(&self) -> bool {
+        false
+    }
+
     fn decode<'a>(&self, request: &'a Inbound, now: Timestamp) -> Decoded<'a> {
         let body = match std::str::from_utf8(request.body()) {
             Ok(body) => body,

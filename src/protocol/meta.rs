@@ -12,7 +12,7 @@
 //! | `cd[contents]`, else `cd[content_ids]` with `cd[content_name]` | products |
 //! | `cd[…]`, the rest | properties |
 //! | `ud[…]`, `aud[…]`, `cud[…]`, `ncud[…]` (hashes and masks of contact data), `fbp`, `fbc` | not taken |
-//! | `dpo`, `dpoco`, `dpost` (limited data use) | not taken: what may go to advertising is the visitor's consent here, and the strictest |
+//! | `dpo=LDU` (limited data use) | nobody is known again: the event is one of somebody who has not chosen |
 //! | all else | the vendor's own, `meta.it` |
 
 use std::borrow::Cow;
@@ -78,14 +78,19 @@ impl Protocol for Meta {
         ROUTES
     }
 
+    fn says_choices(&self) -> bool {
+        false
+    }
+
     fn decode<'a>(&self, request: &'a Inbound, now: Timestamp) -> Decoded<'a> {
         let hints = ReplyHints { events: 1, image: true, ..ReplyHints::default() };
         let bad = |reason| Decoded { bad: vec![(0, DecodeError { reason, byte: None })], hints, ..Decoded::default() };
         let Ok(form) = std::str::from_utf8(request.body()) else { return bad("the body is not UTF-8") };
         let hit = Parameters::of(form).and(Parameters::of(request.query().unwrap_or_default()));
         let key = Some(VendorKey::new(&hit.text("id").unwrap_or_default()));
+        let anonymous = hit.first("dpo") == Some("LDU");
         match event(&hit, now) {
-            Some(event) => Decoded { events: vec![event], key, hints, ..Decoded::default() },
+            Some(event) => Decoded { events: vec![event], key, anonymous, hints, ..Decoded::default() },
             None => Decoded { key, ..bad("a hit needs an event (ev)") },
         }
     }

@@ -98,6 +98,10 @@ impl Protocol for Mixpanel {
         &["authorization"]
     }
 
+    fn says_choices(&self) -> bool {
+        false
+    }
+
     fn decode<'a>(&self, request: &'a Inbound, now: Timestamp) -> Decoded<'a> {
         let updates = match request.path().trim_end_matches('/').rsplit('/').next() {
             Some("engage") => Some("identify"),

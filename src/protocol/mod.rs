@@ -41,6 +41,10 @@ pub trait Protocol: Send + Sync {
     fn name(&self) -> &'static str;
     /// The routes that it answers, below the site's prefix.
     fn routes(&self) -> &'static [Route];
+    /// Whether its libraries have words for the visitor's choice. Where they have none, a consent on record counts for their requests.
+    fn says_choices(&self) -> bool {
+        true
+    }
     /// Request headers that its libraries set beside those that every form sets: a page may send them.
     fn request_headers(&self) -> &'static [&'static str] {
         &[]

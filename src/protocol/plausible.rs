@@ -59,6 +59,10 @@ impl Protocol for Plausible {
         ROUTES
     }
 
+    fn says_choices(&self) -> bool {
+        false
+    }
+
     fn decode<'a>(&self, request: &'a Inbound, _: Timestamp) -> Decoded<'a> {
         let hints = ReplyHints { events: 1, ..ReplyHints::default() };
         let bad = |error| Decoded { bad: vec![(0, error)], hints, ..Decoded::default() };

@@ -117,6 +117,10 @@ impl Protocol for PostHog {
         ROUTES
     }
 
+    fn says_choices(&self) -> bool {
+        false
+    }
+
     fn decode<'a>(&self, request: &'a Inbound, now: Timestamp) -> Decoded<'a> {
         let json = request.unpacked(|| json(request));
         let Some(Body { events: said, key, sent }) = Body::of(json) else { return unreadable("the body is JSON, in gzip, base64 or not") };

@@ -106,6 +106,10 @@ impl Protocol for Snowplow {
         &["sp-anonymous"]
     }
 
+    fn says_choices(&self) -> bool {
+        false
+    }
+
     fn decode<'a>(&self, request: &'a Inbound, now: Timestamp) -> Decoded<'a> {
         let anonymous = request.asks_for_anonymity();
         if request.path().ends_with("/i") {

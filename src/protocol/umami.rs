@@ -64,6 +64,10 @@ impl Protocol for Umami {
         &["x-umami-cache"]
     }
 
+    fn says_choices(&self) -> bool {
+        false
+    }
+
     fn decode<'a>(&self, request: &'a Inbound, now: Timestamp) -> Decoded<'a> {
         let body = request.body();
         if request.path().ends_with("/batch") {

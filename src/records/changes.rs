@@ -137,8 +137,9 @@ fn told(words: &Words, sources: &Sources, before: &crate::documents::Documents, 
             let fields: Vec<_> = these.iter().filter_map(|these| label(words, &these.what)).collect();
             let activities = sources.activities();
             let receiving = activities.iter().filter(|activity| activity.site.name == first.site).flat_map(|activity| &activity.receiving);
-            let ground = receiving.filter(|receiving| receiving.destination.name == destination).map(|known| ground_in_words(words, known));
-            let ground = ground.last().unwrap_or_default();
+            let mut ground =
+                receiving.filter(|receiving| receiving.destination.name == destination).map(|known| ground_in_words(words, known));
+            let ground = ground.next_back().unwrap_or_default();
             let values = [("destination", quoted.as_str()), ("ground", &ground), ("fields", &fields.join(", "))];
             return vec![line(words.fill("changes.new_destination", &values), Some(true))];
         }

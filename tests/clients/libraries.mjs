@@ -16,9 +16,20 @@ function bundled(names) {
   return outputFiles[0].text;
 }
 
+/** The whole of one library, as `window.library`. */
+const whole = (name) => {
+  const contents = `import * as all from ${JSON.stringify(name)};\nwindow.library = all;`;
+  return buildSync({ stdin: { contents, resolveDir: here }, bundle: true, write: false, format: "iife", target: "es2020", logLevel: "error" }).outputFiles[0].text;
+};
+
 /** The scripts that the shop's web server has, by path. */
 export const SCRIPTS = {
   "/assets/segment.js": bundled({ "@segment/analytics-next": "AnalyticsBrowser", "@segment/analytics-consent-tools": "createWrapper" }),
+  "/assets/plausible.js": whole("@plausible-analytics/tracker"),
+  "/assets/posthog.js": whole("posthog-js"),
+  "/assets/mixpanel.js": whole("mixpanel-browser"),
+  "/assets/amplitude.js": whole("@amplitude/analytics-browser"),
+  "/assets/snowplow.js": whole("@snowplow/browser-tracker"),
   "/assets/ga4.js": bundled({ "@minimal-analytics/ga4": "track" }),
   "/assets/ga4-own-build.js": readFileSync(require.resolve("@minimal-analytics/ga4"), "utf8"),
 };

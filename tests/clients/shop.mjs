@@ -14,11 +14,12 @@ export const SHOP = "https://www.acmeshop.com";
 export const SHOP_ON_A_PORT = "https://www.acmeshop.com:8443";
 /** Somebody else's page. */
 export const ELSEWHERE = "https://www.elsewhere.example";
-/** What the vendors call the shop. */
 /** What is said of these tests' own browser, which has no screen. */
 export const HEADLESS = { class: "suspected", score: 90, reasons: ["headless"] };
 export const WRITE_KEY = "wk_acmeshop";
 export const MEASUREMENT_ID = "G-ACMESHOP01";
+/** What other vendors call the shop, by protocol. */
+export const KEYS = { amplitude: "amp_acmeshop", mixpanel: "mp_acmeshop", plausible: "acmeshop.com", posthog: "phc_acmeshop", snowplow: "acmeshop-web" };
 /** A positive fact may take so long on a busy machine. */
 const PATIENCE_MS = 60_000;
 /** Where Chromium goes by itself, whatever the page is. What the page asks for is looked at apart, with no exception. */
@@ -42,7 +43,7 @@ function writeSite() {
   command("init", SHOP, data);
   const file = join(data, "sites/site.toml");
   const site = readFileSync(file, "utf8")
-    .replace("policy = \"site\"\n", `$&keys = { segment = ["${WRITE_KEY}"], ga4 = ["${MEASUREMENT_ID}"] }\n`)
+    .replace("policy = \"site\"\n", `$&keys = { ${Object.entries({ segment: WRITE_KEY, ga4: MEASUREMENT_ID, ...KEYS }).map(([protocol, key]) => `${protocol} = ["${key}"]`).join(", ")} }\n`)
     .replace("events = []", `events = ["newsletter_opened", "identify", "group", "alias"]`)
     .replace("crowd = 20", `crowd = 1\ncrowd_reason = "one browser is tested"`)
     .replace("properties = {", `$& plan = "word", gift = "flag", percent_scrolled = "number",`)

@@ -81,7 +81,7 @@ impl ConsentState {
     }
 }
 
-/// A state that was decided from a request's own signals. Nothing but [`decide`] makes one, so nobody can permit an event by writing
+/// A state that was decided from a request's own signals, or where there are none from the consent on record. Nothing but [`decide`] makes one, so nobody can permit an event by writing
 /// `Granted` themselves.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
@@ -94,6 +94,17 @@ impl Decision {
     #[must_use]
     pub const fn state(self) -> ConsentState {
         self.state
+    }
+
+    /// The same; but where nothing was said, what the visitor's consent on record grants. Destinations of single vendors get nothing of it:
+    /// what a TC string decided on them is said with every request, and is not on record.
+    #[must_use]
+    pub(in crate::privacy) fn or_on_record(self, granted: Purposes, rules: &SignalRules) -> Self {
+        if self.state != ConsentState::Unknown || granted.is_empty() {
+            return self;
+        }
+        let vendors = (!rules.vendors.is_empty()).then(VendorDecisions::default);
+        Self { state: ConsentState::Granted(granted), vendors }
     }
 
     /// What TC strings decided on the vendors of the site's destinations; nothing, where the yes came without one.
@@ -194,6 +205,23 @@ mod tests {
             received: Timestamp(0),
         };
         decide(&arrival, rules).state()
+    }
+
+    #[test]
+    fn a_consent_on_record_counts_where_nothing_was_said() {
+        let decided = |state| Decision { state, vendors: None };
+        let (analytics, ads) = (ConsentState::Granted(Purposes::ANALYTICS), ConsentState::Granted(Purposes::ADS));
+        let rules = SignalRules::default();
+        let after = |state| decided(state).or_on_record(Purposes::ANALYTICS, &rules).state();
+        assert_eq!(after(ConsentState::Unknown), analytics);
+        assert_eq!(after(ads), ads, "what was said is what counts");
+        for refusal in [Refusal::ObjectedGpc, Refusal::ObjectedOptOut, Refusal::ObjectedRefused] {
+            assert_eq!(after(ConsentState::Objected(refusal)), ConsentState::Objected(refusal));
+        }
+        assert_eq!(decided(ConsentState::Unknown).or_on_record(Purposes::NONE, &rules).state(), ConsentState::Unknown);
+        let rules = SignalRules { vendors: vec![755], ..SignalRules::default() };
+        let on_record = decided(ConsentState::Unknown).or_on_record(Purposes::ADS, &rules);
+        assert!(on_record.vendors().is_some_and(|vendors| !vendors.allow(755, Purposes::ADS)), "no vendor was decided on");
     }
 
     #[test]
