@@ -1,7 +1,6 @@
 //! Puts the commit that a release is built from into it, for the evidence of `prove`: from `FIRSTHAND_COMMIT`, which a packager may set; from
 //! `.commit`, which git fills in a source archive; from git, with `-modified` where a file differs. The same sources give the same word. A debug
 //! build has none: it would be compiled anew after every commit.
-#![expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
 
 use std::{env, fs, path::Path, process::Command};
 

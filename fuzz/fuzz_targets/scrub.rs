@@ -96,6 +96,7 @@ fn event<'a>(said: &Said<'a>) -> RawEvent<'a> {
         language: text(said.language),
         value: Some(Personal::new(said.number)),
         properties: vec![property(PropertyValue::Text(Cow::Borrowed(said.word))), property(PropertyValue::Number(said.number))],
+        vendor_fields: Vec::new(),
         held: said.held,
         ..RawEvent::default()
     }
@@ -220,6 +221,7 @@ fn site() -> Site {
             version: PolicyVersion(1),
             events: BTreeSet::new(),
             properties: [(String::from("kept"), PropertyKind::Word)].into(),
+            vendor_fields: BTreeMap::new(),
             preset: None,
             deviations: Vec::new(),
             routes: Default::default(),

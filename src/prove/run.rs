@@ -364,9 +364,9 @@ fn look_at_parked(search: &mut Search<'_>, directory: &Path, refused: Option<&Ca
         }
     }
     // Without a parked event there was nothing to look at, and what is certain to be there is not.
-    let refused = refused.requests.iter().filter(|_| !parked.is_empty());
+    let mut refused = refused.requests.iter().filter(|_| !parked.is_empty());
     refused.clone().for_each(|(_, body)| search.look(&Place::Parked, body, PURCHASE));
-    if let Some((_, body)) = refused.last() {
+    if let Some((_, body)) = refused.next_back() {
         search.control(&Place::Parked, &body[..body.len().min(SAMPLE_BYTES)]);
     }
     search.found.entry(Place::Parked).or_default();
