@@ -45,7 +45,11 @@ fn egress(installation: &Installation, arguments: &[&str]) -> Result<String, Str
 
 /// Every record of a destination, whichever day it is of.
 fn records(installation: &Installation, destination: &str) -> Vec<Value> {
-    let shown = egress(installation, &["show", "--json", "--destination", destination]).unwrap();
+    let shown = match egress(installation, &["show", "--json", "--destination", destination]) {
+        // The program may have been killed before anything had come to its end.
+        Err(said) if said.contains("nothing is on record") => return Vec::new(),
+        shown => shown.unwrap(),
+    };
     let days: Vec<Value> = serde_json::from_str(&shown).unwrap();
     days.iter().flat_map(|day| day["records"].as_array().unwrap().clone()).collect()
 }

@@ -7,8 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fastrand::Rng;
-
 use super::{
     locked::LockedKey,
     visit::{VisitKeys, token},
@@ -44,8 +42,6 @@ pub struct AddressSearch<'a> {
     pub targets: usize,
     /// How long one search may take; `None`: the whole of IPv4, however long that is.
     pub budget: Option<Duration>,
-    /// Who is looked for, and where.
-    pub seed: u64,
 }
 
 /// What both searches came to.
@@ -103,18 +99,18 @@ struct Target {
 
 impl AddressSearch<'_> {
     /// Makes a key, takes tokens under it, and searches for their addresses; then ends the key's day and searches under the next one.
-    /// `progress` hears how many of how many addresses are done. Blocks, on all processors.
+    /// `draw` says who is looked for, and where: some number below the one that it is asked for; no key has anything to do with it. `progress` hears how
+    /// many of how many addresses are done. Blocks, on all processors.
     ///
     /// # Errors
     /// When the system gives no key.
-    pub fn run(&self, progress: &mut dyn FnMut(&'static str, u64, u64)) -> io::Result<AddressesFound> {
+    pub fn run(&self, draw: &mut dyn FnMut(u64) -> u64, progress: &mut dyn FnMut(&'static str, u64, u64)) -> io::Result<AddressesFound> {
         let mut classes = Vec::new();
         for class in self.user_agents.iter().map(|agent| DeviceClass::of(agent)) {
             if classes.len() < self.classes && !classes.contains(&class) {
                 classes.push(class);
             }
         }
-        let mut random = Rng::with_seed(self.seed);
         let today = Timestamp(0);
         let keys = VisitKeys::default();
         let bits = match self.budget {
@@ -122,9 +118,9 @@ impl AddressSearch<'_> {
             Some(budget) => keys.with_key(self.site, today, |key| bits_within(budget, key.key(), self.site.number, &classes))?,
         };
         let addresses = 1_u64 << bits;
-        let first = if bits == WHOLE_BITS { 0 } else { (random.u32(..) >> bits) << bits };
-        let draw = |random: &mut Rng| (Ipv4Addr::from_bits(first + random.u64(0..addresses) as u32), random.usize(0..classes.len().max(1)));
-        let drawn: Vec<_> = (0..self.targets).map(|_| draw(&mut random)).collect();
+        let first = (draw(1 << (WHOLE_BITS - bits)) << bits) as u32;
+        let mut one = || (Ipv4Addr::from_bits(first + draw(addresses) as u32), draw(classes.len().max(1) as u64) as usize);
+        let drawn: Vec<_> = (0..self.targets).map(|_| one()).collect();
         let (targets, with_key) = keys.with_key(self.site, today, |key| {
             let of = |(address, class): (Ipv4Addr, usize)| {
                 let token = token(key.key(), self.site.number, &ClientAddress::new(IpAddr::V4(address)), classes.get(class)?);
@@ -225,10 +221,11 @@ mod tests {
             "curl/8.9.1",
         ];
         let budget = Some(Duration::from_millis(1));
-        let search = AddressSearch { site: &documents.sites[0], user_agents: &agents, classes: 50, targets: 20, budget, seed: 3 };
+        let search = AddressSearch { site: &documents.sites[0], user_agents: &agents, classes: 50, targets: 20, budget };
+        let mut random = fastrand::Rng::with_seed(3);
         let (mut words, mut last) = (Vec::new(), (0, 0));
         let found = search
-            .run(&mut |what, done, of| {
+            .run(&mut |below| random.u64(0..below), &mut |what, done, of| {
                 words.push(what);
                 last = (done, of);
             })

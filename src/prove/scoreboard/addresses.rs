@@ -25,8 +25,9 @@ pub fn row(
 ) -> Result<Row, ProveError> {
     let site = compiled_site(documents, target)?;
     let agents: Vec<&str> = Agents::counted().texts().collect();
-    let search = AddressSearch { site: &site, user_agents: &agents, classes: ask.classes, targets: TARGETS, budget: ask.search, seed };
-    let found = search.run(&mut |what, done, of| progress(what, done as usize, of as usize))?;
+    let search = AddressSearch { site: &site, user_agents: &agents, classes: ask.classes, targets: TARGETS, budget: ask.search };
+    let mut random = fastrand::Rng::with_seed(seed);
+    let found = search.run(&mut |below| random.u64(0..below), &mut |what, done, of| progress(what, done as usize, of as usize))?;
     Ok(said(&found, ask.search.is_none()))
 }
 
