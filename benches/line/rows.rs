@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The plain row fails above this multiple of the yardstick.
-pub const GATE: f64 = 3.2;
+pub const GATE: f64 = 2.8;
 /// What the plain row aims at.
 pub const AIM: f64 = 1.6;
 /// The gated row and its TLS twin.
