@@ -20,7 +20,7 @@ use super::{crowd::Crowds, uniques::Uniques, visitor::Visitors};
 use crate::clock::{self, Timestamp};
 
 /// The form of it. Counts up whenever a part is written otherwise, or means something else; another form is refused before anything stops.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// At most so many bytes: two full generations of sessions are 13 MiB, a large site's count of a day 4 MiB. What does not fit is left behind, and
 /// counted from nothing.
 const BYTES_MAX: usize = 256 << 20;

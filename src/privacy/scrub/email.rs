@@ -27,10 +27,35 @@ const DOTS: [&str; 7] = ["dot", "punkt", "punto", "point", "ponto", "kropka", "p
 const RESERVED: [&str; 4] = ["example", "invalid", "localhost", "test"];
 /// What a picture's name ends in.
 const PICTURES: [&str; 7] = ["png", "jpg", "jpeg", "webp", "avif", "gif", "svg"];
+/// What style sheets call their rules (<https://www.w3.org/TR/css/>, the standard at-rules): nobody's name, and every manual of CSS has a page of each.
+const STYLE_RULES: [&str; 19] = [
+    "charset",
+    "color-profile",
+    "container",
+    "counter-style",
+    "font-face",
+    "font-feature-values",
+    "font-palette-values",
+    "import",
+    "keyframes",
+    "layer",
+    "media",
+    "namespace",
+    "page",
+    "position-try",
+    "property",
+    "scope",
+    "starting-style",
+    "supports",
+    "view-transition",
+];
 
 /// What an at sign makes of text: a name in a network where it comes first (`@jane`), else an address. Hardly a page's name has one.
 pub(super) fn of_sign(text: &str) -> Option<Class> {
     let mut signs = memchr::memchr_iter(b'@', text.as_bytes());
+    if text.strip_prefix('@').is_some_and(|name| STYLE_RULES.contains(&name)) {
+        return None;
+    }
     if signs.clone().all(|at| is_of_thing(&text[at + 1..]) || is_between_words(text, at)) {
         return None;
     }
@@ -152,11 +177,27 @@ mod tests {
         ] {
             assert_eq!(of_sign(text), Some(class), "{text}");
         }
-        for text in ["jane", "logo@2x.png", "compiler-sfc@3.4.21", "2 @ 3.50 each", "free shipping @ checkout", "the @ sign"] {
+        for text in [
+            "jane",
+            "logo@2x.png",
+            "compiler-sfc@3.4.21",
+            "2 @ 3.50 each",
+            "free shipping @ checkout",
+            "the @ sign",
+            "@media",
+            "@font-face",
+        ] {
             assert_eq!(of_sign(text), None, "{text}");
         }
-        for text in ["jane @ example.org", "jane @ example dot org", "jane@2x.example", "jane@192.0.2.1", "a@b@2x.png", "jane @example.org"]
-        {
+        for text in [
+            "jane @ example.org",
+            "jane @ example dot org",
+            "jane@2x.example",
+            "jane@192.0.2.1",
+            "a@b@2x.png",
+            "jane @example.org",
+            "jane@media",
+        ] {
             assert!(of_sign(text).is_some(), "{text}");
         }
     }
