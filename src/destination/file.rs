@@ -5,7 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use bytes::Bytes;
 
 use super::{
-    Answer, BatchLimits, Destination, DestinationType, FileAppend, GroupBy, Parcel, SettingsError, Verdict, Via, settings::Settings,
+    Answer, BatchLimits, Destination, DestinationType, FileAppend, GroupBy, Parcel, Rehearsal, SettingsError, Verdict, Via,
+    settings::Settings,
 };
 use crate::privacy::disclose::Disclosure;
 
@@ -18,6 +19,7 @@ pub const TYPE: DestinationType = DestinationType {
     headers: &[],
     oldest: OLDEST,
     visitor: super::as_disclosed,
+    rehearsal: Rehearsal { settings: "directory = \"outbox/{name}\"", secret: "", yes: |_| String::new() },
     open,
 };
 

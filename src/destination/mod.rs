@@ -5,8 +5,10 @@
 
 pub mod file;
 pub mod ga4;
+pub mod matomo;
 pub mod settings;
 pub mod webhook;
+mod words;
 
 use std::time::Duration;
 
@@ -55,12 +57,25 @@ pub struct DestinationType {
     pub headers: &'static [&'static str],
     /// How a visitor's id is written there, for whoever has to find it there.
     pub visitor: fn(&str) -> String,
+    /// What it is tried out with where there is no receiver.
+    pub rehearsal: Rehearsal,
     /// Reads the document's `settings` table.
     pub open: fn(&toml::Table) -> Result<Box<dyn Destination>, SettingsError>,
 }
 
+/// What a destination is tried out with by `firsthand prove`, and by tests: nothing of it leads to a receiver or guards anything.
+pub struct Rehearsal {
+    /// The settings that it cannot do without, in TOML: `{url}` is where a stand-in for its receiver is, `{secret}` a reference to `secret`,
+    /// `{name}` the destination's own name.
+    pub settings: &'static str,
+    /// A secret of the right form; empty where there is none.
+    pub secret: &'static str,
+    /// What its receiver says to a body when it takes all of it.
+    pub yes: fn(&[u8]) -> String,
+}
+
 /// Every destination there is.
-pub const DESTINATIONS: &[DestinationType] = &[file::TYPE, ga4::TYPE, webhook::TYPE];
+pub const DESTINATIONS: &[DestinationType] = &[file::TYPE, ga4::TYPE, matomo::TYPE, webhook::TYPE];
 
 /// The names of the headers that every call carries: what HTTP itself needs, what any client accepts, and a constant name of the sender.
 pub const CALL_HEADERS: [&str; 4] = ["accept", "content-length", "host", "user-agent"];
@@ -154,6 +169,8 @@ pub enum Signing {
         /// The HMAC-SHA256 keys, newest first; during a rotation there are two.
         keys: Vec<crate::config::secret::Secret>,
     },
+    /// By no signature, but a secret that is said: the value of the header `authorization`.
+    Authorization(crate::config::secret::Secret),
 }
 
 /// Lines appended to a file that rotates.
@@ -240,9 +257,6 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
 
-    /// A secret of the right form, for settings that say `{secret}`.
-    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-
     #[test]
     fn golden_disclosures_become_parcels_and_answers_verdicts() {
         each_case(|row, name, case| if name == "answers.json" { judge(row, case) } else { encode(row, case) });
@@ -257,14 +271,17 @@ mod tests {
         case["parcels"] = parcels.iter().map(shown).collect();
     }
 
+    /// A line may say of how many events the answer is; without a word it is of one.
     fn judge(row: &DestinationType, case: &mut Value) {
         let destination = open(row, &case["settings"]);
-        let disclosure = Disclosure::for_test(Offset(1), 1, Timestamp(0));
-        let parcel = destination.encode(&[&disclosure]).remove(0);
         for line in case["answers"].as_array_mut().unwrap() {
+            let events = line["events"].as_u64().unwrap_or(1);
+            let disclosures: Vec<Disclosure> = (1..=events).map(|offset| Disclosure::for_test(Offset(offset), 1, Timestamp(0))).collect();
+            let parcel = destination.encode(&disclosures.iter().collect::<Vec<_>>()).remove(0);
+            assert_eq!(parcel.events.len() as u64, events, "a parcel of as many");
             let verdicts = destination.judge(&parcel, &answer(&line["answer"]));
             assert_eq!(verdicts.len(), parcel.events.len(), "one verdict per event");
-            line["verdict"] = said(&verdicts[0]);
+            line["verdict"] = if events == 1 { said(&verdicts[0]) } else { verdicts.iter().map(said).collect() };
         }
     }
 
@@ -289,10 +306,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_tried_out_is_taken_whole() {
+        for row in DESTINATIONS {
+            let settings: toml::Table = row.rehearsal.settings.parse().unwrap();
+            let settings = serde_json::to_string(&settings).unwrap().replace("{url}", "http://127.0.0.1:9").replace("{name}", "x");
+            let destination = open(row, &serde_json::from_str(&settings).unwrap());
+            let disclosures: Vec<Disclosure> = (1..=3).map(|offset| Disclosure::for_test(Offset(offset), 1, Timestamp(0))).collect();
+            for parcel in destination.encode(&disclosures.iter().collect::<Vec<_>>()) {
+                let yes = match parcel.via {
+                    Via::File(_) => Answer::Written,
+                    Via::Http(_) => Answer::Http { status: 200, retry_after: None, body: (row.rehearsal.yes)(&parcel.body).into() },
+                };
+                let verdicts = destination.judge(&parcel, &yes);
+                assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Accepted { .. })), "{}: {verdicts:?}", row.name);
+            }
+        }
+    }
+
     fn open(row: &DestinationType, settings: &Value) -> Box<dyn Destination> {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("secret");
-        fs::write(&file, SECRET).unwrap();
+        fs::write(&file, row.rehearsal.secret).unwrap();
         let text = serde_json::to_string(settings).unwrap().replace("{secret}", &format!("file:{}", file.display()));
         let settings: toml::Table = serde_json::from_str(&text).unwrap();
         (row.open)(&settings).unwrap()
@@ -309,8 +344,10 @@ mod tests {
             Via::Http(call) => json!({
                 "url": call.url,
                 "headers": call.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>(),
-                "signing": call.signing.as_ref().map(|Signing::StandardWebhooks { message_id, keys }| json!({
-                    "message_id": message_id, "keys": keys.len() })),
+                "signing": call.signing.as_ref().map(|signing| match signing {
+                    Signing::StandardWebhooks { message_id, keys } => json!({ "message_id": message_id, "keys": keys.len() }),
+                    Signing::Authorization(said) => json!({ "authorization": String::from_utf8_lossy(said.bytes()) }),
+                }),
             }),
             Via::File(append) => json!({ "directory": append.directory, "rotate_bytes": append.rotate_bytes, "keep": append.keep }),
         };
@@ -321,7 +358,8 @@ mod tests {
     fn answer(said: &Value) -> Answer {
         if let Some(status) = said["status"].as_u64() {
             let retry_after = said["retry_after"].as_u64().map(Duration::from_secs);
-            return Answer::Http { status: u16::try_from(status).unwrap(), retry_after, body: bytes::Bytes::new() };
+            let body = said["body"].as_str().unwrap_or_default().to_owned().into();
+            return Answer::Http { status: u16::try_from(status).unwrap(), retry_after, body };
         }
         match said.as_str().unwrap() {
             "written" => Answer::Written,

@@ -1,11 +1,15 @@
 //! Reading a destination document's `settings` table: every key is known, of the right kind and within its bounds, or the error says
 //! which key, what is wrong and what to write. Values are never repeated in an error, since one of them may be a misplaced secret.
 
-use std::ops::RangeInclusive;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use http::Uri;
 
 use super::SettingsError;
+use crate::config::secret::{self, Secret};
+
+/// No vendor's key or token is longer.
+const SECRET_BYTES_MAX: usize = 512;
 
 /// A `settings` table, all of whose keys are known.
 pub struct Settings<'t> {
@@ -51,6 +55,65 @@ impl<'t> Settings<'t> {
         }
     }
 
+    /// True or false; false where it is left out.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn flag(&self, key: &str) -> Result<bool, SettingsError> {
+        match self.table.get(key) {
+            None => Ok(false),
+            Some(value) => value.as_bool().ok_or_else(|| error(key, "must be true or false", None)),
+        }
+    }
+
+    /// A secret that must be there: a key or token of visible ASCII characters, by reference. Reads a file: blocks.
+    ///
+    /// # Errors
+    /// When it is missing, leads nowhere, or what it leads to is none.
+    pub fn secret(&self, key: &str, example: &str) -> Result<Secret, SettingsError> {
+        resolved(key, self.text(key, example)?)
+    }
+
+    /// The same, where it may be left out.
+    ///
+    /// # Errors
+    /// When it leads nowhere, or what it leads to is none.
+    pub fn optional_secret(&self, key: &str) -> Result<Option<Secret>, SettingsError> {
+        self.optional_text(key)?.map(|reference| resolved(key, reference)).transpose()
+    }
+
+    /// An address that events are sent to, as [`check_url`] has it, without a query; `default` where it is left out. A slash at its end is
+    /// no part of it.
+    ///
+    /// # Errors
+    /// When it is missing and there is no default, or is no such address.
+    pub fn url(&self, key: &str, default: Option<&str>, example: &str) -> Result<String, SettingsError> {
+        let url = match (self.optional_text(key)?, default) {
+            (Some(said), _) => said,
+            (None, Some(default)) => default,
+            (None, None) => self.text(key, example)?,
+        };
+        if url.contains(['?', '#']) {
+            return Err(error(key, "has a query", Some(format!("end it with the path, as in {example:?}"))));
+        }
+        check_url(key, url)?;
+        Ok(url.trim_end_matches('/').to_owned())
+    }
+
+    /// Whole numbers by name; none where the table is left out.
+    ///
+    /// # Errors
+    /// When it is no table, or one of its values no whole number within the bounds.
+    pub fn numbers(&self, key: &str, bounds: RangeInclusive<u32>) -> Result<BTreeMap<String, u32>, SettingsError> {
+        let wrong = || error(key, &format!("must be a table of whole numbers from {} to {}", bounds.start(), bounds.end()), None);
+        let Some(value) = self.table.get(key) else { return Ok(BTreeMap::new()) };
+        let of_one = |(name, value): (&String, &toml::Value)| {
+            let number = value.as_integer().and_then(|number| u32::try_from(number).ok()).filter(|number| bounds.contains(number));
+            Ok((name.clone(), number.ok_or_else(wrong)?))
+        };
+        value.as_table().ok_or_else(wrong)?.iter().map(of_one).collect()
+    }
+
     /// A whole number that may be left out.
     ///
     /// # Errors
@@ -65,6 +128,15 @@ impl<'t> Settings<'t> {
                 .ok_or_else(|| error(key, &format!("must be a whole number from {} to {}", bounds.start(), bounds.end()), None)),
         }
     }
+}
+
+fn resolved(key: &str, reference: &str) -> Result<Secret, SettingsError> {
+    let secret = secret::resolve(reference).map_err(|wrong| error(key, &wrong.to_string(), None))?;
+    if secret.bytes().iter().all(u8::is_ascii_graphic) && secret.bytes().len() <= SECRET_BYTES_MAX {
+        return Ok(secret);
+    }
+    let reason = format!("the secret it refers to is not 1 to {SECRET_BYTES_MAX} visible ASCII characters");
+    Err(error(key, &reason, None))
 }
 
 /// Checks an address that events are to be sent to: https with a host and without a user name, or plain http on this very machine.
@@ -121,5 +193,22 @@ mod tests {
         assert_eq!(settings.text("absent", "x").unwrap_err().to_string(), "settings.absent: is missing (for example absent = \"x\")");
         assert_eq!(settings.whole_number("keep", 1..=9, 3).unwrap_err().reason, "must be a whole number from 1 to 9");
         assert_eq!(settings.whole_number("absent", 1..=9, 3).unwrap(), 3);
+    }
+
+    #[test]
+    fn addresses_and_tables_are_read_or_refused() {
+        let table =
+            table("a = \"https://a.example/x/\"\nb = \"https://a.example/?key=1\"\nc = { plan = 3, seats = 7 }\nd = { plan = 10 }\ne = 1");
+        let settings = Settings::read(&table, &["a", "b", "c", "d", "e"]).unwrap();
+        assert_eq!(settings.url("a", None, "https://b.example").unwrap(), "https://a.example/x");
+        assert_eq!(settings.url("absent", Some("https://b.example"), "").unwrap(), "https://b.example");
+        assert_eq!(settings.url("absent", None, "https://b.example").unwrap_err().reason, "is missing");
+        let refused = settings.url("b", None, "https://b.example").unwrap_err();
+        assert!(refused.reason == "has a query" && !refused.to_string().contains("key"), "{refused}");
+        let numbers = settings.numbers("c", 1..=9).unwrap();
+        assert_eq!(numbers.into_iter().collect::<Vec<_>>(), [(String::from("plan"), 3), (String::from("seats"), 7)]);
+        assert_eq!(settings.numbers("d", 1..=9).unwrap_err().reason, "must be a table of whole numbers from 1 to 9");
+        assert!(settings.numbers("e", 1..=9).is_err() && settings.numbers("absent", 1..=9).unwrap().is_empty());
+        assert_eq!((settings.flag("e").unwrap_err().reason.as_str(), settings.flag("absent").unwrap()), ("must be true or false", false));
     }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Answer, BatchLimits, Destination, DestinationType, GroupBy, HttpCall, Parcel, SettingsError, Signing, Verdict, Via,
+    Answer, BatchLimits, Destination, DestinationType, GroupBy, HttpCall, Parcel, Rehearsal, SettingsError, Signing, Verdict, Via,
     settings::{Settings, check_url, error},
 };
 use crate::{
@@ -26,6 +26,11 @@ pub const TYPE: DestinationType = DestinationType {
     headers: &["content-type", "webhook-id", "webhook-signature", "webhook-timestamp"],
     oldest: OLDEST,
     visitor: super::as_disclosed,
+    rehearsal: Rehearsal {
+        settings: "url = \"{url}\"\nsecret = \"{secret}\"",
+        secret: "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        yes: |_| String::new(),
+    },
     open,
 };
 

@@ -190,14 +190,16 @@ fn compile_destination(
     let of = ("destination", document.name.as_str());
     declared::check_destination(document, errors);
     let kind = DESTINATIONS.iter().find(|row| row.name == document.kind);
+    let mut oldest = kind.map(|row| row.oldest);
     match kind {
         None => {
             let known: Vec<_> = DESTINATIONS.iter().map(|row| row.name).collect();
             fault(errors, of, "type", format!("there is no destination type \"{}\"", document.kind), suggestion(&document.kind, &known));
         }
         Some(row) => {
-            if let Err(error) = (row.open)(&document.settings) {
-                fault(errors, of, &format!("settings.{}", error.key), error.reason, error.fix.unwrap_or_default());
+            match (row.open)(&document.settings) {
+                Ok(service) => oldest = Some(row.oldest.min(service.limits().oldest)),
+                Err(error) => fault(errors, of, &format!("settings.{}", error.key), error.reason, error.fix.unwrap_or_default()),
             }
             if row.vendor_reuses_data && document.basis == BasisName::ExemptMeasurement && holds(Rule::NoExemptionForReuse) {
                 let reason = "this vendor uses the data for itself, so the audience-measurement exemption cannot cover it";
@@ -248,8 +250,8 @@ fn compile_destination(
             }
         }
     }
-    if let Some(kind) = kind
-        && let Some(reason) = waits_too_long(document.release, kind.oldest)
+    if let Some(oldest) = oldest
+        && let Some(reason) = waits_too_long(document.release, oldest)
     {
         fault(errors, of, "release", reason, "release = \"hourly\", or \"live\"");
     }

@@ -8,12 +8,12 @@
 //! |---|---|
 //! | a hit with none of the below | `page_view` |
 //! | `_pkn`, `_pks`, `_pkp`, `_pkc` beside it | one `view_item` more, with that product |
-//! | `e_c`, `e_a`, `e_n`, `e_v` | the event named `e_a` in canonical words; `event_category`, `event_label`, `event_value` as properties |
+//! | `e_c`, `e_a`, `e_n`, `e_v` | the event named `e_a` in canonical words; `event_category`, `event_label`, `event_value` as properties; a product beside it (`_pks`, …) is the event's |
 //! | `idgoal=0`, `ec_id`, `revenue`, `ec_tx`, `ec_sh`, `ec_items` | `purchase`; without `ec_id` the event is `cart_update` |
 //! | `idgoal=1` and on | `goal`, with the value `revenue` and the property `goal` |
 //! | `search`, `search_cat` | `view_search_results`, with the properties `search_term`, `search_category` |
 //! | `link`, `download` | `click` (`link_domain`, `outbound`), `file_download` (`link_domain`, `file_extension`) |
-//! | `c_n`, `c_p`, `c_t`, `c_i` | `content_impression`, with `c_i` `content_interaction`; `content_name`, `content_piece` as properties |
+//! | `c_n`, `c_p`, `c_t`, `c_i` | `content_impression`, with `c_i` `content_interaction`; `content_name`, `content_piece`, `content_interaction` as properties |
 //! | `ping=1` | `user_engagement`: no page view |
 //! | `ca=1` with none of the above | `custom` |
 //! | `url`, `urlref`, `action_name`, `lang`, `res`, `uid` | page, referrer, title, language, screen, user id as claimed |
@@ -289,7 +289,7 @@ impl Subject {
         match self {
             Self::Order | Self::Cart => &["idgoal", "ec_id", "revenue", "ec_tx", "ec_sh", "ec_items"],
             Self::Goal => &["idgoal", "revenue"],
-            Self::Event => &["e_c", "e_a", "e_n", "e_v"],
+            Self::Event => &["e_c", "e_a", "e_n", "e_v", "_pks", "_pkn", "_pkp", "_pkc"],
             Self::Search => &["search", "search_cat"],
             Self::Link => &["link"],
             Self::Download => &["download"],
@@ -315,6 +315,8 @@ impl Subject {
                 vec![("goal", hit.number("idgoal").map(PropertyValue::Number))]
             }
             Self::Event => {
+                event.items = product(hit).into_iter().collect();
+                event.value = amount("_pkp");
                 let number = hit.number("e_v").map(PropertyValue::Number);
                 vec![("event_category", text("e_c")), ("event_label", text("e_n")), ("event_value", number)]
             }
@@ -324,7 +326,9 @@ impl Subject {
                 let address = hit.text("download").unwrap_or_default();
                 vec![("link_domain", domain(address.clone())), ("file_extension", extension(&address))]
             }
-            Self::ContentShown | Self::ContentUsed => vec![("content_name", text("c_n")), ("content_piece", text("c_p"))],
+            Self::ContentShown | Self::ContentUsed => {
+                vec![("content_name", text("c_n")), ("content_piece", text("c_p")), ("content_interaction", text("c_i"))]
+            }
             Self::Heartbeat | Self::Custom | Self::Page => Vec::new(),
         };
         let there = said.into_iter().filter_map(|(name, value)| Some((Personal::new(Cow::Borrowed(name)), Personal::new(value?))));
@@ -478,7 +482,8 @@ mod tests {
             ("&link=https%3A%2F%2Fother.example%2Fx", "click", [2, 0, 0]),
             ("&download=https%3A%2F%2Fwww.shop.example%2Fa.PDF%3Fx", "file_download", [2, 0, 0]),
             ("&c_n=Banner&c_p=blue.png&c_t=%2Fsale", "content_impression", [2, 0, 0]),
-            ("&c_n=Banner&c_i=click", "content_interaction", [1, 0, 0]),
+            ("&c_n=Banner&c_i=click", "content_interaction", [2, 0, 0]),
+            ("&e_c=Shop&e_a=view_item&_pks=cup-1&_pkp=12.5", "view_item", [1, 0, 1]),
             ("&ping=1", "user_engagement", [0, 0, 0]),
             ("&ca=1&ma_id=7", "custom", [0, 1, 0]),
         ] {

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use serde::Serialize;
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    destination::DESTINATIONS,
+    destination::{DESTINATIONS, DestinationType},
     documents::{
         parse::{BasisName, DestinationDocument, Document, PolicyDocument, SiteDocument},
         site::PropertyKind,
@@ -23,9 +23,6 @@ use crate::{
     privacy::transform::Transform,
 };
 
-/// The files that the run's own secrets stand in, and what is in them: they guard nothing.
-const SECRETS: [(&str, &str); 2] =
-    [("webhook.secret", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), ("ga4.secret", "prove-api-secret")];
 /// What the names of destinations begin with that the run adds.
 pub const ADDED: &str = "prove-";
 /// The destination whose receiver refuses at first, so that events are parked.
@@ -110,7 +107,13 @@ pub fn listed(documents: &[Document]) -> Vec<Rehearsed> {
 /// # Errors
 /// When the directory cannot be written to.
 pub fn write_secrets(directory: &Path) -> io::Result<()> {
-    SECRETS.iter().try_for_each(|(name, secret)| fs::write(directory.join(name), secret))
+    let mut with_one = DESTINATIONS.iter().filter(|row| !row.rehearsal.secret.is_empty());
+    with_one.try_for_each(|row| fs::write(secret_of(row, directory), row.rehearsal.secret))
+}
+
+/// The file that the run's own secret for a type stands in.
+fn secret_of(row: &DestinationType, directory: &Path) -> PathBuf {
+    directory.join(format!("{}.secret", row.name))
 }
 
 /// The real addresses of the destinations that are to be tee'd. `Err`: there is no such destination, or it sends to no address.
@@ -142,6 +145,9 @@ pub fn rehearsed(documents: &[Document], stand_in: &StandIn, tees: &BTreeMap<Str
         Document::Destination(destination) => {
             let keeps_secret = tees.contains_key(&destination.name);
             let url = stand_in.url(&destination.name);
+            if let Some(row) = DestinationType::named(&destination.kind) {
+                stand_in.speak_for(&destination.name, row.rehearsal.yes);
+            }
             Document::Destination(redirected(destination, url, keeps_secret, directory))
         }
         Document::Site(site) => Document::Site(keyed(site)),
@@ -157,40 +163,42 @@ fn keyed(mut site: SiteDocument) -> SiteDocument {
     site
 }
 
-/// A destination whose receiver is at this address. One whose settings hold no address that is known here is paused: nothing of it may leave
-/// this machine.
+/// A destination whose receiver is at this address. One of a type that nobody knows is paused: nothing of it may leave this machine.
 fn redirected(mut destination: DestinationDocument, url: String, keeps_secret: bool, directory: &Path) -> DestinationDocument {
+    let Some(row) = DestinationType::named(&destination.kind) else {
+        destination.paused = true;
+        return destination;
+    };
     let settings = &mut destination.settings;
-    let [webhook, ga4] = SECRETS.map(|(name, _)| toml::Value::from(format!("file:{}", directory.join(name).display())));
-    match destination.kind.as_str() {
-        "file" => {
-            settings.insert(String::from("directory"), format!("outbox/{}", destination.name).into());
-            settings.remove("rotate_bytes");
-            settings.remove("keep");
-        }
-        "webhook" => {
-            settings.insert(String::from("url"), url.into());
-            if !keeps_secret {
-                settings.insert(String::from("secret"), webhook);
-                settings.remove("secret_previous");
+    if !keeps_secret {
+        settings.retain(|_, value| !is_reference(value));
+    }
+    if row.name == "file" {
+        settings.remove("rotate_bytes");
+        settings.remove("keep");
+    }
+    let needed: toml::Table = row.rehearsal.settings.parse().expect("a row's settings are TOML");
+    for (key, value) in needed {
+        match value.as_str() {
+            Some("{secret}") if keeps_secret => {}
+            Some("{secret}") => drop(settings.insert(key, format!("file:{}", secret_of(row, directory).display()).into())),
+            Some(text) if text.contains(['{']) => {
+                drop(settings.insert(key, text.replace("{url}", &url).replace("{name}", &destination.name).into()));
             }
+            _ => drop(settings.entry(key).or_insert(value)),
         }
-        "ga4" => {
-            settings.insert(String::from("endpoint"), format!("{url}/mp/collect").into());
-            settings.entry(String::from("measurement_id")).or_insert_with(|| GA4_KEY.into());
-            if !keeps_secret {
-                settings.insert(String::from("api_secret"), ga4);
-            }
-        }
-        _ => {
-            let addresses: Vec<_> = settings.iter().filter(|(_, value)| is_address(value)).map(|(key, _)| key.clone()).collect();
-            destination.paused = addresses.is_empty();
-            for key in addresses {
-                settings.insert(key, url.clone().into());
-            }
+    }
+    // Whatever else is an address leads to the stand-in, too.
+    for value in settings.iter_mut().filter(|(_, value)| is_address(value)).map(|(_, value)| value) {
+        if !value.as_str().is_some_and(|said| said.starts_with(&url)) {
+            *value = url.clone().into();
         }
     }
     destination
+}
+
+fn is_reference(value: &toml::Value) -> bool {
+    value.as_str().is_some_and(|text| text.starts_with("file:") || text.starts_with("env:"))
 }
 
 /// The same with receivers that are nowhere and secrets from that directory: for compiling what may leave.

@@ -27,8 +27,9 @@ const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const QUIET: Duration = Duration::from_secs(120);
 /// So many requests are refused by the receiver that refuses: enough to halve a few parcels down to single events, which are then parked.
 const REFUSED_MAX: usize = 150;
-/// What a validator of Google's answers where it finds nothing; to anything else an answer without meaning.
-const ANSWER: &str = "{\"validationMessages\":[]}";
+
+/// What a receiver says to a body when it takes all of it.
+type Yes = fn(&[u8]) -> String;
 
 /// What one destination was sent.
 #[derive(Clone, Default)]
@@ -56,6 +57,7 @@ pub struct StandIn {
 struct State {
     captured: Mutex<BTreeMap<String, Captured>>,
     requests: AtomicUsize,
+    voices: Mutex<BTreeMap<String, Yes>>,
     tees: BTreeMap<String, String>,
     teed: Mutex<BTreeMap<String, Teed>>,
     ended: AtomicBool,
@@ -72,6 +74,7 @@ impl StandIn {
         let state = Arc::new(State {
             captured: Mutex::default(),
             requests: AtomicUsize::new(0),
+            voices: Mutex::default(),
             tees,
             teed: Mutex::default(),
             ended: AtomicBool::new(false),
@@ -94,6 +97,11 @@ impl StandIn {
     pub fn url(&self, destination: &str) -> String {
         let name = percent_encoding::utf8_percent_encode(destination, percent_encoding::NON_ALPHANUMERIC);
         format!("http://{}/{name}", self.address)
+    }
+
+    /// Lets the receiver of a destination say yes in its own words.
+    pub fn speak_for(&self, destination: &str, yes: Yes) {
+        lock(&self.state.voices).insert(destination.to_owned(), yes);
     }
 
     /// How many requests there have been.
@@ -149,16 +157,19 @@ impl State {
             if reader.by_ref().take(length).read_to_end(&mut body).is_err() {
                 return;
             }
-            let status = if self.take(&head, body, tee.as_ref()) { "200 OK" } else { "400 Bad Request" };
-            let answer = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{ANSWER}", ANSWER.len());
+            let (status, said) = match self.take(&head, body, tee.as_ref()) {
+                Some(yes) => ("200 OK", yes),
+                None => ("400 Bad Request", String::from("{}")),
+            };
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{said}", said.len());
             if writer.write_all(answer.as_bytes()).is_err() {
                 return;
             }
         }
     }
 
-    /// Keeps a request, and says whether it is taken.
-    fn take(&self, head: &[u8], body: Vec<u8>, tee: Option<&Tee>) -> bool {
+    /// Keeps a request. What is answered, where it is taken.
+    fn take(&self, head: &[u8], body: Vec<u8>, tee: Option<&Tee>) -> Option<String> {
         let line = String::from_utf8_lossy(head).lines().next().unwrap_or_default().to_owned();
         let target = line.split(' ').nth(1).unwrap_or_default();
         let (name, rest) =
@@ -173,11 +184,12 @@ impl State {
         let compressed = wire::header(head, "content-encoding").is_some_and(|encoding| encoding.eq_ignore_ascii_case("gzip"));
         let decoded = if compressed { unpacked(&body) } else { body };
         self.requests.fetch_add(1, Ordering::SeqCst);
+        let yes = lock(&self.voices).get(&name).map_or_else(String::new, |yes| yes(&decoded));
         let mut captured = lock(&self.captured);
         let refuses = name == REFUSED;
         let requests = &mut captured.entry(name).or_default().requests;
         requests.push((head.to_vec(), decoded));
-        !refuses || requests.len() > REFUSED_MAX
+        (!refuses || requests.len() > REFUSED_MAX).then_some(yes)
     }
 }
 

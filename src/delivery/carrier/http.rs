@@ -161,7 +161,17 @@ const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
 fn signature_headers(signing: &Signing, body: &[u8], now: Timestamp) -> HeaderMap {
-    let Signing::StandardWebhooks { message_id, keys } = signing;
+    let (message_id, keys) = match signing {
+        Signing::StandardWebhooks { message_id, keys } => (message_id, keys),
+        Signing::Authorization(said) => {
+            // A destination takes no secret that could not stand in a header.
+            let value = HeaderValue::from_bytes(said.bytes()).ok().map(|mut value| {
+                value.set_sensitive(true);
+                value
+            });
+            return value.into_iter().map(|value| (header::AUTHORIZATION, value)).collect();
+        }
+    };
     let seconds = now.seconds().to_string();
     let signatures: Vec<String> = keys.iter().map(|key| standard_webhooks_signature(key, message_id, &seconds, body)).collect();
     let said = [(WEBHOOK_ID, message_id.clone()), (WEBHOOK_TIMESTAMP, seconds), (WEBHOOK_SIGNATURE, signatures.join(" "))];
@@ -270,24 +280,19 @@ mod tests {
     #[tokio::test]
     async fn every_destinations_calls_carry_the_headers_that_its_row_declares_and_no_others() {
         let directory = tempfile::tempdir().unwrap();
-        let secret = directory.path().join("secret");
-        std::fs::write(&secret, format!("whsec_{SECRET}")).unwrap();
-        let secret = secret.display();
-        let settings = [
-            ("ga4", format!("measurement_id = \"G-ABC123DEF4\"\napi_secret = \"file:{secret}\"")),
-            ("webhook", format!("url = \"https://hooks.example.org/\"\nsecret = \"file:{secret}\"")),
-        ];
         let supervisor = Supervisor::new();
         let carrier = HttpCarrier::new(None).unwrap();
         for row in DESTINATIONS {
-            let Some((_, settings)) = settings.iter().find(|(name, _)| *name == row.name) else {
-                assert!(row.headers.is_empty(), "{}: whoever declares headers makes calls, and is tried here", row.name);
+            let secret = directory.path().join(row.name);
+            std::fs::write(&secret, row.rehearsal.secret).unwrap();
+            let settings = row.rehearsal.settings.replace("{secret}", &format!("file:{}", secret.display()));
+            let receiver = HttpDouble::start(&supervisor, |_, _| Reply::Status(204)).await;
+            let destination = (row.open)(&settings.replace("{url}", &receiver.url()).parse().unwrap()).unwrap();
+            let parcel = destination.encode(&[&Disclosure::for_test(Offset(1), 1, Timestamp(0))]).remove(0);
+            let Via::Http(call) = parcel.via else {
+                assert!(row.headers.is_empty(), "{}: makes no calls", row.name);
                 continue;
             };
-            let receiver = HttpDouble::start(&supervisor, |_, _| Reply::Status(204)).await;
-            let destination = (row.open)(&settings.parse().unwrap()).unwrap();
-            let parcel = destination.encode(&[&Disclosure::for_test(Offset(1), 1, Timestamp(0))]).remove(0);
-            let Via::Http(call) = parcel.via else { panic!("{} makes calls", row.name) };
             carrier.post(&HttpCall { url: receiver.url(), ..call }, parcel.body, Timestamp(1_614_265_330_000)).await;
             let mut names: Vec<String> = receiver.taken().remove(0).headers.into_keys().collect();
             names.sort_unstable();

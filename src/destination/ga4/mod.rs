@@ -14,7 +14,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 use super::{
-    Answer, BatchLimits, Destination, DestinationType, GroupBy, HttpCall, Parcel, SettingsError, Verdict, Via,
+    Answer, BatchLimits, Destination, DestinationType, GroupBy, HttpCall, Parcel, Rehearsal, SettingsError, Verdict, Via,
     settings::{Settings, check_url, error},
 };
 use crate::{
@@ -40,6 +40,12 @@ pub const TYPE: DestinationType = DestinationType {
     headers: &["content-type"],
     oldest: OLDEST,
     visitor: |id| words::client_id(id).unwrap_or_default(),
+    rehearsal: Rehearsal {
+        settings: "measurement_id = \"G-PROVE00001\"\napi_secret = \"{secret}\"\nendpoint = \"{url}/mp/collect\"",
+        secret: "prove-api-secret",
+        // Of the validator, where it finds nothing; to anything else an answer without meaning.
+        yes: |_| String::from("{\"validationMessages\":[]}"),
+    },
     open,
 };
 

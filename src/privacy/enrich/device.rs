@@ -140,6 +140,12 @@ impl DeviceClass {
         Self { browser, major, system, form }
     }
 
+    /// What [`Self::of`] makes of a user agent of ours, for tests of what makes them.
+    #[cfg(test)]
+    pub(crate) fn read_for_test(user_agent: &str) -> Self {
+        Self::of(user_agent)
+    }
+
     /// Five bytes that are the same for the same class.
     pub(in crate::privacy) fn code(&self) -> [u8; 5] {
         let major = self.major.to_le_bytes();

@@ -1,0 +1,8 @@
+//! What several destinations say alike: addresses, times and numbers, the device as a user agent, parcels filled up to their bounds; and what
+//! an answer means by its status alone. All of it is pure.
+
+pub(in crate::destination) mod address;
+pub(in crate::destination) mod agent;
+pub(in crate::destination) mod answers;
+pub(in crate::destination) mod figures;
+pub(in crate::destination) mod parcels;
