@@ -19,7 +19,7 @@ pub const TYPE: DestinationType = DestinationType {
     headers: &[],
     oldest: OLDEST,
     visitor: super::as_disclosed,
-    rehearsal: Rehearsal { settings: "directory = \"outbox/{name}\"", secret: "", yes: |_| String::new() },
+    rehearsal: Rehearsal { settings: "directory = \"outbox/{name}\"", secret: "", purchase: "purchase", yes: |_| String::new() },
     open,
 };
 

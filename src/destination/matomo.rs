@@ -38,6 +38,7 @@ pub const TYPE: DestinationType = DestinationType {
     rehearsal: Rehearsal {
         settings: "url = \"{url}/matomo.php\"\nsite_id = 1\ntoken = \"{secret}\"",
         secret: "00000000000000000000000000000000",
+        purchase: "ec_id=",
         yes: |body| {
             let hits = serde_json::from_slice::<Value>(body).ok().and_then(|body| Some(body["requests"].as_array()?.len()));
             json!({ "status": "success", "tracked": hits, "invalid": 0 }).to_string()

@@ -70,6 +70,8 @@ pub struct Rehearsal {
     pub settings: &'static str,
     /// A secret of the right form; empty where there is none.
     pub secret: &'static str,
+    /// What is certain to stand in what it is sent of a purchase.
+    pub purchase: &'static str,
     /// What its receiver says to a body when it takes all of it.
     pub yes: fn(&[u8]) -> String,
 }
@@ -307,13 +309,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_tried_out_is_taken_whole() {
+    fn what_is_tried_out_is_taken_whole_and_a_purchase_is_seen_in_it() {
         for row in DESTINATIONS {
             let settings: toml::Table = row.rehearsal.settings.parse().unwrap();
             let settings = serde_json::to_string(&settings).unwrap().replace("{url}", "http://127.0.0.1:9").replace("{name}", "x");
             let destination = open(row, &serde_json::from_str(&settings).unwrap());
-            let disclosures: Vec<Disclosure> = (1..=3).map(|offset| Disclosure::for_test(Offset(offset), 1, Timestamp(0))).collect();
-            for parcel in destination.encode(&disclosures.iter().collect::<Vec<_>>()) {
+            let disclosure = |offset| Disclosure::for_test(Offset(offset), 1, Timestamp(0));
+            let purchase = disclosure(4).saying(&json!({ "name": "purchase", "value": 5.0, "currency": "EUR", "transaction_id": "1" }));
+            let plain = destination.encode(&[&disclosure(1), &disclosure(2)]);
+            let sees = |parcel: &Parcel| String::from_utf8_lossy(&parcel.body).contains(row.rehearsal.purchase);
+            assert!(!plain.iter().any(sees) && destination.encode(&[&purchase]).iter().any(sees), "{}", row.name);
+            for parcel in plain.into_iter().chain(destination.encode(&[&purchase])) {
                 let yes = match parcel.via {
                     Via::File(_) => Answer::Written,
                     Via::Http(_) => Answer::Http { status: 200, retry_after: None, body: (row.rehearsal.yes)(&parcel.body).into() },

@@ -29,6 +29,7 @@ pub const TYPE: DestinationType = DestinationType {
     rehearsal: Rehearsal {
         settings: "url = \"{url}\"\nsecret = \"{secret}\"",
         secret: "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        purchase: "purchase",
         yes: |_| String::new(),
     },
     open,

@@ -78,6 +78,13 @@ pub fn destinations(documents: &[Document]) -> impl Iterator<Item = &Destination
     })
 }
 
+/// What is certain to stand in what a destination of them is sent of a purchase.
+#[must_use]
+pub fn purchase_in(documents: &[Document], name: &str) -> &'static str {
+    let destination = destinations(documents).find(|destination| destination.name == name);
+    destination.and_then(|destination| DestinationType::named(&destination.kind)).map_or("purchase", |row| row.rehearsal.purchase)
+}
+
 /// The policies among them.
 pub fn policies(documents: &[Document]) -> impl Iterator<Item = &PolicyDocument> {
     documents.iter().filter_map(|document| match document {

@@ -215,10 +215,11 @@ pub fn run(trial: &Trial<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
     let sending = rehearsal::destinations(trial.documents).filter(|destination| destination.kind != "file");
     let beside = vantage::compare(&directory_path.join("data"), &captured, sending.map(|destination| destination.name.as_str()))?;
     for (name, captured) in captured {
+        let purchase = rehearsal::purchase_in(trial.documents, &name).as_bytes();
         let place = Place::Sent(name);
         for (head, body) in &captured.requests {
-            search.look_as(&place, head, b"purchase", Some("(head)"));
-            search.look(&place, body, b"purchase");
+            search.look_as(&place, head, purchase, Some("(head)"));
+            search.look(&place, body, purchase);
         }
         if let Some((_, body)) = captured.requests.last() {
             search.control(&place, body);

@@ -43,6 +43,7 @@ pub const TYPE: DestinationType = DestinationType {
     rehearsal: Rehearsal {
         settings: "measurement_id = \"G-PROVE00001\"\napi_secret = \"{secret}\"\nendpoint = \"{url}/mp/collect\"",
         secret: "prove-api-secret",
+        purchase: "purchase",
         // Of the validator, where it finds nothing; to anything else an answer without meaning.
         yes: |_| String::from("{\"validationMessages\":[]}"),
     },
