@@ -277,7 +277,8 @@ impl Subject {
         let said = |name| figures::word(disclosure, name).is_some();
         match disclosure.name() {
             "page_view" => Self::Page,
-            "purchase" => Self::Order,
+            // An event that is called so and has nothing of an order is none.
+            "purchase" if is_order(disclosure) => Self::Order,
             "cart_update" => Self::Cart,
             "goal" if figures::amount(disclosure, "goal").is_some_and(|number| number >= 1.0) => Self::Goal,
             "view_search_results" if said("search_term") => Self::Search,
@@ -370,6 +371,10 @@ impl Subject {
         hit.unsaid += unsaid.into_iter().filter(|unsaid| *unsaid).count() + disclosure.items().len() - products;
         said
     }
+}
+
+fn is_order(disclosure: &Disclosure) -> bool {
+    disclosure.value().is_some() || disclosure.transaction_id().is_some() || !disclosure.items().is_empty()
 }
 
 /// A product of an order or a cart, `[sku, name, category, price, quantity]`. Matomo takes none without an id.

@@ -6,7 +6,9 @@
 pub mod file;
 pub mod ga4;
 pub mod matomo;
+pub mod segment;
 pub mod settings;
+pub mod snowplow;
 pub mod webhook;
 mod words;
 
@@ -77,7 +79,8 @@ pub struct Rehearsal {
 }
 
 /// Every destination there is.
-pub const DESTINATIONS: &[DestinationType] = &[file::TYPE, ga4::TYPE, matomo::TYPE, webhook::TYPE];
+pub const DESTINATIONS: &[DestinationType] =
+    &[file::TYPE, ga4::TYPE, ga4::relay::TYPE, matomo::TYPE, segment::TYPE, snowplow::TYPE, webhook::TYPE];
 
 /// The names of the headers that every call carries: what HTTP itself needs, what any client accepts, and a constant name of the sender.
 pub const CALL_HEADERS: [&str; 4] = ["accept", "content-length", "host", "user-agent"];

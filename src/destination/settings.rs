@@ -100,6 +100,17 @@ impl<'t> Settings<'t> {
         Ok(url.trim_end_matches('/').to_owned())
     }
 
+    /// Texts by name; none where the table is left out.
+    ///
+    /// # Errors
+    /// When it is no table, or one of its values no text.
+    pub fn texts(&self, key: &str) -> Result<BTreeMap<String, String>, SettingsError> {
+        let wrong = || error(key, "must be a table of texts", None);
+        let Some(value) = self.table.get(key) else { return Ok(BTreeMap::new()) };
+        let of_one = |(name, value): (&String, &toml::Value)| Ok((name.clone(), value.as_str().ok_or_else(wrong)?.to_owned()));
+        value.as_table().ok_or_else(wrong)?.iter().map(of_one).collect()
+    }
+
     /// Whole numbers by name; none where the table is left out.
     ///
     /// # Errors

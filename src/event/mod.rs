@@ -1,6 +1,8 @@
 //! The canonical model: the words in which every protocol's beacons and every destination's hits are said.
 //! Numbers and ids that name things; no personal data rests in a type of this module.
 
+pub mod vocabulary;
+
 use serde::{Deserialize, Serialize};
 
 /// A site's number. Given once, never reused, so that a record of a removed site can never be taken for another's.

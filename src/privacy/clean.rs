@@ -183,6 +183,21 @@ pub enum CampaignField {
     Id,
 }
 
+impl CampaignField {
+    /// The canonical word, as it stands in documents and disclosures.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Medium => "medium",
+            Self::Name => "name",
+            Self::Term => "term",
+            Self::Content => "content",
+            Self::Id => "id",
+        }
+    }
+}
+
 impl CleanEvent {
     pub(in crate::privacy) const fn new(header: Header, body: CleanBody) -> Self {
         Self { header, body }

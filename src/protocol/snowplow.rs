@@ -7,8 +7,8 @@
 //! | `e` = `pv`, `pp` | `page_view`, `user_engagement` |
 //! | `se` (`se_ca`, `se_ac`, `se_la`, `se_pr`, `se_va`) | the event named `se_ac` in canonical words; `event_category`, `event_label`, `event_property`, `event_value` as properties |
 //! | `tr`, `ti` | `purchase` with its money; `transaction_item` with its product |
-//! | `ue` (`ue_px` or `ue_pr`) | the event of [`NAMES`]' table, else the schema's name in canonical words; its data are properties, where they are flat |
-//! | `snowplow_ecommerce_action` | by its `type`: see [`SHOP`]; money and products from the entities `transaction` and `product` |
+//! | `ue` (`ue_px` or `ue_pr`) | the event of [`SNOWPLOW`]'s table, else the schema's name in canonical words; its data are properties, where they are flat |
+//! | `snowplow_ecommerce_action` | by its `type`: see [`SNOWPLOW_SHOP`]; money and products from the entities `transaction` and `product` |
 //! | contexts (`cx` or `co`) | entities: products and orders as above, else the vendor's own, `snowplow.web_page.id` |
 //! | `eid` | the client's event id, for recognising a retry |
 //! | `dtm` or `ttm`, with `stm` | the time, with the sender's clock taken out |
@@ -39,6 +39,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    event::vocabulary::{self, SNOWPLOW, SNOWPLOW_SHOP},
     privacy::{
         personal::Personal,
         raw::{PropertyValue, RawEvent, RawItem},
@@ -54,31 +55,6 @@ const ENTITIES_MAX: usize = 200;
 /// Properties looked at in one event.
 const PROPERTIES_MAX: usize = 64;
 
-/// Self-describing events, by the name in their schema, that have a canonical name of their own.
-pub const NAMES: [(&str, &str); 9] = [
-    ("link_click", "click"),
-    ("site_search", "view_search_results"),
-    ("change_form", "form_start"),
-    ("focus_form", "form_start"),
-    ("submit_form", "form_submit"),
-    ("add_to_cart", "add_to_cart"),
-    ("remove_from_cart", "remove_from_cart"),
-    ("screen_view", "screen_view"),
-    ("file_download", "file_download"),
-];
-/// What happens in a shop, by the `type` of a `snowplow_ecommerce_action`.
-pub const SHOP: [(&str, &str); 10] = [
-    ("add_to_cart", "add_to_cart"),
-    ("remove_from_cart", "remove_from_cart"),
-    ("product_view", "view_item"),
-    ("list_view", "view_item_list"),
-    ("list_click", "select_item"),
-    ("checkout_step", "begin_checkout"),
-    ("transaction", "purchase"),
-    ("refund", "refund"),
-    ("promo_view", "view_promotion"),
-    ("promo_click", "select_promotion"),
-];
 /// Fields that have their place, carry the protocol, or say what is none of our business.
 const KNOWN: [&str; 49] = [
     "e", "eid", "aid", "p", "tna", "tv", "dtm", "stm", "ttm", "url", "page", "refr", "lang", "res", "uid", "duid", "ip", "ua", "tz",
@@ -268,14 +244,19 @@ fn self_described(event: &mut RawEvent<'_>, packed: &[u8]) -> Option<String> {
     let (name, mut data) = described(outer.take("data")?)?;
     let canonical = if name == "snowplow_ecommerce_action" {
         let action = data.words("type").unwrap_or_default();
-        SHOP.iter().find(|(theirs, _)| *theirs == action).map_or_else(|| names::canonical(&action).0, |(_, ours)| (*ours).to_owned())
+        canonical(SNOWPLOW_SHOP, &action)
     } else {
-        NAMES.iter().find(|(theirs, _)| *theirs == name).map_or_else(|| names::canonical(&name).0, |(_, ours)| (*ours).to_owned())
+        canonical(SNOWPLOW, &name)
     };
     for (name, value) in data.rest() {
         property(event, names::property(name), flat(value).map(owned));
     }
     Some(canonical)
+}
+
+/// A name of Snowplow's own in canonical words, else one that shops use, else the sender's.
+fn canonical(table: &[vocabulary::Named], theirs: &str) -> String {
+    vocabulary::canonical(table, theirs).map_or_else(|| names::canonical(theirs).0, |(ours, _)| ours.to_owned())
 }
 
 /// Takes the entities that stand around an event.

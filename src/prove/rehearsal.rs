@@ -29,7 +29,7 @@ pub const ADDED: &str = "prove-";
 pub const REFUSED: &str = "prove-refused";
 /// A name that no resolver knows (RFC 2606).
 const NOWHERE: &str = "https://receiver.invalid";
-/// Google's collection address, without what the destination adds.
+/// Google's collection address, without what the destinations add.
 const GA4_REAL: [(&str, &str); 2] = [("eu", "https://region1.google-analytics.com"), ("global", "https://www.google-analytics.com")];
 
 /// What leaves by which destination in the run.
@@ -133,10 +133,10 @@ pub fn tees(documents: &[Document], wanted: &[String]) -> Result<BTreeMap<String
         let destination = destinations(documents).find(|destination| destination.name == *name).ok_or_else(|| name.clone())?;
         let text = |key: &str| destination.settings.get(key).and_then(toml::Value::as_str);
         let address = match destination.kind.as_str() {
-            "ga4" => {
+            "ga4" | "ga4-relay" => {
                 let said = text("endpoint").unwrap_or("eu");
                 let known = GA4_REAL.iter().find(|(name, _)| *name == said).map(|(_, url)| *url);
-                known.or_else(|| said.strip_suffix("/mp/collect")).map(str::to_owned)
+                known.or_else(|| said.strip_suffix("/mp/collect").or_else(|| said.strip_suffix("/g/collect"))).map(str::to_owned)
             }
             _ => text("url").map(str::to_owned),
         };

@@ -184,7 +184,10 @@ impl Line {
         let decoded = protocol.decode(&inbound, received);
         let arrival = inbound.arrival(&site.cookies, decoded.signal, decoded.evidence);
         let arrival = if decoded.anonymous { arrival.anonymously() } else { arrival };
-        let (decision, agent) = (consent::decide(&arrival, &site.signals), Agent::of_arrival(&arrival));
+        let (mut decision, agent) = (consent::decide(&arrival, &site.signals), Agent::of_arrival(&arrival));
+        if decision.state() == ConsentState::Unknown && !protocol.says_choices() {
+            decision = self.visitors.on_record(decision, &arrival, site, received).await.unwrap();
+        }
         let device = agent.device();
         let state = decision.state();
         let mut taken = Received { state, events: Vec::new(), unreadable: decoded.bad, cookies: Vec::new() };

@@ -16,6 +16,7 @@
 //! | `releases` | the data of every release opens, is brought up to date and delivers what waited; newer data is refused |
 //! | `records` | what a privacy officer is given of an installation, and that it is of what is in force |
 //! | `recleanse` | what is stored is brought to tightened documents, through kills too, and never becomes wider again |
+//! | `relay` | what a vendor's library says leaves in words that its protocol reads as the same event |
 //! | `regressions` | what other products got wrong, R1 to R14, is not wrong here |
 //! | `rights` | export, erasure, backup and restore: what is handed out is what rests, and nobody comes back |
 //! | `attacks` | the attacks of `prove --scoreboard` on what leaves: they see what is there to be seen, and nothing where there is nothing |
@@ -67,6 +68,7 @@ mod prove;
 mod recleanse;
 mod records;
 mod regressions;
+mod relay;
 mod releases;
 mod rights;
 mod scoreboard;

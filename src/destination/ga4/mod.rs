@@ -5,6 +5,7 @@
 //! The vendor answers 2xx to whatever arrives, readable or not: nothing that it says proves an event. It takes events of the last 72 hours,
 //! and moves older ones into them without a word: those expire here.
 
+pub mod relay;
 mod words;
 
 use std::time::Duration;
@@ -84,12 +85,7 @@ struct Ga4 {
 
 fn open(table: &toml::Table) -> Result<Box<dyn Destination>, SettingsError> {
     let settings = Settings::read(table, &["measurement_id", "api_secret", "endpoint", "validate_every"])?;
-    let measurement_id = settings.text("measurement_id", "G-ABC123DEF4")?;
-    let code = measurement_id.strip_prefix("G-").unwrap_or_default();
-    if code.is_empty() || measurement_id.len() > MEASUREMENT_ID_BYTES_MAX || !code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        let fix = "it is \"G-\" and letters and digits, in Analytics under Admin, Data streams";
-        return Err(error("measurement_id", "is no measurement id", Some(fix.to_owned())));
-    }
+    let measurement_id = measurement_id(&settings)?;
     let endpoint = match settings.optional_text("endpoint")?.unwrap_or("eu") {
         "eu" => ENDPOINT_EU,
         "global" => ENDPOINT_GLOBAL,
@@ -109,9 +105,19 @@ fn open(table: &toml::Table) -> Result<Box<dyn Destination>, SettingsError> {
     Ok(Box::new(Ga4 {
         endpoint: endpoint.to_owned(),
         validator,
-        measurement_id: measurement_id.to_owned(),
+        measurement_id,
         api_secret: api_secret(settings.text("api_secret", "file:/run/secrets/ga4")?)?,
     }))
+}
+
+fn measurement_id(settings: &Settings<'_>) -> Result<String, SettingsError> {
+    let measurement_id = settings.text("measurement_id", "G-ABC123DEF4")?;
+    let code = measurement_id.strip_prefix("G-").unwrap_or_default();
+    if code.is_empty() || measurement_id.len() > MEASUREMENT_ID_BYTES_MAX || !code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        let fix = "it is \"G-\" and letters and digits, in Analytics under Admin, Data streams";
+        return Err(error("measurement_id", "is no measurement id", Some(fix.to_owned())));
+    }
+    Ok(measurement_id.to_owned())
 }
 
 /// The vendor's validator answers at the same host, below `/debug`.

@@ -4,11 +4,15 @@
 //! vendor answers 2xx to what breaks them, and drops it.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use crate::privacy::{
-    clean::{CampaignField, Item, Page, Property},
-    disclose::Disclosure,
+use crate::{
+    destination::words::{figures::number, products},
+    event::vocabulary,
+    privacy::{
+        clean::{Item, Page, Property},
+        disclose::Disclosure,
+    },
 };
 
 /// Parameters of one event. Whether the vendor counts its own among them is not documented: all are counted.
@@ -166,7 +170,7 @@ impl Parameters {
             self.unsaid += 1 + disclosure.campaign().len() + disclosure.click_ids().len();
             return;
         };
-        let campaign = disclosure.campaign().iter().map(|(field, value)| (campaign_parameter(*field), value));
+        let campaign = disclosure.campaign().iter().map(|(field, value)| (vocabulary::campaign(field.name()).parameter, value));
         let clicks = disclosure.click_ids().iter().map(|(parameter, id)| (parameter.as_str(), id));
         let mut address = cut(&format!("https://{host}{}", page.path()), PAGE_LOCATION_CHARS_MAX).to_owned();
         let mut separator = '?';
@@ -186,7 +190,7 @@ impl Parameters {
         let value = match value {
             // The vendor's own tag sends flags as words.
             Property::Flag(flag) => flag.to_string().into(),
-            Property::Number(number) => self::number(*number),
+            Property::Number(said) => number(*said),
             Property::Word(word) => cut(word, VALUE_CHARS_MAX).into(),
         };
         self.put(&name(said), value);
@@ -222,35 +226,11 @@ fn items(items: &[Item], mut room: usize) -> (Vec<Value>, usize) {
 
 fn item(item: &Item) -> Option<Value> {
     item.id.as_ref().or(item.name.as_ref())?;
-    let texts = [
-        ("item_id", &item.id),
-        ("item_name", &item.name),
-        ("item_brand", &item.brand),
-        ("item_category", &item.category),
-        ("item_variant", &item.variant),
-    ];
-    let texts = texts.into_iter().filter_map(|(name, text)| Some((name, Value::from(cut(text.as_ref()?, VALUE_CHARS_MAX)))));
-    let numbers = [("price", item.price), ("quantity", item.quantity)];
-    let numbers = numbers.into_iter().filter_map(|(name, said)| Some((name, number(said?))));
-    Some(texts.chain(numbers).map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>().into())
-}
-
-/// A whole number without a decimal point: some receivers' quantities are none with one.
-fn number(said: f64) -> Value {
-    /// Beyond this, a float names no whole number for certain.
-    const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
-    if said.fract() == 0.0 && said.abs() < WHOLE_MAX { json!(said as i64) } else { json!(said) }
-}
-
-const fn campaign_parameter(field: CampaignField) -> &'static str {
-    match field {
-        CampaignField::Source => "utm_source",
-        CampaignField::Medium => "utm_medium",
-        CampaignField::Name => "utm_campaign",
-        CampaignField::Term => "utm_term",
-        CampaignField::Content => "utm_content",
-        CampaignField::Id => "utm_id",
-    }
+    let parts = products::parts(item, |word| word.ga4).into_iter().map(|(name, said)| {
+        let said = said.as_str().map_or_else(|| said.clone(), |text| cut(text, VALUE_CHARS_MAX).into());
+        (name.to_owned(), said)
+    });
+    Some(parts.collect::<Map<_, _>>().into())
 }
 
 fn event_name(said: &str) -> String {
@@ -280,13 +260,15 @@ pub(super) fn client_id(visitor_id: &str) -> Option<String> {
 }
 
 /// The session's id in the vendor's form, a positive number: 63 of its bits, since the vendor's numbers have a sign.
-fn session_id(session_id: &str) -> Option<String> {
+pub(super) fn session_id(session_id: &str) -> Option<String> {
     let id = u64::from_str_radix(session_id, 16).ok()?;
     Some((id >> 1).max(1).to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::{clock::Timestamp, event::Offset};
 

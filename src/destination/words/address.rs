@@ -2,9 +2,9 @@
 
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::privacy::{
-    clean::{CampaignField, Page},
-    disclose::Disclosure,
+use crate::{
+    event::vocabulary,
+    privacy::{clean::Page, disclose::Disclosure},
 };
 
 /// What may stand in a query's value as it is.
@@ -23,7 +23,7 @@ pub(in crate::destination) fn page(disclosure: &Disclosure) -> (Option<String>, 
     let beside = disclosure.campaign().len() + disclosure.click_ids().len();
     let Some(page) = disclosure.page() else { return (None, beside) };
     let Some(mut address) = address(page) else { return (None, 1 + beside) };
-    let campaign = disclosure.campaign().iter().map(|(field, value)| (parameter(*field), value));
+    let campaign = disclosure.campaign().iter().map(|(field, value)| (vocabulary::campaign(field.name()).parameter, value));
     let clicks = disclosure.click_ids().iter().map(|(parameter, id)| (parameter.as_str(), id));
     for (number, (parameter, value)) in campaign.chain(clicks).enumerate() {
         address.push(if number == 0 { '?' } else { '&' });
@@ -44,18 +44,6 @@ pub(in crate::destination) fn referrer(disclosure: &Disclosure) -> (Option<Strin
 
 fn address(page: &Page) -> Option<String> {
     Some(format!("https://{}{}", page.host()?, utf8_percent_encode(page.path(), ENDS_A_PATH)))
-}
-
-/// The parameter of a page's address that says this of a campaign.
-pub(in crate::destination) const fn parameter(field: CampaignField) -> &'static str {
-    match field {
-        CampaignField::Source => "utm_source",
-        CampaignField::Medium => "utm_medium",
-        CampaignField::Name => "utm_campaign",
-        CampaignField::Term => "utm_term",
-        CampaignField::Content => "utm_content",
-        CampaignField::Id => "utm_id",
-    }
 }
 
 #[cfg(test)]

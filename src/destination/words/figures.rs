@@ -11,6 +11,15 @@ pub(in crate::destination) fn number(said: f64) -> Value {
     if said.fract() == 0.0 && said.abs() < WHOLE_MAX { json!(said as i64) } else { json!(said) }
 }
 
+/// A property's value in JSON.
+pub(in crate::destination) fn value(property: &Property) -> Value {
+    match property {
+        Property::Flag(flag) => (*flag).into(),
+        Property::Number(said) => number(*said),
+        Property::Word(word) => word.as_str().into(),
+    }
+}
+
 /// A property's value in a query; a flag as 1 or 0.
 pub(in crate::destination) fn text(property: &Property) -> String {
     match property {

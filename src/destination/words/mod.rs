@@ -6,3 +6,4 @@ pub(in crate::destination) mod agent;
 pub(in crate::destination) mod answers;
 pub(in crate::destination) mod figures;
 pub(in crate::destination) mod parcels;
+pub(in crate::destination) mod products;

@@ -3,9 +3,12 @@
 
 use std::borrow::Cow;
 
-use crate::privacy::{
-    personal::Personal,
-    raw::{RawItem, Text},
+use crate::{
+    event::vocabulary::PRODUCT,
+    privacy::{
+        personal::Personal,
+        raw::{RawItem, Text},
+    },
 };
 
 /// Products of one event. The vendor takes as many.
@@ -24,18 +27,19 @@ pub(super) fn item(value: &str) -> (RawItem<'static>, usize) {
     let mut item = RawItem::default();
     let mut unknown = 0;
     for (index, (key, said)) in keys(value).enumerate() {
-        let place = match key {
+        let word = PRODUCT.iter().find(|word| word.tag == key).map_or("", |word| word.canonical);
+        let place = match word {
             _ if index >= KEYS_MAX => None,
             "id" => Some(&mut item.id),
-            "nm" => Some(&mut item.name),
-            "br" => Some(&mut item.brand),
-            "ca" => Some(&mut item.category),
-            "va" => Some(&mut item.variant),
-            "pr" => {
+            "name" => Some(&mut item.name),
+            "brand" => Some(&mut item.brand),
+            "category" => Some(&mut item.category),
+            "variant" => Some(&mut item.variant),
+            "price" => {
                 unknown += set_number(&mut item.price, &said);
                 continue;
             }
-            "qt" => {
+            "quantity" => {
                 unknown += set_number(&mut item.quantity, &said);
                 continue;
             }

@@ -2,7 +2,13 @@
 //! with other vendors' libraries, too.
 
 use super::{loose::Fields, names::Subject};
-use crate::privacy::raw::{RawEvent, RawItem};
+use crate::{
+    event::vocabulary::{CommerceWord, ORDER, PRODUCT},
+    privacy::{
+        personal::Personal,
+        raw::{RawEvent, RawItem, Text},
+    },
+};
 
 /// Products looked at in one event.
 const ITEMS_MAX: usize = 200;
@@ -16,25 +22,32 @@ pub(in crate::protocol) fn take<'a>(event: &mut RawEvent<'a>, properties: &mut F
             lists.concat().into_iter().take(ITEMS_MAX).filter_map(Fields::of).map(|mut one| item(&mut one)).collect()
         }
     };
-    event.value = ["revenue", "total", "value"].into_iter().find_map(|name| properties.amount(name));
-    event.currency = properties.text("currency");
-    event.transaction = ["order_id", "transaction_id"].into_iter().find_map(|name| properties.text(name));
-    event.tax = properties.amount("tax");
-    event.shipping = properties.amount("shipping");
+    let [value, currency, transaction, tax, shipping, coupon] = &ORDER;
+    (event.value, event.tax, event.shipping) = (amount(properties, value), amount(properties, tax), amount(properties, shipping));
+    (event.currency, event.transaction) = (text(properties, currency), text(properties, transaction));
     // A single product's coupon is not the order's.
-    event.coupon = if subject == Subject::Order { properties.text("coupon") } else { None };
+    event.coupon = if subject == Subject::Order { text(properties, coupon) } else { None };
 }
 
 fn item<'a>(said: &mut Fields<'a>) -> RawItem<'a> {
+    let [id, name, brand, category, variant, price, quantity] = &PRODUCT;
     RawItem {
-        id: ["product_id", "item_id", "sku", "id"].into_iter().find_map(|name| said.text(name)),
-        name: ["name", "item_name"].into_iter().find_map(|name| said.text(name)),
-        brand: ["brand", "item_brand"].into_iter().find_map(|name| said.text(name)),
-        category: ["category", "item_category"].into_iter().find_map(|name| said.text(name)),
-        variant: ["variant", "item_variant"].into_iter().find_map(|name| said.text(name)),
-        price: said.amount("price"),
-        quantity: said.amount("quantity"),
+        id: text(said, id),
+        name: text(said, name),
+        brand: text(said, brand),
+        category: text(said, category),
+        variant: text(said, variant),
+        price: amount(said, price),
+        quantity: amount(said, quantity),
     }
+}
+
+fn text<'a>(said: &mut Fields<'a>, word: &CommerceWord) -> Option<Text<'a>> {
+    word.read.iter().find_map(|name| said.text(name))
+}
+
+fn amount(said: &mut Fields<'_>, word: &CommerceWord) -> Option<Personal<f64>> {
+    word.read.iter().find_map(|name| said.amount(name))
 }
 
 #[cfg(test)]

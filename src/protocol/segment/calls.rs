@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     clock::Timestamp,
+    event::vocabulary::{CAMPAIGN, CampaignWord},
     privacy::{
         personal::Personal,
         raw::{PropertyValue, RawEvent},
@@ -21,16 +22,6 @@ use crate::{
 
 /// Parts of the context that have no canonical words and may be kept as the vendor's own: what is in them is flat.
 const OF_THE_CONTEXT: [&str; 4] = ["app", "library", "network", "os"];
-/// Segment's names of a campaign's parts, and their names in a page's address.
-const CAMPAIGN_FIELDS: [(&str, &str); 6] = [
-    ("source", "utm_source"),
-    ("medium", "utm_medium"),
-    ("name", "utm_campaign"),
-    ("term", "utm_term"),
-    ("content", "utm_content"),
-    ("id", "utm_id"),
-];
-
 /// What a call says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
@@ -130,6 +121,7 @@ pub(super) fn event<'a>(
         ..event
     };
     keep(&mut event, "traits", traits);
+    keep(&mut event, "traits", context.object("traits"));
     for name in OF_THE_CONTEXT {
         keep(&mut event, name, context.object(name));
     }
@@ -156,10 +148,10 @@ fn with_campaign<'a>(url: Cow<'a, str>, mut campaign: Fields<'a>) -> Cow<'a, str
         return url;
     }
     let mut whole = address.to_owned();
-    for (segments, ours) in CAMPAIGN_FIELDS {
-        if let Some(said) = campaign.words(segments) {
+    for CampaignWord { segment, parameter, .. } in CAMPAIGN {
+        if let Some(said) = campaign.words(segment) {
             whole.push(if whole.contains('?') { '&' } else { '?' });
-            whole.push_str(ours);
+            whole.push_str(parameter);
             whole.push('=');
             whole.extend(utf8_percent_encode(&said, NON_ALPHANUMERIC));
         }
