@@ -392,7 +392,7 @@ fn segment(said: &Said) -> RawRequest {
         "network": { "wifi": matches!(flag, Property::Number(1.0)) },
         "consent": { "categoryPreferences": { "C0002": true, "C0004": true } },
     });
-    if said.kind % 2 == 0 {
+    if said.kind.is_multiple_of(2) {
         context["traits"] = json!({ "plan": number.text() });
     }
     let mut properties: Map<String, Value> = said.properties.iter().map(|(name, value)| ((*name).to_owned(), value.json())).collect();
@@ -498,7 +498,7 @@ fn snowplow(said: &Said) -> RawRequest {
             say("tr_tt", Some(value.to_string()));
             say("tr_tx", said.money.tax.map(|tax| tax.to_string()));
             say("tr_sh", said.money.shipping.map(|shipping| shipping.to_string()));
-            say("tr_cu", (said.number % 2 == 0).then(|| said.money.currency.to_owned()));
+            say("tr_cu", said.number.is_multiple_of(2).then(|| said.money.currency.to_owned()));
         }
         "ti" => {
             let item = said.items.first();
