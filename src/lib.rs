@@ -27,6 +27,7 @@ pub mod documents;
 pub mod egress;
 pub mod hand_over;
 pub mod housekeeping;
+pub mod inspect;
 pub mod pipeline;
 pub mod prove;
 pub mod recleanse;

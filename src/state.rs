@@ -1,5 +1,5 @@
 //! `state.db`: the small state beside the event log (SQLite). Documents, consumer state, ledger, counters, persistent keys,
-//! proof of consent, crowds, what left, how far a recleanse is.
+//! proof of consent, crowds, what left, how far a recleanse is, what is to be sent again.
 //! Nothing in it is on the path of an acknowledgement, but for the record of a consent that begins, changes or ends.
 
 use std::{
@@ -101,6 +101,12 @@ const MIGRATIONS: &[&str] = &[
         link BLOB NOT NULL, key BLOB NOT NULL, signature BLOB NOT NULL);
     CREATE TABLE egress_records (
         number INTEGER NOT NULL, destination INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (number, destination)) WITHOUT ROWID;
+",
+    "
+    CREATE TABLE replays (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, destination INTEGER NOT NULL, offsets TEXT NOT NULL, count INTEGER NOT NULL,
+        author TEXT NOT NULL, reason TEXT NOT NULL, asked INTEGER NOT NULL, reopened INTEGER NOT NULL, begun INTEGER);
+    CREATE INDEX replays_asked ON replays (destination) WHERE begun IS NULL;
 ",
 ];
 

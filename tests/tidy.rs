@@ -43,6 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("event", &["clock"]),
     ("hand_over", &["privacy", "server"]),
     ("event_log", &["clock", "event", "metrics", "privacy", "supervise"]),
+    ("inspect", &["clock", "config", "delivery", "destination", "documents", "event", "event_log", "privacy", "state"]),
     ("metrics", &[]),
     (
         "pipeline",
@@ -105,6 +106,7 @@ const OWNERS: &[(&str, &[&str], &str)] = &[
             "delivery/consumer.rs",
             "delivery/ledger.rs",
             "delivery/parking.rs",
+            "delivery/replay.rs",
             "documents/store.rs",
             "egress/store.rs",
             "recleanse/progress.rs",

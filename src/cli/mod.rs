@@ -7,6 +7,7 @@ mod egress;
 mod explain;
 mod export;
 mod init;
+mod lint;
 mod person;
 mod place;
 mod policy;
@@ -14,8 +15,10 @@ mod proof;
 mod prove;
 mod recleanse;
 mod records;
+mod replay;
 mod restore;
 mod run;
+mod trace;
 
 use std::{error::Error, io::Write, net::SocketAddr, path::PathBuf};
 
@@ -103,6 +106,12 @@ enum Command {
     Restore(restore::RestoreArguments),
     /// Say how far what is stored has been brought to documents that let less rest; or ask for that by hand.
     Recleanse(recleanse::RecleanseArguments),
+    /// Say what became of one event at every destination, and show the request that it left in.
+    Trace(trace::TraceArguments),
+    /// Say what a destination would make of the newest events, before it is switched on. Sends nothing.
+    Lint(lint::LintArguments),
+    /// Send events to a destination again that have ended there.
+    Replay(replay::ReplayArguments),
     /// Write the records that the law asks for, made from the documents in force: Article 30, impact assessment, audience measurement.
     Records(records::RecordsArguments),
 }
@@ -150,6 +159,9 @@ pub fn execute(arguments: Arguments, out: &mut dyn Write) -> Result<(), CommandE
         Some(Command::Restore(restore)) => restore::restore(&place, &restore, out),
         Some(Command::Recleanse(recleanse)) => recleanse::recleanse(&place, &recleanse, out),
         Some(Command::Records(records)) => records::records(&place, &records, out),
+        Some(Command::Trace(trace)) => trace::trace(&place, &trace, out),
+        Some(Command::Lint(lint)) => lint::lint(&place, &lint, out),
+        Some(Command::Replay(replay)) => replay::replay(&place, &replay, out),
     }
 }
 
@@ -189,6 +201,9 @@ mod tests {
             "backup",
             "restore",
             "records",
+            "trace",
+            "lint",
+            "replay",
         ] {
             assert!(text.contains(command), "{command}");
         }

@@ -61,33 +61,43 @@ impl Consumer {
         self.open.remove_range(first, last);
     }
 
+    /// Offsets that had a terminal state have none any more. Those that were never read stay as they are.
+    pub(super) fn reopen(&mut self, offsets: &OffsetSet) {
+        for (first, last) in offsets.ranges().take_while(|(first, _)| *first < self.head) {
+            self.open.insert_range(first, last.min(Offset(self.head.0 - 1)));
+        }
+    }
+
     /// Reads a destination's state; one that was never there begins at `start`, durably.
     ///
     /// # Errors
     /// SQLite's.
     pub fn load_or_start(connection: &mut Connection, destination: DestinationNumber, start: Offset) -> rusqlite::Result<Self> {
         let transaction = connection.transaction()?;
-        let head: Option<i64> =
-            transaction.query_row("SELECT head FROM consumers WHERE destination = ?1", [destination.0], |row| row.get(0)).optional()?;
-        let consumer = match head {
+        let consumer = match Self::load(&transaction, destination)? {
+            Some(consumer) => consumer,
             None => {
                 let consumer = Self::starting_at(start);
                 consumer.save(&transaction, destination)?;
                 consumer
             }
-            Some(head) => {
-                let mut consumer = Self::starting_at(from_stored(head));
-                let mut rows = transaction.prepare("SELECT first, last FROM consumer_open WHERE destination = ?1 ORDER BY first")?;
-                let ranges = rows.query_map([destination.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
-                for range in ranges {
-                    let (first, last) = range?;
-                    consumer.open.insert_range(from_stored(first), from_stored(last));
-                }
-                consumer
-            }
         };
         transaction.commit()?;
         Ok(consumer)
+    }
+
+    /// Reads a destination's state, where it has begun.
+    pub(super) fn load(connection: &Connection, destination: DestinationNumber) -> rusqlite::Result<Option<Self>> {
+        let select = "SELECT head FROM consumers WHERE destination = ?1";
+        let Some(head) = connection.query_row(select, [destination.0], |row| row.get(0)).optional()? else { return Ok(None) };
+        let mut consumer = Self::starting_at(from_stored(head));
+        let mut rows = connection.prepare("SELECT first, last FROM consumer_open WHERE destination = ?1 ORDER BY first")?;
+        let ranges = rows.query_map([destination.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        for range in ranges {
+            let (first, last) = range?;
+            consumer.open.insert_range(from_stored(first), from_stored(last));
+        }
+        Ok(Some(consumer))
     }
 
     /// Writes the state, within a transaction of the caller's.

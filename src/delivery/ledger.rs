@@ -23,14 +23,14 @@ use crate::{
 };
 
 /// No row spans more offsets than this from its first to its last, so that finding an offset looks at a bounded stretch of the index.
-const ROW_SPAN_MAX: u64 = 1 << 16;
+pub(super) const ROW_SPAN_MAX: u64 = 1 << 16;
 /// Counts are kept this long: 36 months.
 const COUNTS_KEPT_DAYS: i64 = 3 * 366;
 /// How many parked events a page shows.
 const PARKED_SHOWN: usize = 200;
 /// By what parked events are told from others that ended purged, among what left.
 const PARKED: &str = "parked";
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+pub(super) const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// The end of an event at a destination. There is exactly one per event and destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -71,7 +71,9 @@ impl LedgerState {
         }
     }
 
-    fn named(name: &str) -> Option<Self> {
+    /// The state of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.name() == name)
     }
 }
@@ -245,6 +247,10 @@ impl Ledger {
         self.state.with(|db| egress::end(db, destination))
     }
 
+    pub(super) fn database(&self) -> &StateDb {
+        &self.state
+    }
+
     /// How one event ended at one destination. `None`: it has not yet, is not addressed to it, or has left the event log.
     ///
     /// # Errors
@@ -310,8 +316,8 @@ impl Ledger {
             let mut purged = OffsetSet::default();
             for offset in offsets.iter() {
                 let Some((reason, parked)) = parking::release(&transaction, destination, offset)? else { continue };
-                take_out_of_parcel(&transaction, destination, offset)?;
-                count_one_less(&transaction, destination, (LedgerState::Rejected, &reason), parked)?;
+                parking::take_out_of_parcel(&transaction, destination, offset)?;
+                count_less(&transaction, destination, (LedgerState::Rejected, &reason), parked.0.div_euclid(DAY_MS), 1)?;
                 purged.insert(offset);
             }
             let count = purged.count();
@@ -386,45 +392,28 @@ fn write(transaction: &Connection, destination: DestinationNumber, entry: &Entry
     Ok(())
 }
 
-/// The parcel's row speaks of the others alone from now on; without any, it goes.
-fn take_out_of_parcel(transaction: &Connection, destination: DestinationNumber, offset: Offset) -> rusqlite::Result<()> {
-    let rows: Vec<(i64, String)> = transaction
-        .prepare_cached(
-            "SELECT id, offsets FROM ledger_parcels WHERE destination = ?1 AND first BETWEEN ?2 AND ?3 AND last >= ?3 AND state = ?4",
-        )?
-        .query_map(
-            params![destination.0, stored(Offset(offset.0.saturating_sub(ROW_SPAN_MAX))), stored(offset), LedgerState::Rejected.name()],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?
-        .collect::<rusqlite::Result<_>>()?;
-    for (id, text) in rows {
-        let Some(mut offsets) = OffsetSet::parse(&text) else { continue };
-        if !offsets.remove(offset) {
-            continue;
-        }
-        match offsets.first().zip(offsets.last()) {
-            Some((first, last)) => transaction
-                .prepare_cached("UPDATE ledger_parcels SET first = ?2, last = ?3, offsets = ?4, count = ?5 WHERE id = ?1")?
-                .execute(params![id, stored(first), stored(last), offsets.to_string(), stored(Offset(offsets.count()))])?,
-            None => transaction.prepare_cached("DELETE FROM ledger_parcels WHERE id = ?1")?.execute([id])?,
-        };
-    }
-    Ok(())
-}
-
-fn count_one_less(
+/// So many fewer events ended so on that day.
+pub(super) fn count_less(
     transaction: &Connection,
     destination: DestinationNumber,
     (state, rule): (LedgerState, &str),
-    counted: Timestamp,
+    day: i64,
+    less: u64,
 ) -> rusqlite::Result<()> {
-    let of_the_day = params![destination.0, counted.0.div_euclid(DAY_MS), state.name(), rule];
-    transaction
-        .prepare_cached("UPDATE ledger_counts SET count = count - 1 WHERE destination = ?1 AND day = ?2 AND state = ?3 AND rule = ?4")?
-        .execute(of_the_day)?;
-    transaction
-        .prepare_cached("DELETE FROM ledger_counts WHERE destination = ?1 AND day = ?2 AND state = ?3 AND rule = ?4 AND count <= 0")?
-        .execute(of_the_day)?;
+    let of_the_day = "WHERE destination = ?1 AND day = ?2 AND state = ?3 AND rule = ?4";
+    transaction.prepare_cached(&format!("UPDATE ledger_counts SET count = count - ?5 {of_the_day}"))?.execute(params![
+        destination.0,
+        day,
+        state.name(),
+        rule,
+        stored(Offset(less))
+    ])?;
+    transaction.prepare_cached(&format!("DELETE FROM ledger_counts {of_the_day} AND count <= 0"))?.execute(params![
+        destination.0,
+        day,
+        state.name(),
+        rule
+    ])?;
     Ok(())
 }
 

@@ -23,6 +23,7 @@ mod lane;
 pub mod ledger;
 pub mod offsets;
 pub mod parking;
+pub mod replay;
 mod settle;
 pub mod status;
 mod withdrawn;
@@ -54,6 +55,7 @@ use crate::{
     console::feed::Feed,
     destination::{Destination, DestinationType},
     documents::{self, Documents},
+    event::DestinationNumber,
     event_log::EventLog,
     privacy::{clean::OpenError, departure::Schema, disclose::Discloser},
     state::StoreError,
@@ -64,6 +66,8 @@ use crate::{
 const LANES: usize = 8;
 /// How often the ledger drops what has left the log, and couriers that could not be started are tried again.
 const SWEEP: Duration = Duration::from_secs(60);
+/// How often it is looked whether events are to be sent again.
+const REPLAY_LOOK: Duration = Duration::from_secs(1);
 
 /// What delivery works with.
 #[derive(Clone)]
@@ -117,6 +121,7 @@ impl Delivery {
         let sweeper = Arc::clone(&delivery);
         delivery.parts.supervisor.spawn("delivery sweep", async move { sweeper.sweep().await });
         delivery.parts.supervisor.spawn("parked events", Arc::clone(&delivery).purge_parked());
+        delivery.parts.supervisor.spawn("replays", Arc::clone(&delivery).replay());
         delivery
     }
 
@@ -126,12 +131,14 @@ impl Delivery {
     /// before this has no place in its ledger.
     pub async fn reload(&self, documents: Arc<Documents>) {
         let one_at_a_time = self.reloading.lock().await;
-        self.replace(documents, &one_at_a_time).await;
+        self.replace(documents, &[], &one_at_a_time).await;
     }
 
-    async fn replace(&self, documents: Arc<Documents>, _one_at_a_time: &tokio::sync::MutexGuard<'_, ()>) {
+    /// Starts the couriers anew that serve other documents, that have ended, or that are named.
+    async fn replace(&self, documents: Arc<Documents>, named: &[DestinationNumber], _one_at_a_time: &tokio::sync::MutexGuard<'_, ()>) {
         let before = self.posts.load_full();
-        let kept = |document: &documents::Destination| before.iter().find(|post| post.serves(document)).cloned();
+        let stays = |post: &Post| !named.contains(&post.document.number);
+        let kept = |document: &documents::Destination| before.iter().find(|post| post.serves(document) && stays(post)).cloned();
         let plan: Vec<_> = documents.destinations.iter().map(|document| (Arc::clone(document), kept(document))).collect();
         let is_kept = |post: &Arc<Post>| plan.iter().any(|(_, kept)| kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, post)));
         let leaving: Vec<&Running> = before.iter().filter(|post| !is_kept(post)).filter_map(|post| post.courier.as_ref().ok()).collect();
@@ -176,7 +183,10 @@ impl Delivery {
         let number = document.number;
         let head = *self.parts.log.durable_head().borrow();
         let ledger = self.parts.ledger.clone();
-        let stored = move || -> Result<_, StoreError> { Ok((ledger.consumer(number, head)?, ledger.counts(number)?)) };
+        let stored = move || -> Result<_, StoreError> {
+            replay::carry_out(ledger.database(), number, clock::now())?;
+            Ok((ledger.consumer(number, head)?, ledger.counts(number)?))
+        };
         // Before anything that can go wrong with the document: its place in the log is fixed from now on.
         let (consumer, counts) = match self.parts.supervisor.blocking(stored).await {
             Ok(stored) => stored,
@@ -283,7 +293,27 @@ impl Delivery {
             }
             if self.posts.load().iter().any(|post| !post.is_well()) {
                 let one_at_a_time = self.reloading.lock().await;
-                self.replace(self.documents.load_full(), &one_at_a_time).await;
+                self.replace(self.documents.load_full(), &[], &one_at_a_time).await;
+            }
+        }
+    }
+
+    /// Starts couriers anew whose events are to be sent again: that is when it is carried out.
+    async fn replay(self: Arc<Self>) {
+        let stop = self.parts.supervisor.stop_signal();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(REPLAY_LOOK) => {}
+            }
+            let ledger = self.parts.ledger.clone();
+            // Where it cannot be read now, the next look may.
+            let waiting = self.parts.supervisor.blocking(move || replay::waiting(ledger.database())).await.unwrap_or_default();
+            let served = |number: &DestinationNumber| self.posts.load().iter().any(|post| post.document.number == *number);
+            let waiting: Vec<_> = waiting.into_iter().filter(served).collect();
+            if !waiting.is_empty() {
+                let one_at_a_time = self.reloading.lock().await;
+                self.replace(self.documents.load_full(), &waiting, &one_at_a_time).await;
             }
         }
     }

@@ -3,7 +3,10 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::offsets::{from_stored, stored};
+use super::{
+    ledger::{LedgerState, ROW_SPAN_MAX},
+    offsets::{OffsetSet, from_stored, stored},
+};
 use crate::{
     clock::Timestamp,
     event::{DestinationNumber, Offset},
@@ -78,6 +81,32 @@ pub(super) fn release(
         .prepare_cached("DELETE FROM parked WHERE destination = ?1 AND record = ?2 RETURNING reason, at")?
         .query_row(params![destination.0, stored(offset)], |row| Ok((row.get(0)?, Timestamp(row.get(1)?))))
         .optional()
+}
+
+/// The row of the parcel that an event was refused in speaks of the others alone from now on; without any, it goes.
+pub(super) fn take_out_of_parcel(transaction: &Connection, destination: DestinationNumber, offset: Offset) -> rusqlite::Result<()> {
+    let rows: Vec<(i64, String)> = transaction
+        .prepare_cached(
+            "SELECT id, offsets FROM ledger_parcels WHERE destination = ?1 AND first BETWEEN ?2 AND ?3 AND last >= ?3 AND state = ?4",
+        )?
+        .query_map(
+            params![destination.0, stored(Offset(offset.0.saturating_sub(ROW_SPAN_MAX))), stored(offset), LedgerState::Rejected.name()],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?
+        .collect::<rusqlite::Result<_>>()?;
+    for (id, text) in rows {
+        let Some(mut offsets) = OffsetSet::parse(&text) else { continue };
+        if !offsets.remove(offset) {
+            continue;
+        }
+        match offsets.first().zip(offsets.last()) {
+            Some((first, last)) => transaction
+                .prepare_cached("UPDATE ledger_parcels SET first = ?2, last = ?3, offsets = ?4, count = ?5 WHERE id = ?1")?
+                .execute(params![id, stored(first), stored(last), offsets.to_string(), stored(Offset(offsets.count()))])?,
+            None => transaction.prepare_cached("DELETE FROM ledger_parcels WHERE id = ?1")?.execute([id])?,
+        };
+    }
+    Ok(())
 }
 
 /// Drops the entries of records that have left the event log.

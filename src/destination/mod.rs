@@ -32,6 +32,10 @@ pub trait Destination: Send + Sync {
     fn encode(&self, batch: &[&Disclosure]) -> Vec<Parcel>;
     /// Says what the answer means for each event of the parcel, in the order of `parcel.events`.
     fn judge(&self, parcel: &Parcel, answer: &Answer) -> Vec<Verdict>;
+    /// Whether its receiver knows an event again by the id that it came with, so that one that is sent twice counts once there.
+    fn knows_again(&self) -> bool {
+        false
+    }
     /// For a receiver whose yes proves nothing, and who has a validator that stores nothing: the same parcel addressed to that, where the
     /// `nth` accepted one (from 0) is to be tried out. It ends no event and is sent once.
     fn trial(&self, _parcel: &Parcel, _nth: u64) -> Option<Parcel> {

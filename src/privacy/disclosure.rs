@@ -119,6 +119,12 @@ impl Disclosure {
         self.received
     }
 
+    /// The name of the site that it came in on.
+    #[must_use]
+    pub fn site(&self) -> &str {
+        &self.site
+    }
+
     /// The policy version that it was made under.
     #[must_use]
     pub const fn policy(&self) -> PolicyVersion {

@@ -31,6 +31,7 @@ pub mod visitor;
 
 pub mod hand_over;
 pub mod keys;
+pub mod named;
 mod newcomers;
 pub mod purge_set;
 pub mod rights;

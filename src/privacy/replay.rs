@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{
     clean::OpenError,
     crowd::Crowds,
-    disclose::{Disclosed, Discloser},
+    disclose::{Disclosed, Discloser, Disclosure},
     keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
     purge_set::PurgeSet,
 };
@@ -115,6 +115,37 @@ impl Replayer {
             }
         }
         Ok(replay)
+    }
+
+    /// Shows what the destination would see of each record that it may have, and counts why it may not have the others. Nothing of it is for
+    /// sending: the ids are made with keys that are thrown away.
+    ///
+    /// # Errors
+    /// When a database cannot be read.
+    pub fn try_out(
+        &self,
+        records: &[LogRecord],
+        documents: &Documents,
+        destination: &Destination,
+        now: Timestamp,
+        see: &mut dyn FnMut(&Disclosure),
+    ) -> Result<BTreeMap<&'static str, u64>, StoreError> {
+        let mut kept_back = BTreeMap::new();
+        for record in records {
+            let why = match self.discloser.disclose_as_if_new(record, documents, destination, now) {
+                Ok(Disclosed::Disclosure(disclosure)) => {
+                    see(&disclosure);
+                    continue;
+                }
+                Ok(Disclosed::NotAddressed) => continue,
+                Ok(Disclosed::Withheld(rule)) => rule.name(),
+                Ok(Disclosed::Purged) => "purged",
+                Err(OpenError::Corrupt(_)) => "unreadable",
+                Err(OpenError::Store(error)) => return Err(error),
+            };
+            *kept_back.entry(why).or_default() += 1;
+        }
+        Ok(kept_back)
     }
 
     /// What the destination would see of it. `None`: it cannot be read. `Some(None)`: nothing.

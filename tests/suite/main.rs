@@ -12,6 +12,7 @@
 //! | `policies` | a deviation changes its field alone, and never what rested to something wider |
 //! | `hand_over` | a new process takes over from the one that runs, and nobody notices |
 //! | `hostile` | a thousand broken requests of each dialect are answered and cost nothing |
+//! | `inspect` | what became of an event, what a destination would make of events, and sending them again |
 //! | `prove` | the canary run on an installation: green, red, and its evidence |
 //! | `releases` | the data of every release opens, is brought up to date and delivers what waited; newer data is refused |
 //! | `records` | what a privacy officer is given of an installation, and that it is of what is in force |
@@ -79,6 +80,7 @@ mod vendors;
 mod withdrawal;
 
 mod http_client;
+mod inspect;
 mod installation;
 mod left_out;
 mod line;

@@ -46,11 +46,16 @@ pub struct DestinationKey(Zeroizing<[u8; KEY_BYTES]>);
 impl DestinationKey {
     /// The event id that leaves: a UUIDv8, stable across replays, another for each destination.
     pub(in crate::privacy) fn event_id(&self, event_id: EventId) -> String {
+        let hex = hex(&self.event_id_bytes(event_id));
+        format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    }
+
+    /// The same, as bytes.
+    pub(in crate::privacy) fn event_id_bytes(&self, event_id: EventId) -> [u8; 16] {
         let mut id = mac::mac128(&self.0, &[b"event", &event_id.0]);
         id[6] = id[6] & 0x0f | 0x80;
         id[8] = id[8] & 0x3f | 0x80;
-        let hex = hex(&id);
-        format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+        id
     }
 
     /// The lasting visitor id of a person who consented.
