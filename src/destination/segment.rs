@@ -93,6 +93,11 @@ impl Destination for Segment {
         NAME
     }
 
+    /// By `messageId`, within its window of 24 hours <https://segment.com/docs/guides/duplicate-data/>.
+    fn knows_again(&self) -> bool {
+        true
+    }
+
     fn limits(&self) -> BatchLimits {
         BatchLimits { events: EVENTS_MAX, bytes: BYTES_MAX, oldest: OLDEST, group_by: GroupBy::None }
     }
