@@ -133,10 +133,8 @@ impl Pipeline {
         let agent = Agent::of_arrival(arrival);
         let device = agent.device();
         let unavailable = |_| Unavailable(RETRY_AFTER);
-        let mut decision = consent::decide(arrival, &site.signals);
-        if decision.state() == ConsentState::Unknown && !protocol.says_choices() {
-            decision = self.visitors.on_record(decision, arrival, site, now).await.map_err(unavailable)?;
-        }
+        let decision = consent::decide(arrival, &site.signals);
+        let decision = self.visitors.on_record(decision, arrival, site, protocol.says_choices(), now).await.map_err(unavailable)?;
         let state = decision.state();
         if let ConsentState::Objected(refusal) = state {
             // Boxed, so that the others' futures are not as large as this one.

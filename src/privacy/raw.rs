@@ -6,6 +6,7 @@ use std::{borrow::Cow, net::IpAddr};
 use super::{
     consent::{ConsentSignal, evidence::Evidence, matomo::MatomoCookies},
     personal::Personal,
+    rules::{Rule, holds},
     vendor_cookies::VendorCookie,
 };
 use crate::clock::Timestamp;
@@ -144,6 +145,9 @@ impl Arrival<'_> {
     /// every objection stays.
     #[must_use]
     pub fn anonymously(mut self) -> Self {
+        if !holds(Rule::AnonymousIsNobody) {
+            return self;
+        }
         self.own.visitor.clear();
         self.own.left_over.clear();
         self.own.of_vendors.clear();

@@ -59,6 +59,14 @@ rules! {
     HeldCopyNeedsGrant,
     /// Nothing rests that no destination is entitled to.
     CeilingOfTheEntitled,
+    /// An objection comes before a consent on record.
+    ObjectionBeforeRecord,
+    /// Where a library has words for a choice and says none, a consent on record does not stand in.
+    RecordForTheWordless,
+    /// A consent on record decides on no single vendor.
+    RecordDecidesOnNoVendor,
+    /// Where a page asks for nobody to be known again, every cookie that could tell who it is is forgotten.
+    AnonymousIsNobody,
 
     // Who an event is of.
     /// A lasting id and its cookie are for those who consented to one.

@@ -433,8 +433,8 @@ impl Visitors {
         Ok(self.supervisor.blocking(move || persons.note_purposes(&person, granted)).await?)
     }
 
-    /// A decision about somebody who said nothing, where their library has no words for a choice: their consent on record, while it is in
-    /// force, is their choice.
+    /// A decision; and where it asks for one, a consent on record in its place, while that is in force. `library_has_words`: whether what
+    /// sent the request could have said a choice.
     ///
     /// # Errors
     /// When keys cannot be read now.
@@ -443,9 +443,13 @@ impl Visitors {
         decision: Decision,
         arrival: &Arrival<'_>,
         site: &Site,
+        library_has_words: bool,
         now: Timestamp,
     ) -> Result<Decision, Unidentified> {
-        let known = self.known_person(arrival, site, now).await?;
+        if !decision.asks_the_record(library_has_words) {
+            return Ok(decision);
+        }
+        let known = Box::pin(self.known_person(arrival, site, now)).await?;
         let granted = known.map_or(Purposes::NONE, |(_, person)| person.purposes());
         Ok(decision.or_on_record(granted, &site.signals))
     }

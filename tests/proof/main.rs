@@ -9,6 +9,7 @@ mod documents;
 mod leaves;
 mod person;
 mod proven;
+mod recorded;
 mod rights;
 mod said;
 mod served;
@@ -59,6 +60,11 @@ fn case_of(rule: Rule) -> fn() -> Found {
         Rule::VendorOfTheDestination => said::a_vendor_that_was_refused,
         Rule::HeldCopyNeedsGrant => said::held_copy_before_the_choice,
         Rule::CeilingOfTheEntitled => said::a_purpose_that_nobody_has,
+
+        Rule::ObjectionBeforeRecord => recorded::an_objection_beside_a_consent_on_record,
+        Rule::RecordForTheWordless => recorded::a_library_that_could_have_said_it,
+        Rule::RecordDecidesOnNoVendor => recorded::a_vendor_that_nobody_decided_on,
+        Rule::AnonymousIsNobody => recorded::a_page_that_asks_for_nobody,
 
         Rule::LastingIdNeedsConsent => person::no_choice_yet,
         Rule::CookieEndsWithConsent => person::a_minutes_consent,

@@ -184,10 +184,8 @@ impl Line {
         let decoded = protocol.decode(&inbound, received);
         let arrival = inbound.arrival(&site.cookies, decoded.signal, decoded.evidence);
         let arrival = if decoded.anonymous { arrival.anonymously() } else { arrival };
-        let (mut decision, agent) = (consent::decide(&arrival, &site.signals), Agent::of_arrival(&arrival));
-        if decision.state() == ConsentState::Unknown && !protocol.says_choices() {
-            decision = self.visitors.on_record(decision, &arrival, site, received).await.unwrap();
-        }
+        let (decision, agent) = (consent::decide(&arrival, &site.signals), Agent::of_arrival(&arrival));
+        let decision = self.visitors.on_record(decision, &arrival, site, protocol.says_choices(), received).await.unwrap();
         let device = agent.device();
         let state = decision.state();
         let mut taken = Received { state, events: Vec::new(), unreadable: decoded.bad, cookies: Vec::new() };

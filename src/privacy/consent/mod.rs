@@ -96,15 +96,25 @@ impl Decision {
         self.state
     }
 
-    /// The same; but where nothing was said, what the visitor's consent on record grants. Destinations of single vendors get nothing of it:
-    /// what a TC string decided on them is said with every request, and is not on record.
+    /// Whether a consent on record is asked for: nothing was said, and the library has no words to say it in. Who objects is not asked about.
+    #[must_use]
+    pub(in crate::privacy) fn asks_the_record(self, library_has_words: bool) -> bool {
+        match self.state {
+            ConsentState::Objected(_) => !holds(Rule::ObjectionBeforeRecord),
+            ConsentState::Unknown => !library_has_words || !holds(Rule::RecordForTheWordless),
+            ConsentState::Granted(_) => false,
+        }
+    }
+
+    /// The same, or where a consent on record grants something, that. Destinations of single vendors get nothing of it: what a TC string
+    /// decided on them is said with every request, and is not on record.
     #[must_use]
     pub(in crate::privacy) fn or_on_record(self, granted: Purposes, rules: &SignalRules) -> Self {
-        if self.state != ConsentState::Unknown || granted.is_empty() {
+        if granted.is_empty() {
             return self;
         }
-        let vendors = (!rules.vendors.is_empty()).then(VendorDecisions::default);
-        Self { state: ConsentState::Granted(granted), vendors }
+        let decides_on_vendors = rules.vendors.is_empty() || !holds(Rule::RecordDecidesOnNoVendor);
+        Self { state: ConsentState::Granted(granted), vendors: (!decides_on_vendors).then(VendorDecisions::default) }
     }
 
     /// What TC strings decided on the vendors of the site's destinations; nothing, where the yes came without one.
@@ -211,16 +221,18 @@ mod tests {
     fn a_consent_on_record_counts_where_nothing_was_said() {
         let decided = |state| Decision { state, vendors: None };
         let (analytics, ads) = (ConsentState::Granted(Purposes::ANALYTICS), ConsentState::Granted(Purposes::ADS));
-        let rules = SignalRules::default();
-        let after = |state| decided(state).or_on_record(Purposes::ANALYTICS, &rules).state();
-        assert_eq!(after(ConsentState::Unknown), analytics);
-        assert_eq!(after(ads), ads, "what was said is what counts");
+        let asks = |state, words| decided(state).asks_the_record(words);
+        assert!(asks(ConsentState::Unknown, false) && !asks(ConsentState::Unknown, true));
+        assert!(!asks(ads, false), "what was said is what counts");
         for refusal in [Refusal::ObjectedGpc, Refusal::ObjectedOptOut, Refusal::ObjectedRefused] {
-            assert_eq!(after(ConsentState::Objected(refusal)), ConsentState::Objected(refusal));
+            assert!(!asks(ConsentState::Objected(refusal), false));
         }
-        assert_eq!(decided(ConsentState::Unknown).or_on_record(Purposes::NONE, &rules).state(), ConsentState::Unknown);
+        let rules = SignalRules::default();
+        let unknown = decided(ConsentState::Unknown);
+        assert_eq!(unknown.or_on_record(Purposes::ANALYTICS, &rules).state(), analytics);
+        assert_eq!(unknown.or_on_record(Purposes::NONE, &rules).state(), ConsentState::Unknown);
         let rules = SignalRules { vendors: vec![755], ..SignalRules::default() };
-        let on_record = decided(ConsentState::Unknown).or_on_record(Purposes::ADS, &rules);
+        let on_record = unknown.or_on_record(Purposes::ADS, &rules);
         assert!(on_record.vendors().is_some_and(|vendors| !vendors.allow(755, Purposes::ADS)), "no vendor was decided on");
     }
 
