@@ -1,6 +1,6 @@
 //! Names that a browser sees, against the filter lists that people have: addresses as installations generate them go through the engine
 //! of a blocker with the lists of uBlock Origin, and none may be blocked. Addresses that vendors' libraries choose are not ours to
-//! name, and are not tried here.
+//! name: of them, the table of libraries has to say which lists know them, before they are pointed here and after.
 //!
 //! The lists are read where Debian's package `webext-ublock-origin-chromium` puts them (none of them is in this repository: they are
 //! GPL-3); without it, these tests say that they are left out, and pass.
@@ -12,7 +12,13 @@ use adblock::{
     lists::{FilterSet, ParseOptions},
     request::Request,
 };
-use firsthand::documents::names::{PREFIXES, numbered_prefix};
+use firsthand::{
+    documents::names::{PREFIXES, numbered_prefix},
+    protocol::{
+        PROTOCOLS,
+        library::{Asked, Code, Library, List},
+    },
+};
 
 /// Where the package puts its lists.
 const LISTS: &str = "/usr/share/chromium/extensions/ublock-origin/assets";
@@ -27,6 +33,9 @@ const ON_BY_DEFAULT: [&str; 8] = [
     "ublock/quick-fixes.min.txt",
     "ublock/unbreak.min.txt",
 ];
+/// The same by the names that the table of libraries has for them.
+const LISTS_OF: [(List, &[&str]); 3] =
+    [(List::EasyList, &[ON_BY_DEFAULT[0]]), (List::EasyPrivacy, &[ON_BY_DEFAULT[1]]), (List::Ublock, ON_BY_DEFAULT.split_at(3).1)];
 /// Pages and the hosts that their beacons go to: the same host, and one of the same site.
 const PLACES: [(&str, &str); 4] = [
     ("https://www.shop.example/", "www.shop.example"),
@@ -54,6 +63,51 @@ fn no_name_of_an_installation_is_on_a_list() {
     let Some(engine) = engine() else { return };
     assert_control(&engine);
     assert_eq!(blocked(&engine), BTreeMap::new());
+}
+
+/// One prefix in so many is tried for every library: some three hundred.
+const LIBRARIES_STRIDE: usize = 977;
+
+#[test]
+fn the_table_of_libraries_says_which_lists_know_them() {
+    let mut engines = Vec::new();
+    for (list, files) in LISTS_OF {
+        let Some(engine) = engine_of(files) else { return };
+        engines.push((list, engine));
+    }
+    let known = |urls: &[(String, &str)]| -> Vec<List> {
+        let blocks =
+            |engine: &Engine| urls.iter().any(|(url, kind)| is_blocked(engine, url, "https://www.shop.example/", kind, method(kind)));
+        engines.iter().filter(|(_, engine)| blocks(engine)).map(|(list, _)| *list).collect()
+    };
+    let mut wrong = Vec::new();
+    for library in PROTOCOLS.iter().flat_map(|protocol| protocol.libraries()) {
+        let before: Vec<_> = library.before.iter().map(|Asked { kind, address }| ((*address).to_owned(), *kind)).collect();
+        let before = known(&before);
+        if before != library.known_before {
+            wrong.push(format!("{}: unchanged, it is known to {before:?}, not to {:?}", library.name, library.known_before));
+        }
+        for prefix in (0..PREFIXES).step_by(LIBRARIES_STRIDE).filter_map(numbered_prefix) {
+            let known = known(&here(library, &prefix));
+            if known != library.known {
+                wrong.push(format!("{} below {prefix}: it is known to {known:?}, not to {:?}", library.name, library.known));
+                break;
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// What a library asks for below a prefix.
+fn here(library: &Library, prefix: &str) -> Vec<(String, &'static str)> {
+    let url = |Asked { kind, address }: &Asked| (format!("https://www.shop.example{prefix}{}", address.replace('*', "key-1")), *kind);
+    // What a server sends meets no blocker.
+    library.asks.iter().filter(|_| library.code != Code::Server).map(url).collect()
+}
+
+/// The method that goes with what a browser asks as.
+fn method(kind: &str) -> &'static str {
+    if matches!(kind, "xhr" | "ping") { "POST" } else { "GET" }
 }
 
 /// Without names that are blocked, the engine's word for the others would count for nothing.
@@ -96,8 +150,12 @@ fn is_blocked(engine: &Engine, url: &str, page: &str, kind: &str, method: &str) 
 
 /// The engine with the lists, where they are installed.
 fn engine() -> Option<Engine> {
+    engine_of(&ON_BY_DEFAULT)
+}
+
+fn engine_of(lists: &[&str]) -> Option<Engine> {
     let mut filters = FilterSet::new(false);
-    for list in ON_BY_DEFAULT {
+    for list in lists {
         let Ok(text) = fs::read_to_string(Path::new(LISTS).join(list)) else {
             // The harness swallows the output of tests that pass; a closed standard error is no reason to fail.
             let _ = writeln!(std::io::stderr(), "left out: names: the lists of webext-ublock-origin-chromium are not installed");

@@ -23,6 +23,7 @@ use http::Method;
 
 use super::{
     Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route, VendorKey,
+    library::{Code, Library, List, xhr},
     native::{describe, place},
     reading::{
         commerce,
@@ -56,6 +57,32 @@ impl Protocol for Amplitude {
             Route { method: Method::POST, path: "/2/batch", action: Action::Collect },
         ];
         ROUTES
+    }
+
+    fn libraries(&self) -> &'static [Library] {
+        const LIBRARIES: &[Library] = &[
+            Library {
+                name: "@amplitude/analytics-browser",
+                tried: Some("2.48.1"),
+                code: Code::Own,
+                change: Some(r#"amplitude.init("{key}", { serverUrl: "{base}/2/httpapi", fetchRemoteConfig: false })"#),
+                before: &[xhr("https://api2.amplitude.com/2/httpapi")],
+                known_before: &[List::EasyPrivacy],
+                asks: &[xhr("/2/httpapi")],
+                known: &[],
+            },
+            Library {
+                name: "@amplitude/analytics-node",
+                tried: None,
+                code: Code::Server,
+                change: Some(r#"init("{key}", { serverUrl: "{base}/2/httpapi" })"#),
+                before: &[],
+                known_before: &[],
+                asks: &[xhr("/2/httpapi")],
+                known: &[],
+            },
+        ];
+        LIBRARIES
     }
 
     fn says_choices(&self) -> bool {

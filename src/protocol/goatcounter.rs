@@ -14,6 +14,7 @@ use http::Method;
 
 use super::{
     Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route,
+    library::{Code, Library, List, image, ping, script},
     reading::{names, parameters::Parameters},
 };
 use crate::{
@@ -41,6 +42,23 @@ impl Protocol for GoatCounter {
             Route { method: Method::POST, path: "/count", action: Action::Collect },
         ];
         ROUTES
+    }
+
+    fn libraries(&self) -> &'static [Library] {
+        const LIBRARIES: &[Library] = &[Library {
+            name: "count.js",
+            tried: None,
+            code: Code::Own,
+            change: Some(r#"<script data-goatcounter="{base}/count" async src="/count.js"></script>"#),
+            before: &[
+                script("https://gc.zgo.at/count.js"),
+                ping("https://shop.goatcounter.com/count?p=%2F&t=A&s=1440%2C900%2C2&b=0&rnd=abc12"),
+            ],
+            known_before: &[List::EasyPrivacy],
+            asks: &[ping("/count?p=%2F&t=A&s=1440%2C900%2C2&b=0&rnd=abc12"), image("/count?p=%2F&t=A&s=1440%2C900%2C2&b=0&rnd=abc12")],
+            known: &[],
+        }];
+        LIBRARIES
     }
 
     fn says_choices(&self) -> bool {

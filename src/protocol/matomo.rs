@@ -1,4 +1,4 @@
-//! `matomo`: what Matomo's trackers and SDKs send when their tracker's address is `<prefix>/matomo.php` (or `piwik.php`):
+//! `matomo`: what Matomo's trackers and SDKs send when their tracker's address is `<prefix>/mt`, or where they ask for that name `matomo.php` (or `piwik.php`):
 //! <https://developer.matomo.org/api-reference/tracking-api>.
 //!
 //! - One hit: parameters in the query (`GET`), or in a form in the body, or in both; `rec=1` and `idsite`, the vendor's key of the site.
@@ -33,6 +33,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route, VendorKey,
+    library::{Code, Library, List, image, ping, script, xhr},
     native::describe,
     reading::{
         loose::{flat, list},
@@ -106,12 +107,55 @@ impl Protocol for Matomo {
 
     fn routes(&self) -> &'static [Route] {
         const ROUTES: &[Route] = &[
+            Route { method: Method::POST, path: "/mt", action: Action::Collect },
+            Route { method: Method::GET, path: "/mt", action: Action::Collect },
             Route { method: Method::POST, path: "/matomo.php", action: Action::Collect },
             Route { method: Method::GET, path: "/matomo.php", action: Action::Collect },
             Route { method: Method::POST, path: "/piwik.php", action: Action::Collect },
             Route { method: Method::GET, path: "/piwik.php", action: Action::Collect },
         ];
         ROUTES
+    }
+
+    fn libraries(&self) -> &'static [Library] {
+        const LIBRARIES: &[Library] = &[
+            Library {
+                name: "matomo.js",
+                tried: None,
+                code: Code::Own,
+                change: Some(r#"_paq.push(["setTrackerUrl", "{base}/mt"], ["setSiteId", "{key}"])"#),
+                before: &[
+                    script("https://cdn.matomo.cloud/shop.matomo.cloud/matomo.js"),
+                    ping(
+                        "https://shop.matomo.cloud/matomo.php?action_name=A&idsite=1&rec=1&r=123456&h=9&m=26&s=53&url=https%3A%2F%2Fwww.shop.example%2F&_id=0123456789abcdef&_idn=1&send_image=0&pv_id=abc123&res=1440x900",
+                    ),
+                ],
+                known_before: &[List::EasyPrivacy],
+                asks: &[
+                    ping(
+                        "/mt?action_name=A&idsite=1&rec=1&r=123456&h=9&m=26&s=53&url=https%3A%2F%2Fwww.shop.example%2F&_id=0123456789abcdef&_idn=1&send_image=0&pv_id=abc123&res=1440x900",
+                    ),
+                    xhr("/mt"),
+                    image(
+                        "/mt?action_name=A&idsite=1&rec=1&r=123456&h=9&m=26&s=53&url=https%3A%2F%2Fwww.shop.example%2F&_id=0123456789abcdef&_idn=1&send_image=0&pv_id=abc123&res=1440x900",
+                    ),
+                ],
+                known: &[],
+            },
+            Library {
+                name: "matomo-tracker",
+                tried: None,
+                code: Code::Server,
+                change: Some(r#"new MatomoTracker({key}, "{base}/matomo.php")"#),
+                before: &[],
+                known_before: &[],
+                asks: &[xhr(
+                    "/matomo.php?action_name=A&idsite=1&rec=1&r=123456&h=9&m=26&s=53&url=https%3A%2F%2Fwww.shop.example%2F&_id=0123456789abcdef&_idn=1&send_image=0&pv_id=abc123&res=1440x900",
+                )],
+                known: &[],
+            },
+        ];
+        LIBRARIES
     }
 
     fn says_choices(&self) -> bool {

@@ -22,6 +22,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route, VendorKey,
+    library::{Code, Library, List, image, script},
     reading::{
         loose::{Fields, flat, list},
         names,
@@ -76,6 +77,25 @@ impl Protocol for Meta {
             Route { method: Method::POST, path: "/tr/", action: Action::Collect },
         ];
         ROUTES
+    }
+
+    fn libraries(&self) -> &'static [Library] {
+        const LIBRARIES: &[Library] = &[Library {
+            name: "fbevents.js",
+            tried: None,
+            code: Code::Vendors,
+            change: None,
+            before: &[
+                script("https://connect.facebook.net/en_US/fbevents.js"),
+                image(
+                    "https://www.facebook.com/tr/?id=7&ev=PageView&dl=https%3A%2F%2Fwww.shop.example%2F&rl=&if=false&ts=1773480410000&sw=1440&sh=900&v=2.9.1&r=stable",
+                ),
+            ],
+            known_before: &[List::EasyPrivacy],
+            asks: &[],
+            known: &[],
+        }];
+        LIBRARIES
     }
 
     fn says_choices(&self) -> bool {

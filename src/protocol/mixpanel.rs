@@ -28,6 +28,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route, VendorKey,
+    library::{Code, Library, List, xhr},
     reading::{
         commerce,
         loose::{Fields, flat},
@@ -92,6 +93,35 @@ impl Protocol for Mixpanel {
             Route { method: Method::POST, path: "/m/record/", action: Action::Serve(drop_recording) },
         ];
         ROUTES
+    }
+
+    fn libraries(&self) -> &'static [Library] {
+        const LIBRARIES: &[Library] = &[
+            Library {
+                name: "mixpanel-browser",
+                tried: Some("2.83.0"),
+                code: Code::Own,
+                change: Some(r#"mixpanel.init("{key}", { api_host: "{base}/m" })"#),
+                before: &[
+                    xhr("https://api-js.mixpanel.com/track/?verbose=1&ip=1&_=1773480410000"),
+                    xhr("https://api-js.mixpanel.com/engage/?verbose=1&ip=1&_=1773480410000"),
+                ],
+                known_before: &[List::EasyPrivacy, List::Ublock],
+                asks: &[xhr("/m/track/?verbose=1&ip=1&_=1773480410000"), xhr("/m/engage/?verbose=1&ip=1&_=1773480410000")],
+                known: &[],
+            },
+            Library {
+                name: "mixpanel",
+                tried: None,
+                code: Code::Server,
+                change: Some(r#"Mixpanel.init("{key}", { host: "{host}", path: "{path}/m" })"#),
+                before: &[],
+                known_before: &[],
+                asks: &[xhr("/m/track"), xhr("/m/engage")],
+                known: &[],
+            },
+        ];
+        LIBRARIES
     }
 
     fn request_headers(&self) -> &'static [&'static str] {

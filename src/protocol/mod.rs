@@ -8,6 +8,7 @@ pub mod cookies;
 pub mod ga4;
 pub mod goatcounter;
 pub mod inbound;
+pub mod library;
 pub mod matomo;
 pub mod meta;
 pub mod mixpanel;
@@ -24,7 +25,7 @@ use std::{borrow::Cow, time::Duration};
 
 use http::{HeaderName, Method, StatusCode, header};
 
-use self::inbound::Inbound;
+use self::{inbound::Inbound, library::Library};
 use crate::{
     clock::Timestamp,
     documents::Site,
@@ -41,6 +42,8 @@ pub trait Protocol: Send + Sync {
     fn name(&self) -> &'static str;
     /// The routes that it answers, below the site's prefix.
     fn routes(&self) -> &'static [Route];
+    /// The libraries that speak it, and how each is pointed here.
+    fn libraries(&self) -> &'static [Library];
     /// Whether its libraries have words for the visitor's choice. Where they have none, a consent on record counts for their requests.
     fn says_choices(&self) -> bool {
         true

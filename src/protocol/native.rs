@@ -28,7 +28,11 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route, reading::sender_clock::corrected};
+use super::{
+    Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route,
+    library::{Code, Library, ping, script, xhr},
+    reading::sender_clock::corrected,
+};
 use crate::{
     clock::Timestamp,
     event::Purposes,
@@ -57,6 +61,20 @@ impl Protocol for Native {
     fn routes(&self) -> &'static [Route] {
         const ROUTES: &[Route] = &[Route { method: Method::POST, path: "/e", action: Action::Collect }];
         ROUTES
+    }
+
+    fn libraries(&self) -> &'static [Library] {
+        const LIBRARIES: &[Library] = &[Library {
+            name: "our own script",
+            tried: None,
+            code: Code::Own,
+            change: Some(r#"<script src="{path}/core.js" async></script>"#),
+            before: &[],
+            known_before: &[],
+            asks: &[script("/core.js"), xhr("/e"), ping("/e")],
+            known: &[],
+        }];
+        LIBRARIES
     }
 
     fn decode<'a>(&self, request: &'a Inbound, now: Timestamp) -> Decoded<'a> {

@@ -22,6 +22,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route, VendorKey,
+    library::{Code, Library, List, xhr},
     native::describe,
     reading::{
         commerce,
@@ -57,6 +58,20 @@ impl Protocol for Plausible {
     fn routes(&self) -> &'static [Route] {
         const ROUTES: &[Route] = &[Route { method: Method::POST, path: "/api/event", action: Action::Collect }];
         ROUTES
+    }
+
+    fn libraries(&self) -> &'static [Library] {
+        const LIBRARIES: &[Library] = &[Library {
+            name: "@plausible-analytics/tracker",
+            tried: Some("0.4.6"),
+            code: Code::Own,
+            change: Some(r#"init({ domain: "{key}", endpoint: "{base}/api/event" })"#),
+            before: &[xhr("https://plausible.io/api/event")],
+            known_before: &[List::EasyPrivacy],
+            asks: &[xhr("/api/event")],
+            known: &[],
+        }];
+        LIBRARIES
     }
 
     fn says_choices(&self) -> bool {

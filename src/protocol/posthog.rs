@@ -28,6 +28,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route, VendorKey,
+    library::{Code, Library, List, ping, script, xhr},
     reading::{
         commerce,
         loose::{Fields, flat, list},
@@ -115,6 +116,45 @@ impl Protocol for PostHog {
             serve(Method::GET, "/array/*/config.js", configuration),
         ];
         ROUTES
+    }
+
+    fn libraries(&self) -> &'static [Library] {
+        const LIBRARIES: &[Library] = &[
+            Library {
+                name: "posthog-js",
+                tried: Some("1.449.2"),
+                code: Code::Own,
+                change: Some(
+                    r#"posthog.init("{key}", { api_host: "{base}", ui_host: null, disable_session_recording: true, disable_surveys: true })"#,
+                ),
+                before: &[
+                    script("https://us-assets.i.posthog.com/array/phc_1/config.js"),
+                    xhr("https://us.i.posthog.com/i/v0/e/?ip=0&_=1773480410000&ver=1.449.2"),
+                ],
+                known_before: &[List::EasyPrivacy],
+                asks: &[
+                    script("/array/*/config.js"),
+                    xhr("/array/*/config?ip=0&_=1773480410000&ver=1.449.2"),
+                    xhr("/i/v0/e/?ip=0&_=1773480410000&ver=1.449.2"),
+                    ping("/i/v0/e/?ip=0&_=1773480410000&ver=1.449.2&beacon=1"),
+                    xhr("/e/?ip=0&_=1773480410000&ver=1.449.2"),
+                    ping("/e/?ip=0&_=1773480410000&ver=1.449.2&beacon=1"),
+                    xhr("/flags/?v=2&ip=0&_=1773480410000&ver=1.449.2"),
+                ],
+                known: &[],
+            },
+            Library {
+                name: "posthog-node",
+                tried: None,
+                code: Code::Server,
+                change: Some(r#"new PostHog("{key}", { host: "{base}" })"#),
+                before: &[],
+                known_before: &[],
+                asks: &[xhr("/batch/")],
+                known: &[],
+            },
+        ];
+        LIBRARIES
     }
 
     fn says_choices(&self) -> bool {

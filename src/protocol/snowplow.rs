@@ -28,6 +28,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route, VendorKey,
+    library::{Code, Library, List, xhr},
     native::{describe, place},
     reading::{
         loose::{Fields, flat, list},
@@ -76,6 +77,32 @@ impl Protocol for Snowplow {
             Route { method: Method::GET, path: "/i", action: Action::Collect },
         ];
         ROUTES
+    }
+
+    fn libraries(&self) -> &'static [Library] {
+        const LIBRARIES: &[Library] = &[
+            Library {
+                name: "@snowplow/browser-tracker",
+                tried: Some("4.10.1"),
+                code: Code::Own,
+                change: Some(r#"newTracker("sp", "{origin}{path}", { appId: "{key}", postPath: "/x/tp2" })"#),
+                before: &[xhr("https://collector.shop-data.example/com.snowplowanalytics.snowplow/tp2")],
+                known_before: &[List::EasyPrivacy],
+                asks: &[xhr("/x/tp2")],
+                known: &[],
+            },
+            Library {
+                name: "@snowplow/node-tracker",
+                tried: None,
+                code: Code::Server,
+                change: Some(r#"newTracker({ namespace: "sp", appId: "{key}" }, { endpoint: "{base}", eventMethod: "post" })"#),
+                before: &[],
+                known_before: &[],
+                asks: &[xhr("/com.snowplowanalytics.snowplow/tp2")],
+                known: &[],
+            },
+        ];
+        LIBRARIES
     }
 
     fn request_headers(&self) -> &'static [&'static str] {

@@ -23,6 +23,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route, VendorKey,
+    library::{Code, Library, List, script, xhr},
     native::{describe, place},
     reading::{
         commerce,
@@ -58,6 +59,32 @@ impl Protocol for Umami {
             Route { method: Method::POST, path: "/api/batch", action: Action::Collect },
         ];
         ROUTES
+    }
+
+    fn libraries(&self) -> &'static [Library] {
+        const LIBRARIES: &[Library] = &[
+            Library {
+                name: "script.js",
+                tried: None,
+                code: Code::Own,
+                change: Some(r#"<script defer src="/script.js" data-website-id="{key}" data-host-url="{base}"></script>"#),
+                before: &[script("https://cloud.umami.is/script.js"), xhr("https://api-gateway.umami.dev/api/send")],
+                known_before: &[List::EasyPrivacy, List::Ublock],
+                asks: &[xhr("/api/send")],
+                known: &[],
+            },
+            Library {
+                name: "@umami/node",
+                tried: None,
+                code: Code::Server,
+                change: Some(r#"new Umami({ websiteId: "{key}", hostUrl: "{base}" })"#),
+                before: &[],
+                known_before: &[],
+                asks: &[xhr("/api/send")],
+                known: &[],
+            },
+        ];
+        LIBRARIES
     }
 
     fn request_headers(&self) -> &'static [&'static str] {

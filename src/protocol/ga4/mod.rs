@@ -25,6 +25,7 @@ use http::{Method, StatusCode};
 use self::consent::Choice;
 use super::{
     Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route, VendorKey,
+    library::{Code, Library, List, ping, script, xhr},
     reading::parameters::{Parameters, decoded, number},
 };
 use crate::{
@@ -86,6 +87,42 @@ impl Protocol for Ga4 {
             Route { method: Method::GET, path: "/g/collect", action: Action::Collect },
         ];
         ROUTES
+    }
+
+    fn libraries(&self) -> &'static [Library] {
+        const LIBRARIES: &[Library] = &[
+            Library {
+                name: "gtag.js",
+                tried: None,
+                code: Code::Vendors,
+                change: Some(r#"gtag("config", "{key}", { server_container_url: "{base}" })"#),
+                before: &[
+                    script("https://www.googletagmanager.com/gtag/js?id=G-ABC123DEF4"),
+                    ping(
+                        "https://www.google-analytics.com/g/collect?v=2&tid=G-ABC123DEF4&gtm=45je&_p=1&cid=1.2&ul=en&sr=1440x900&_s=1&sid=3&en=page_view",
+                    ),
+                ],
+                known_before: &[List::EasyPrivacy, List::Ublock],
+                asks: &[
+                    ping("/g/collect?v=2&tid=G-ABC123DEF4&gtm=45je&_p=1&cid=1.2&ul=en&sr=1440x900&_s=1&sid=3&en=page_view"),
+                    xhr("/g/collect?v=2&tid=G-ABC123DEF4&gtm=45je&_p=1&cid=1.2&ul=en&sr=1440x900&_s=1&sid=3&en=page_view"),
+                ],
+                known: &[List::EasyPrivacy],
+            },
+            Library {
+                name: "@minimal-analytics/ga4",
+                tried: Some("1.8.7"),
+                code: Code::Own,
+                change: Some(r#"window.minimalAnalytics = { trackingId: "{key}", analyticsEndpoint: "{path}/g/collect" }"#),
+                before: &[ping(
+                    "https://www.google-analytics.com/g/collect?v=2&tid=G-ABC123DEF4&gtm=45je&_p=1&cid=1.2&ul=en&sr=1440x900&_s=1&sid=3&en=page_view",
+                )],
+                known_before: &[List::EasyPrivacy],
+                asks: &[ping("/g/collect?v=2&tid=G-ABC123DEF4&gtm=45je&_p=1&cid=1.2&ul=en&sr=1440x900&_s=1&sid=3&en=page_view")],
+                known: &[List::EasyPrivacy],
+            },
+        ];
+        LIBRARIES
     }
 
     fn decode<'a>(&self, request: &'a Inbound, now: Timestamp) -> Decoded<'a> {

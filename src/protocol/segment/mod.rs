@@ -37,6 +37,7 @@ use serde_json::value::RawValue;
 use self::calls::Call;
 use super::{
     Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route, VendorKey,
+    library::{Code, Library, List, xhr},
     native::{describe, place},
     reading::{
         loose::{self, Fields},
@@ -91,6 +92,43 @@ impl Protocol for Segment {
             Route { method: Method::GET, path: "/v1/projects/*/settings", action: Action::Serve(settings::serve) },
         ];
         ROUTES
+    }
+
+    fn libraries(&self) -> &'static [Library] {
+        const LIBRARIES: &[Library] = &[
+            Library {
+                name: "@segment/analytics-next",
+                tried: Some("1.84.3"),
+                code: Code::Own,
+                change: Some(
+                    r#"AnalyticsBrowser.load({ writeKey: "{key}", cdnURL: "{base}" }, { integrations: { "Segment.io": { apiHost: "{host}{path}/v1" } } })"#,
+                ),
+                before: &[xhr("https://cdn.segment.com/v1/projects/1/settings"), xhr("https://api.segment.io/v1/t")],
+                known_before: &[List::EasyPrivacy],
+                asks: &[
+                    xhr("/v1/projects/*/settings"),
+                    xhr("/v1/p"),
+                    xhr("/v1/t"),
+                    xhr("/v1/i"),
+                    xhr("/v1/g"),
+                    xhr("/v1/s"),
+                    xhr("/v1/a"),
+                    xhr("/v1/b"),
+                ],
+                known: &[],
+            },
+            Library {
+                name: "@segment/analytics-node",
+                tried: None,
+                code: Code::Server,
+                change: Some(r#"new Analytics({ writeKey: "{key}", host: "{origin}", path: "{path}/v1/batch" })"#),
+                before: &[],
+                known_before: &[],
+                asks: &[xhr("/v1/batch")],
+                known: &[],
+            },
+        ];
+        LIBRARIES
     }
 
     fn request_headers(&self) -> &'static [&'static str] {
