@@ -13,7 +13,7 @@ use adblock::{
     request::Request,
 };
 use firsthand::{
-    documents::names::{PREFIXES, numbered_prefix},
+    documents::names::{LABELS_ON_LISTS, PREFIXES, numbered_prefix},
     protocol::{
         PROTOCOLS,
         library::{Asked, Code, Library, List},
@@ -108,6 +108,57 @@ fn here(library: &Library, prefix: &str) -> Vec<(String, &'static str)> {
 /// The method that goes with what a browser asks as.
 fn method(kind: &str) -> &'static str {
     if matches!(kind, "xhr" | "ping") { "POST" } else { "GET" }
+}
+
+/// Labels that are said to be known are, and of others that vendors' guides suggest none is missing.
+#[test]
+fn first_labels_of_hosts_are_known_as_we_say() {
+    const SUGGESTED: [&str; 36] = [
+        "analytics",
+        "beacon",
+        "c",
+        "collect",
+        "collector",
+        "count",
+        "data",
+        "e",
+        "events",
+        "fathom",
+        "ga",
+        "gtm",
+        "i",
+        "insights",
+        "l",
+        "load",
+        "log",
+        "matomo",
+        "metrics",
+        "mixpanel",
+        "open",
+        "piwik",
+        "pixel",
+        "plausible",
+        "posthog",
+        "rum",
+        "segment",
+        "sgtm",
+        "snowplow",
+        "ss",
+        "stats",
+        "t",
+        "tagging",
+        "track",
+        "tracking",
+        "umami",
+    ];
+    let Some(engine) = engine() else { return };
+    let known = SUGGESTED.into_iter().filter(|label| {
+        OURS.iter().any(|(path, kind, method)| {
+            let url = format!("https://{label}.shop.example/keso{path}");
+            is_blocked(&engine, &url, "https://www.shop.example/", kind, method)
+        })
+    });
+    assert_eq!(known.collect::<Vec<_>>(), LABELS_ON_LISTS);
 }
 
 /// Without names that are blocked, the engine's word for the others would count for nothing.

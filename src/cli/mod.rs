@@ -3,6 +3,7 @@
 mod apply;
 mod backup;
 mod check;
+mod doctor;
 mod egress;
 mod explain;
 mod export;
@@ -82,6 +83,8 @@ enum Command {
     Init(init::InitArguments),
     /// Check the configuration and the documents it names, and say what is in effect.
     Check,
+    /// Look for what is wrong or doubtful here, each with what to do about it; and say how vendors' libraries are pointed to this site.
+    Doctor(doctor::DoctorArguments),
     /// Put documents (sites, destinations, policies) in force from a TOML file or a directory of them.
     Apply(apply::ApplyArguments),
     /// Say what left to whom, day by day; check that the ledger of it is whole; write it into a signed file.
@@ -147,6 +150,7 @@ pub fn execute(arguments: Arguments, out: &mut dyn Write) -> Result<(), CommandE
         }
         Some(Command::Init(init)) => init::init(&init, out),
         Some(Command::Check) => check::check(&place, out),
+        Some(Command::Doctor(doctor)) => doctor::doctor(&place, &doctor, out),
         Some(Command::Apply(apply)) => apply::apply(&place, &apply, out),
         Some(Command::Egress(egress)) => egress::egress(&place, &egress, out),
         Some(Command::Export) => export::export(&place, out),
@@ -189,6 +193,7 @@ mod tests {
             "run",
             "init",
             "check",
+            "doctor",
             "apply",
             "egress",
             "export",

@@ -38,6 +38,16 @@ const STOP_WORDS: [&str; 34] = [
     "visit",
 ];
 
+/// First labels of hosts that rules on lists know whatever comes behind them; `tests/names.rs` asks the lists.
+pub const LABELS_ON_LISTS: [&str; 4] = ["fathom", "matomo", "piwik", "posthog"];
+
+/// The first label of a host, where lists know it.
+#[must_use]
+pub fn label_on_a_list(host: &str) -> Option<&'static str> {
+    let (first, _) = host.split_once('.')?;
+    LABELS_ON_LISTS.into_iter().find(|label| *label == first)
+}
+
 const CONSONANTS: &[u8] = b"bdfjklmnprstvz";
 const VOWELS: &[u8] = b"aeiou";
 /// Syllables of a prefix, each a consonant and a vowel.

@@ -46,7 +46,7 @@ impl Protocol for GoatCounter {
 
     fn libraries(&self) -> &'static [Library] {
         const LIBRARIES: &[Library] = &[Library {
-            name: "count.js",
+            name: "GoatCounter's count.js",
             tried: None,
             code: Code::Own,
             change: Some(r#"<script data-goatcounter="{base}/count" async src="/count.js"></script>"#),

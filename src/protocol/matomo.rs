@@ -120,7 +120,7 @@ impl Protocol for Matomo {
     fn libraries(&self) -> &'static [Library] {
         const LIBRARIES: &[Library] = &[
             Library {
-                name: "matomo.js",
+                name: "Matomo's matomo.js",
                 tried: None,
                 code: Code::Own,
                 change: Some(r#"_paq.push(["setTrackerUrl", "{base}/mt"], ["setSiteId", "{key}"])"#),

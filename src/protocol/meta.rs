@@ -81,7 +81,7 @@ impl Protocol for Meta {
 
     fn libraries(&self) -> &'static [Library] {
         const LIBRARIES: &[Library] = &[Library {
-            name: "fbevents.js",
+            name: "Meta's fbevents.js",
             tried: None,
             code: Code::Vendors,
             change: None,

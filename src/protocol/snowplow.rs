@@ -95,7 +95,7 @@ impl Protocol for Snowplow {
                 name: "@snowplow/node-tracker",
                 tried: None,
                 code: Code::Server,
-                change: Some(r#"newTracker({ namespace: "sp", appId: "{key}" }, { endpoint: "{base}", eventMethod: "post" })"#),
+                change: Some(r#"newTracker({ namespace: "sp", appId: "{key}" }, { endpoint: "{base}", bufferSize: 1 })"#),
                 before: &[],
                 known_before: &[],
                 asks: &[xhr("/com.snowplowanalytics.snowplow/tp2")],

@@ -64,7 +64,7 @@ impl Protocol for Umami {
     fn libraries(&self) -> &'static [Library] {
         const LIBRARIES: &[Library] = &[
             Library {
-                name: "script.js",
+                name: "Umami's script.js",
                 tried: None,
                 code: Code::Own,
                 change: Some(r#"<script defer src="/script.js" data-website-id="{key}" data-host-url="{base}"></script>"#),

@@ -92,7 +92,7 @@ impl Protocol for Ga4 {
     fn libraries(&self) -> &'static [Library] {
         const LIBRARIES: &[Library] = &[
             Library {
-                name: "gtag.js",
+                name: "Google's gtag.js",
                 tried: None,
                 code: Code::Vendors,
                 change: Some(r#"gtag("config", "{key}", { server_container_url: "{base}" })"#),
