@@ -97,7 +97,7 @@ impl Pipeline {
             }
             Ok(()) => {
                 let arrival = inbound.arrival(&site.cookies, signal, evidence);
-                let arrival = if anonymous { arrival.anonymously() } else { arrival };
+                let arrival = if anonymous { arrival.anonymously() } else { arrival.or_named_by(&events) };
                 if let Err(Unavailable(wait)) = self.take_in(site, protocol, &arrival, events, &mut outcome, &mut cookies).await {
                     outcome.unavailable = Some(wait);
                 }

@@ -8,6 +8,7 @@ use super::{
     personal::Personal,
     rules::{Rule, holds},
     vendor_cookies::VendorCookie,
+    visitor::parse_cookie_id,
 };
 use crate::clock::Timestamp;
 
@@ -138,6 +139,24 @@ pub struct Arrival<'a> {
     pub evidence: Evidence<'a>,
     /// When the request came in.
     pub received: Timestamp,
+}
+
+impl<'a> Arrival<'a> {
+    /// The same; and where no cookie came along, as with the one whose value these events say as their library's own id of the visitor. That
+    /// value is a secret between a browser and its site, which no script can read: who says it is the site's backend, and says whose events it
+    /// sends. A value that is nobody's cookie tells nothing.
+    #[must_use]
+    pub fn or_named_by(mut self, events: &[RawEvent<'a>]) -> Self {
+        let mut ids = events.iter().map(|event| event.browser_id.as_ref().map(Personal::expose));
+        if self.own.visitor.is_empty()
+            && let Some(Some(id)) = ids.next()
+            && parse_cookie_id(id).is_some()
+            && ids.all(|other| other == Some(id))
+        {
+            self.own.visitor.push(Personal::new(id.clone()));
+        }
+        self
+    }
 }
 
 impl Arrival<'_> {

@@ -509,7 +509,7 @@ pub struct ConsentInForce {
     pub reference: Option<String>,
 }
 
-fn parse_cookie_id(value: &str) -> Option<[u8; 16]> {
+pub(in crate::privacy) fn parse_cookie_id(value: &str) -> Option<[u8; 16]> {
     URL_SAFE_NO_PAD.decode(value).ok()?.try_into().ok()
 }
 

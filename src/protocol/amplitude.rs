@@ -73,7 +73,7 @@ impl Protocol for Amplitude {
             },
             Library {
                 name: "@amplitude/analytics-node",
-                tried: None,
+                tried: Some("1.5.73"),
                 code: Code::Server,
                 change: Some(r#"init("{key}", { serverUrl: "{base}/2/httpapi" })"#),
                 before: &[],

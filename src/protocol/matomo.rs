@@ -144,7 +144,7 @@ impl Protocol for Matomo {
             },
             Library {
                 name: "matomo-tracker",
-                tried: None,
+                tried: Some("2.2.4"),
                 code: Code::Server,
                 change: Some(r#"new MatomoTracker({key}, "{base}/matomo.php")"#),
                 before: &[],

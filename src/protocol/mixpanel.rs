@@ -112,7 +112,7 @@ impl Protocol for Mixpanel {
             },
             Library {
                 name: "mixpanel",
-                tried: None,
+                tried: Some("0.24.0"),
                 code: Code::Server,
                 change: Some(r#"Mixpanel.init("{key}", { host: "{host}", path: "{path}/m" })"#),
                 before: &[],

@@ -5,6 +5,7 @@
 
 pub mod amplitude;
 pub mod cookies;
+pub mod countly;
 pub mod ga4;
 pub mod goatcounter;
 pub mod inbound;
@@ -62,6 +63,7 @@ pub trait Protocol: Send + Sync {
 pub const PROTOCOLS: &[&dyn Protocol] = &[
     &native::Native,
     &amplitude::Amplitude,
+    &countly::Countly,
     &ga4::Ga4,
     &goatcounter::GoatCounter,
     &matomo::Matomo,

@@ -145,7 +145,7 @@ impl Protocol for PostHog {
             },
             Library {
                 name: "posthog-node",
-                tried: None,
+                tried: Some("5.70.0"),
                 code: Code::Server,
                 change: Some(r#"new PostHog("{key}", { host: "{base}" })"#),
                 before: &[],
@@ -285,13 +285,14 @@ fn event<'a>(
         Some((_, ours)) => ((*ours).to_owned(), Subject::Order),
         None => names::canonical(&said),
     };
-    let distinct = fields.text("distinct_id").or_else(|| fields.text("$distinct_id")).or_else(|| properties.text("distinct_id"));
+    let distinct = fields.words("distinct_id").or_else(|| fields.words("$distinct_id")).or_else(|| properties.words("distinct_id"));
     let is_identified = matches!(properties.take("$is_identified").and_then(flat), Some(PropertyValue::Flag(true))) || said == "$identify";
     let (device, user) = (properties.text("$device_id"), properties.text("$user_id"));
     let (user_id, browser_id) = match user {
-        Some(user) => (Some(user), device.or(distinct)),
-        None if is_identified => (distinct, device),
-        None => (None, device.or(distinct)),
+        Some(user) => (Some(user), device.or(distinct.map(Personal::new))),
+        // A server's SDK knows no device: what it calls somebody is all there is.
+        None if is_identified => (distinct.clone().map(Personal::new), device.or(distinct.map(Personal::new))),
+        None => (None, device.or(distinct.map(Personal::new))),
     };
     let time = match (happened, offset) {
         (Some(happened), _) => corrected(happened, sent, now),

@@ -93,7 +93,7 @@ impl Protocol for Snowplow {
             },
             Library {
                 name: "@snowplow/node-tracker",
-                tried: None,
+                tried: Some("4.8.0"),
                 code: Code::Server,
                 change: Some(r#"newTracker({ namespace: "sp", appId: "{key}" }, { endpoint: "{base}", bufferSize: 1 })"#),
                 before: &[],

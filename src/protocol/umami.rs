@@ -65,7 +65,7 @@ impl Protocol for Umami {
         const LIBRARIES: &[Library] = &[
             Library {
                 name: "Umami's script.js",
-                tried: None,
+                tried: Some("2.10.0"),
                 code: Code::Own,
                 change: Some(r#"<script defer src="/script.js" data-website-id="{key}" data-host-url="{base}"></script>"#),
                 before: &[script("https://cloud.umami.is/script.js"), xhr("https://api-gateway.umami.dev/api/send")],
@@ -75,7 +75,7 @@ impl Protocol for Umami {
             },
             Library {
                 name: "@umami/node",
-                tried: None,
+                tried: Some("0.4.0"),
                 code: Code::Server,
                 change: Some(r#"new Umami({ websiteId: "{key}", hostUrl: "{base}" })"#),
                 before: &[],
@@ -195,6 +195,7 @@ fn event<'a>(kind: &str, mut payload: Fields<'a>, now: Timestamp) -> Result<RawE
         event.keep("tag", flat(tag));
     }
     payload.leave(&["ip", "userAgent", "browser", "os", "device"]);
+    let id = payload.words("id");
     Ok(RawEvent {
         name: Some(Personal::new(name)),
         time: seconds.and_then(|happened| corrected(happened, None, now)),
@@ -202,7 +203,9 @@ fn event<'a>(kind: &str, mut payload: Fields<'a>, now: Timestamp) -> Result<RawE
         page_title: payload.text("title"),
         referrer: payload.text("referrer"),
         language: payload.text("language"),
-        user_id: payload.text("id"),
+        user_id: id.clone().map(Personal::new),
+        // What a server's client calls somebody is all that it knows of them.
+        browser_id: id.map(Personal::new),
         screen_width: width.map(Personal::new),
         unknown_fields: event.unknown_fields + left_out + payload.left(),
         ..event

@@ -22,9 +22,9 @@ function binary() {
   return newest;
 }
 
-/** Runs one of its commands to its end. */
+/** Runs one of its commands to its end; what it printed. */
 export function command(...parameters) {
-  execFileSync(binary(), parameters, { stdio: ["ignore", "ignore", "inherit"] });
+  return execFileSync(binary(), parameters, { stdio: ["ignore", "pipe", "inherit"], encoding: "utf8" });
 }
 
 /** Free ports. Known before the start, since the demonstration's origins have them in their names. */

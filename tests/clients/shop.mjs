@@ -19,14 +19,17 @@ export const HEADLESS = { class: "suspected", score: 90, reasons: ["headless"] }
 export const WRITE_KEY = "wk_acmeshop";
 export const MEASUREMENT_ID = "G-ACMESHOP01";
 /** What other vendors call the shop, by protocol. */
-export const KEYS = { amplitude: "amp_acmeshop", mixpanel: "mp_acmeshop", plausible: "acmeshop.com", posthog: "phc_acmeshop", snowplow: "acmeshop-web" };
+export const KEYS = {
+  amplitude: "amp_acmeshop", countly: "cly_acmeshop", matomo: "7", mixpanel: "mp_acmeshop", plausible: "acmeshop.com", posthog: "phc_acmeshop", snowplow: "acmeshop-web",
+  umami: "11111111-2222-4333-8444-555555555555",
+};
 /** A positive fact may take so long on a busy machine. */
 const PATIENCE_MS = 60_000;
 /** Where Chromium goes by itself, whatever the page is. What the page asks for is looked at apart, with no exception. */
 const CHROMIUMS_OWN = /(^|\.)(googleapis|gvt1)\.com$|(^|\.)(accounts|clients\d*|www|sb-ssl)\.google\.com$/;
 
 const data = mkdtempSync(join(tmpdir(), "firsthand-"));
-let admin, program, hosts, chromium;
+let admin, program, hosts, chromium, plain;
 let house = 0;
 
 export const shop = {
@@ -47,6 +50,8 @@ function writeSite() {
     .replace("events = []", `events = ["newsletter_opened", "identify", "group", "alias"]`)
     .replace("crowd = 20", `crowd = 1\ncrowd_reason = "one browser is tested"`)
     .replace("properties = {", `$& plan = "word", gift = "flag", percent_scrolled = "number",`)
+    // What the shop's own backend reaches it by.
+    .replace("hosts = [", `$&"127.0.0.1", `)
     .replace(`origins = ["${SHOP}"]`, `origins = ["${SHOP}", "${SHOP_ON_A_PORT}"]`);
   for (const written of [WRITE_KEY, "newsletter_opened", "plan =", SHOP_ON_A_PORT]) assert.ok(site.includes(written), `init writes another document: ${written}`);
   writeFileSync(file, site);
@@ -54,7 +59,8 @@ function writeSite() {
 }
 
 export async function openShop() {
-  const [plain, console_] = await freePorts(2);
+  let console_;
+  [plain, console_] = await freePorts(2);
   admin = `http://127.0.0.1:${console_}`;
   shop.prefix = writeSite();
   const machine = join(data, "firsthand.toml");
@@ -62,6 +68,15 @@ export async function openShop() {
   program = await startProgram(["run", "--config", machine], data, admin);
   hosts = await startHosts(data, [SHOP, ELSEWHERE].map((origin) => new URL(origin).hostname), (asked, reply) => answer(asked, reply, `http://127.0.0.1:${plain}`));
   chromium = await BROWSERS.find(({ name }) => name === "Chromium").start(hosts.proxy);
+}
+
+/** The address that the shop's own servers send to: they stand beside the program. */
+export const door = () => `http://127.0.0.1:${plain}${shop.prefix}`;
+
+/** The table of libraries as `firsthand doctor` prints it for this site, by name. */
+export function table() {
+  const { sites } = JSON.parse(command("doctor", "--config", join(data, "firsthand.toml"), "--all", "--json"));
+  return Object.fromEntries(sites[0].libraries.map((library) => [library.name, library]));
 }
 
 export async function closeShop() {

@@ -1,6 +1,6 @@
 //! Golden files: `tests/golden/protocol/<protocol>/<sentence>.http` is a request; beside it, `<sentence>.json` is what may rest of it and
 //! what is answered. Whoever reviews one asks of every byte in it: may this rest? `UPDATE_GOLDEN=1 cargo test --test suite golden` writes
-//! them anew. What is random is shown as `random`.
+//! them anew. What is random is shown as `random`. A file `key` beside them is what the protocol's libraries call the site.
 //!
 //! The clean events come from the stages one by one; the answer, and what is in the log then, from the pipeline itself. Both must agree.
 
@@ -40,7 +40,7 @@ hosts = ["www.shop.example"]
 origins = ["https://www.shop.example"]
 prefix = "/keso"
 policy = "shop"
-keys = { amplitude = ["amp_key"], ga4 = ["G-SHOP123456"], matomo = ["1"], meta = ["1234567890"], mixpanel = ["mp_token"], plausible = ["shop.example"], posthog = ["phc_token"], segment = ["wk_shop"], snowplow = ["shop-app"], umami = ["11111111-2222-4333-8444-555555555555"] }
+keys = { KEYS }
 
 [[site]]
 name = "strict"
@@ -71,7 +71,7 @@ origins = ["https://matomo.shop.example"]
 prefix = "/keso"
 policy = "shop"
 follow = ["matomo"]
-keys = { amplitude = ["amp_key"], matomo = ["1"], meta = ["1234567890"], mixpanel = ["mp_token"], plausible = ["shop.example"], posthog = ["phc_token"], snowplow = ["shop-app"], umami = ["11111111-2222-4333-8444-555555555555"] }
+keys = { KEYS }
 
 [[destination]]
 name = "measurement"
@@ -98,6 +98,24 @@ purposes = ["analytics"]
 transform = "consented-analytics"
 settings = { directory = "outbox/customers" }
 "#;
+
+/// The documents, with the keys that lie beside the protocols' requests.
+fn documents() -> String {
+    let mut keys: Vec<String> = directories()
+        .filter_map(|directory| {
+            let key = fs::read_to_string(directory.join("key")).ok()?;
+            Some(format!("{} = [\"{}\"]", directory.file_name()?.to_str()?, key.trim()))
+        })
+        .collect();
+    keys.sort();
+    assert!(keys.len() >= 10, "keys are missing");
+    DOCUMENTS.replace("KEYS", &keys.join(", "))
+}
+
+fn directories() -> impl Iterator<Item = PathBuf> {
+    let protocols = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/protocol");
+    fs::read_dir(protocols).unwrap().flatten().map(|protocol| protocol.path())
+}
 
 #[test]
 fn what_rests_of_a_request_is_what_its_golden_file_says() {
@@ -129,8 +147,7 @@ fn request_files() -> Vec<PathBuf> {
 }
 
 fn files(extension: &str) -> Vec<PathBuf> {
-    let protocols = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/protocol");
-    let of_protocols = fs::read_dir(protocols).unwrap().flatten().flat_map(|protocol| fs::read_dir(protocol.path()).unwrap().flatten());
+    let of_protocols = directories().flat_map(|protocol| fs::read_dir(protocol).unwrap().flatten());
     let mut files: Vec<PathBuf> =
         of_protocols.map(|entry| entry.path()).filter(|file| file.extension().is_some_and(|found| found == extension)).collect();
     files.sort();
@@ -139,7 +156,7 @@ fn files(extension: &str) -> Vec<PathBuf> {
 
 fn outcome(file: &Path) -> Value {
     let request = RawRequest::parse(&fs::read_to_string(file).unwrap());
-    let line = Line::new(DOCUMENTS, 0);
+    let line = Line::new(&documents(), 0);
     let received = line.receive(&request, RECEIVED);
     let protocol_of_file = file.parent().and_then(Path::file_name).unwrap();
     assert_eq!(route(&line.documents, &request).1.name(), protocol_of_file, "{}: another protocol takes it", file.display());
@@ -197,7 +214,7 @@ fn redacted(body: &Value) -> Value {
 /// Takes the same request through the pipeline, and compares what rests then.
 fn compare_with_pipeline(request: &RawRequest, expected: &Received) -> (Reply, Vec<String>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let pipeline = pipeline(DOCUMENTS, Arc::new(MemoryFiles::default()), RECEIVED);
+    let pipeline = pipeline(&documents(), Arc::new(MemoryFiles::default()), RECEIVED);
     let documents = pipeline.documents.load_full();
     let (site, protocol) = route(&documents, request);
     let inbound = request.inbound(&addresses(), RECEIVED);

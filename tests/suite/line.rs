@@ -183,7 +183,7 @@ impl Line {
         let inbound = request.inbound(&self.addresses, received);
         let decoded = protocol.decode(&inbound, received);
         let arrival = inbound.arrival(&site.cookies, decoded.signal, decoded.evidence);
-        let arrival = if decoded.anonymous { arrival.anonymously() } else { arrival };
+        let arrival = if decoded.anonymous { arrival.anonymously() } else { arrival.or_named_by(&decoded.events) };
         let (decision, agent) = (consent::decide(&arrival, &site.signals), Agent::of_arrival(&arrival));
         let decision = self.visitors.on_record(decision, &arrival, site, protocol.says_choices(), received).await.unwrap();
         let device = agent.device();

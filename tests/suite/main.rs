@@ -43,6 +43,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, what fails is told by the test")]
 
 mod attacks;
+mod backend;
 mod bots;
 mod bots_oracle;
 mod build_script;

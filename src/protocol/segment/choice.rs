@@ -7,13 +7,15 @@
 //! - A choice among known categories that grants nothing is a refusal.
 //! - A choice with no known category in it, or with something else than true and false, cannot be read, and counts as no.
 //! - No choice is no choice: `Absent`.
+//!
+//! RudderStack says the same in lists, `context.consentManagement.allowedConsentIds` and `deniedConsentIds`.
 
 use serde_json::value::RawValue;
 
 use crate::{
     event::Purposes,
     privacy::{consent::ConsentSignal, raw::PropertyValue},
-    protocol::reading::loose::{Fields, flat},
+    protocol::reading::loose::{self, Fields, flat},
 };
 
 /// Names of categories in small letters and digits alone, and what a yes to each grants. `c0001` to `c0005` are OneTrust's groups as
@@ -75,6 +77,39 @@ pub(super) fn signal(consent: Option<&RawValue>) -> ConsentSignal {
     if known == 0 && categories > 0 { ConsentSignal::Malformed } else { ConsentSignal::Given { purposes, seconds_left: None } }
 }
 
+/// What RudderStack's `context.consentManagement` says: lists of the categories that were agreed to and of those that were not. Where it has
+/// neither, nothing was chosen.
+pub(super) fn managed(consent: Option<&RawValue>) -> ConsentSignal {
+    let Some(consent) = consent.filter(|consent| consent.get() != "null") else { return ConsentSignal::Absent };
+    let Some(mut consent) = Fields::of(consent) else { return ConsentSignal::Malformed };
+    let mut purposes = Purposes::NONE;
+    let (mut known, mut categories) = (0, 0);
+    for (list, agreed) in [("allowedConsentIds", true), ("deniedConsentIds", false)] {
+        // A consent tool's own object stands there where RudderStack does not know its categories.
+        for category in consent.take(list).map(|said| loose::list(said).unwrap_or_default()).unwrap_or_default() {
+            let Some(PropertyValue::Text(name)) = flat(category) else { return ConsentSignal::Malformed };
+            categories += 1;
+            if let Some(granted) = self::category(&name) {
+                known += 1;
+                purposes = if agreed { purposes.and(granted) } else { purposes };
+            }
+        }
+    }
+    match (known, categories) {
+        (0, 0) => ConsentSignal::Absent,
+        (0, _) => ConsentSignal::Malformed,
+        _ => ConsentSignal::Given { purposes, seconds_left: None },
+    }
+}
+
+/// The choice of one call that says it in two ways: the stricter of both, where both say something.
+pub(super) fn beside(one: ConsentSignal, other: ConsentSignal) -> ConsentSignal {
+    match (one, other) {
+        (ConsentSignal::Absent, said) | (said, ConsentSignal::Absent) => said,
+        (one, other) => stricter(one, other),
+    }
+}
+
 fn category(name: &str) -> Option<Purposes> {
     let plain: String = name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect();
     CATEGORIES.iter().find(|(known, _)| *known == plain).map(|(_, granted)| *granted)
@@ -105,6 +140,25 @@ mod tests {
 
     const fn given(purposes: Purposes) -> ConsentSignal {
         ConsentSignal::Given { purposes, seconds_left: None }
+    }
+
+    #[test]
+    fn rudderstacks_lists_are_read_as_the_map_is() {
+        let said = |json: &str| managed(Some(&*RawValue::from_string(json.to_owned()).expect("JSON")));
+        let cases = [
+            (r#"{"allowedConsentIds":["Analytics"],"deniedConsentIds":["Marketing"]}"#, given(Purposes::ANALYTICS)),
+            (r#"{"allowedConsentIds":["C0001"],"deniedConsentIds":["C0002","C0004"]}"#, given(Purposes::NONE)),
+            (r#"{"allowedConsentIds":["ours"],"deniedConsentIds":[]}"#, ConsentSignal::Malformed),
+            (r#"{"allowedConsentIds":[7]}"#, ConsentSignal::Malformed),
+            (r#"{"provider":"custom","resolutionStrategy":"and"}"#, ConsentSignal::Absent),
+            ("null", ConsentSignal::Absent),
+            ("7", ConsentSignal::Malformed),
+        ];
+        for (json, expected) in cases {
+            assert_eq!(said(json), expected, "{json}");
+        }
+        assert_eq!(beside(given(Purposes::ANALYTICS), given(Purposes::NONE)), given(Purposes::NONE));
+        assert_eq!(beside(ConsentSignal::Absent, given(Purposes::ADS)), given(Purposes::ADS));
     }
 
     #[test]

@@ -6,10 +6,11 @@
 //! | `POST /v1/{batch,import}`, `/v1/b` | `batch`: a list of calls, each with its `type`; at most 250 |
 //! | `GET /v1/pixel/{identify,track,page,screen,group,alias}` | one call in an image's address: see [`pixel`] |
 //! | `POST /v1/m` | the library's measurements of itself: answered and dropped |
-//! | `GET /v1/projects/<write key>/settings` | see [`settings`] |
+//! | `GET /v1/projects/<write key>/settings`, `GET /sourceConfig/` | see [`settings`] |
+//! | `POST /api/s/{identify,track,page,screen,group,alias}`, `/api/s/s2s/…` | one call, as Jitsu's libraries send it |
 //!
 //! The body is JSON, as `application/json` or `text/plain`. The write key is `writeKey` in the call or batch, else the user name of
-//! `Authorization: Basic`. What becomes of a call:
+//! `Authorization: Basic`; of Jitsu's `id:secret`, the id. What becomes of a call:
 //!
 //! | Segment's | ours |
 //! |---|---|
@@ -19,7 +20,7 @@
 //! | `messageId` | the client's event id, for recognising a retry |
 //! | `timestamp`, `sentAt` | the time, with the sender's clock taken out |
 //! | `context.page.{url,referrer,title}`, `.locale`, `.screen.width`, `.campaign` | page, referrer, language, screen, campaign |
-//! | `context.consent` | see [`choice`]; of several calls in a body, the strictest choice holds for all |
+//! | `context.consent`, RudderStack's `context.consentManagement` | see [`choice`]; of several calls in a body, the strictest choice holds for all |
 //! | `properties.{revenue,total,value}`, `currency`, `order_id`, `tax`, `shipping`, `coupon`, `products` | money, order and items |
 //! | `properties`, the rest | properties, where they are flat |
 //! | `anonymousId` | tells, in the minute after a first yes, that several requests are one browser's; rests nowhere |
@@ -37,7 +38,7 @@ use serde_json::value::RawValue;
 use self::calls::Call;
 use super::{
     Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route, VendorKey,
-    library::{Code, Library, List, xhr},
+    library::{Code, Library, List, script, xhr},
     native::{describe, place},
     reading::{
         loose::{self, Fields},
@@ -88,6 +89,19 @@ impl Protocol for Segment {
             pixel("/v1/pixel/screen"),
             pixel("/v1/pixel/group"),
             pixel("/v1/pixel/alias"),
+            collect("/api/s/identify"),
+            collect("/api/s/track"),
+            collect("/api/s/page"),
+            collect("/api/s/screen"),
+            collect("/api/s/group"),
+            collect("/api/s/alias"),
+            collect("/api/s/s2s/identify"),
+            collect("/api/s/s2s/track"),
+            collect("/api/s/s2s/page"),
+            collect("/api/s/s2s/screen"),
+            collect("/api/s/s2s/group"),
+            collect("/api/s/s2s/alias"),
+            Route { method: Method::GET, path: "/sourceConfig/", action: Action::Serve(settings::serve_source) },
             Route { method: Method::POST, path: "/v1/m", action: Action::Serve(drop_measurements) },
             Route { method: Method::GET, path: "/v1/projects/*/settings", action: Action::Serve(settings::serve) },
         ];
@@ -118,8 +132,46 @@ impl Protocol for Segment {
                 known: &[],
             },
             Library {
+                name: "@rudderstack/analytics-js",
+                tried: Some("3.34.1"),
+                code: Code::Own,
+                change: Some(r#"new RudderAnalytics().load("{key}", "{base}", { configUrl: "{base}" })"#),
+                before: &[
+                    script("https://cdn.rudderlabs.com/v3/modern/rsa.min.js"),
+                    xhr("https://shop.dataplane.rudderstack.com/v1/track"),
+                ],
+                known_before: &[List::EasyPrivacy],
+                asks: &[
+                    xhr("/sourceConfig/?p=npm&v=3.34.1&build=modern&writeKey=*&lockIntegrationsVersion=true&lockPluginsVersion=true"),
+                    xhr("/v1/page"),
+                    xhr("/v1/track"),
+                    xhr("/v1/identify"),
+                    xhr("/v1/screen"),
+                    xhr("/v1/group"),
+                    xhr("/v1/alias"),
+                ],
+                known: &[],
+            },
+            Library {
+                name: "@jitsu/js",
+                tried: Some("1.11.0"),
+                code: Code::Own,
+                change: Some(r#"jitsuAnalytics({ host: "{base}", writeKey: "{key}:secret" })"#),
+                before: &[xhr("https://shop.d.jitsu.com/api/s/track")],
+                known_before: &[],
+                asks: &[
+                    xhr("/api/s/page"),
+                    xhr("/api/s/track"),
+                    xhr("/api/s/identify"),
+                    xhr("/api/s/screen"),
+                    xhr("/api/s/group"),
+                    xhr("/api/s/alias"),
+                ],
+                known: &[],
+            },
+            Library {
                 name: "@segment/analytics-node",
-                tried: None,
+                tried: Some("3.1.0"),
                 code: Code::Server,
                 change: Some(r#"new Analytics({ writeKey: "{key}", host: "{origin}", path: "{path}/v1/batch" })"#),
                 before: &[],
@@ -132,7 +184,7 @@ impl Protocol for Segment {
     }
 
     fn request_headers(&self) -> &'static [&'static str] {
-        &["authorization", "x-retry-count"]
+        &["authorization", "x-retry-count", "anonymousid", "sentat", "x-write-key", "x-ip-policy", "x-enable-debug"]
     }
 
     fn decode<'a>(&self, request: &'a Inbound, now: Timestamp) -> Decoded<'a> {
@@ -206,6 +258,8 @@ impl<'a> Reading<'a> {
         let mut context = fields.object("context");
         let mut batch = self.for_all.and_then(Fields::of).unwrap_or_default();
         let said = choice::signal(context.take("consent").or_else(|| batch.take("consent")));
+        let managed = choice::managed(context.take("consentManagement").or_else(|| batch.take("consentManagement")));
+        let said = if managed == ConsentSignal::Absent { said } else { choice::beside(said, managed) };
         self.choice = Some(self.choice.map_or(said, |before| choice::stricter(before, said)));
         let event = call
             .ok_or("the call has no type, or one that is not Segment's")
@@ -224,7 +278,7 @@ impl<'a> Reading<'a> {
 /// The key in the body, else the one in the header; an empty one where there is none, which is no site's.
 fn write_key(body: &mut Fields<'_>, authorization: Option<&str>) -> VendorKey {
     if let Some(said) = body.words("writeKey") {
-        return VendorKey::new(&said);
+        return VendorKey::new(said.split(':').next().unwrap_or_default());
     }
     VendorKey::new(authorization.and_then(user_name).as_deref().unwrap_or_default())
 }

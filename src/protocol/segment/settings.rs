@@ -1,4 +1,4 @@
-//! The settings document that analytics.js fetches before it starts. Without our host in it, the library posts every event to the vendor
+//! The settings document that analytics.js fetches before it starts, and RudderStack's library in its own form. Without our host in it, the library posts every event to the vendor
 //! instead, whatever the page's own load options say; so this is what keeps it here.
 
 use std::borrow::Cow;
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     documents::Site,
-    protocol::{Reply, VendorKey, inbound::Inbound},
+    protocol::{Reply, VendorKey, inbound::Inbound, reading::parameters::Parameters},
 };
 
 /// `GET <prefix>/v1/projects/<write key>/settings`. A write key that is not the site's gets none: then the library does not start, and
@@ -30,6 +30,28 @@ pub(super) fn serve(site: &Site, request: &Inbound) -> Reply {
         headers: vec![(header::CONTENT_TYPE, Cow::Borrowed("application/json"))],
         body: Cow::Owned(document.to_string().into_bytes()),
     }
+}
+
+/// `GET <prefix>/sourceConfig/?writeKey=<write key>`: what RudderStack's library asks for before it starts: a source that is on, with no
+/// destinations of the vendor's, and no measurements of the library itself.
+pub(super) fn serve_source(site: &Site, request: &Inbound) -> Reply {
+    let query = Parameters::of(request.query().unwrap_or_default());
+    let said = query.text("writeKey").unwrap_or_default();
+    if !VendorKey::new(&said).is_of(site, super::NAME) {
+        return Reply::text(StatusCode::NOT_FOUND, "This site has no such write key.\n");
+    }
+    let off = json!({ "enabled": false });
+    let source = json!({
+        "id": "site",
+        "name": "site",
+        "writeKey": said,
+        "enabled": true,
+        "workspaceId": "site",
+        "config": { "statsCollection": { "errors": off, "metrics": off } },
+        "destinations": [],
+        "dataplanes": {},
+    });
+    Reply::json(json!({ "source": source, "updatedAt": "2026-01-01T00:00:00.000Z" }).to_string())
 }
 
 /// Where the library is to post to: the host that it asked for this document, and the port. A proxy in front may pass the host on without
