@@ -12,6 +12,7 @@
 //! | `sum` | value, where the segmentation names none |
 //! | `segmentation` | money, order and products by the names that shops give them, and the rest as properties, where they are flat |
 //! | `user_details` | `identify`; its `custom` is the vendor's own, `countly.custom.plan`; names and addresses are not taken |
+//! | `user_details` with nothing but a campaign (`utm_source`, …), which the SDK says when a page is opened | not an event: the page's address has it |
 //! | `session_duration` | `user_engagement`, with the property `engagement_time_msec` |
 //! | `consent`, where it takes all features back | a refusal; where it gives some, nothing: a feature is no purpose |
 //! | `device_id` with `t=0` | user id as claimed: the site gave it |
@@ -240,7 +241,11 @@ fn person<'a>(said: &Parameters<'a>, of_request: &OfRequest<'a>) -> Option<RawEv
     let details = said.text("user_details")?;
     let mut event = of_request.event(Cow::Borrowed("identify"));
     let mut fields = serde_json::from_str::<&RawValue>(&details).ok().and_then(Fields::of)?;
-    for (name, value) in fields.object("custom").rest() {
+    let (of_campaign, custom) = fields.object("custom").parted(|name| name.starts_with("utm_"));
+    if custom.left() + fields.left() == 0 && of_campaign.left() > 0 {
+        return None;
+    }
+    for (name, value) in custom.rest() {
         let value = flat(value).map(|value| match value {
             PropertyValue::Text(text) => PropertyValue::Text(Cow::Owned(text.into_owned())),
             PropertyValue::Number(number) => PropertyValue::Number(number),
@@ -312,6 +317,8 @@ mod tests {
         let [identify, engaged] = decoded.events.as_slice() else { panic!("two events") };
         assert_eq!((identify.vendor_fields.len(), identify.unknown_fields, engaged.properties.len()), (1, 1, 1));
         assert!(identify.user_id.is_some() && identify.browser_id.is_none());
+        let campaign = self::inbound("", "app_key=ak&device_id=d&user_details=%7B%22custom%22%3A%7B%22utm_source%22%3A%22news%22%7D%7D");
+        assert!(Countly.decode(&campaign, NOW).events.is_empty(), "a campaign is no person");
     }
 
     #[test]
