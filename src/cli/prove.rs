@@ -38,7 +38,7 @@ pub(super) struct ProveArguments {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// At least so many canaries; each is sent in every spelling.
-    #[arg(long, default_value_t = 2_000)]
+    #[arg(long, default_value_t = 10_000)]
     canaries: usize,
     /// Pass the same on to the real receiver of this destination. May be given more than once.
     #[arg(long, value_name = "DESTINATION")]

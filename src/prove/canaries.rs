@@ -51,7 +51,7 @@ impl Stand {
 /// Which canary: its slot, whose it is, and which of that slot's.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Canary {
-    /// `native`, `ga4`, `segment`.
+    /// The protocol's name: `native`.
     pub protocol: &'static str,
     /// Where it was put, in words: `body: e-mail in the title`.
     pub slot: String,
@@ -145,13 +145,14 @@ impl Canaries {
         voice.spelling.spell(&email)
     }
 
-    /// An amount of money with six digits before the point and two behind; it is a number, so nothing is spelt.
+    /// An amount of money with nine digits before the point and two behind, so that no time in a trace reads like it, forwards or backwards; it is a
+    /// number, so nothing is spelt.
     pub fn amount(&mut self, voice: &Voice, slot: &str, field: Field) -> String {
         let canary = Self::canary(voice, slot, Some(field));
         let digest = self.digest(&canary);
         let number = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
         // Neither part ends with a zero: JSON would not repeat it.
-        let text = format!("{}.{}{}", 100_000 + number % 900_000, digest[4] % 10, 1 + digest[5] % 9);
+        let text = format!("{}.{}{}", 100_000_000 + number % 900_000_000, digest[4] % 10, 1 + digest[5] % 9);
         self.made.entry(canary).or_insert_with(|| vec![What::Text(text.clone())]);
         text
     }

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::{
     ProveError,
-    beacons::{self, PROTOCOLS, Target},
+    beacons::{self, NATIVE, Target},
     canaries::{Canaries, Canary, Stand, Voice},
     child::{Program, Start},
     memory,
@@ -27,7 +27,8 @@ use super::{
     scanner::{Mark, Scanner},
     spellings::Spelling,
     stand_in::StandIn,
-    wire::{Connection, Request},
+    voice::{self, Line},
+    wire::Request,
 };
 use crate::{
     clock::{self, Timestamp},
@@ -109,19 +110,14 @@ pub fn run(trial: &Trial<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
     let mut canaries = Canaries::new(trial.seed);
     let mut objectors = Vec::new();
     {
-        let mut connection = Connection::open(program.http())?;
-        let voices = voices(1, &Spelling::ALL);
+        let mut line = Line::open(program.http())?;
+        let voices = voices(1, &Spelling::SOME);
         for (number, (target, voice)) in targets.iter().flat_map(|target| voices.iter().map(move |voice| (target, voice))).enumerate() {
             progress("evening", number + 1, voices.len() * targets.len());
-            let request = beacons::beacon(&mut canaries, target, *voice, number);
-            connection.exchange(&request)?;
-            if (voice.protocol, voice.stand, voice.spelling) == (PROTOCOLS[0], Stand::Objected, Spelling::Plain) {
-                objectors.push((target.site.clone(), canaries.address(voice), header(&request, "User-Agent")));
-            }
-            for other in [beacons::stray(&mut canaries, target, *voice), beacons::form(&mut canaries, target, *voice, number)] {
-                if connection.exchange(&other).is_err() {
-                    connection = Connection::open(program.http())?;
-                }
+            line.say(&mut canaries, target, *voice, number)?;
+            if (voice.protocol, voice.stand, voice.spelling) == (NATIVE, Stand::Objected, Spelling::Plain) {
+                let request = native(&mut canaries, target, *voice, number)?;
+                objectors.push((target.site.clone(), canaries.address(voice), voice::said(&request, "User-Agent")));
             }
         }
     }
@@ -166,8 +162,8 @@ pub fn run(trial: &Trial<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
     std::thread::sleep(HEARD);
     let mut others = Canaries::new(!trial.seed);
     for (number, target) in targets.iter().enumerate() {
-        let voice = Voice { protocol: PROTOCOLS[0], stand: Stand::Unknown, round: 0, spelling: Spelling::Plain };
-        Connection::open(program.http())?.exchange(&beacons::beacon(&mut others, target, voice, FIRST_OF_NIGHT + number))?;
+        let voice = Voice { protocol: NATIVE, stand: Stand::Unknown, round: 0, spelling: Spelling::Plain };
+        Line::open(program.http())?.beacons(&mut others, target, voice, FIRST_OF_NIGHT + number)?;
     }
     let idle_since = Instant::now();
     while idle_since.elapsed() < IDLE {
@@ -218,8 +214,8 @@ fn sites_whose_day_ends(
 /// A request whose body has not come: its head is in the program's memory. Returns its connection, its user agent and its address.
 fn under_way(trial: &Trial<'_>, program: &Program, target: &Target) -> Result<(TcpStream, String, String), ProveError> {
     let mut canaries = Canaries::new(trial.seed);
-    let voice = Voice { protocol: PROTOCOLS[0], stand: Stand::Unknown, round: 2, spelling: Spelling::Plain };
-    let request = beacons::beacon(&mut canaries, target, voice, FIRST_OF_NIGHT - 1);
+    let voice = Voice { protocol: NATIVE, stand: Stand::Unknown, round: 2, spelling: Spelling::Plain };
+    let request = native(&mut canaries, target, voice, FIRST_OF_NIGHT - 1)?;
     let mut head = format!("{} {} HTTP/1.1\r\n", request.method, request.path);
     for (name, value) in &request.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
@@ -232,8 +228,9 @@ fn under_way(trial: &Trial<'_>, program: &Program, target: &Target) -> Result<(T
     Ok((stream, agent, canaries.address(&voice).to_string()))
 }
 
-fn header(request: &Request, wanted: &str) -> String {
-    request.headers.iter().find(|(name, _)| name == wanted).map_or_else(String::new, |(_, value)| value.clone())
+/// The one beacon that a voice of the native protocol has.
+fn native(canaries: &mut Canaries, target: &Target, voice: Voice, number: usize) -> Result<Request, ProveError> {
+    beacons::beacons(canaries, target, voice, number, None).pop().ok_or(ProveError::NoSite)
 }
 
 fn copy(site: &str, trace: &'static str) -> Leak {

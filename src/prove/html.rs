@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     Outcome, Tried,
+    arrivals::Arrived,
     day_end::Control,
     pack::{Circumstances, LIMITS},
     places::{self, Place},
@@ -86,10 +87,7 @@ fn write_page(page: &mut String, outcome: &Outcome, circumstances: &Circumstance
     if let Some(board) = &outcome.scoreboard {
         scoreboard::page::write(page, board)?;
     }
-    write!(page, "<h2>Slots</h2><p>Where canaries were put, by protocol.</p>")?;
-    for (protocol, slots) in &tried.slots {
-        write!(page, "<p><strong>{protocol}</strong> <span class=\"quiet\">({})</span>: {}</p>", slots.len(), escaped(&slots.join(" · ")))?;
-    }
+    slots(page, tried)?;
     write!(page, "<h2>What this does not show</h2><ul>")?;
     for limit in LIMITS {
         write!(page, "<li>{}</li>", escaped(limit))?;
@@ -100,6 +98,29 @@ fn write_page(page: &mut String, outcome: &Outcome, circumstances: &Circumstance
          <code>firsthand prove --seed {}</code> with the same program and documents gives the same hash.</p></body></html>",
         outcome.seed
     )
+}
+
+/// Where canaries were put, and whether the beacons were understood.
+fn slots(page: &mut String, tried: &Tried) -> std::fmt::Result {
+    write!(
+        page,
+        "<h2>Slots</h2><p>Where canaries were put, by protocol. That a protocol's events were <em>kept</em> is a control: a beacon that is not \
+         understood would leak nothing.</p>"
+    )?;
+    for (protocol, slots) in &tried.slots {
+        let kept = match tried.arrivals.get(protocol) {
+            Some(Arrived { kept_with_consent: true, .. }) => "events kept, of visitors who agreed too",
+            Some(Arrived { kept: true, .. }) => "events kept",
+            _ => "no event kept",
+        };
+        write!(
+            page,
+            "<details><summary><strong>{protocol}</strong> <span class=\"quiet\">({} slots; {kept})</span></summary><p>{}</p></details>",
+            slots.len(),
+            escaped(&slots.join(" · "))
+        )?;
+    }
+    Ok(())
 }
 
 /// What receivers got, beside what the program says that it sent.
@@ -183,7 +204,10 @@ fn day_end(page: &mut String, outcome: &Outcome) -> std::fmt::Result {
     let Control { sites, keys_before, address_before, agent_before } = &outcome.day_end;
     write!(
         page,
-        "<p><strong>The day's end.</strong> A program of its own was given a clock half an hour before a midnight, and the same beacons. Before midnight its          memory was searched for what has to be there: the day's key of {keys_before} of {sites} sites, known by the token that it makes of a visitor who          objected; the address ({}) and the user agent ({}) of a request under way. Then the clock went past midnight, every connection was closed, and five          seconds later the memory was searched for the keys, for what HMAC makes of them, and for every canary.</p>",
+        "<p><strong>The day's end.</strong> A program of its own was given a clock half an hour before a midnight, and the same beacons. Before midnight its \
+         memory was searched for what has to be there: the day's key of {keys_before} of {sites} sites, known by the token that it makes of a visitor who \
+         objected; the address ({}) and the user agent ({}) of a request under way. Then the clock went past midnight, every connection was closed, and five \
+         seconds later the memory was searched for the keys, for what HMAC makes of them, and for every canary.</p>",
         found(*address_before),
         found(*agent_before)
     )

@@ -1,11 +1,12 @@
 //! `prove`: marked beacons through the live documents, to stand-ins of every destination, and a search for the marks in everything that was
 //! sent, stored, printed, shown or kept in memory. Works on a copy in a directory of its own; the running installation is not touched.
 //!
-//! canaries → spellings → beacons → child (the program under test) → stand_in, places, memory → search → weaken → pack
+//! canaries → spellings → beacons → voice → child (the program under test) → stand_in, places, memory → search → weaken → pack
 //!
 //! Beside it the scoreboard: `traffic` through the line in memory, attacks on what leaves, and a figure beside each target.
 
 pub mod allowance;
+pub mod arrivals;
 pub mod beacons;
 pub mod canaries;
 pub mod child;
@@ -22,6 +23,7 @@ pub mod spellings;
 pub mod stand_in;
 pub mod traffic;
 pub mod vantage;
+pub mod voice;
 pub mod weaken;
 pub mod wire;
 
@@ -162,6 +164,7 @@ impl Outcome {
         if self.tried.unanswered > 0 {
             reasons.push(format!("{} of {} beacons were not taken", self.tried.unanswered, self.tried.beacons));
         }
+        reasons.extend(arrivals::missing(&self.tried.arrivals));
         let beside = self.tried.beside.iter().filter(|(_, compared)| !compared.agrees());
         reasons.extend(beside.map(|(name, Compared { captured, told })| {
             format!(

@@ -46,7 +46,7 @@ pub const LIMITS: [&str; 9] = [
     "Memory is searched after other traffic, when a slot of which most canaries are left counts as kept, and once more after the day's end, when every canary counts. An IPv4 address as four bytes is not recognised there.",
     "Swap, core dumps of the past, the kernel's buffers and other processes are not searched.",
     "What a receiver does with what it gets is not tested, nor what a web server or proxy in front of the program keeps in its own log.",
-    "Beacons are made by the run, not by a browser; vendors' libraries may have slots that are not in the list.",
+    "Beacons are made by the run, not by a browser; vendors' libraries may have slots that are not in the list. After the day's end four of the spellings were sent.",
     "TLS was not used between the run and the program; the network itself was not watched.",
     "Whoever has the key can sign another pack. Run it yourself: the same program, seed and documents give the same hash.",
 ];
@@ -126,6 +126,7 @@ pub fn proven(outcome: &Outcome) -> Value {
                     "canaries_of_each_slot_and_state": outcome.rounds },
         "spellings": outcome.spellings.iter().map(|spelling| spelling.name()).collect::<Vec<_>>(),
         "slots": tried.slots,
+        "events_kept_by_protocol": tried.arrivals,
         "destinations": outcome.destinations,
         "allowed_by_policy": outcome.allowance,
         "places": places,

@@ -10,7 +10,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    beacons::{GA4_KEY, MATOMO_KEY, PATH, SEGMENT_KEY, Target},
+    beacons::{self, GA4_KEY, PATH, Target},
     stand_in::StandIn,
 };
 use crate::{
@@ -164,8 +164,8 @@ pub fn rehearsed(documents: &[Document], stand_in: &StandIn, tees: &BTreeMap<Str
 }
 
 fn keyed(mut site: SiteDocument) -> SiteDocument {
-    for (protocol, key) in [("ga4", GA4_KEY), ("segment", SEGMENT_KEY), ("matomo", MATOMO_KEY)] {
-        site.keys.entry(protocol.to_owned()).or_default().insert(key.to_owned());
+    for (protocol, key) in beacons::protocols().filter_map(|protocol| Some((protocol, beacons::key(protocol)?))) {
+        site.keys.entry(protocol.to_owned()).or_default().insert(key);
     }
     site
 }

@@ -13,7 +13,8 @@ use std::{
 use super::{
     ProveError, Wish,
     allowance::Allowance,
-    beacons::{self, PROTOCOLS, Target},
+    arrivals::{self, Arrivals},
+    beacons::{self, NATIVE, Target},
     canaries::{Canaries, Canary, Stand, Voice},
     child::{Program, Start},
     memory,
@@ -22,7 +23,8 @@ use super::{
     spellings::Spelling,
     stand_in::{Captured, StandIn, Teed},
     vantage::{self, Compared},
-    wire::{Answer, Connection, Request},
+    voice::{Heard, Line},
+    wire::{Connection, Request},
 };
 use crate::{config::Config, delivery::ledger::Ledger, documents::parse::Document, event_log, state::StateDb, supervise::thread};
 
@@ -112,6 +114,8 @@ pub struct Tried {
     pub kept: Vec<String>,
     /// Slots by protocol.
     pub slots: BTreeMap<&'static str, Vec<String>>,
+    /// Which protocols' events were kept.
+    pub arrivals: Arrivals,
 }
 
 impl Tried {
@@ -124,7 +128,7 @@ impl Tried {
 /// A word that is a canary's, for those who need to know it beforehand.
 #[must_use]
 pub fn word_of(seed: u64, stand: Stand, slot: &str) -> String {
-    let voice = Voice { protocol: PROTOCOLS[0], stand, round: 0, spelling: Spelling::Plain };
+    let voice = Voice { protocol: NATIVE, stand, round: 0, spelling: Spelling::Plain };
     Canaries::new(seed).word(&voice, slot, None)
 }
 
@@ -134,7 +138,7 @@ pub fn rounds_for(canaries: usize, targets: &[Target]) -> usize {
     let mut made = Canaries::new(0);
     let Some(target) = targets.first() else { return 1 };
     for voice in voices(1, &[Spelling::Plain]) {
-        beacons::beacon(&mut made, target, voice, 0);
+        beacons::beacons(&mut made, target, voice, 0, None);
         beacons::stray(&mut made, target, voice);
         beacons::form(&mut made, target, voice, 0);
     }
@@ -145,7 +149,7 @@ pub fn rounds_for(canaries: usize, targets: &[Target]) -> usize {
 pub(super) fn voices(rounds: usize, spellings: &[Spelling]) -> Vec<Voice> {
     let mut voices = Vec::new();
     for round in 0..rounds {
-        for protocol in PROTOCOLS {
+        for protocol in beacons::protocols() {
             for stand in Stand::ALL {
                 voices.extend(spellings.iter().map(|spelling| Voice { protocol, stand, round, spelling: *spelling }));
             }
@@ -210,6 +214,7 @@ pub fn run(trial: &Trial<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
     progress("searching files and what was sent", 0, 0);
     look_at_files(&mut search, &directory_path, &targets)?;
     let live = live.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let arrivals = arrivals::seen(&live);
     search.look(&Place::Console, &live, b"<html");
     let captured = stand_in.captured();
     let sending = rehearsal::destinations(trial.documents).filter(|destination| destination.kind != "file");
@@ -253,14 +258,8 @@ pub fn run(trial: &Trial<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
         teed: stand_in.teed(),
         beside,
         slots,
+        arrivals,
     })
-}
-
-#[derive(Default)]
-struct Sent {
-    beacons: usize,
-    unanswered: usize,
-    answers: Vec<Answer>,
 }
 
 fn send(
@@ -269,28 +268,17 @@ fn send(
     targets: &[Target],
     canaries: &mut Canaries,
     progress: &mut dyn FnMut(&str, usize, usize),
-) -> Result<Sent, ProveError> {
-    let mut connection = Connection::open(program.http())?;
+) -> Result<Heard, ProveError> {
+    let mut line = Line::open(program.http())?;
     let voices = voices(trial.rounds, trial.spellings);
     let of = voices.len() * targets.len();
-    let mut sent = Sent::default();
-    for target in targets {
-        for voice in &voices {
-            let request = beacons::beacon(canaries, target, *voice, sent.beacons);
-            let answer = connection.exchange(&request)?;
-            sent.unanswered += usize::from(!(200..300).contains(&answer.status));
-            sent.answers.push(answer);
-            let (stray, form) = (beacons::stray(canaries, target, *voice), beacons::form(canaries, target, *voice, sent.beacons));
-            for request in [stray, form] {
-                // An error may end the connection.
-                match connection.exchange(&request) {
-                    Ok(answer) => sent.answers.push(answer),
-                    Err(_) => connection = Connection::open(program.http())?,
-                }
-            }
-            sent.beacons += 1;
-            progress("beacons", sent.beacons, of);
-        }
+    let mut sent = Heard::default();
+    for (number, (target, voice)) in targets.iter().flat_map(|target| voices.iter().map(move |voice| (target, voice))).enumerate() {
+        let mut heard = line.say(canaries, target, *voice, number)?;
+        sent.beacons += heard.beacons;
+        sent.unanswered += heard.unanswered;
+        sent.answers.append(&mut heard.answers);
+        progress("visitors", number + 1, of);
     }
     Ok(sent)
 }
@@ -383,12 +371,12 @@ fn look_at_memory(
     control: &str,
 ) -> Result<(), ProveError> {
     let mut others = Canaries::new(!trial.seed);
-    let voices = voices(1, &Spelling::ALL);
+    let voices = voices(1, &Spelling::SOME);
     for number in 0..UNMARKED_CONNECTIONS {
-        let mut connection = Connection::open(program.http())?;
+        let mut line = Line::open(program.http())?;
         for (index, voice) in voices.iter().enumerate() {
             let Some(target) = targets.get(index % targets.len().max(1)) else { break };
-            connection.exchange(&beacons::beacon(&mut others, target, *voice, FIRST_UNMARKED + number * voices.len() + index))?;
+            line.beacons(&mut others, target, *voice, FIRST_UNMARKED + number * voices.len() + index)?;
         }
     }
     let Some(process) = program.id() else { return Ok(()) };

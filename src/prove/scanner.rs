@@ -2,7 +2,10 @@
 //! and twice, in base64 and base64url at each of the three alignments, in hexadecimal, in full-width letters, as escapes of JSON and HTML,
 //! compressed, and as an unsalted hash, whole or its first half. The canary test and `prove` share it.
 
-use std::{collections::BTreeSet, io::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write as _,
+};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use base64::{
@@ -19,6 +22,9 @@ use crate::signing::hex;
 
 /// No disguise that is shorter is looked for: it would be found by chance.
 pub const NEEDLE_BYTES_MIN: usize = 8;
+/// So much of a needle is looked for in one pass over the bytes; the rest is compared where it stands. The automaton would be several times as large
+/// with whole needles, and those of a run's thousands of canaries begin alike.
+const BEGINNING_BYTES: usize = 12;
 /// A gzip stream's header (RFC 1952) without optional parts, and its checksum and length.
 const GZIP_HEAD: usize = 10;
 const GZIP_TAIL: usize = 8;
@@ -70,10 +76,18 @@ pub struct Hit {
 
 /// All disguises of a set of marks, looked for in one pass.
 pub struct Scanner {
+    /// Looks for how needles begin.
     automaton: AhoCorasick,
-    /// Per pattern: which mark in which disguise.
-    patterns: Vec<(usize, &'static str)>,
+    /// Per beginning: the needles that begin so.
+    beginnings: Vec<Vec<Needle>>,
     marks: Vec<Mark>,
+}
+
+/// One disguise of one mark.
+struct Needle {
+    bytes: Vec<u8>,
+    mark: usize,
+    disguise: &'static str,
 }
 
 impl Scanner {
@@ -83,26 +97,25 @@ impl Scanner {
     /// When there are more disguises than an automaton has states for: millions of marks.
     #[must_use]
     pub fn new(marks: Vec<Mark>) -> Self {
-        let mut patterns = Vec::new();
-        let mut needles = Vec::new();
-        for (index, mark) in marks.iter().enumerate() {
-            for (disguise, needle) in mark.disguises() {
-                if needle.len() >= NEEDLE_BYTES_MIN {
-                    patterns.push((index, disguise));
-                    needles.push(needle);
-                }
+        let mut by_beginning: BTreeMap<Vec<u8>, Vec<Needle>> = BTreeMap::new();
+        for (mark, made) in marks.iter().enumerate() {
+            for (disguise, bytes) in made.disguises().into_iter().filter(|(_, bytes)| bytes.len() >= NEEDLE_BYTES_MIN) {
+                let beginning = bytes[..bytes.len().min(BEGINNING_BYTES)].to_vec();
+                by_beginning.entry(beginning).or_default().push(Needle { bytes, mark, disguise });
             }
         }
-        let automaton = AhoCorasick::builder().match_kind(MatchKind::Standard).build(&needles).expect("the disguises can be looked for");
-        Self { automaton, patterns, marks }
+        let (looked_for, beginnings): (Vec<_>, Vec<_>) = by_beginning.into_iter().unzip();
+        let automaton = AhoCorasick::builder().match_kind(MatchKind::Standard).build(&looked_for).expect("the disguises can be looked for");
+        Self { automaton, beginnings, marks }
     }
 
     /// Every mark in these bytes.
     #[must_use]
     pub fn scan(&self, bytes: &[u8]) -> Vec<Hit> {
-        let hits = self.automaton.find_overlapping_iter(bytes).map(|found| {
-            let (mark, disguise) = self.patterns[found.pattern().as_usize()];
-            Hit { mark: self.marks[mark].clone(), disguise, at: found.start() }
+        let hits = self.automaton.find_overlapping_iter(bytes).flat_map(|found| {
+            let needles = self.beginnings[found.pattern().as_usize()].iter();
+            let whole = needles.filter(move |needle| bytes[found.start()..].starts_with(&needle.bytes));
+            whole.map(move |needle| Hit { mark: self.marks[needle.mark].clone(), disguise: needle.disguise, at: found.start() })
         });
         hits.collect()
     }

@@ -71,6 +71,9 @@ impl Spelling {
         Self::Sha256,
     ];
 
+    /// One of each kind: for traffic of which the memory is searched, where what is kept does not hang on how it was spelt.
+    pub const SOME: [Self; 4] = [Self::Plain, Self::UrlTwice, Self::Gzip, Self::Sha256];
+
     /// The name on pages.
     #[must_use]
     pub const fn name(self) -> &'static str {
