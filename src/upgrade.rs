@@ -263,13 +263,15 @@ fn remove(file: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const OLD: [Schema; 2] = [
+    const OLD: [Schema; 3] = [
         Schema { file: STATE.file, steps: &["CREATE TABLE things (name TEXT)"], keeps: &[] },
         Schema { file: KEYS.file, steps: &["CREATE TABLE persons (key BLOB)"], keeps: &["persons"] },
+        Schema { file: ERASURES.file, steps: &["CREATE TABLE erasures (mark BLOB)"], keeps: &["erasures"] },
     ];
-    const NEW: [Schema; 2] = [
+    const NEW: [Schema; 3] = [
         Schema { steps: &["CREATE TABLE things (name TEXT)", "ALTER TABLE things ADD COLUMN size INTEGER"], ..OLD[0] },
         Schema { steps: &["CREATE TABLE persons (key BLOB)", "ALTER TABLE persons ADD COLUMN until INTEGER"], ..OLD[1] },
+        Schema { steps: &["CREATE TABLE erasures (mark BLOB)", "ALTER TABLE erasures ADD COLUMN why TEXT"], ..OLD[2] },
     ];
 
     fn old() -> tempfile::TempDir {
@@ -280,7 +282,7 @@ mod tests {
         directory
     }
 
-    fn versions(directory: &Path) -> [Option<u32>; 2] {
+    fn versions(directory: &Path) -> [Option<u32>; 3] {
         NEW.map(|schema| schema.found(&directory.join(schema.file)).unwrap())
     }
 
@@ -289,13 +291,13 @@ mod tests {
     }
 
     #[test]
-    fn both_are_brought_up_state_is_copied_and_keys_are_not() {
+    fn all_are_brought_up_state_is_copied_and_keys_are_not() {
         let directory = old();
         let directory = directory.path();
-        assert_eq!(look_with(directory, NEW).unwrap().len(), 2);
-        assert_eq!(versions(directory), [Some(1); 2], "looking changes nothing");
+        assert_eq!(look_with(directory, NEW).unwrap().len(), 3);
+        assert_eq!(versions(directory), [Some(1); 3], "looking changes nothing");
         bring_with(directory, NEW, now()).unwrap();
-        assert_eq!(versions(directory), [Some(2); 2]);
+        assert_eq!(versions(directory), [Some(2); 3]);
         let copies = list(&directory.join(COPIES));
         assert_eq!(copies, [directory.join(COPIES).join("state-schema-1.db")]);
         assert_eq!(OLD[0].found(&copies[0]).unwrap(), Some(1), "the program before can go on with it");
@@ -304,17 +306,17 @@ mod tests {
     }
 
     #[test]
-    fn where_one_cannot_be_brought_up_the_other_stays_too() {
+    fn where_one_cannot_be_brought_up_the_others_stay_too() {
         let directory = old();
         let directory = directory.path();
         let wrong = Schema { steps: &["CREATE TABLE persons (key BLOB)", "CREATE TABLE persons (key BLOB)"], ..OLD[1] };
-        assert!(matches!(bring_with(directory, [NEW[0], wrong], now()), Err(UpgradeError::Steps(_))));
-        assert_eq!(versions(directory), [Some(1); 2]);
+        assert!(matches!(bring_with(directory, [NEW[0], wrong, NEW[2]], now()), Err(UpgradeError::Steps(_))));
+        assert_eq!(versions(directory), [Some(1); 3]);
         // Where the power went between the two commits, the next start does what is left.
         NEW[0].migrate(&directory.join(STATE.file)).unwrap().expect("a step").commit().unwrap();
-        assert_eq!(versions(directory), [Some(2), Some(1)]);
+        assert_eq!(versions(directory), [Some(2), Some(1), Some(1)]);
         bring_with(directory, NEW, now()).unwrap();
-        assert_eq!(versions(directory), [Some(2); 2]);
+        assert_eq!(versions(directory), [Some(2); 3]);
     }
 
     #[test]
@@ -324,7 +326,7 @@ mod tests {
         // Where its directory would be there is a file.
         fs::write(directory.join(COPIES), "").unwrap();
         assert!(matches!(bring_with(directory, NEW, now()), Err(UpgradeError::Copy { .. })));
-        assert_eq!(versions(directory), [Some(1); 2]);
+        assert_eq!(versions(directory), [Some(1); 3]);
     }
 
     #[test]
@@ -358,7 +360,7 @@ mod tests {
             matches!(&error, UpgradeError::Newer { file, found: 2, known: 1, written_by: None, .. } if file.ends_with(KEYS.file)),
             "{error}"
         );
-        assert_eq!(versions(directory), [Some(1), Some(2)]);
+        assert_eq!(versions(directory), [Some(1), Some(2), Some(1)]);
         assert!(!directory.join(COPIES).exists());
     }
 

@@ -75,7 +75,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("records", &["clock", "documents", "privacy"]),
     ("recleanse", &["clock", "documents", "event", "event_log", "metrics", "privacy", "state", "supervise"]),
-    ("rights", &["clock", "delivery", "documents", "event", "event_log", "privacy", "recleanse", "schema", "state", "supervise"]),
+    ("rights", &["clock", "delivery", "documents", "egress", "event", "event_log", "privacy", "recleanse", "schema", "state", "supervise"]),
     ("server", &["clock", "config", "console", "documents", "event", "metrics", "pipeline", "privacy", "protocol", "state", "supervise"]),
     ("schema", &["state"]),
     ("signing", &[]),

@@ -7,8 +7,9 @@ use clap::Args;
 use super::{CommandError, Place};
 use crate::{
     clock,
+    egress::closing::KEY_FILE,
     privacy::rights::erasures::{ERASURES, Erasures},
-    rights::backup::{backup as copy, backup_keys, list_beside},
+    rights::backup::{backup as copy, backup_keys, list_beside, signing_key_beside},
 };
 
 #[derive(Debug, Args)]
@@ -16,7 +17,7 @@ pub(super) struct BackupArguments {
     /// A new directory: event log and state.db, without any key.
     #[arg(value_name = "DIR", required_unless_present = "keys", conflicts_with = "keys")]
     directory: Option<PathBuf>,
-    /// Copy keys.db into this file instead, and the erasure list beside it, over the last such copy. Keep it apart from the other backups.
+    /// Copy keys.db into this file instead, and the erasure list and the ledger's signing key beside it, over the last such copy. Keep it apart from the other backups.
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
 }
@@ -52,6 +53,9 @@ pub(super) fn backup(place: &Place, arguments: &BackupArguments, out: &mut dyn W
     let [erased, withdrawn, objected, _] = list.counts()?;
     backup_keys(&data_dir, file)?;
     writeln!(out, "{}: the keys; {}: the erasure list.", file.display(), list_beside(file).display())?;
+    if data_dir.join(KEY_FILE).exists() {
+        writeln!(out, "{}: the key that signs the ledger of what left.", signing_key_beside(file).display())?;
+    }
     writeln!(
         out,
         "On the list: {erased} erased, {withdrawn} withdrawn, {objected} objections. Older copies of the keys hold theirs still: delete them."

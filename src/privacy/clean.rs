@@ -242,18 +242,36 @@ impl CleanEvent {
     /// # Errors
     /// The bytes are none of ours, or `keys.db` cannot be used.
     pub(in crate::privacy) fn open(bytes: &LogBytes, persons: &PersonKeys, now: Timestamp) -> Result<Opened, OpenError> {
+        Self::open_where(bytes, persons, now, |_| true)
+    }
+
+    /// The same, where `wanted` says so of the body before it is read, which is the longest part; else [`Opened::Purged`]. For a look through a
+    /// whole log.
+    pub(in crate::privacy) fn open_where(
+        bytes: &LogBytes,
+        persons: &PersonKeys,
+        now: Timestamp,
+        wanted: impl FnOnce(&[u8]) -> bool,
+    ) -> Result<Opened, OpenError> {
         let bytes = bytes.as_slice();
         let header = Header::decode(bytes)?;
         let (head, rest) = bytes.split_at(HEADER_BYTES);
         if header.ceiling.is_nothing() {
             return Ok(Opened::Purged);
         }
-        if !header.sealed {
-            return Ok(Opened::Event(Self { body: parse(rest)?, header }));
+        let unsealed;
+        let body = if header.sealed {
+            let Subject::Person(handle) = header.subject else { return Err(CorruptRecord::Malformed.into()) };
+            let Some(person): Option<Arc<Person>> = persons.of_handle(&handle, now)? else { return Ok(Opened::Purged) };
+            unsealed = person.open(head, rest)?;
+            unsealed.as_slice()
+        } else {
+            rest
+        };
+        if !wanted(body) {
+            return Ok(Opened::Purged);
         }
-        let Subject::Person(handle) = header.subject else { return Err(CorruptRecord::Malformed.into()) };
-        let Some(person): Option<Arc<Person>> = persons.of_handle(&handle, now)? else { return Ok(Opened::Purged) };
-        Ok(Opened::Event(Self { body: parse(&person.open(head, rest)?)?, header }))
+        Ok(Opened::Event(Self { body: parse(body)?, header }))
     }
 }
 
@@ -266,7 +284,7 @@ fn parse(body: &[u8]) -> Result<CleanBody, CorruptRecord> {
 pub(in crate::privacy) enum Opened {
     /// The event.
     Event(CleanEvent),
-    /// Its person's key is gone, and with it the event; or it was emptied by [`recleanse`](super::recleanse).
+    /// Its person's key is gone, and with it the event; or it was emptied by [`recleanse`](super::recleanse); or nobody wanted it.
     Purged,
 }
 

@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     clock::Timestamp,
+    egress::closing::KEY_FILE,
     event_log::{self, LogError},
     privacy::{keys::database::KEYS, rights::erasures::ERASURES},
     state::{STATE, StoreError},
@@ -172,7 +173,15 @@ pub fn list_beside(keys: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Copies `keys.db` into a file, and the erasure list beside it. A copy that this made earlier is replaced and overwritten: an older one
+/// Where the key that signs the ledger of what left lies beside a copy of the keys.
+#[must_use]
+pub fn signing_key_beside(keys: &Path) -> PathBuf {
+    let mut name = keys.as_os_str().to_owned();
+    name.push(".egress");
+    PathBuf::from(name)
+}
+
+/// Copies `keys.db` into a file, and the erasure list and the ledger's signing key, where there is one, beside it. A copy that this made earlier is replaced and overwritten: an older one
 /// holds keys of people who have been erased since. Blocks.
 ///
 /// # Errors
@@ -182,14 +191,14 @@ pub fn backup_keys(data_dir: &Path, file: &Path) -> Result<(), BackupError> {
     if !keys.exists() || !list.exists() {
         return Err(BackupError::Nothing { directory: data_dir.to_owned(), what: KEYS.file });
     }
-    let beside = list_beside(file);
+    let (beside, signing) = (list_beside(file), signing_key_beside(file));
     let before = earlier(file, &beside)?;
     let new = |path: &Path| {
         let mut name = path.as_os_str().to_owned();
         name.push(".new");
         PathBuf::from(name)
     };
-    for path in [file, beside.as_path()] {
+    for path in [file, beside.as_path(), signing.as_path()] {
         match fs::remove_file(new(path)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&new(path))(error)),
             _ => {}
@@ -198,7 +207,14 @@ pub fn backup_keys(data_dir: &Path, file: &Path) -> Result<(), BackupError> {
     // The list last: it may know of more than the keys, and never of less.
     KEYS.copy(&keys, &new(file))?;
     ERASURES.copy(&list, &new(&beside))?;
-    for path in [file, beside.as_path()] {
+    let signs = data_dir.join(KEY_FILE);
+    let mut copied = vec![file, beside.as_path()];
+    // It is made with the first closed day. What an earlier copy has of it stays: days may be signed with it.
+    if signs.exists() {
+        copy_private(&signs, &new(&signing)).map_err(at(&signs))?;
+        copied.push(&signing);
+    }
+    for path in copied {
         fs::rename(new(path), path).map_err(at(path))?;
     }
     let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -207,6 +223,14 @@ pub fn backup_keys(data_dir: &Path, file: &Path) -> Result<(), BackupError> {
         overwrite(&before).map_err(at(file))?;
     }
     Ok(())
+}
+
+/// Copies a file into a new one, which nobody else may read.
+pub(super) fn copy_private(from: &Path, to: &Path) -> io::Result<()> {
+    let mut source = File::open(from)?;
+    let mut copy = File::options().write(true).create_new(true).mode(0o600).open(to)?;
+    io::copy(&mut source, &mut copy)?;
+    copy.sync_all()
 }
 
 /// The copy that is there already, open.

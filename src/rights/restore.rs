@@ -2,7 +2,7 @@
 //! objected to since taken out; only then does it take the place of what is there.
 
 use std::{
-    fs::{self, DirBuilder, File},
+    fs::{self, DirBuilder},
     io,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
@@ -11,12 +11,13 @@ use std::{
 
 use super::{
     RESTORING,
-    backup::{FORM, LOG, MANIFEST, Manifest, digest, list_beside, sync_directory},
+    backup::{self, FORM, LOG, MANIFEST, Manifest, digest, list_beside, signing_key_beside, sync_directory},
     hold,
     sweep::{SweepError, sweep_closed},
 };
 use crate::{
     clock::Timestamp,
+    egress::closing::KEY_FILE,
     event_log::LogOptions,
     privacy::{
         keys::database::{KEYS, KeysDb},
@@ -31,6 +32,8 @@ use crate::{
     state::{STATE, StateDb, StoreError},
 };
 
+/// Where a list that was still there is read from, while a restore is prepared.
+const SURVIVED: &str = "survived";
 /// What SQLite keeps beside a database.
 const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
 
@@ -237,9 +240,22 @@ fn prepare(wanted: &Wanted<'_>, copy: Option<&Path>, manifest: &Manifest, prepar
             copy_private(copy, &keys)?;
             let beside = prepared.join(ERASURES.file);
             copy_private(&list_beside(copy), &beside)?;
-            // A list that has survived in the data directory knows more than the copy, and the copy may know more than it.
-            if list_file.exists() && !Erasures::open(&beside, kept)?.take_from(&Erasures::open(&list_file, kept)?)? {
-                return Err(RestoreError::OtherList);
+            bring_up_to_date(ERASURES, prepared)?;
+            // A list that has survived in the data directory knows more than the copy, and the copy may know more than it. Whichever program
+            // wrote it: it is read from a copy.
+            if list_file.exists() {
+                let survived = prepared.join(SURVIVED);
+                DirBuilder::new().mode(0o700).create(&survived).map_err(at(&survived))?;
+                ERASURES.copy(&list_file, &survived.join(ERASURES.file))?;
+                bring_up_to_date(ERASURES, &survived)?;
+                if !Erasures::open(&beside, kept)?.take_from(&Erasures::open(&survived.join(ERASURES.file), kept)?)? {
+                    return Err(RestoreError::OtherList);
+                }
+            }
+            // One that is still there signs on: days may be signed with it that the copy knows nothing of.
+            let signs = signing_key_beside(copy);
+            if signs.exists() && !wanted.data_dir.join(KEY_FILE).exists() {
+                copy_private(&signs, &prepared.join(KEY_FILE))?;
             }
             keys
         }
@@ -282,10 +298,7 @@ fn copy_checked(from: &Path, to: &Path, bytes: u64, sha256: &str, path: &str) ->
 }
 
 fn copy_private(from: &Path, to: &Path) -> Result<(), RestoreError> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut source = File::open(from).map_err(at(from))?;
-    let mut copy = File::options().write(true).create_new(true).mode(0o600).open(to).map_err(at(to))?;
-    io::copy(&mut source, &mut copy).and_then(|_| copy.sync_all()).map_err(at(to))
+    backup::copy_private(from, to).map_err(at(from))
 }
 
 /// What was prepared takes the place of what is there.
@@ -295,6 +308,9 @@ fn put_in_place(data_dir: &Path, prepared: &Path) -> io::Result<()> {
         if prepared.join(name).exists() {
             replace_database(prepared, data_dir, name)?;
         }
+    }
+    if prepared.join(KEY_FILE).exists() {
+        fs::rename(prepared.join(KEY_FILE), data_dir.join(KEY_FILE))?;
     }
     remove_all(&data_dir.join(LOG))?;
     fs::rename(prepared.join(LOG), data_dir.join(LOG))?;

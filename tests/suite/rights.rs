@@ -543,7 +543,9 @@ fn what_is_put_back_brings_back_nobody_who_was_erased_withdrew_or_objected_since
     eventually("all is delivered", PATIENCE, || delivered(&house, 9));
     let (row, johns) = (row_of(&house.data(), &jane), row_of(&house.data(), &john));
     house.does(&["backup", "backup"], "");
+    let signing = fs::read(house.data().join("egress.key")).unwrap();
     house.does(&["backup", "--keys", "keys-copy"], "");
+    assert_eq!(fs::read(house.path("keys-copy.egress")).unwrap(), signing);
     house.erase("account", "u-jane-7f3a9", "notice.json");
     assert_eq!(
         server.send(&Request::beacon(r#"{"g":[]}"#).with("Cookie", &john.header).with("X-Forwarded-For", "192.0.2.250")).status,
@@ -589,10 +591,11 @@ fn what_is_put_back_brings_back_nobody_who_was_erased_withdrew_or_objected_since
     }
 
     // The control: with a list that is as old as the copy of the keys, they do come back; so it is the list that keeps them out.
-    for name in ["keys.db", "erasures.db"] {
+    for name in ["keys.db", "erasures.db", "egress.key"] {
         fs::remove_file(house.data().join(name)).unwrap();
     }
     house.does(&["restore", "backup", "--replace", "--keys", "keys-copy"], "");
+    assert_eq!(fs::read(house.data().join("egress.key")).unwrap(), signing, "the ledger of what left is signed on");
     assert_eq!(stored(&house.data().join("log"), &row).len(), 3, "the control");
     assert_eq!(key_rows(&house.data()).len(), 3);
 }

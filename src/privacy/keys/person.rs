@@ -177,7 +177,8 @@ impl PersonKeys {
     /// The same, from the database. Blocks.
     pub(in crate::privacy) fn find(&self, site: SiteNumber, cookie: &[u8; 16], now: Timestamp) -> Result<Option<Arc<Person>>, StoreError> {
         self.remember(|connection| {
-            connection.query_row(&format!("{SELECT} WHERE site = ?1 AND cookie = ?2"), (site.0, cookie), Person::from_row).optional()
+            let mut select = connection.prepare_cached(&format!("{SELECT} WHERE site = ?1 AND cookie = ?2"))?;
+            select.query_row((site.0, cookie), Person::from_row).optional()
         })
         .map(|person| person.filter(|person| person.is_in_force(now)))
     }
@@ -188,7 +189,7 @@ impl PersonKeys {
         let person = match cached {
             Some(person) => Some(person),
             None => self.remember(|connection| {
-                connection.query_row(&format!("{SELECT} WHERE handle = ?1"), [handle], Person::from_row).optional()
+                connection.prepare_cached(&format!("{SELECT} WHERE handle = ?1"))?.query_row([handle], Person::from_row).optional()
             })?,
         };
         Ok(person.filter(|person| person.is_in_force(now)))

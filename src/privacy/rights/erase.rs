@@ -4,7 +4,7 @@
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use super::{
-    Found, Rights, RightsError, account_of,
+    Found, Rights, RightsError,
     erasures::{Erasures, Marks},
 };
 use crate::{
@@ -150,12 +150,13 @@ pub fn reapply(list: &Erasures, keys: &Arc<KeysDb>, rights: &Rights, log: &Path,
                     Ok(())
                 }
             }
-            Subject::Person(handle) if !accounts.is_empty() => rights.event(&record.bytes, now).map_err(RightsError::from).map(|event| {
-                let account = event.as_ref().and_then(account_of);
-                if account.is_some_and(|account| accounts.contains(&list.of_account(header.site, &account))) {
-                    theirs.insert(handle, now);
-                }
-            }),
+            Subject::Person(handle) if !accounts.is_empty() => {
+                rights.account(&record.bytes, now).map_err(RightsError::from).map(|account| {
+                    if account.is_some_and(|account| accounts.contains(&list.of_account(header.site, &account))) {
+                        theirs.insert(handle, now);
+                    }
+                })
+            }
             _ => Ok(()),
         };
         failed = seen.err();
