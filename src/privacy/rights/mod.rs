@@ -179,7 +179,7 @@ impl Rights {
 
     /// The account that the record's event proves. Bodies that prove none are not read: in a log of millions that is the longest part.
     fn account(&self, bytes: &LogBytes, now: Timestamp) -> Result<Option<String>, StoreError> {
-        let may_prove = |body: &[u8]| memchr::memmem::find(body, PROVEN).is_some() || !holds(Rule::OnlyProvenAccountsFind);
+        let may_prove = |body: &[u8]| memchr::memmem::find(body, PROVEN).is_some() || claimed_ones_find();
         Ok(event(CleanEvent::open_where(bytes, &self.persons, now, may_prove))?.and_then(|event| account_of(&event)))
     }
 
@@ -197,10 +197,14 @@ fn event(opened: Result<Opened, OpenError>) -> Result<Option<CleanEvent>, StoreE
     }
 }
 
+fn claimed_ones_find() -> bool {
+    !holds(Rule::OnlyProvenAccountsFind)
+}
+
 /// The account that an event proves. What a browser merely claims finds nobody: else whoever types in another's name had their data.
 fn account_of(event: &CleanEvent) -> Option<String> {
     let granted = event.body().granted.as_deref()?;
-    let proven = granted.user_assurance == Some(Assurance::Proven) || !holds(Rule::OnlyProvenAccountsFind);
+    let proven = granted.user_assurance == Some(Assurance::Proven) || claimed_ones_find();
     granted.user_id.clone().filter(|_| proven)
 }
 
