@@ -145,14 +145,15 @@ impl Canaries {
         voice.spelling.spell(&email)
     }
 
-    /// An amount of money with nine digits before the point and two behind, so that no time in a trace reads like it, forwards or backwards; it is a
-    /// number, so nothing is spelt.
+    /// An amount of money with six digits before the point, as large as may rest, and five behind, so that no time in a trace reads like it,
+    /// forwards or backwards; it is a number, so nothing is spelt.
     pub fn amount(&mut self, voice: &Voice, slot: &str, field: Field) -> String {
         let canary = Self::canary(voice, slot, Some(field));
         let digest = self.digest(&canary);
         let number = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
         // Neither part ends with a zero: JSON would not repeat it.
-        let text = format!("{}.{}{}", 100_000_000 + number % 900_000_000, digest[4] % 10, 1 + digest[5] % 9);
+        let behind = u32::from_be_bytes([digest[4], digest[5], digest[6], digest[7]]) % 10_000;
+        let text = format!("{}.{behind:04}{}", 100_000 + number % 900_000, 1 + digest[8] % 9);
         self.made.entry(canary).or_insert_with(|| vec![What::Text(text.clone())]);
         text
     }

@@ -10,7 +10,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    beacons::{self, GA4_KEY, PATH, Target},
+    beacons::{self, PATH, Target},
     stand_in::StandIn,
 };
 use crate::{

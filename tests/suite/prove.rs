@@ -78,6 +78,8 @@ fn sound_documents_are_green_and_weakened_ones_red_with_the_same_hash_each_time(
     let kept = proven["events_kept_by_protocol"].as_object().unwrap();
     assert_eq!(kept.len(), firsthand::protocol::PROTOCOLS.len());
     assert!(kept.values().all(|arrived| arrived["kept"] == true && arrived["kept_with_consent"] == true), "{kept:?}");
+    let may_have = places_named(proven, "files of customers")["allowed_slots"].to_string();
+    assert!(["amount", "tax", "shipping"].iter().all(|slot| may_have.contains(slot)), "what may leave has to be found: {may_have}");
     let places = proven["places"].as_array().unwrap();
     let night = &proven["before_the_days_end"];
     if cfg!(target_os = "linux") && places_named(proven, "memory after the day's end")["searched"] == true {
