@@ -3,12 +3,16 @@
 //! A destination does no I/O and knows no clock: disclosures in, parcels out; answers in, verdicts out. It can encode nothing but
 //! [`Disclosure`]s. Adding one is a file here, a row in [`DESTINATIONS`], and golden files; see CONTRIBUTING.md.
 
+pub mod amplitude;
 pub mod file;
 pub mod ga4;
 pub mod matomo;
+pub mod mixpanel;
+pub mod posthog;
 pub mod segment;
 pub mod settings;
 pub mod snowplow;
+pub mod umami;
 pub mod webhook;
 mod words;
 
@@ -83,8 +87,19 @@ pub struct Rehearsal {
 }
 
 /// Every destination there is.
-pub const DESTINATIONS: &[DestinationType] =
-    &[file::TYPE, ga4::TYPE, ga4::relay::TYPE, matomo::TYPE, segment::TYPE, snowplow::TYPE, webhook::TYPE];
+pub const DESTINATIONS: &[DestinationType] = &[
+    amplitude::TYPE,
+    file::TYPE,
+    ga4::TYPE,
+    ga4::relay::TYPE,
+    matomo::TYPE,
+    mixpanel::TYPE,
+    posthog::TYPE,
+    segment::TYPE,
+    snowplow::TYPE,
+    umami::TYPE,
+    webhook::TYPE,
+];
 
 /// The names of the headers that every call carries: what HTTP itself needs, what any client accepts, and a constant name of the sender.
 pub const CALL_HEADERS: [&str; 4] = ["accept", "content-length", "host", "user-agent"];

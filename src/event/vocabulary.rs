@@ -77,6 +77,40 @@ pub const SNOWPLOW_SHOP: &[Named] = &[
     ("promo_click",      "select_promotion", Order),
 ];
 
+/// PostHog's own events, exactly so written.
+#[rustfmt::skip]
+pub const POSTHOG: &[Named] = &[
+    ("$pageview",      "page_view",       Order),
+    ("$screen",        "screen_view",     Order),
+    ("$pageleave",     "user_engagement", Order),
+    ("$identify",      "identify",        Order),
+    ("$groupidentify", "group",           Order),
+
+    ("$set",           "identify",        Order),
+];
+
+/// Amplitude's, exactly so written.
+#[rustfmt::skip]
+pub const AMPLITUDE: &[Named] = &[
+    ("[Amplitude] Page Viewed", "page_view", Order),
+    ("$identify",               "identify",  Order),
+    ("$groupidentify",          "group",     Order),
+
+    ("revenue_amount",          "purchase",  Order),
+];
+
+/// Mixpanel's, exactly so written.
+#[rustfmt::skip]
+pub const MIXPANEL: &[Named] = &[
+    ("$mp_web_page_view", "page_view", Order),
+];
+
+/// The canonical name of a vendor's event that is called exactly so.
+#[must_use]
+pub fn exactly(table: &[Named], theirs: &str) -> Option<&'static str> {
+    table.iter().find(|(name, ..)| *name == theirs).map(|(_, canonical, _)| *canonical)
+}
+
 /// The canonical name of a vendor's event, and what its properties describe. Neither case nor the signs between words count.
 #[must_use]
 pub fn canonical(table: &[Named], theirs: &str) -> Option<(&'static str, Subject)> {
@@ -217,6 +251,17 @@ mod tests {
     }
 
     #[test]
+    fn a_vendors_own_names_are_exact() {
+        for table in [POSTHOG, AMPLITUDE, MIXPANEL] {
+            for (theirs, ours, subject) in table {
+                assert_eq!(exactly(table, theirs), Some(*ours));
+                assert_eq!(vendors(table, ours, *subject).and_then(|said| exactly(table, said)), Some(*ours));
+            }
+        }
+        assert_eq!((exactly(POSTHOG, "pageview"), exactly(POSTHOG, "$Pageview")), (None, None));
+    }
+
+    #[test]
     fn names_are_recognised_however_they_are_written() {
         for said in ["Order Completed", "order completed", "ORDER_COMPLETED", " Order-Completed "] {
             assert_eq!(canonical(SEGMENT, said), Some(("purchase", Order)), "{said}");
@@ -251,7 +296,7 @@ mod tests {
     #[test]
     fn people_are_shown_the_same_tables() {
         let page = include_str!("../../docs/translation.md");
-        for (theirs, ours, _) in [SEGMENT, SNOWPLOW, SNOWPLOW_SHOP].concat() {
+        for (theirs, ours, _) in [SEGMENT, SNOWPLOW, SNOWPLOW_SHOP, POSTHOG, AMPLITUDE, MIXPANEL].concat() {
             assert!(page.contains(&format!("| `{theirs}` | `{ours}` |")), "{theirs}");
         }
         for word in CAMPAIGN {

@@ -34,6 +34,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    event::vocabulary,
     privacy::{
         personal::Personal,
         raw::{RawEvent, RawItem},
@@ -138,12 +139,9 @@ fn unreadable(error: DecodeError) -> Decoded<'static> {
 
 fn event<'a>(mut fields: Fields<'a>, sent: Option<i64>, now: Timestamp) -> Result<RawEvent<'a>, &'static str> {
     let said = fields.words("event_type").ok_or("an event needs a type (event_type)")?;
-    let (name, subject) = match said.as_ref() {
-        "[Amplitude] Page Viewed" => (String::from("page_view"), Subject::Order),
-        "$identify" => (String::from("identify"), Subject::Order),
-        "$groupidentify" => (String::from("group"), Subject::Order),
-        "revenue_amount" => (String::from("purchase"), Subject::Order),
-        said => names::canonical(said.strip_prefix("[Amplitude] ").unwrap_or(said)),
+    let (name, subject) = match vocabulary::exactly(vocabulary::AMPLITUDE, &said) {
+        Some(ours) => (ours.to_owned(), Subject::Order),
+        None => names::canonical(said.strip_prefix("[Amplitude] ").unwrap_or(&said)),
     };
     let mut properties = fields.object("event_properties");
     let mut text = |names: &[&str]| names.iter().find_map(|name| properties.text(name));

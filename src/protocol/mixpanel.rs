@@ -41,6 +41,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     documents::Site,
+    event::vocabulary,
     privacy::{personal::Personal, raw::RawEvent},
 };
 
@@ -223,9 +224,9 @@ fn event<'a>(mut fields: Fields<'a>, key: &mut Option<Cow<'a, str>>, now: Timest
     let said = fields.words("event").ok_or("an event needs a name (event)")?;
     let mut properties = fields.object("properties");
     same_site(key, properties.words("token"))?;
-    let (name, subject) = match said.as_ref() {
-        "$mp_web_page_view" => (String::from("page_view"), names::Subject::Order),
-        said => names::canonical(said),
+    let (name, subject) = match vocabulary::exactly(vocabulary::MIXPANEL, &said) {
+        Some(ours) => (ours.to_owned(), names::Subject::Order),
+        None => names::canonical(&said),
     };
     let happened = properties.number("time").map(|time| if time > SECONDS_MAX { time as i64 } else { (time * 1e3) as i64 });
     let mut event = RawEvent {

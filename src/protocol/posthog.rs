@@ -41,6 +41,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     documents::Site,
+    event::vocabulary,
     privacy::{
         personal::Personal,
         raw::{PropertyValue, RawEvent},
@@ -50,15 +51,6 @@ use crate::{
 const NAME: &str = "posthog";
 /// Events in one body; the browser's SDK sends a few seconds' worth.
 const EVENTS_MAX: usize = 250;
-/// PostHog's own names, beside those that are canonical without their `$`.
-const NAMES: [(&str, &str); 6] = [
-    ("$pageview", "page_view"),
-    ("$screen", "screen_view"),
-    ("$pageleave", "user_engagement"),
-    ("$identify", "identify"),
-    ("$set", "identify"),
-    ("$groupidentify", "group"),
-];
 /// Properties that carry the protocol itself, or say what is none of our business.
 const OF_THE_PROTOCOL: [&str; 16] = [
     "token",
@@ -281,8 +273,8 @@ fn event<'a>(
     let sent = fields.take("sent_at").and_then(instant).or(sent);
     let offset = fields.number("offset").map(|offset| now.0.saturating_sub(offset as i64));
     let happened = fields.take("timestamp").and_then(instant);
-    let (name, subject) = match NAMES.iter().find(|(theirs, _)| *theirs == said) {
-        Some((_, ours)) => ((*ours).to_owned(), Subject::Order),
+    let (name, subject) = match vocabulary::exactly(vocabulary::POSTHOG, &said) {
+        Some(ours) => (ours.to_owned(), Subject::Order),
         None => names::canonical(&said),
     };
     let distinct = fields.words("distinct_id").or_else(|| fields.words("$distinct_id")).or_else(|| properties.words("distinct_id"));

@@ -1,0 +1,160 @@
+//! Destination `umami`: the collection API of an Umami of the site owner's, <https://umami.is/docs/api/sending-stats>, in batches.
+//!
+//! Umami tells visitors apart by address and user agent, and takes both from the event where it says them. An event names its visitor instead
+//! (`id`), and an address that is nobody's: of the range for documentation, 2001:db8::/32, so that no place is found for it. The user agent is made
+//! of the device's class. Umami drops what looks like a program without a word: where no device is disclosed, its own check has to be off.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Answer, BatchLimits, Destination, DestinationType, GroupBy, HttpCall, Parcel, Rehearsal, SettingsError, Verdict, Via,
+    settings::{Settings, error},
+    words::{
+        address, agent, answers, figures, flat,
+        parcels::{Bounds, Filled, Said, fill},
+    },
+};
+use crate::privacy::{disclose::Disclosure, enrich::place::Country};
+
+/// The row of the table of destinations.
+pub const TYPE: DestinationType = DestinationType {
+    name: NAME,
+    receiver: "Umami, on a server that the website’s owner chose",
+    vendor_reuses_data: false,
+    issuer: None,
+    headers: &["content-type"],
+    oldest: OLDEST,
+    visitor: super::as_disclosed,
+    rehearsal: Rehearsal {
+        settings: "url = \"{url}\"\nwebsite = \"11111111-2222-4333-8444-555555555555\"",
+        secret: "",
+        purchase: "purchase",
+        yes: |body| {
+            let events = serde_json::from_slice::<Vec<Value>>(body).map_or(0, |events| events.len());
+            json!({ "size": events, "processed": events, "errors": 0, "details": [] }).to_string()
+        },
+    },
+    open,
+};
+
+const NAME: &str = "umami";
+/// Umami takes them one after another before it answers.
+const EVENTS_MAX: usize = 100;
+const BYTES_MAX: usize = 256 * 1024;
+/// Umami takes the time that an event says.
+const OLDEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Characters of an event's name.
+const NAME_CHARS_MAX: usize = 50;
+/// What begins the names of Umami's own fields, as policies list them.
+const VENDOR: &str = "umami.";
+
+struct Umami {
+    url: String,
+    website: String,
+}
+
+fn open(table: &toml::Table) -> Result<Box<dyn Destination>, SettingsError> {
+    let settings = Settings::read(table, &["url", "website"])?;
+    let url = settings.url("url", None, "https://umami.example.org")?;
+    let website = settings.text("website", "11111111-2222-4333-8444-555555555555")?;
+    let is_uuid = website.len() == 36 && website.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    if !is_uuid {
+        return Err(error("website", "is no website's id", Some(String::from("the UUID in Umami's settings of the website"))));
+    }
+    Ok(Box::new(Umami { url: format!("{url}/api/batch"), website: website.to_owned() }))
+}
+
+impl Destination for Umami {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn limits(&self) -> BatchLimits {
+        BatchLimits { events: EVENTS_MAX, bytes: BYTES_MAX, oldest: OLDEST, group_by: GroupBy::None }
+    }
+
+    fn encode(&self, batch: &[&Disclosure]) -> Vec<Parcel> {
+        let bounds = Bounds { events: EVENTS_MAX, bytes: BYTES_MAX - 2 };
+        fill(batch, bounds, |disclosure| self.event(disclosure)).into_iter().map(|filled| self.parcel(filled)).collect()
+    }
+
+    fn judge(&self, parcel: &Parcel, answer: &Answer) -> Vec<Verdict> {
+        #[derive(Deserialize)]
+        struct Processed {
+            size: usize,
+            errors: usize,
+            #[serde(default)]
+            details: Vec<Detail>,
+        }
+        #[derive(Deserialize)]
+        struct Detail {
+            index: usize,
+        }
+        let sent = parcel.events.len();
+        let body = match answers::taken(answer) {
+            Ok(body) => body,
+            Err(verdict) => return vec![verdict; sent],
+        };
+        match serde_json::from_slice::<Processed>(body) {
+            Err(_) => vec![Verdict::EndpointRefuses { reason: "it does not answer as Umami does: check the url" }; sent],
+            // What its check for bots drops counts as processed.
+            Ok(said) if said.errors == 0 && said.size == sent => vec![Verdict::Accepted { proven: false }; sent],
+            Ok(said) => {
+                let refused = |at| said.details.iter().any(|detail| detail.index == at) || said.errors >= sent;
+                let verdict = Verdict::Rejected { reason: "Umami refuses the event: check the website's id" };
+                (0..sent).map(|at| if refused(at) { verdict.clone() } else { Verdict::Accepted { proven: false } }).collect()
+            }
+        }
+    }
+}
+
+impl Umami {
+    fn parcel(&self, filled: Filled) -> Parcel {
+        let body = Bytes::from([b"[", &filled.texts[..], b"]"].concat());
+        let call = HttpCall { url: self.url.clone(), headers: &[("content-type", "application/json")], signing: None };
+        Parcel { via: Via::Http(call), body, events: filled.events, unsaid: filled.unsaid }
+    }
+
+    fn event(&self, disclosure: &Disclosure) -> Said {
+        let (mut data, mut unsaid) = flat::properties(disclosure);
+        let (url, unsaid_of_page) = address::page(disclosure);
+        let (referrer, unsaid_of_referrer) = address::referrer(disclosure);
+        unsaid += unsaid_of_page + unsaid_of_referrer + usize::from(!disclosure.bot().is_nothing());
+        unsaid += usize::from(disclosure.session_id().is_some()) + usize::from(disclosure.country() != Country::UNKNOWN);
+        unsaid += usize::from(disclosure.user().is_some());
+        let view = disclosure.name() == "page_view";
+        let tag = data.remove(&format!("{VENDOR}tag"));
+        if view {
+            // A page view has no data.
+            unsaid += data.len();
+            data.clear();
+        }
+        let said = [
+            ("website", Some(self.website.as_str().into())),
+            ("id", Some(disclosure.visitor_id().into())),
+            ("ip", Some(nobodys(disclosure.visitor_id()).into())),
+            ("userAgent", agent::of(disclosure.device()).map(Value::from)),
+            ("timestamp", figures::milliseconds(disclosure).map(|time| time.div_euclid(1_000).into())),
+            ("hostname", disclosure.page().and_then(|page| page.host()).map(Value::from)),
+            ("url", Some(url.unwrap_or_else(|| String::from("/")).into())),
+            ("referrer", referrer.map(Value::from)),
+            ("language", disclosure.language().map(|language| language.code().into())),
+            ("screen", figures::resolution(disclosure).map(Value::from)),
+            ("tag", tag),
+            ("name", (!view).then(|| disclosure.name().chars().take(NAME_CHARS_MAX).collect::<String>().into())),
+            ("data", (!data.is_empty()).then(|| data.into())),
+        ];
+        let payload: Map<String, Value> = said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+        Said { text: json!({ "type": "event", "payload": payload }).to_string().into_bytes(), unsaid }
+    }
+}
+
+/// An address of the range for documentation, the same for the same visitor's id.
+fn nobodys(visitor_id: &str) -> String {
+    let part = |at: usize| visitor_id.get(at..at + 4).unwrap_or("0");
+    format!("2001:db8::{}:{}:{}:{}", part(0), part(4), part(8), part(12))
+}
