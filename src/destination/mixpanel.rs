@@ -106,7 +106,9 @@ impl Destination for Mixpanel {
         };
         match said {
             // Those that are not named are there.
-            Some(said) if !said.failed_records.is_empty() && said.num_records_imported + said.failed_records.len() == sent => {
+            Some(said)
+                if !said.failed_records.is_empty() && said.num_records_imported.checked_add(said.failed_records.len()) == Some(sent) =>
+            {
                 let failed = |at| said.failed_records.iter().any(|record| record.index == at);
                 let refused = Verdict::Rejected { reason: "Mixpanel refuses the event" };
                 (0..sent).map(|at| if failed(at) { refused.clone() } else { Verdict::Accepted { proven: true } }).collect()

@@ -6,6 +6,7 @@
 pub mod amplitude;
 pub mod file;
 pub mod ga4;
+pub mod goatcounter;
 pub mod matomo;
 pub mod mixpanel;
 pub mod posthog;
@@ -92,6 +93,7 @@ pub const DESTINATIONS: &[DestinationType] = &[
     file::TYPE,
     ga4::TYPE,
     ga4::relay::TYPE,
+    goatcounter::TYPE,
     matomo::TYPE,
     mixpanel::TYPE,
     posthog::TYPE,
@@ -348,6 +350,44 @@ mod tests {
                 };
                 let verdicts = destination.judge(&parcel, &yes);
                 assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Accepted { .. })), "{}: {verdicts:?}", row.name);
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_is_answered_every_event_has_one_verdict() {
+        const BODIES: [&str; 16] = [
+            "",
+            "null",
+            "[]",
+            "{}",
+            "<html>",
+            "\u{0}",
+            r#"{"status":"success","tracked":1,"invalid":18446744073709551615}"#,
+            r#"{"tracked":0,"invalid":0,"invalid_indices":[0,0,99,18446744073709551615]}"#,
+            r#"{"tracked":-1,"invalid":"x"}"#,
+            r#"{"num_records_imported":18446744073709551615,"failed_records":[{"index":7}]}"#,
+            r#"{"num_records_imported":2,"failed_records":[{"index":99}]}"#,
+            r#"{"errors":{"99":1,"x":2}}"#,
+            r#"{"errors":{"2":null}}"#,
+            r#"{"size":3,"errors":1,"details":[{"index":99}]}"#,
+            r#"{"code":400,"events_with_invalid_fields":{"time":[99,99]},"silenced_events":[18446744073709551615]}"#,
+            r#"{"quota_limited":"events"}"#,
+        ];
+        for row in DESTINATIONS {
+            let settings: toml::Table = row.rehearsal.settings.parse().unwrap();
+            let settings = serde_json::to_string(&settings).unwrap().replace("{url}", "http://127.0.0.1:9").replace("{name}", "x");
+            let destination = open(row, &serde_json::from_str(&settings).unwrap());
+            let disclosures: Vec<Disclosure> = (1..=3).map(|offset| Disclosure::for_test(Offset(offset), 1, Timestamp(0))).collect();
+            let parcel = destination.encode(&disclosures.iter().collect::<Vec<_>>()).remove(0);
+            for status in [100, 200, 202, 204, 301, 400, 401, 404, 408, 413, 418, 429, 500, 503, 999] {
+                for body in BODIES {
+                    let answer = Answer::Http { status, retry_after: None, body: body.into() };
+                    let verdicts = destination.judge(&parcel, &answer);
+                    assert_eq!(verdicts.len(), 3, "{} {status} {body}", row.name);
+                    let accepted = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Accepted { .. }));
+                    assert!(!accepted || matches!(status, 200..=299 | 400), "{} takes {status} {body} for a yes", row.name);
+                }
             }
         }
     }
