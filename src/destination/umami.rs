@@ -1,8 +1,9 @@
 //! Destination `umami`: the collection API of an Umami of the site owner's, <https://umami.is/docs/api/sending-stats>, in batches.
 //!
-//! Umami tells visitors apart by address and user agent, and takes both from the event where it says them. An event names its visitor instead
-//! (`id`), and an address that is nobody's: of the range for documentation, 2001:db8::/32, so that no place is found for it. The user agent is made
-//! of the device's class. Umami drops what looks like a program without a word: where no device is disclosed, its own check has to be off.
+//! Umami tells visitors apart by address and user agent, and takes both from the event where it says them. An event says an address that is
+//! nobody's: of the range for documentation, 2001:db8::/32, made of this destination's id of the visitor, so that no place is found for it. The
+//! user agent is made of the device's class. Umami drops what looks like a program without a word: where no device is disclosed, its own check
+//! has to be off.
 
 use std::time::Duration;
 
@@ -125,17 +126,11 @@ impl Umami {
         let (referrer, unsaid_of_referrer) = address::referrer(disclosure);
         unsaid += unsaid_of_page + unsaid_of_referrer + usize::from(!disclosure.bot().is_nothing());
         unsaid += usize::from(disclosure.session_id().is_some()) + usize::from(disclosure.country() != Country::UNKNOWN);
-        unsaid += usize::from(disclosure.user().is_some());
         let view = disclosure.name() == "page_view";
         let tag = data.remove(&format!("{VENDOR}tag"));
-        if view {
-            // A page view has no data.
-            unsaid += data.len();
-            data.clear();
-        }
         let said = [
             ("website", Some(self.website.as_str().into())),
-            ("id", Some(disclosure.visitor_id().into())),
+            ("id", disclosure.user().map(|(id, _)| id.into())),
             ("ip", Some(nobodys(disclosure.visitor_id()).into())),
             ("userAgent", agent::of(disclosure.device()).map(Value::from)),
             ("timestamp", figures::milliseconds(disclosure).map(|time| time.div_euclid(1_000).into())),

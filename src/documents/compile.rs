@@ -253,7 +253,8 @@ fn compile_destination(
     if let Some(oldest) = oldest
         && let Some(reason) = waits_too_long(document.release, oldest)
     {
-        fault(errors, of, "release", reason, "release = \"hourly\", or \"live\"");
+        let hourly = waits_too_long(Release::Hourly, oldest).is_none();
+        fault(errors, of, "release", reason, if hourly { "release = \"hourly\", or \"live\"" } else { "release = \"live\"" });
     }
     let exempt = basis == Basis::ExemptMeasurement;
     if let Some(months) = document.kept_months
@@ -282,10 +283,12 @@ fn compile_destination(
 
 /// Why events that are held back would be too old for their receiver by then. `None`: they are not.
 fn waits_too_long(release: Release, oldest: Duration) -> Option<String> {
-    let hours = |span: Duration| span.as_secs() / 3600;
+    let shown = |span: Duration| match span.as_secs() {
+        seconds @ 0..3_600 => format!("{} minutes", seconds / 60),
+        seconds => format!("{} hours", seconds / 3_600),
+    };
     let waits = release.longest_wait();
-    (waits >= oldest)
-        .then(|| format!("events wait for {} hours at most, and the receiver takes none older than {}", hours(waits), hours(oldest)))
+    (waits >= oldest).then(|| format!("events wait for {} at most, and the receiver takes none older than {}", shown(waits), shown(oldest)))
 }
 
 /// What each destination of the site may see, and on what ground.
@@ -482,6 +485,7 @@ mod tests {
         assert_eq!(waits_too_long(Release::Daily, hours(72)), None);
         assert!(waits_too_long(Release::Daily, hours(48)).is_some_and(|reason| reason.contains("none older than 48")));
         assert_eq!(waits_too_long(Release::Hourly, hours(48)), None);
+        assert!(waits_too_long(Release::Hourly, hours(1) / 4).is_some_and(|reason| reason.ends_with("none older than 15 minutes")));
         assert_eq!(waits_too_long(Release::Live, hours(1)), None);
     }
 }

@@ -71,6 +71,9 @@ name = "word"
 "snowplow.pp_mix" = "number"
 "snowplow.tr_af" = "word"
 "snowplow.web_page.kind" = "word"
+"posthog.$lib_version" = "word"
+"amplitude.set.tier" = "word"
+"umami.tag" = "word"
 
 [[policy.deviation]]
 field = "user_id"
@@ -83,22 +86,36 @@ hosts = ["www.shop.example"]
 origins = ["https://www.shop.example"]
 prefix = "/keso"
 policy = "shop"
-keys = { ga4 = ["G-SHOP123456"], matomo = ["1"], segment = ["wk_shop"], snowplow = ["shop-app"] }
+
+[site.keys]
+amplitude = ["amp_key"]
+ga4 = ["G-SHOP123456"]
+matomo = ["1"]
+posthog = ["phc_token"]
+segment = ["wk_shop"]
+snowplow = ["shop-app"]
+umami = ["11111111-2222-4333-8444-555555555555"]
 "#;
 
 /// A vendor whose words come in and go out.
 #[derive(Clone, Copy, Debug)]
 enum Dialect {
+    Amplitude,
     Ga4,
     Matomo,
+    PostHog,
     Segment,
     Snowplow,
+    Umami,
 }
 
 impl Dialect {
     /// The destination's type, its settings, and the secret that they refer to.
     const fn destination(self) -> (&'static str, &'static str, &'static str) {
         match self {
+            Self::Amplitude => ("amplitude", "url = \"https://relay.example\", api_key = \"file:{secret}\"", "amp_key"),
+            Self::PostHog => ("posthog", "url = \"https://relay.example\", project_key = \"file:{secret}\"", "phc_token"),
+            Self::Umami => ("umami", "url = \"https://relay.example\", website = \"11111111-2222-4333-8444-555555555555\"", ""),
             Self::Ga4 => ("ga4-relay", "measurement_id = \"G-SHOP123456\", endpoint = \"https://relay.example/g/collect\"", ""),
             Self::Matomo => {
                 let settings = "url = \"https://relay.example/matomo.php\", site_id = 1, token = \"file:{secret}\"";
@@ -119,18 +136,21 @@ impl Dialect {
         const ID: (&str, &str) = ("/granted/client_event_id", "each destination gets an event id of its own");
         match self {
             Self::Ga4 => &[ID, ("/time", "the tag has no word for when it was: it happens when it arrives")],
-            Self::Matomo => &[ID, ("/time", "whole seconds")],
-            Self::Segment | Self::Snowplow => &[ID],
+            Self::Matomo | Self::Umami => &[ID, ("/time", "whole seconds")],
+            Self::Amplitude | Self::PostHog | Self::Segment | Self::Snowplow => &[ID],
         }
     }
 
     /// The library's request.
     fn request(self, said: &Said) -> RawRequest {
         match self {
+            Self::Amplitude => amplitude(said),
             Self::Ga4 => ga4(said),
             Self::Matomo => matomo(said),
+            Self::PostHog => posthog(said),
             Self::Segment => segment(said),
             Self::Snowplow => snowplow(said),
+            Self::Umami => umami(said),
         }
     }
 }
@@ -552,6 +572,91 @@ fn snowplow(said: &Said) -> RawRequest {
     post("/keso/com.snowplowanalytics.snowplow/tp2", body.to_string())
 }
 
+/// Names of events, and properties with money and products under the names of either specification, as shops use them with any library.
+fn in_any_words(said: &Said) -> (&'static str, Map<String, Value>) {
+    let name = said.one_of(&["", "Order Completed", "Product Added", "add_to_cart", "purchase", "Newsletter Opened", "Whatever"]);
+    let mut properties: Map<String, Value> = said.properties.iter().map(|(name, value)| ((*name).to_owned(), value.json())).collect();
+    if name == "Product Added" {
+        said.items.iter().take(1).for_each(|item| product(item, &mut properties));
+    } else if !said.items.is_empty() {
+        let list = said.items.iter().map(|item| {
+            let mut properties = Map::new();
+            product(item, &mut properties);
+            Value::from(properties)
+        });
+        let kind = if said.number.is_multiple_of(2) { "items" } else { "products" };
+        properties.insert(kind.into(), list.collect());
+    }
+    let numbers = [("value", said.money.value), ("tax", said.money.tax), ("shipping", said.money.shipping)];
+    properties.extend(numbers.into_iter().filter_map(|(name, number)| Some((name.to_owned(), json!(number?)))));
+    properties.insert("currency".into(), json!(said.money.currency));
+    properties.insert("transaction_id".into(), json!(said.money.order));
+    if name != "Product Added" {
+        properties.extend(said.money.coupon.as_ref().map(|coupon| ("coupon".to_owned(), json!(coupon))));
+    }
+    (name, properties)
+}
+
+fn posthog(said: &Said) -> RawRequest {
+    let (name, mut properties) = in_any_words(said);
+    let [word, ..] = &said.vendor;
+    let more = [
+        ("$current_url", json!(said.url())),
+        ("$referrer", json!(said.referrer)),
+        ("$browser_language", json!(said.language)),
+        ("$screen_width", json!(said.width)),
+        ("$user_id", json!(said.user)),
+        ("$lib_version", json!(word.text())),
+        ("distinct_id", json!("d-1")),
+        ("token", json!("phc_token")),
+    ];
+    properties.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    let event = match name {
+        "" => said.one_of(&["$pageview", "$pageleave", "$screen"]),
+        name => name,
+    };
+    let at = jiff::Timestamp::from_millisecond(said.happened()).unwrap().to_string();
+    let uuid = format!("00000000-0000-4000-8000-{:012x}", said.number);
+    let event = json!({ "event": event, "uuid": uuid, "timestamp": at, "properties": properties });
+    post("/keso/batch/", json!({ "api_key": "phc_token", "batch": [event] }).to_string())
+}
+
+fn amplitude(said: &Said) -> RawRequest {
+    let (name, mut properties) = in_any_words(said);
+    let [word, ..] = &said.vendor;
+    properties.insert("[Amplitude] Page Location".into(), json!(said.url()));
+    properties.insert("referrer".into(), json!(said.referrer));
+    let mut event = json!({
+        "event_type": if name.is_empty() { "[Amplitude] Page Viewed" } else { name },
+        "device_id": "d-1", "user_id": said.user, "insert_id": format!("i-{}", said.number), "time": said.happened(), "language": said.language,
+        "user_properties": { "$set": { "tier": word.text() } }, "event_properties": properties,
+    });
+    if name.is_empty() && said.number.is_multiple_of(2) {
+        event["event_type"] = json!("revenue_amount");
+        event["event_properties"] = json!({ "[Amplitude] Page Location": said.url() });
+        event["productId"] = json!("cup-1");
+        event["price"] = json!(12.5);
+        event["quantity"] = json!(2);
+    }
+    post("/keso/2/httpapi", json!({ "api_key": "amp_key", "events": [event] }).to_string())
+}
+
+fn umami(said: &Said) -> RawRequest {
+    let (name, data) = in_any_words(said);
+    let [word, ..] = &said.vendor;
+    let mut payload = json!({
+        "website": "11111111-2222-4333-8444-555555555555", "hostname": "www.shop.example", "url": said.url(), "referrer": said.referrer,
+        "language": said.language, "id": said.user, "tag": word.text(), "timestamp": said.happened() / 1_000, "data": data,
+    });
+    if let Some(width) = said.width {
+        payload["screen"] = json!(format!("{width}x900"));
+    }
+    if !name.is_empty() {
+        payload["name"] = json!(name);
+    }
+    post("/keso/api/send", json!({ "type": "event", "payload": payload }).to_string())
+}
+
 fn post(path: &str, body: String) -> RawRequest {
     let mut request = RawRequest::beacon([192, 0, 2, 7].into(), body);
     path.clone_into(&mut request.path);
@@ -601,7 +706,9 @@ impl Relay {
             let (parent, name) = place.rsplit_once('/').unwrap();
             if let Some(parent) = body.pointer_mut(parent).and_then(Value::as_object_mut) {
                 match (*place, self.dialect, parent.get(name).and_then(Value::as_i64)) {
-                    ("/time", Dialect::Matomo, Some(time)) => drop(parent.insert(name.to_owned(), json!(time.div_euclid(1_000)))),
+                    ("/time", Dialect::Matomo | Dialect::Umami, Some(time)) => {
+                        drop(parent.insert(name.to_owned(), json!(time.div_euclid(1_000))))
+                    }
                     _ => drop(parent.remove(name)),
                 }
             }
@@ -644,6 +751,21 @@ fn what_matomos_tracker_says_leaves_as_it_would_say_it() {
 }
 
 #[test]
+fn what_posthogs_library_says_leaves_as_it_would_say_it() {
+    round_trips(Dialect::PostHog);
+}
+
+#[test]
+fn what_amplitudes_library_says_leaves_as_it_would_say_it() {
+    round_trips(Dialect::Amplitude);
+}
+
+#[test]
+fn what_umamis_tracker_says_leaves_as_it_would_say_it() {
+    round_trips(Dialect::Umami);
+}
+
+#[test]
 fn what_segments_library_says_leaves_as_it_would_say_it() {
     round_trips(Dialect::Segment);
 }
@@ -671,13 +793,14 @@ fn round_trips(dialect: Dialect) {
 /// The comparison above must be able to fail: a product that is lost on the way is seen.
 #[test]
 fn what_is_lost_on_the_way_is_seen() {
-    for dialect in [Dialect::Ga4, Dialect::Matomo, Dialect::Segment, Dialect::Snowplow] {
+    use Dialect::{Amplitude, Ga4, Matomo, PostHog, Segment, Snowplow, Umami};
+    for dialect in [Amplitude, Ga4, Matomo, PostHog, Segment, Snowplow, Umami] {
         let relay = Relay::new(dialect);
         // Of each dialect an order.
         let kind = match dialect {
-            Dialect::Ga4 | Dialect::Segment => 1,
-            Dialect::Matomo => 2,
-            Dialect::Snowplow => 5,
+            Amplitude | Ga4 | PostHog | Segment | Umami => 1,
+            Matomo => 2,
+            Snowplow => 5,
         };
         let item = Item { id: "LOST".into(), name: None, brand: None, category: None, variant: None, price: 5.0, quantity: Some(1) };
         let money = Money { value: Some(5.0), tax: None, shipping: None, currency: "EUR", coupon: None, order: "A-1".into() };
