@@ -408,6 +408,7 @@ mod tests {
                 // What is packed once more, in a form or inside JSON.
                 let said = String::from_utf8_lossy(&request.body).into_owned() + " " + &request.path;
                 let said = percent_encoding::percent_decode_str(&said).decode_utf8_lossy().into_owned();
+                sent += &said;
                 for piece in said.split(|letter: char| !letter.is_ascii_alphanumeric() && !"+/".contains(letter)) {
                     sent +=
                         &STANDARD_NO_PAD.decode(piece).map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned());

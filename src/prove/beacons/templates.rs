@@ -22,8 +22,9 @@ use super::{NAME_SLOT, Slots, address_safe, key, nested, whole};
 use crate::{privacy::policy::Field, prove::wire::Request};
 
 /// The files.
-const TEMPLATES: [(&str, &str); 8] = [
+const TEMPLATES: [(&str, &str); 9] = [
     ("amplitude", include_str!("amplitude.json")),
+    ("countly", include_str!("countly.json")),
     ("goatcounter", include_str!("goatcounter.json")),
     ("meta", include_str!("meta.json")),
     ("mixpanel", include_str!("mixpanel.json")),
