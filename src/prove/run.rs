@@ -26,7 +26,9 @@ use super::{
     voice::{Heard, Line},
     wire::{Connection, Request},
 };
-use crate::{config::Config, delivery::ledger::Ledger, documents::parse::Document, event_log, state::StateDb, supervise::thread};
+use crate::{
+    clock::Timestamp, config::Config, delivery::ledger::Ledger, documents::parse::Document, event_log, state::StateDb, supervise::thread,
+};
 
 /// Deliveries are over when nothing has come for so long: a courier's pause between two looks at the log is shorter.
 const QUIET: Duration = Duration::from_millis(1_500);
@@ -114,6 +116,8 @@ pub struct Tried {
     pub kept: Vec<String>,
     /// Slots by protocol.
     pub slots: BTreeMap<&'static str, Vec<String>>,
+    /// The ledger of what left, closed and exported, and when; of the main run alone.
+    pub ledger: Option<(Vec<u8>, Timestamp)>,
     /// Which protocols' events were kept.
     pub arrivals: Arrivals,
 }
@@ -259,6 +263,7 @@ pub fn run(trial: &Trial<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
         beside,
         slots,
         arrivals,
+        ledger: if trial.memory { Some(vantage::exported(&directory_path.join("data"))?) } else { None },
     })
 }
 

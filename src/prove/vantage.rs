@@ -1,13 +1,14 @@
 //! Another vantage on what left: the requests and bytes that the stand-ins captured, beside what the program's own ledger says that it handed
 //! over. A ledger that leaves something out is found by who received it.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, io, ops::ControlFlow, path::Path, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
 use super::stand_in::Captured;
 use crate::{
-    egress::closing::EgressLedger,
+    clock::{self, Timestamp},
+    egress::{chain::ClosedDay, closing::EgressLedger, export::Exporter},
     state::{StateDb, StoreError},
 };
 
@@ -57,6 +58,33 @@ pub fn compare<'n>(
         Compared { captured: got.unwrap_or_default(), told }
     };
     Ok(destinations.map(|name| (name.to_owned(), of(name))).collect())
+}
+
+/// The ledger of the run as an export, with its day closed as two days later, and that time.
+///
+/// # Errors
+/// When it cannot be closed or read.
+pub fn exported(data: &Path) -> io::Result<(Vec<u8>, Timestamp)> {
+    /// The day of the run is over by then, wherever it is.
+    const LATER: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+    let failed = |error: &dyn std::error::Error| io::Error::other(error.to_string());
+    let later = clock::now().plus(LATER);
+    let state = StateDb::open(&data.join("state.db")).map_err(|error| failed(&error))?;
+    let ledger = EgressLedger::new(Arc::new(state), data);
+    ledger.close_due(later, |_, _| {}).map_err(|error| failed(&error))?;
+    let mut file = Vec::new();
+    let mut exporter = Exporter::begin(&mut file, later.rfc3339(), None).map_err(|error| failed(&error))?;
+    let mut written = Ok(());
+    let each = |day: Result<(ClosedDay, Vec<Vec<u8>>), i64>| {
+        written = day
+            .map_err(|number| io::Error::other(format!("entry {number}")))
+            .and_then(|(day, records)| exporter.day(&day, records).map_err(|error| failed(&error)));
+        if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    ledger.each_day(each).map_err(|error| failed(&error))?;
+    written?;
+    exporter.end(&ledger.key().map_err(|error| failed(&error))?).map_err(|error| failed(&error))?;
+    Ok((file, later))
 }
 
 #[cfg(test)]

@@ -135,6 +135,7 @@ fn the_scoreboard_has_every_row_and_says_where_it_was_measured(proved: &Proved) 
     assert!(addresses["figure"].as_str().unwrap().contains("with the key 20 of 20"), "{addresses}");
     // Nothing listens where the configuration says.
     assert!(of("S5")["measured"] == "not" || of("S5")["pass"] == true, "{}", of("S5"));
+    assert!(of("S21")["pass"] == true, "{}", of("S21"));
     assert!(of("S2")["pass"] == true && of("S10 live")["measured"] == "not", "{}", of("S2"));
     for id in ["S4", "S7", "S8 ids"] {
         assert!(of(id)["pass"] == true && of(id)["synthetic"] == true, "{}", of(id));

@@ -45,12 +45,6 @@ pub fn rows() -> Vec<Row> {
         ),
         Row::not("S20", "records past their time", "0", "needs a clock that can be turned: cargo test --test suite scoreboard"),
         Row::not(
-            "S21",
-            "one changed bit of what is signed or chained is found",
-            "100 %",
-            "this run changes nothing; firsthand prove --verify and firsthand proof check what is there",
-        ),
-        Row::not(
             "S22",
             "what a browser asks others for, and keeps before a choice",
             "0, 0",
