@@ -158,6 +158,8 @@ let visitor;
 afterEach(async () => {
   await visitor?.leave();
   visitor = undefined;
+  // What a library says when its page ends is not the next one's.
+  await arrivals();
 });
 
 const script = (library, agreed) => `<script src="/assets/${library.name}.js"${library.attributes?.() ?? ""}></script><script>${library.start?.(agreed) ?? ""}</script>`;

@@ -31,6 +31,42 @@ fn assert_holds(text: &str, parts: &[&str]) {
 }
 
 #[test]
+fn doctor_says_what_is_wrong_what_to_do_and_what_to_write() {
+    let machine = Installation::empty();
+    out(&machine.run(&["init", "https://www.shop.example", ".", "--time-zone", "Europe/Berlin"]));
+    let site = machine.path().join("sites/site.toml");
+    let keys = "policy = \"site\"\nkeys = { posthog = [\"phc_7\"] }\n";
+    let document = fs::read_to_string(&site).unwrap();
+    assert!(document.contains("policy = \"site\"\n"), "init writes another document");
+    fs::write(&site, document.replacen("policy = \"site\"\n", keys, 1)).unwrap();
+    let said = out(&machine.run(&["doctor"]));
+    assert_holds(
+        &said,
+        &[
+            "note:     there is no place database",
+            "fix: [places] database",
+            "posthog-js",
+            "posthog.init(\"phc_7\"",
+            "more speak to other keys",
+        ],
+    );
+    assert!(!said.contains("wrong:") && !said.contains("amplitude"), "{said}");
+    assert!(!machine.data().exists(), "it writes nothing");
+    assert_holds(&out(&machine.run(&["doctor", "--all"])), &["amplitude.init(\"KEY\"", "known by its form (EasyPrivacy)"]);
+    let told: serde_json::Value = serde_json::from_str(&out(&machine.run(&["doctor", "--json"]))).unwrap();
+    assert_eq!(told["sites"][0]["libraries"][1]["protocol"], "posthog");
+    assert_holds(&failure(&machine.run(&["doctor", "--site", "nobody"])), &["there is no site \"nobody\"", "fix: "]);
+
+    let file = machine.path().join("firsthand.toml");
+    let configuration = fs::read_to_string(&file).unwrap();
+    fs::write(&file, configuration.replace("trusted = [\"127.0.0.0/8\", \"::1/128\"]", "trusted = []")).unwrap();
+    let output = machine.run(&["doctor"]);
+    assert_holds(&failure(&output), &["one thing is wrong"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.starts_with("wrong:    plain HTTP is taken on 127.0.0.1:8080"), "{said}");
+}
+
+#[test]
 fn from_nothing_to_a_first_event() {
     let machine = Installation::empty();
     let said = out(&machine.run(&["init", "https://www.shop.example", ".", "--time-zone", "Europe/Berlin"]));

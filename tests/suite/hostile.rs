@@ -11,7 +11,7 @@ use firsthand::{
         personal::Personal,
         raw::{ClientAddress, RawEvent},
     },
-    protocol::{Outcome, PROTOCOLS, Protocol, fits, inbound::Inbound},
+    protocol::{Outcome, PROTOCOLS, Protocol, ReplyHints, fits, inbound::Inbound},
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -117,6 +117,23 @@ fn the_good_events_of_a_batch_are_kept_whatever_stands_beside_them() {
             let decoded = protocol.decode(&inbound, NOW);
             assert_eq!((decoded.events.len(), decoded.bad.len()), (1, 1), "{name}: {bad}");
             assert_eq!(decoded.bad[0].0, 0, "{name} names the bad one");
+        }
+    }
+}
+
+#[test]
+fn every_dialect_says_when_to_come_back_where_nothing_was_kept() {
+    let wait = Some(std::time::Duration::from_secs(7));
+    for protocol in PROTOCOLS {
+        for image in [false, true] {
+            let hints = ReplyHints { events: 1, image, ..ReplyHints::default() };
+            for (outcome, status) in
+                [(Outcome { unavailable: wait, ..Outcome::default() }, 503), (Outcome { over_quota: wait, ..Outcome::default() }, 429)]
+            {
+                let reply = protocol.reply(&hints, &outcome);
+                let after = reply.headers.iter().find(|(name, _)| name == "retry-after").map(|(_, seconds)| seconds.as_ref());
+                assert_eq!((reply.status.as_u16(), after), (status, Some("7")), "{}", protocol.name());
+            }
         }
     }
 }
