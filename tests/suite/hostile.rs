@@ -131,6 +131,11 @@ fn every_dialect_says_when_to_come_back_where_nothing_was_kept() {
                 [(Outcome { unavailable: wait, ..Outcome::default() }, 503), (Outcome { over_quota: wait, ..Outcome::default() }, 429)]
             {
                 let reply = protocol.reply(&hints, &outcome);
+                if protocol.name() == "ga4" && status == 429 {
+                    // What was over the quota is counted, and Google's tag would make more of it by other ways.
+                    assert_eq!(reply.status.as_u16(), 204);
+                    continue;
+                }
                 let after = reply.headers.iter().find(|(name, _)| name == "retry-after").map(|(_, seconds)| seconds.as_ref());
                 assert_eq!((reply.status.as_u16(), after), (status, Some("7")), "{}", protocol.name());
             }

@@ -165,10 +165,10 @@ impl Protocol for Ga4 {
     }
 
     /// Nothing, to everything that could be read: the tag takes any other answer for a failure, and sends again by other ways. That is
-    /// wanted only where nothing was kept and nothing refused for good; a library of beacons does not hear it.
+    /// wanted only where nothing was kept and nothing refused; a library of beacons does not hear it.
     fn reply(&self, hints: &ReplyHints, outcome: &Outcome) -> Reply {
-        if let Some(later) = Reply::come_back(outcome) {
-            return later;
+        if let Some(after) = outcome.unavailable {
+            return Reply::later(StatusCode::SERVICE_UNAVAILABLE, after);
         }
         match outcome.bad.first() {
             Some((_, error)) if outcome.bad.len() >= hints.events => Reply::unreadable(error),
