@@ -18,6 +18,7 @@ use arc_swap::ArcSwap;
 use http::HeaderName;
 
 use crate::{
+    alerts::Alerts,
     clock,
     config::{Config, ConfigError},
     console::{Console, feed::Feed},
@@ -32,6 +33,7 @@ use crate::{
         ledger::Ledger,
     },
     demonstration::{self, PageValues},
+    destination::SettingsError,
     documents::{
         files::{FileError, read_documents},
         names::neutral_prefix,
@@ -169,6 +171,9 @@ pub enum StartError {
     /// The network database cannot be used.
     #[error("places.networks: {0}")]
     Networks(PlaceError),
+    /// Nobody could be told of what calls for a person.
+    #[error("alerts: {0}")]
+    Alerts(SettingsError),
     /// What was handed over cannot be used.
     #[error(transparent)]
     Estate(#[from] Unreadable),
@@ -262,12 +267,13 @@ impl App {
         }
         let discloser =
             Discloser::new(Arc::clone(&persistent), Arc::clone(&epochs), Arc::clone(&persons), Arc::clone(&purge_set), Arc::clone(&crowds));
-        let carriers = Carriers::new(HttpCarrier::new(None)?, FileCarrier::new(config.data_dir.clone(), supervisor.clone()));
+        let carriers = Arc::new(Carriers::new(HttpCarrier::new(None)?, FileCarrier::new(config.data_dir.clone(), supervisor.clone())));
+        let alerts = Arc::new(Alerts::new(config.alerts.clone(), Arc::clone(&carriers)).map_err(StartError::Alerts)?);
         let parts = delivery::Parts {
             log: Arc::clone(&log),
             discloser: Arc::new(discloser),
             ledger: Ledger::new(Arc::clone(&state)),
-            carriers: Arc::new(carriers),
+            carriers,
             feed: feed.clone(),
             supervisor: supervisor.clone(),
         };
@@ -304,7 +310,10 @@ impl App {
             server: server.metrics(),
             recleanse: Arc::clone(&recleanse),
             egress: egress.clone(),
+            alerts: Arc::clone(&alerts),
         });
+        let figures = Arc::clone(&report);
+        alerts.start(&supervisor, move || figures.figures());
         let framed_by: Vec<String> = if demonstration { page_origins(&addresses) } else { Vec::new() };
         let console = Arc::new(Console::new(feed, report.sources(), supervisor.clone(), &framed_by));
         supervisor.spawn("admin listener", admin_listener.run(supervisor.clone(), move |request, _| answer(Arc::clone(&console), request)));

@@ -17,6 +17,7 @@ pub mod privacy;
 pub mod protocol;
 pub mod server;
 
+pub mod alerts;
 pub mod app;
 pub mod cli;
 pub mod clock;

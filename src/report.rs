@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
+    alerts::{Alerts, judge::Figures},
     clock::{self, Timestamp},
     console::{
         Sources,
         overview::{
-            self, CrowdOverview, DestinationOverview, EgressOverview, Health, LeftOverview, LogOverview, Overview, RecleanseOverview,
-            RefusedCount, ReleasedOverview, SiteOverview,
+            self, AlertOverview, CrowdOverview, DestinationOverview, EgressOverview, Health, LeftOverview, LogOverview, Overview,
+            RecleanseOverview, RefusedCount, ReleasedOverview, SiteOverview,
         },
     },
     counters::{self, Counters},
@@ -42,6 +43,8 @@ pub struct Report {
     pub recleanse: Arc<Recleanse>,
     /// What left.
     pub egress: EgressLedger,
+    /// What calls for a person.
+    pub alerts: Arc<Alerts>,
 }
 
 impl Report {
@@ -114,6 +117,7 @@ impl Report {
         let help = "Stored records that narrower ones took the place of.";
         text.sample("firsthand_recleanse_replaced_total", "counter", help, &[], self.recleanse.replaced());
         status::expose(&self.delivery.status(clock::now()), &mut text);
+        self.alerts.write(&mut text);
         self.server.write(&mut text);
         text.into_text()
     }
@@ -162,6 +166,27 @@ impl Report {
             },
             recleanse: self.recleansing(),
             egress: self.closed_days(),
+            alerts: self
+                .alerts
+                .raised()
+                .into_iter()
+                .map(|(condition, about, since)| AlertOverview::new(condition.name(), about, condition.says(), since))
+                .collect(),
+        }
+    }
+
+    /// What alerts are judged by.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        let documents = self.pipeline.documents.load();
+        let stored = |site: &Arc<Site>| {
+            self.pipeline.counters.of(site.number).values().filter(|(end, _)| *end == counters::STORED).map(|(_, count)| count).sum()
+        };
+        Figures {
+            sites: documents.sites.iter().map(|site| (site.name.clone(), stored(site))).collect(),
+            destinations: self.delivery.status(clock::now()),
+            log: self.pipeline.log.stats().state,
+            keys_locked: self.pipeline.visitors.visit_keys().all_locked(),
         }
     }
 

@@ -40,6 +40,9 @@ pub struct Config {
     pub retention: Retention,
     /// Documents that are applied from files at start.
     pub managed: Option<Managed>,
+    /// What is told to a person at once.
+    #[serde(default)]
+    pub alerts: Alerts,
 }
 
 /// The listeners.
@@ -134,6 +137,31 @@ pub struct Managed {
     pub from: PathBuf,
 }
 
+/// What is told to a person at once. Alerts are on the live page and in the metrics in any case.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Alerts {
+    /// Where they are told, too: signed by Standard Webhooks.
+    pub webhook: Option<String>,
+    /// What they are signed with: a reference to "whsec_" and base64 of 24 to 64 bytes.
+    pub secret: Option<String>,
+    /// A site is silent after so many minutes without an event; 0: never.
+    pub silent_minutes: u32,
+    /// A destination has a backlog when its oldest event has waited for so many minutes; 0: never.
+    pub backlog_minutes: u32,
+    /// So many events parked at a destination within an hour are too many; 0: never.
+    pub parked_per_hour: u32,
+    /// So many of a hundred answered events that a receiver does not keep are too many, within an hour; 0: never.
+    pub dropped_percent: u32,
+}
+
+impl Default for Alerts {
+    fn default() -> Self {
+        // A small site may have no visitor for a night; a receiver may be down for its maintenance.
+        Self { webhook: None, secret: None, silent_minutes: 24 * 60, backlog_minutes: 60, parked_per_hour: 100, dropped_percent: 5 }
+    }
+}
+
 fn default_data_dir() -> PathBuf {
     PathBuf::from("data")
 }
@@ -189,6 +217,7 @@ impl Config {
             limits: Limits::default(),
             retention: Retention::default(),
             managed: None,
+            alerts: Alerts::default(),
         }
     }
 
@@ -233,6 +262,10 @@ impl Config {
         }
         if self.retention.without_consent_hours == 0 || self.retention.with_consent_days == 0 {
             return wrong("retention", "a retention of zero would drop events before they are sent", "without_consent_hours = 72");
+        }
+        if self.alerts.webhook.is_some() != self.alerts.secret.is_some() {
+            let reason = "a webhook and the secret that its messages are signed with go together";
+            return wrong("alerts", reason, "webhook = \"https://…\" and secret = \"file:/run/secrets/alerts\"");
         }
         if let Some(name) = &self.proxies.header
             && http::HeaderName::try_from(name).is_err()
@@ -293,6 +326,7 @@ mod tests {
             ("[proxies]\ntrusted = [\"10.0.0.0/99\"]", "line 2"),
             ("[proxies]\nheader = \"x-real-ip\"", "nobody's word is believed"),
             ("data_dir = 7", "line 1"),
+            ("[alerts]\nwebhook = \"https://alerts.example\"", "go together"),
         ];
         for (text, part) in cases {
             let error = parse(text).unwrap_err();

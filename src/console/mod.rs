@@ -201,6 +201,7 @@ mod tests {
                 replaced: 7,
             },
             egress: EgressOverview::default(),
+            alerts: Vec::new(),
         };
         let sources = Sources { metrics: Arc::new(|| String::from("x_total 1\n")), health: Arc::new(health), overview: Arc::new(overview) };
         Console::new(feed.clone(), sources, Supervisor::new(), &[String::from("http://127.0.0.1:8080"), String::from("bad; script-src *")])

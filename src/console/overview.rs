@@ -35,6 +35,29 @@ pub struct Overview {
     pub recleanse: RecleanseOverview,
     /// Days of what left that are closed and signed.
     pub egress: EgressOverview,
+    /// What calls for a person now.
+    pub alerts: Vec<AlertOverview>,
+}
+
+/// Something that calls for a person.
+#[derive(Debug, Serialize)]
+pub struct AlertOverview {
+    /// What.
+    pub alert: &'static str,
+    /// Of which site or destination; empty: of the program.
+    pub about: String,
+    /// What it means, and where to look.
+    pub says: &'static str,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl AlertOverview {
+    /// One of them.
+    #[must_use]
+    pub const fn new(alert: &'static str, about: String, says: &'static str, since: Timestamp) -> Self {
+        Self { alert, about, says, since }
+    }
 }
 
 /// The ledger of what left, as far as it is closed.

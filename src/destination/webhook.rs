@@ -65,7 +65,11 @@ fn open(table: &toml::Table) -> Result<Box<dyn Destination>, SettingsError> {
     Ok(Box::new(Webhook { url: url.to_owned(), keys }))
 }
 
-fn key(setting: &str, reference: &str) -> Result<Secret, SettingsError> {
+/// The key that a reference leads to: `whsec_` and base64.
+///
+/// # Errors
+/// When it leads nowhere, or to something else.
+pub fn key(setting: &str, reference: &str) -> Result<Secret, SettingsError> {
     let resolved = secret::resolve(reference).map_err(|wrong| error(setting, &wrong.to_string(), None))?;
     let malformed = || {
         let reason = "the secret it refers to is not \"whsec_\" followed by base64 of 24 to 64 bytes";

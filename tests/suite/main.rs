@@ -20,6 +20,7 @@
 //! | `relay` | what a vendor's library says leaves in words that its protocol reads as the same event |
 //! | `regressions` | what other products got wrong, R1 to R14, is not wrong here |
 //! | `rights` | export, erasure, backup and restore: what is handed out is what rests, and nobody comes back |
+//! | `alerts` | what calls for a person is told, once when it begins and once when it is over |
 //! | `attacks` | the attacks of `prove --scoreboard` on what leaves: they see what is there to be seen, and nothing where there is nothing |
 //! | `scoreboard` | synthetic days pass through the line: target, figure, pass or miss |
 //! | `traffic_tails` | those days are as heavy-tailed as the web's |
@@ -42,6 +43,7 @@
 //! A test that needs what a machine has not says so in a line that begins with `left out:` and passes.
 #![expect(clippy::unwrap_used, reason = "in a test, what fails is told by the test")]
 
+mod alerts;
 mod attacks;
 mod backend;
 mod bots;

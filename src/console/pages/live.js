@@ -346,8 +346,22 @@ async function readNumbers() {
   }
 }
 
-function showNumbers({ sites, destinations: known, log, recleanse, egress }) {
+function showAlerts(alerts) {
+  const lines = alerts.map(({ about, says, since }) => {
+    const line = make("p", "notice bad");
+    line.append(make("b", "", about ? `${about}: ` : ""), says, make("small", "", ` Since ${new Date(since).toLocaleString()}.`));
+    return line;
+  });
+  // A screen reader reads what is put there: so only when it is something else.
+  const said = alerts.map(({ alert, about }) => `${alert} ${about}`).join();
+  if (byId("alerts").dataset.said === said) return;
+  byId("alerts").dataset.said = said;
+  byId("alerts").replaceChildren(...lines);
+}
+
+function showNumbers({ sites, destinations: known, log, recleanse, egress, alerts }) {
   several = sites.length > 1;
+  showAlerts(alerts);
   for (const destination of known) knowDestination(destination.name, destination);
   const stored = sites.reduce((sum, site) => sum + site.stored, 0);
   const refused = sites.reduce((sum, site) => sum + site.refused.reduce((all, one) => all + one.count, 0), 0);
