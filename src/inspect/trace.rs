@@ -1,5 +1,5 @@
 //! What became of one event: how it ended at each destination and what came back, and the exact request, rebuilt from the clean event and
-//! the policy version that it left under.
+//! the policy version that it left under. Consent is asked as it is now: what its visitor has taken back is not shown.
 
 use std::{path::Path, sync::Arc};
 
@@ -162,8 +162,9 @@ impl Tracer {
                     stand.not_rebuilt = Some(String::from("its visitor has withdrawn or was erased: nothing of it can be read any more"));
                 }
                 Disclosed::Withheld(_) | Disclosed::NotAddressed => {
-                    stand.not_rebuilt =
-                        Some(String::from("it may not leave any more: consent or documents allow less than when it was sent"));
+                    stand.not_rebuilt = Some(String::from(
+                        "it may not leave any more: its visitor, or what rests of it, allows less than when it was sent",
+                    ));
                 }
             },
         }
