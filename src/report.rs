@@ -23,7 +23,12 @@ use crate::{
     event_log::LogState,
     metrics::Exposition,
     pipeline::Pipeline,
-    privacy::{crowd::ReleasedDay, keys::visit::LocalDay, refusal::Refusal, uniques::Estimate},
+    privacy::{
+        crowd::{ReleasedDay, VocabularySize},
+        keys::visit::LocalDay,
+        refusal::Refusal,
+        uniques::Estimate,
+    },
     recleanse::Recleanse,
     server::ServerMetrics,
     state::{StateDb, StoreError},
@@ -89,6 +94,9 @@ impl Report {
             text.sample("firsthand_place_database_age_days", "gauge", "How old the place database in use is, by its own date.", &[], days);
         }
         self.expose_crowds(&documents.sites, &mut text);
+        let help = "The longest that a day's key has lived since the program began: without a lasting id, events further apart share none.";
+        let longest = self.pipeline.visitors.visit_keys().longest_life().as_secs();
+        text.sample("firsthand_visit_key_longest_seconds", "gauge", help, &[], longest);
         let locked = u64::from(self.pipeline.visitors.visit_keys().all_locked());
         text.sample("firsthand_keys_locked", "gauge", "1 when every key in use could be locked into memory.", &[], locked);
         let help = "Withdrawals that were carried out and could not be put on record.";
@@ -229,14 +237,22 @@ impl Report {
     fn crowds(&self, site: &Site, day: Epoch) -> CrowdOverview {
         let crowds = &self.pipeline.crowds;
         let visitors = site.policy.crowd.visitors;
-        let (tuples, pages, places) = crowds.vocabulary_size(site, day).unwrap_or_default();
+        let VocabularySize { tuples, pages, places, fewest_in_place } = crowds.vocabulary_size(site, day).unwrap_or_default();
         let documents = self.pipeline.documents.load();
         let served = documents.destinations.iter().filter(|destination| destination.sites.contains(&site.number));
         let released = served.filter_map(|destination| {
             let ReleasedDay { events, in_crowds, suppressed, smallest: _ } = crowds.released(site, destination.number, day);
             (events > 0).then(|| (destination.name.clone(), ReleasedOverview { events, in_crowds, suppressed }))
         });
-        CrowdOverview { visitors, tuples, pages, places, none_yet: visitors > 1 && tuples == 0, released: released.collect() }
+        CrowdOverview {
+            visitors,
+            tuples,
+            pages,
+            places,
+            fewest_in_place,
+            none_yet: visitors > 1 && tuples == 0,
+            released: released.collect(),
+        }
     }
 
     fn expose_crowds(&self, sites: &[Arc<Site>], text: &mut Exposition) {
@@ -246,6 +262,12 @@ impl Report {
             for (kind, size) in [("tuple", crowds.tuples), ("page", crowds.pages), ("place", crowds.places)] {
                 let help = "What may be said today: what a crowd had in the seven days before.";
                 text.sample("firsthand_crowd_vocabulary", "gauge", help, &[("site", site), ("kind", kind)], size as u64);
+            }
+        }
+        for (site, crowds) in &crowds {
+            if let Some(visitors) = crowds.fewest_in_place {
+                let help = "At least so many visitors of the seven days before were in each place that may be named today.";
+                text.sample("firsthand_crowd_place_visitors_min", "gauge", help, &[("site", site)], visitors);
             }
         }
         let released: Vec<_> =

@@ -135,6 +135,8 @@ pub struct CrowdOverview {
     pub pages: usize,
     /// Countries that may be named today.
     pub places: usize,
+    /// At least so many visitors of the seven days before were in each of them.
+    pub fewest_in_place: Option<u64>,
     /// There is none yet: devices, places and pages are withheld.
     pub none_yet: bool,
     /// What left today, by destination.

@@ -19,7 +19,7 @@ mod tests;
 pub use census::WordKind;
 pub use held::{Hold, Period, PeriodCount};
 pub use released::ReleasedDay;
-pub use vocabulary::{OTHER_PAGE, Vocabulary, WINDOW_DAYS};
+pub use vocabulary::{OTHER_PAGE, Vocabulary, VocabularySize, WINDOW_DAYS};
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -222,11 +222,11 @@ impl Crowds {
         self.released.day((site.number, destination), epoch, site.policy.crowd.crowd())
     }
 
-    /// How many tuples, pages and places may be said of a site's events of a day.
+    /// How much may be said of a site's events of a day.
     ///
     /// # Errors
     /// When `state.db` cannot be used.
-    pub fn vocabulary_size(&self, site: &Site, epoch: Epoch) -> Result<(usize, usize, usize), StoreError> {
+    pub fn vocabulary_size(&self, site: &Site, epoch: Epoch) -> Result<VocabularySize, StoreError> {
         Ok(self.vocabulary(site, epoch)?.vocabulary.size())
     }
 

@@ -86,6 +86,17 @@ fn a_place_needs_a_hundred_visitors_whatever_a_crowd_is() {
 }
 
 #[test]
+fn the_fewest_of_a_place_are_of_its_best_day_and_of_places_that_may_be_named() {
+    let day = |places: &[(&str, u64)]| DayCrowds {
+        words: [HashMap::new(), places.iter().map(|(place, visitors)| (Box::from(*place), *visitors)).collect(), HashMap::new()],
+        ..DayCrowds::default()
+    };
+    let fewest = |days: &[DayCrowds]| Vocabulary::of(days, &CrowdRules::default()).size().fewest_in_place;
+    assert_eq!(fewest(&[day(&[("FR", 900), ("LU", 120)]), day(&[("LU", 150), ("MC", 99), ("ZZ", 110)])]), Some(150));
+    assert_eq!(fewest(&[day(&[("MC", 99), ("ZZ", 500)])]), None);
+}
+
+#[test]
 fn a_visitor_of_many_events_is_one() {
     let rules = CrowdRules::default();
     let mut census = Census::new(Epoch(1));

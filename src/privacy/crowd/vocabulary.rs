@@ -9,6 +9,7 @@ use super::{
     rules::{CrowdRules, PLACE_VISITORS_MIN},
     tuple::{Step, Tuple},
 };
+use crate::privacy::enrich::place::Country;
 
 /// Days that a vocabulary is made of: the ones before its own.
 pub const WINDOW_DAYS: i32 = 7;
@@ -24,7 +25,21 @@ pub const OTHER_PAGE: &str = "/(other)";
 pub struct Vocabulary {
     cells: HashSet<Tuple>,
     words: [HashSet<Box<str>>; 3],
+    fewest_in_place: Option<u64>,
     everything: bool,
+}
+
+/// How much a vocabulary lets say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VocabularySize {
+    /// Tuples.
+    pub tuples: usize,
+    /// Pages.
+    pub pages: usize,
+    /// Places.
+    pub places: usize,
+    /// At least so many visitors of the seven days were in each place that may be said. `None`: no place may.
+    pub fewest_in_place: Option<u64>,
 }
 
 impl Vocabulary {
@@ -46,11 +61,14 @@ impl Vocabulary {
             }
         }
         // Nobody is known again the next day, so the visitors of a week are at least those of its best day, and no more is certain.
-        let words = WordKind::ALL.map(|kind| {
+        for (kind, best) in WordKind::ALL.into_iter().zip(&mut best) {
             let enough = if kind == WordKind::Place { crowd.max(u64::from(PLACE_VISITORS_MIN)) } else { crowd };
-            best[kind as usize].iter().filter(|(_, visitors)| **visitors >= enough).map(|(word, _)| Box::from(*word)).collect()
-        });
-        let mut vocabulary = Self { words, ..Self::default() };
+            best.retain(|_, visitors| *visitors >= enough);
+        }
+        let places = best[WordKind::Place as usize].iter().filter(|(place, _)| **place != Country::UNKNOWN.code());
+        let fewest_in_place = places.map(|(_, visitors)| *visitors).min();
+        let words = best.map(|words| words.into_keys().map(Box::from).collect());
+        let mut vocabulary = Self { words, fewest_in_place, ..Self::default() };
         let mut cells = Cells::new();
         for (cell, visitors) in days.iter().flat_map(|day| &day.cells) {
             *cells.entry(vocabulary.with_place_said(*cell)).or_default() += visitors;
@@ -88,11 +106,11 @@ impl Vocabulary {
         self.everything || self.cells.contains(cell)
     }
 
-    /// How many tuples, pages and places there are.
+    /// How much may be said.
     #[must_use]
-    pub fn size(&self) -> (usize, usize, usize) {
+    pub fn size(&self) -> VocabularySize {
         let [pages, places, _] = &self.words;
-        (self.cells.len(), pages.len(), places.len())
+        VocabularySize { tuples: self.cells.len(), pages: pages.len(), places: places.len(), fewest_in_place: self.fewest_in_place }
     }
 
     fn with_place_said(&self, tuple: Tuple) -> Tuple {

@@ -5,7 +5,10 @@ use std::{
     collections::HashMap,
     io,
     net::IpAddr,
-    sync::{PoisonError, RwLock},
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -34,6 +37,8 @@ const AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Default)]
 pub struct VisitKeys {
     keys: RwLock<HashMap<SiteNumber, VisitKey>>,
+    /// Of those that are destroyed, the age of the oldest, in milliseconds.
+    oldest_destroyed: AtomicU64,
 }
 
 pub(super) struct VisitKey {
@@ -109,15 +114,36 @@ impl VisitKeys {
             }
         }
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        if keys.get(&site.number).is_none_or(|key| key.is_over(now)) {
-            keys.insert(site.number, VisitKey::new(&site.time_zone, now)?);
+        if keys.get(&site.number).is_none_or(|key| key.is_over(now))
+            && let Some(destroyed) = keys.insert(site.number, VisitKey::new(&site.time_zone, now)?)
+        {
+            self.note_age(&destroyed);
         }
         Ok(work(keys.get(&site.number).expect("inserted above, or was there")))
     }
 
     /// Destroys the keys whose day is over, also of sites that nobody visits. Called every minute.
     pub fn destroy_old(&self, now: Timestamp) {
-        self.keys.write().unwrap_or_else(PoisonError::into_inner).retain(|_, key| !key.is_over(now));
+        self.keys.write().unwrap_or_else(PoisonError::into_inner).retain(|_, key| {
+            let is_over = key.is_over(now);
+            if is_over {
+                self.note_age(key);
+            }
+            !is_over
+        });
+    }
+
+    fn note_age(&self, key: &VisitKey) {
+        let age = u64::try_from(key.age.now().as_millis()).unwrap_or(u64::MAX);
+        self.oldest_destroyed.fetch_max(age, Ordering::Relaxed);
+    }
+
+    /// The longest that any key has lived since this process began, whichever are in use included: events of visitors who have no lasting id
+    /// that are further apart share none. A key that was handed over brings its age along.
+    #[must_use]
+    pub fn longest_life(&self) -> Duration {
+        let in_use = self.keys.read().unwrap_or_else(PoisonError::into_inner).values().map(|key| key.age.now()).max();
+        in_use.unwrap_or_default().max(Duration::from_millis(self.oldest_destroyed.load(Ordering::Relaxed)))
     }
 
     /// Writes the keys down for the process that takes over: with their ages, so that none lives longer there.
@@ -230,6 +256,22 @@ mod tests {
         assert!(!old.is_over(now) && old.left(now) <= Duration::from_secs(60));
         old.age = Age::beginning_at(AGE_MAX);
         assert!(old.is_over(now));
+    }
+
+    #[test]
+    fn the_longest_life_is_of_keys_in_use_and_of_those_that_are_gone() {
+        let (noon, next_day) = (at("2026-11-23T12:00:00Z"), at("2026-11-24T00:00:00Z"));
+        let keys = VisitKeys::default();
+        assert_eq!(keys.longest_life(), Duration::ZERO);
+        for (site, hours) in [(3, 5), (4, 7)] {
+            let key =
+                VisitKey { age: Age::beginning_at(Duration::from_secs(hours * 3600)), ..VisitKey::new(&TimeZone::UTC, noon).unwrap() };
+            keys.keys.write().unwrap().insert(SiteNumber(site), key);
+        }
+        let seven_hours = |life: Duration| life.as_secs() / 60 == 7 * 60;
+        assert!(seven_hours(keys.longest_life()));
+        keys.destroy_old(next_day);
+        assert!(keys.keys.read().unwrap().is_empty() && seven_hours(keys.longest_life()));
     }
 
     #[test]

@@ -15,6 +15,8 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
 /// Lines of metrics that are read.
 const LINES_MAX: usize = 50_000;
 const CROWDED_MIN: f64 = 0.99;
+const LINKED_HOURS_MAX: f64 = 24.0;
+const PLACE_VISITORS_MIN: f64 = 100.0;
 
 /// What was read of it.
 pub struct Live {
@@ -79,39 +81,56 @@ fn sample(line: &str) -> Option<Sample> {
 /// The rows. `None`: there is no installation on this machine.
 #[must_use]
 pub fn rows(live: Option<&Live>) -> Vec<Row> {
-    const S7: (&str, &str, &str) = ("S7 live", "longest time between two events that share an id, at the running installation", "≤ 24 h");
-    const S9: (&str, &str, &str) = (
+    const S7: Texts = (
+        "S7 live",
+        "longest life of a key that ids without consent are made under, at the running installation: events further apart share none",
+        "≤ 24 h",
+    );
+    const S9: Texts = (
         "S9 live",
         "the day's own count of visitors, and how often its key was lost",
         "none of its own: without the truth an error cannot be known",
     );
-    const S10: (&str, &str, &str) =
-        ("S10 live", "today's events that stand in cells of at least a crowd, at the running installation", "≥ 99 %");
-    const S11: (&str, &str, &str) = ("S11 live", "visitors of each place that left in seven days, at the running installation", "≥ 100");
-    let not = |(id, what, target): (&'static str, &'static str, &'static str), why: &str| Row::not(id, what, target, why);
+    const S10: Texts = ("S10 live", "today's events that stand in cells of at least a crowd, at the running installation", "≥ 99 %");
+    const S11: Texts = ("S11 live", "visitors in seven days of the least place that is named today, at the running installation", "≥ 100");
+    let not = |(id, what, target): Texts, why: &str| Row::not(id, what, target, why);
     let samples = match live.map(|live| &live.samples) {
         None => return [S7, S9, S10, S11].map(|row| not(row, "there is no data directory and no configuration here")).into(),
         Some(Err(why)) => return [S7, S9, S10, S11].map(|row| not(row, why)).into(),
         Some(Ok(samples)) => samples,
     };
     let asked = live.map(|live| live.address.to_string()).unwrap_or_default();
-    vec![
-        not(S7, "the installation keeps no times by id"),
-        own_count(S9, samples, &asked),
-        crowds(S10, samples, &asked),
-        not(S11, "the installation says how many places it names, and not how many visitors each had"),
-    ]
+    vec![linkage(S7, samples, &asked), own_count(S9, samples, &asked), crowds(S10, samples, &asked), places(S11, samples, &asked)]
 }
 
-fn own_count((id, what, target): (&'static str, &'static str, &'static str), samples: &[Sample], asked: &str) -> Row {
-    let of = |name: &str| {
-        samples
-            .iter()
-            .filter(|sample| sample.name == name)
-            .map(|sample| (sample.label("site").to_owned(), sample.value))
-            .collect::<Vec<_>>()
+type Texts = (&'static str, &'static str, &'static str);
+
+/// The samples of one name, each with its site.
+fn of<'s>(samples: &'s [Sample], name: &str) -> Vec<(&'s str, f64)> {
+    samples.iter().filter(|sample| sample.name == name).map(|sample| (sample.label("site"), sample.value)).collect()
+}
+
+fn linkage((id, what, target): Texts, samples: &[Sample], asked: &str) -> Row {
+    let Some((_, seconds)) = of(samples, "firsthand_visit_key_longest_seconds").into_iter().next() else {
+        return Row::not(id, what, target, format!("{asked} does not say"));
     };
-    let (visitors, breaks) = (of("firsthand_visitors"), of("firsthand_epoch_breaks"));
+    let hours = seconds / 3600.0;
+    let found = super::Found::Live { figure: format!("{hours:.1} h, since it was started"), pass: Some(hours <= LINKED_HOURS_MAX) };
+    Row { id, what, target, found, details: Vec::new() }
+}
+
+fn places((id, what, target): Texts, samples: &[Sample], asked: &str) -> Row {
+    let least = of(samples, "firsthand_crowd_place_visitors_min");
+    let Some((_, fewest)) = least.iter().min_by(|one, other| one.1.total_cmp(&other.1)).copied() else {
+        return Row::not(id, what, target, format!("{asked} names no place today: too few visitors in the seven days before"));
+    };
+    let details = least.iter().map(|(site, visitors)| format!("{site}: at least {visitors:.0}")).collect();
+    let found = super::Found::Live { figure: format!("at least {fewest:.0}"), pass: Some(fewest >= PLACE_VISITORS_MIN) };
+    Row { id, what, target, found, details }
+}
+
+fn own_count((id, what, target): Texts, samples: &[Sample], asked: &str) -> Row {
+    let (visitors, breaks) = (of(samples, "firsthand_visitors"), of(samples, "firsthand_epoch_breaks"));
     if visitors.is_empty() {
         return Row::not(id, what, target, format!("{asked} does not say"));
     }
@@ -122,7 +141,7 @@ fn own_count((id, what, target): (&'static str, &'static str, &'static str), sam
     Row { id, what, target, found, details }
 }
 
-fn crowds((id, what, target): (&'static str, &'static str, &'static str), samples: &[Sample], asked: &str) -> Row {
+fn crowds((id, what, target): Texts, samples: &[Sample], asked: &str) -> Row {
     let mut by_destination: BTreeMap<(&str, &str), [f64; 2]> = BTreeMap::new();
     for sample in samples.iter().filter(|sample| sample.name == "firsthand_crowd_events") {
         let counts = by_destination.entry((sample.label("site"), sample.label("destination"))).or_default();
@@ -164,6 +183,8 @@ mod tests {
                     firsthand_crowd_events{site=\"shop\",destination=\"a\",cell=\"smaller\"} 10\n\
                     firsthand_crowd_events{site=\"shop\",destination=\"b\",cell=\"crowd\"} 50\n\
                     firsthand_crowd_events{site=\"shop\",destination=\"b\",cell=\"smaller\"} 50\n\
+                    firsthand_visit_key_longest_seconds 79200\nfirsthand_crowd_place_visitors_min{site=\"shop\"} 120\n\
+                    firsthand_crowd_place_visitors_min{site=\"blog\"} 99\n\
                     firsthand_visitors{site=\"shop\"} 321\nfirsthand_epoch_breaks{site=\"shop\"} 0\nother 3\n";
         let live_now = live(text);
         let found = row(Some(&live_now), "S10 live");
@@ -171,7 +192,12 @@ mod tests {
         assert!(found.figure().starts_with("50.0 %") && found.details[0].contains("99.0 % of 1000"), "{found:?}");
         let found = row(Some(&live_now), "S9 live");
         assert!(found.verdict() == "live" && found.figure().contains("321"), "{found:?}");
-        assert_eq!(row(Some(&live_now), "S7 live").verdict(), "–");
+        let found = row(Some(&live_now), "S7 live");
+        assert!(found.verdict() == "pass" && found.figure().starts_with("22.0 h"), "{found:?}");
+        assert_eq!(row(Some(&live("firsthand_visit_key_longest_seconds 86500\n")), "S7 live").verdict(), "MISS");
+        let found = row(Some(&live_now), "S11 live");
+        assert!(found.verdict() == "MISS" && found.figure().contains("99") && found.details.len() == 2, "{found:?}");
+        assert_eq!(row(Some(&live("firsthand_visitors{site=\"shop\"} 0\n")), "S11 live").verdict(), "–");
         for nothing in ["", "<html>", "node_cpu 3\n"] {
             assert_eq!(row(Some(&live(nothing)), "S10 live").verdict(), "–");
         }
