@@ -3,13 +3,13 @@
 use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
-use firsthand::cli::{Arguments, execute, exit_code};
-use mimalloc::MiMalloc;
-use zeroizing_alloc::ZeroAlloc;
+use firsthand::{
+    cli::{Arguments, execute, exit_code},
+    privacy::keys::freed,
+};
 
-/// What is freed is zeros at once: what a request left in a buffer cannot be read out of the process later.
 #[global_allocator]
-static ALLOCATOR: ZeroAlloc<MiMalloc> = ZeroAlloc(MiMalloc);
+static ALLOCATOR: freed::Allocator = freed::ALLOCATOR;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

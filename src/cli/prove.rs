@@ -16,6 +16,7 @@ use crate::{
     prove::{
         self, Outcome, Wish,
         day_end::Control,
+        grammar::Grammar,
         pack::{self, Circumstances},
         places,
         scoreboard::{self, Ask, live::Live, table},
@@ -268,6 +269,11 @@ fn print(outcome: &Outcome, out: &mut dyn Write) -> io::Result<()> {
         format!("of {differing} the ledger of what left says something else")
     };
     writeln!(out, "\n{} receivers got {parcels} requests of {bytes} bytes; {told}", tried.beside.len())?;
+    let Grammar { read, names, undeclared, .. } = &tried.grammar;
+    writeln!(out, "read back, {read} requests and files have {names} names; declared by no form: {}", undeclared.len())?;
+    for name in undeclared.iter().take(NAMED_MAX) {
+        writeln!(out, "  {name}")?;
+    }
     for (name, teed) in &tried.teed {
         writeln!(out, "passed on to the real receiver of {name}: {} accepted, {} refused", teed.accepted, teed.refused)?;
     }

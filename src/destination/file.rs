@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     Answer, BatchLimits, Destination, DestinationType, FileAppend, GroupBy, Parcel, Rehearsal, SettingsError, Verdict, Via,
-    settings::Settings,
+    settings::Settings, words::disclosed,
 };
 use crate::privacy::disclose::Disclosure;
 
@@ -17,6 +17,18 @@ pub const TYPE: DestinationType = DestinationType {
     vendor_reuses_data: false,
     issuer: None,
     headers: &[],
+    form: &[
+        ("", disclosed::ONE),
+        ("consent", disclosed::CONSENT),
+        ("device", disclosed::DEVICE),
+        ("page", disclosed::PAGE),
+        ("referrer_page", disclosed::PAGE),
+        ("campaign", disclosed::CAMPAIGN),
+        ("items[]", disclosed::ITEM),
+        ("bot", disclosed::BOT),
+        ("click_ids", disclosed::LISTED),
+        ("properties", disclosed::LISTED),
+    ],
     oldest: OLDEST,
     visitor: super::as_disclosed,
     rehearsal: Rehearsal { settings: "directory = \"outbox/{name}\"", secret: "", purchase: "purchase", yes: |_| String::new() },

@@ -27,6 +27,7 @@ pub const TYPE: DestinationType = DestinationType {
     vendor_reuses_data: false,
     issuer: None,
     headers: &["authorization", "content-type"],
+    form: &[("hits[]", &["path", "event", "ref", "query", "user_agent", "location", "created_at", "session"])],
     oldest: OLDEST,
     visitor: super::as_disclosed,
     rehearsal: Rehearsal {

@@ -33,6 +33,13 @@ pub const TYPE: DestinationType = DestinationType {
     vendor_reuses_data: false,
     issuer: None,
     headers: &["content-type"],
+    form: &[
+        ("", &["token_auth"]),
+        ("requests[]?", &["idsite", "rec", "apiv", "_id", "cid", "rand", "cdt", "url", "urlref", "ua", "lang", "res", "uid", "country"]),
+        ("requests[]?", &["idgoal", "ec_id", "revenue", "ec_tx", "ec_sh", "ec_items", "_pks", "_pkn", "_pkc", "_pkp"]),
+        ("requests[]?", &["search", "search_cat", "link", "download", "c_n", "c_p", "c_i", "ping", "ca", "e_c", "e_a", "e_n", "e_v"]),
+        ("requests[]?", &["dimension#", "*"]),
+    ],
     oldest: OLDEST,
     visitor: super::as_disclosed,
     rehearsal: Rehearsal {

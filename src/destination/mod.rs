@@ -5,6 +5,7 @@
 
 pub mod amplitude;
 pub mod file;
+pub mod form;
 pub mod ga4;
 pub mod goatcounter;
 pub mod matomo;
@@ -66,6 +67,8 @@ pub struct DestinationType {
     pub oldest: Duration,
     /// The names of the headers that its calls carry beside [`CALL_HEADERS`]. Nothing else is on the wire.
     pub headers: &'static [&'static str],
+    /// The names that may stand in its calls' addresses and bodies. Nothing else is on the wire.
+    pub form: form::Form,
     /// How a visitor's id is written there, for whoever has to find it there.
     pub visitor: fn(&str) -> String,
     /// What it is tried out with where there is no receiver.
@@ -294,7 +297,35 @@ mod tests {
         let parcels = destination.encode(&disclosures.iter().collect::<Vec<_>>());
         let carried: Vec<Offset> = parcels.iter().flat_map(|parcel| parcel.events.clone()).collect();
         assert_eq!(carried, disclosures.iter().map(Disclosure::offset).collect::<Vec<_>>(), "each in exactly one parcel, in order");
+        for parcel in &parcels {
+            assert_eq!(
+                undeclared(row, parcel, &case["disclosures"]),
+                Vec::<String>::new(),
+                "{}: names that its form does not declare",
+                row.name
+            );
+        }
         case["parcels"] = parcels.iter().map(shown).collect();
+    }
+
+    /// Names in what a parcel says that the row's form does not declare; a policy would list the properties and clicks of the case's disclosures.
+    fn undeclared(row: &DestinationType, parcel: &Parcel, disclosures: &Value) -> Vec<String> {
+        let of = |disclosure: &Value, field: &str| {
+            disclosure["fields"][field].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect::<Vec<_>>()
+        };
+        let all = disclosures.as_array().into_iter().flatten();
+        let listed: Vec<String> = all.flat_map(|disclosure| [of(disclosure, "properties"), of(disclosure, "click_ids")].concat()).collect();
+        let query = match &parcel.via {
+            Via::Http(call) => call.url.split_once('?').map_or("", |(_, query)| query),
+            Via::File(_) => "",
+        };
+        let mut beyond = Vec::new();
+        form::read(query, &parcel.body, &mut |path, part| {
+            if matches!(part, form::Part::Value(_)) && !form::declares(row.form, path, &|name| form::is_listed(name, &listed)) {
+                beyond.push(path.to_owned());
+            }
+        });
+        beyond
     }
 
     /// A line may say of how many events the answer is; without a word it is of one.

@@ -37,6 +37,17 @@ pub const TYPE: DestinationType = DestinationType {
     vendor_reuses_data: false,
     issuer: None,
     headers: &["authorization", "content-type"],
+    form: &[
+        ("batch[]", &["type", "event", "messageId", "timestamp", "anonymousId", "userId"]),
+        ("batch[].context", &["ip", "locale", "userAgent", "screen.width", "device.type", "location.country"]),
+        ("batch[].context", &["page.url", "page.path", "page.referrer", "app.*", "library.*", "network.*", "os.*", "traits.*"]),
+        ("batch[].context.campaign", &["source", "medium", "name", "term", "content", "id"]),
+        ("batch[].context.consent.categoryPreferences", &["{setting}"]),
+        ("batch[].traits", &["*"]),
+        ("batch[].properties", &["url", "referrer", "revenue", "value", "currency", "order_id", "tax", "shipping", "coupon", "*"]),
+        ("batch[].properties", PRODUCT),
+        ("batch[].properties.products[]", PRODUCT),
+    ],
     oldest: OLDEST,
     visitor: super::as_disclosed,
     rehearsal: Rehearsal {
@@ -61,6 +72,8 @@ const TAIL: &[u8] = b"]}";
 const OLDEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// What begins the names of Segment's own fields, as policies list them.
 const VENDOR: &str = "segment.";
+/// The names of what a product says.
+const PRODUCT: &[&str] = &["product_id", "name", "brand", "category", "variant", "price", "quantity"];
 /// Parts of the context that are kept as Segment's own fields.
 const OF_THE_CONTEXT: [&str; 5] = ["app", "library", "network", "os", "traits"];
 /// Purposes, and what Segment's own consent categories are called that mean them, where a site has no other names.

@@ -29,6 +29,17 @@ pub const TYPE: DestinationType = DestinationType {
     vendor_reuses_data: false,
     issuer: None,
     headers: &["content-type", "sp-anonymous"],
+    form: &[
+        ("", &["schema"]),
+        ("data[]", &["aid", "p", "tv", "eid", "duid", "sid", "uid", "ttm", "url", "refr", "ua", "lang", "res", "e"]),
+        ("data[]", &["tr_id", "tr_tt", "tr_tx", "tr_sh", "tr_cu", "ti_id", "ti_sk", "ti_nm", "ti_ca", "ti_pr", "ti_qu"]),
+        ("data[]", &["se_ca", "se_ac", "se_la", "se_pr", "se_va", "*"]),
+        ("data[].co", &["schema", "data[].schema"]),
+        ("data[].co.data[].data", &["id", "name", "brand", "category", "variant", "price", "quantity", "currency"]),
+        ("data[].co.data[].data", &["transaction_id", "revenue", "payment_method", "total_quantity", "tax", "shipping"]),
+        ("data[].co.data[].data", &["discount_code", "refund_amount", "*"]),
+        ("data[].ue_pr", &["schema", "data.schema", "data.data.type", "data.data.name", "data.data.*"]),
+    ],
     oldest: OLDEST,
     visitor: super::as_disclosed,
     rehearsal: Rehearsal {

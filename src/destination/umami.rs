@@ -28,6 +28,16 @@ pub const TYPE: DestinationType = DestinationType {
     vendor_reuses_data: false,
     issuer: None,
     headers: &["content-type"],
+    form: &[
+        ("[]", &["type"]),
+        (
+            "[].payload",
+            &["website", "id", "ip", "userAgent", "timestamp", "hostname", "url", "referrer", "language", "screen", "tag", "name"],
+        ),
+        ("[].payload.data", &["*"]),
+        ("[].payload.data", flat::MONEY),
+        ("[].payload.data.items[]", flat::PRODUCT),
+    ],
     oldest: OLDEST,
     visitor: super::as_disclosed,
     rehearsal: Rehearsal {

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Answer, BatchLimits, Destination, DestinationType, GroupBy, HttpCall, Parcel, Rehearsal, SettingsError, Signing, Verdict, Via,
     settings::{Settings, check_url, error},
+    words::disclosed,
 };
 use crate::{
     config::secret::{self, Secret},
@@ -24,6 +25,19 @@ pub const TYPE: DestinationType = DestinationType {
     vendor_reuses_data: false,
     issuer: None,
     headers: &["content-type", "webhook-id", "webhook-signature", "webhook-timestamp"],
+    form: &[
+        ("", &["type", "timestamp"]),
+        ("data.events[]", disclosed::ONE),
+        ("data.events[].consent", disclosed::CONSENT),
+        ("data.events[].device", disclosed::DEVICE),
+        ("data.events[].page", disclosed::PAGE),
+        ("data.events[].referrer_page", disclosed::PAGE),
+        ("data.events[].campaign", disclosed::CAMPAIGN),
+        ("data.events[].items[]", disclosed::ITEM),
+        ("data.events[].bot", disclosed::BOT),
+        ("data.events[].click_ids", disclosed::LISTED),
+        ("data.events[].properties", disclosed::LISTED),
+    ],
     oldest: OLDEST,
     visitor: super::as_disclosed,
     rehearsal: Rehearsal {

@@ -113,6 +113,12 @@ impl Schema {
     }
 }
 
+/// Whether this is a parameter by which a vendor knows clicks, of our own list.
+#[must_use]
+pub fn is_click_parameter(name: &str) -> bool {
+    clicks::known_parameter(name).is_some()
+}
+
 /// The hash by which a schema is known: of its fields, each by its length first, so that no two lists have the same bytes.
 #[must_use]
 pub fn schema_hash<S: AsRef<str>>(fields: &[S]) -> [u8; 32] {

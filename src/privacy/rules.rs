@@ -149,6 +149,10 @@ rules! {
     DailyIdsOfOneDestination,
     /// Under `strict` an id is one event's, or shared by most visitors.
     StrictIdsTellNobody,
+    /// The key that makes the day's tokens ends with the day.
+    VisitKeyEndsWithTheDay,
+    /// Memory that is freed is wiped.
+    FreedMemoryIsWiped,
     /// A vendor's own consent parameters say what the person agreed to.
     VendorConsentDerived,
     /// What is held back leaves when its hour or day is over.

@@ -98,7 +98,7 @@ pub fn run(trial: &Trial<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
         documents,
         config: trial.config,
         control: &control,
-        without: None,
+        without: trial.without,
         clock: Some(evening),
         // As it runs in earnest.
         traces: "firsthand=info,warn",

@@ -6,6 +6,7 @@ use super::{
     Outcome, Tried,
     arrivals::Arrived,
     day_end::Control,
+    grammar::Grammar,
     pack::{Circumstances, LIMITS},
     places::{self, Place},
     scoreboard,
@@ -76,6 +77,7 @@ fn write_page(page: &mut String, outcome: &Outcome, circumstances: &Circumstance
         ("Spellings", outcome.spellings.iter().map(|spelling| spelling.name()).collect::<Vec<_>>().join(", ")),
         ("Marked beacons", format!("{} ({} not taken)", tried.beacons, tried.unanswered)),
         ("Ledger of what left", beside(tried)),
+        ("Names that no form declares", undeclared(tried)),
         ("Took", format!("{:.1} s", circumstances.took_ms as f64 / 1000.0)),
     ] {
         write!(page, "<tr><th>{what}</th><td><code>{}</code></td></tr>", escaped(&value))?;
@@ -131,6 +133,14 @@ fn beside(tried: &Tried) -> String {
         [] => format!("says the same requests and bytes as {} receivers got ({parcels} requests)", tried.beside.len()),
         names => format!("says something else than these receivers got: {}", names.join(", ")),
     }
+}
+
+/// The names that nobody declared, in what was sent.
+fn undeclared(tried: &Tried) -> String {
+    let Grammar { read, names, undeclared, .. } = &tried.grammar;
+    let list = undeclared.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let list = if list.is_empty() { String::from("none") } else { list };
+    format!("{list} (of {names} names in {read} requests and files)")
 }
 
 fn places_of(page: &mut String, outcome: &Outcome) -> std::fmt::Result {

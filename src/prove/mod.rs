@@ -11,6 +11,7 @@ pub mod beacons;
 pub mod canaries;
 pub mod child;
 pub mod day_end;
+pub mod grammar;
 pub mod html;
 pub mod memory;
 pub mod pack;
@@ -164,6 +165,14 @@ impl Outcome {
         if self.tried.unanswered > 0 {
             reasons.push(format!("{} of {} beacons were not taken", self.tried.unanswered, self.tried.beacons));
         }
+        if !self.tried.grammar.undeclared.is_empty() {
+            let names: Vec<&str> = self.tried.grammar.undeclared.iter().take(5).map(String::as_str).collect();
+            reasons.push(format!(
+                "{} names that no form declares are in what was sent: {}",
+                self.tried.grammar.undeclared.len(),
+                names.join(", ")
+            ));
+        }
         reasons.extend(arrivals::missing(&self.tried.arrivals));
         let beside = self.tried.beside.iter().filter(|(_, compared)| !compared.agrees());
         reasons.extend(beside.map(|(name, Compared { captured, told })| {
@@ -211,13 +220,17 @@ pub fn prove(wish: &Wish<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
     if wish.weaken {
         let weakenings = weakenings(&documents, wish.seed, &allowance);
         let of = weakenings.len();
-        for (index, Weakening { says, documents, without, must_show }) in weakenings.into_iter().enumerate() {
+        for (index, Weakening { says, documents, without, at_night, must_show }) in weakenings.into_iter().enumerate() {
             progress("weakened runs", index + 1, of);
             let run = Trial { without: without.as_deref(), ..Trial::small(wish, &documents, &allowance) };
-            let tried = run::run(&run, &mut |_, _, _| {})?;
+            let found: BTreeSet<Leak> = if at_night {
+                day_end::run(&run, &mut |_, _, _| {})?.0.leaks
+            } else {
+                run::run(&run, &mut |_, _, _| {})?.leaks().cloned().collect()
+            };
             // What gets out anyway shows nothing of this weakness, nor does the policy's own text in the store.
             let shows = |leak: &Leak| without.is_some() || matches!(leak.place, Place::Sent(_) | Place::Outbox(_));
-            let leaks: BTreeSet<&Leak> = tried.leaks().filter(|leak| !known.contains(leak) && shows(leak)).collect();
+            let leaks: BTreeSet<&Leak> = found.iter().filter(|leak| !known.contains(leak) && shows(leak)).collect();
             let example = leaks.iter().min_by_key(|leak| (leak.is_at_an_added_one(), &leak.place, **leak)).map(|leak| (*leak).clone());
             weakened.push(Weakened { says, by_rule: without.is_some(), must_show, leaks: leaks.len(), example });
         }

@@ -134,6 +134,7 @@ pub fn proven(outcome: &Outcome) -> Value {
             "compared_with_what_receivers_got": tried.beside.keys().collect::<Vec<_>>(),
             "agrees": tried.beside.values().all(Compared::agrees),
         },
+        "names_that_no_form_declares": tried.grammar.undeclared,
         "red": outcome.red(),
         "before_the_days_end": outcome.day_end,
         "weakened_runs": weakened,
@@ -204,7 +205,8 @@ pub fn write(outcome: &Outcome, circumstances: &Circumstances, directory: &Path,
         .collect();
     let mut evidence = json!({ "proven": proven, "proven_sha256": hash,
                            "circumstances": { "run": circumstances, "places": measured, "passed_on": outcome.tried.teed, "ledger_beside_receivers": outcome.tried.beside,
-                                              "canaries_left_in_memory": outcome.tried.in_memory } });
+                                              "canaries_left_in_memory": outcome.tried.in_memory,
+                                              "read_back": { "requests_and_files": outcome.tried.grammar.read, "names": outcome.tried.grammar.names } } });
     // Beside what is proven: its figures hang on times and on keys that are drawn anew.
     if let Some(board) = &outcome.scoreboard {
         evidence["scoreboard"] = board_of(board);

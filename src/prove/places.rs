@@ -2,9 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
-use serde_json::Value;
-
 use super::{
     allowance::Allowance,
     canaries::{Canary, Stand},
@@ -12,6 +9,8 @@ use super::{
     rehearsal::ADDED,
     scanner::{Mark, NEEDLE_BYTES_MIN, Scanner},
 };
+use crate::destination::form::{self, Part};
+use serde::Serialize;
 
 /// A place of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -214,7 +213,12 @@ impl<'a> Search<'a> {
         }
         let mut leaks = BTreeSet::new();
         if !names.is_empty() {
-            let fields = self.fields(bytes);
+            let fields = match place {
+                Place::Sent(_) | Place::Parked if bytes.starts_with(b"POST ") => self.fields(&request_line(bytes).1, b""),
+                Place::Sent(_) | Place::Parked => self.fields("", bytes),
+                _ if bytes.starts_with(b"{") || bytes.starts_with(b"[") => self.fields("", bytes),
+                _ => BTreeMap::new(),
+            };
             for (name, found_as) in names {
                 let Some(canary) = self.by_name.get(&name) else { continue };
                 let found = fields.get(&(name.clone(), found_as)).cloned();
@@ -254,35 +258,27 @@ impl<'a> Search<'a> {
         self.found.entry(place).or_default().not_searched = Some(why);
     }
 
-    /// In which field of JSON (one value, or one a line) each mark stands.
-    fn fields(&self, bytes: &[u8]) -> BTreeMap<(String, &'static str), String> {
+    /// In which field each mark stands, as far as there are fields.
+    fn fields(&self, query: &str, body: &[u8]) -> BTreeMap<(String, &'static str), String> {
         let mut fields = BTreeMap::new();
-        let stream = serde_json::Deserializer::from_slice(bytes).into_iter::<Value>();
-        for value in stream.map_while(Result::ok) {
-            self.walk(&value, "", &mut fields);
-        }
+        form::read(query, body, &mut |path, part| {
+            let (text, path) = match part {
+                Part::Name(name) => (name, format!("{path} (its name)")),
+                Part::Value(value) => (value, path.to_owned()),
+            };
+            for hit in self.scanner.scan(text.as_bytes()) {
+                fields.entry((hit.mark.slot, hit.disguise)).or_insert_with(|| path.clone());
+            }
+        });
         fields
     }
+}
 
-    fn walk(&self, value: &Value, path: &str, fields: &mut BTreeMap<(String, &'static str), String>) {
-        match value {
-            Value::Object(members) => {
-                for (name, value) in members {
-                    let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                    self.note(name, &format!("{path} (its name)"), fields);
-                    self.walk(value, &path, fields);
-                }
-            }
-            Value::Array(values) => values.iter().for_each(|value| self.walk(value, &format!("{path}[]"), fields)),
-            Value::String(text) => self.note(text, path, fields),
-            Value::Number(number) => self.note(&number.to_string(), path, fields),
-            Value::Bool(_) | Value::Null => {}
-        }
-    }
-
-    fn note(&self, text: &str, path: &str, fields: &mut BTreeMap<(String, &'static str), String>) {
-        for hit in self.scanner.scan(text.as_bytes()) {
-            fields.entry((hit.mark.slot, hit.disguise)).or_insert_with(|| path.to_owned());
-        }
-    }
+/// Path and query of a request's head.
+pub(super) fn request_line(head: &[u8]) -> (String, String) {
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let text = String::from_utf8_lossy(line);
+    let target = text.split(' ').nth(1).unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    (path.to_owned(), query.to_owned())
 }

@@ -17,6 +17,7 @@ use super::{
     beacons::{self, NATIVE, Target},
     canaries::{Canaries, Canary, Stand, Voice},
     child::{Program, Start},
+    grammar::{Grammar, Reader},
     memory,
     places::{Place, Search, Searched},
     rehearsal,
@@ -120,6 +121,8 @@ pub struct Tried {
     pub ledger: Option<(Vec<u8>, Timestamp)>,
     /// Which protocols' events were kept.
     pub arrivals: Arrivals,
+    /// The names in what was sent, and those that nobody declared.
+    pub grammar: Grammar,
 }
 
 impl Tried {
@@ -223,7 +226,9 @@ pub fn run(trial: &Trial<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
     let captured = stand_in.captured();
     let sending = rehearsal::destinations(trial.documents).filter(|destination| destination.kind != "file");
     let beside = vantage::compare(&directory_path.join("data"), &captured, sending.map(|destination| destination.name.as_str()))?;
+    let mut reader = Reader::new(trial.documents);
     for (name, captured) in captured {
+        reader.requests(&name, &captured);
         let purchase = rehearsal::purchase_in(trial.documents, &name).as_bytes();
         let place = Place::Sent(name);
         for (head, body) in &captured.requests {
@@ -232,6 +237,11 @@ pub fn run(trial: &Trial<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
         }
         if let Some((_, body)) = captured.requests.last() {
             search.control(&place, body);
+        }
+    }
+    for destination in rehearsal::destinations(trial.documents).filter(|destination| destination.kind == "file") {
+        for file in files_below(&directory_path.join("data/outbox").join(&destination.name)) {
+            reader.file(&destination.name, "", &fs::read(&file)?);
         }
     }
     for destination in rehearsal::destinations(trial.documents) {
@@ -263,6 +273,7 @@ pub fn run(trial: &Trial<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
         beside,
         slots,
         arrivals,
+        grammar: reader.grammar,
         ledger: if trial.memory { Some(vantage::exported(&directory_path.join("data"))?) } else { None },
     })
 }

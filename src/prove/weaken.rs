@@ -24,6 +24,8 @@ pub struct Weakening {
     pub documents: Vec<Document>,
     /// The rule that is left out, for builds that can.
     pub without: Option<String>,
+    /// Whether it is shown by the search of memory after the day's end; else by the search of everything.
+    pub at_night: bool,
     /// Whether the run has to go red; else nothing that a beacon shows depends on the rule, and its case is in `tests/proof/`.
     pub must_show: bool,
 }
@@ -45,7 +47,7 @@ pub fn by_policy(documents: &[Document], seed: u64, kept: impl Fn(Field) -> bool
             }
             other => other,
         });
-        weakenings.push(Weakening { says, documents: documents.collect(), without: None, must_show: true });
+        weakenings.push(Weakening { says, documents: documents.collect(), without: None, at_night: false, must_show: true });
     };
     if policies(documents).all(|policy| !policy.properties.contains_key(UNLISTED_PROPERTY)) {
         add(format!("the policy lists the property \"{UNLISTED_PROPERTY}\" as a word"), &|policy| {
@@ -87,13 +89,16 @@ pub fn by_policy(documents: &[Document], seed: u64, kept: impl Fn(Field) -> bool
 #[must_use]
 pub fn by_rule(documents: &[Document]) -> Vec<Weakening> {
     use crate::privacy::rules::Rule;
-    /// Rules without which a canary gets out whatever the documents say.
-    const SHOWN: [&str; 2] = ["ListedNamesOnly", "Pseudonymise"];
-    let of = |rule: &Rule| Weakening {
-        says: format!("without the rule {rule:?}: {}", rule.says()),
-        documents: documents.to_vec(),
-        without: Some(format!("{rule:?}")),
-        must_show: SHOWN.contains(&format!("{rule:?}").as_str()),
+    let of = |rule: &Rule| {
+        let at_night = matches!(rule, Rule::VisitKeyEndsWithTheDay | Rule::FreedMemoryIsWiped);
+        Weakening {
+            says: format!("without the rule {rule:?}: {}", rule.says()),
+            documents: documents.to_vec(),
+            without: Some(format!("{rule:?}")),
+            at_night,
+            // Without these something is found whatever the documents say.
+            must_show: at_night || matches!(rule, Rule::ListedNamesOnly | Rule::Pseudonymise),
+        }
     };
     Rule::ALL.iter().map(of).collect()
 }

@@ -16,7 +16,7 @@ pub(super) fn identity(words: &Words, sources: &Sources) -> Section {
     let said = |key: &str, value: String| Fact::known(key, words.dynamic("identity", key), value);
     let version = |version: &Version| format!("{} {} {}", version.kind, words.quoted(&version.name), version.version);
     let versions: Vec<_> = sources.versions.iter().map(version).collect();
-    let reason = if change.reason.is_empty() { words.say("identity.no_reason") } else { change.reason.clone() };
+    let reason = if change.reason.is_empty() { words.say("identity.no_reason") } else { words.quoted(&change.reason) };
     let when = words.fill("identity.changed_form", &[("date", &words.date(change.at)), ("author", &change.author), ("reason", &reason)]);
     let in_force = if sources.newest { "identity.in_force" } else { "identity.earlier" };
     let facts = vec![

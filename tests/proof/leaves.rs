@@ -1,6 +1,8 @@
 //! What leaves, to whom: the least of what was allowed and agreed to at capture and what is now; each field as the policy says; ids that
 //! cannot be joined; and what is on its way when something changes.
 
+use std::time::Duration;
+
 use firsthand::{
     destination::DestinationType,
     privacy::disclose::{Disclosed, Disclosure, Standing},
@@ -12,7 +14,7 @@ use crate::{
     installation::{SITE, destination},
     line::Line,
     unless,
-    visit::{NOW, beacon, captured, cookie_of, documents, exempt, gets, message, record, with_policy},
+    visit::{NOW, beacon, captured, cookie_of, documents, exempt, gets, gets_at, message, record, with_policy},
 };
 
 const YES: &str = "\"g\":[\"analytics\"],";
@@ -176,6 +178,16 @@ pub(crate) fn lasting_ids_of_two_destinations() -> Found {
 pub(crate) fn daily_ids_of_two_destinations() -> Found {
     let [one, other] = ids_of("", ["measurement", "partner"]);
     unless(one == other, "an id by which two destinations can join what they know of a day's visitor")
+}
+
+pub(crate) fn ids_of_two_days() -> Found {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let line = Line::new(&exempt("measurement"), 1);
+    let [one, other] = [NOW, NOW.plus(DAY)].map(|now| {
+        let offset = line.append(0, line.receive(&beacon("", ""), now)).expect("it is new");
+        gets_at(&line, offset, "measurement", now).expect("it leaves")["visitor_id"].clone()
+    });
+    unless(one == other, "an id across two days, of a visitor without consent")
 }
 
 pub(crate) fn strict_ids() -> Found {

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "in a test, what fails is told by the test, on its output")]
 
 mod documents;
+mod freed;
 mod leaves;
 mod person;
 mod proven;
@@ -34,6 +35,9 @@ mod receiver;
 use std::{panic::catch_unwind, process::ExitCode, time::Instant};
 
 use firsthand::privacy::rules::{Rule, take_out};
+
+#[global_allocator]
+static ALLOCATOR: firsthand::privacy::keys::freed::Allocator = firsthand::privacy::keys::freed::ALLOCATOR;
 
 /// What a case finds: nothing, or what got out.
 type Found = Result<(), &'static str>;
@@ -108,6 +112,8 @@ fn case_of(rule: Rule) -> fn() -> Found {
         Rule::LastingIdsOfOneDestination => leaves::lasting_ids_of_two_destinations,
         Rule::DailyIdsOfOneDestination => leaves::daily_ids_of_two_destinations,
         Rule::StrictIdsTellNobody => leaves::strict_ids,
+        Rule::VisitKeyEndsWithTheDay => leaves::ids_of_two_days,
+        Rule::FreedMemoryIsWiped => freed::a_freed_buffer,
         Rule::VendorConsentDerived => leaves::a_vendors_consent_parameters,
         Rule::HeldBackUntilOver => served::a_day_that_is_not_over,
         Rule::ConsentOnTheWay => leaves::a_withdrawal_on_the_way,

@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::{
     Answer, BatchLimits, Destination, DestinationType, GroupBy, HttpCall, Parcel, Rehearsal, SettingsError, Verdict, Via,
     settings::{Settings, check_url, error},
+    words::flat,
 };
 use crate::{
     config::secret::{self, Secret},
@@ -39,6 +40,16 @@ pub const TYPE: DestinationType = DestinationType {
     vendor_reuses_data: true,
     issuer: Some(Issuer::Google),
     headers: &["content-type"],
+    form: &[
+        ("?", &["measurement_id", "api_secret"]),
+        ("", &["client_id", "user_id", "consent.ad_user_data", "consent.ad_personalization", "user_location.country_id"]),
+        ("", &["validation_behavior"]),
+        ("device", &["category", "language", "operating_system", "browser", "browser_version"]),
+        ("events[]", &["name", "timestamp_micros"]),
+        ("events[].params", &["page_location", "page_referrer", "session_id", "engagement_time_msec", "site_*", "*"]),
+        ("events[].params", flat::MONEY),
+        ("events[].params.items[]", flat::PRODUCT),
+    ],
     oldest: OLDEST,
     visitor: |id| words::client_id(id).unwrap_or_default(),
     rehearsal: Rehearsal {

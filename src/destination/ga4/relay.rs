@@ -34,6 +34,11 @@ pub const TYPE: DestinationType = DestinationType {
     vendor_reuses_data: true,
     issuer: Some(Issuer::Google),
     headers: &["content-type"],
+    form: &[
+        ("?", &["v", "tid", "cid", "sid", "uid", "gcs", "gcd", "npa", "_uip", "ul", "sr", "_p", "_s"]),
+        ("&", &["en", "dl", "dr", "cu", "_et", "pr#", "ep.transaction_id", "ep.coupon", "epn.value", "epn.tax", "epn.shipping"]),
+        ("&", &["ep.*", "epn.*", "*"]),
+    ],
     oldest: OLDEST,
     visitor: |id| words::client_id(id).unwrap_or_default(),
     rehearsal: Rehearsal {

@@ -40,3 +40,11 @@ pub(in crate::destination) fn campaign(disclosure: &Disclosure) -> impl Iterator
     let parameter = |field: crate::privacy::clean::CampaignField| crate::event::vocabulary::campaign(field.name()).parameter.to_owned();
     disclosure.campaign().iter().map(move |(field, value)| (parameter(*field), value.as_str().into()))
 }
+
+/// The names of what a commerce event says, for a destination's form.
+pub(in crate::destination) const MONEY: &[&str] = &["value", "currency", "transaction_id", "tax", "shipping", "coupon"];
+/// The names of what a product says.
+pub(in crate::destination) const PRODUCT: &[&str] =
+    &["item_id", "item_name", "item_brand", "item_category", "item_variant", "price", "quantity"];
+/// The names of what a campaign says.
+pub(in crate::destination) const CAMPAIGN: &[&str] = &["utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "utm_id"];

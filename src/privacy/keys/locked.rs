@@ -1,6 +1,6 @@
 //! A key in a memory page of its own: kept out of swap and core dumps where the system allows it, wiped when dropped.
 //!
-//! This is the only file of the program with `unsafe` code. Where locking fails (containers with a small `RLIMIT_MEMLOCK`, other systems)
+//! This is the only file of a release with `unsafe` code. Where locking fails (containers with a small `RLIMIT_MEMLOCK`, other systems)
 //! the key is used all the same and [`LockedKey::is_locked`] says so; the caller warns and shows it.
 #![allow(unsafe_code)]
 

@@ -13,6 +13,7 @@ mod age;
 pub(in crate::privacy) mod carry;
 pub mod database;
 pub mod epoch;
+pub mod freed;
 pub mod guess;
 pub mod locked;
 pub(in crate::privacy) mod mac;

@@ -27,6 +27,7 @@ use crate::{
         enrich::device::DeviceClass,
         hand_over::bytes::{Unread, Unreadable, Written},
         raw::ClientAddress,
+        rules::{Rule, holds},
     },
 };
 
@@ -61,7 +62,7 @@ impl VisitKey {
     /// By the wall clock (also one that was set back), by the monotonic one, and by the one that counts a machine's sleep: whichever says so
     /// first.
     fn is_over(&self, now: Timestamp) -> bool {
-        !self.day.holds(now) || self.age.now() >= AGE_MAX
+        (!self.day.holds(now) || self.age.now() >= AGE_MAX) && holds(Rule::VisitKeyEndsWithTheDay)
     }
 
     /// How long it will still be used, by the same clocks.

@@ -1,9 +1,11 @@
 //! S2 and S5: what the canary run found, and its search of the memory after the day's end.
 
+use std::collections::BTreeSet;
+
 use super::Row;
 use crate::{
     destination::DESTINATIONS,
-    prove::{Outcome, day_end::Control, places::Place},
+    prove::{Outcome, day_end::Control, grammar::Grammar, places::Place},
 };
 
 const CANARIES_MIN: usize = 2_000;
@@ -28,6 +30,22 @@ pub fn memory(outcome: &Outcome) -> Row {
         found(*agent_before)
     );
     Row::here("S5", WHAT, TARGET, figure, leaks == 0 && searched.genuine && searched.recovered == searched.planted)
+}
+
+/// S4: what was sent, name by name.
+#[must_use]
+pub fn grammar(outcome: &Outcome) -> Row {
+    const WHAT: &str = "names in captured requests and files that the destination's declared form or the policy's lists do not have";
+    let Grammar { read, names, undeclared, .. } = &outcome.tried.grammar;
+    if *read == 0 {
+        return Row::not("S4", WHAT, "0", "nothing was sent");
+    }
+    let figure = format!("{}; {read} requests and files, {names} names in the words of {} receivers", undeclared.len(), receivers(outcome));
+    Row::here("S4", WHAT, "0", figure, undeclared.is_empty()).with(undeclared.iter().cloned().collect())
+}
+
+fn receivers(outcome: &Outcome) -> usize {
+    outcome.destinations.iter().map(|destination| destination.kind.as_str()).collect::<BTreeSet<_>>().len()
 }
 
 /// The row. A run that is smaller than the target asks for can miss it, and not meet it.

@@ -4,7 +4,7 @@
 //! | file | rows |
 //! |---|---|
 //! | `elsewhere` | what no run of this command can measure, and where it is measured |
-//! | `canaries` | S2 and S5, from the canary run |
+//! | `canaries` | S2, S4 and S5, from the canary run |
 //! | `ledger` | S21: bits of the run's own ledger of what left, changed |
 //! | `addresses` | S6: the search for addresses, with the key and without |
 //! | `workload`, `captured` | synthetic days through the line, and what left of them |
@@ -230,6 +230,7 @@ pub fn measure(
     let mut rows = elsewhere::rows();
     rows.push(canaries::row(outcome));
     rows.push(canaries::memory(outcome));
+    rows.push(canaries::grammar(outcome));
     rows.push(ledger::row(outcome));
     rows.push(addresses::row(&documents, target, ask, wish.seed, progress)?);
     let workload = Workload { documents: documents.clone(), target, visitors: ask.visitors, seed: wish.seed };

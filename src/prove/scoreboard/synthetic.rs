@@ -68,9 +68,9 @@ fn grammar(captured: &Captured) -> Row {
     let figure = format!("{} of {disclosures} disclosures' fields{}{list}", beyond.len(), if list.is_empty() { "" } else { ": " });
     let what = "fields that left and are not in the policy's table for that destination";
     if disclosures == 0 {
-        Row::not("S4", what, "0", "nothing left for any destination")
+        Row::not("S4 synthetic", what, "0", "nothing left for any destination")
     } else {
-        Row::synthetic("S4", what, "0", figure, beyond.is_empty())
+        Row::synthetic("S4 synthetic", what, "0", figure, beyond.is_empty())
     }
 }
 
