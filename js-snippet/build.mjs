@@ -1,44 +1,66 @@
-// Builds dist/snippet.js and dist/snippet.d.ts. With --check: says whether the committed ones are what the source gives, and how big they are.
+// Builds dist/: the core (snippet.js), a part for each shim, consent tool and thing watched (parts/*.js), and the types (snippet.d.ts). With --check: says
+// whether the committed ones are what the source gives, and how big they are.
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
-const TOKEN = "__FIRSTHAND_CONFIG__"; // the server puts the site's settings in its place
-const GZIP_BYTES_MAX = 3584;
+/** What the server puts settings and parts in the place of. */
+const TOKENS = ["__FIRSTHAND_CONFIG__", "__FIRSTHAND_PARTS__"];
+/** The most that each may have, gzipped: a page loads the core and the parts that its site asks for, and no more. */
+const GZIP_BYTES_MAX = JSON.parse(readFileSync(new URL("budget.json", import.meta.url), "utf8"));
 
 const here = dirname(fileURLToPath(import.meta.url));
 const check = process.argv.includes("--check");
 const committed = join(here, "dist");
 const out = check ? mkdtempSync(join(tmpdir(), "snippet-")) : committed;
 
-try {
-  execFileSync(process.execPath, [join(here, "node_modules/typescript/bin/tsc"), "-p", here, "--outDir", out], { stdio: "inherit" });
-  await build({
-    entryPoints: [join(here, "src/snippet.ts")],
-    outfile: join(out, "snippet.js"),
-    bundle: true,
-    minify: true,
-    format: "esm", // the source is one function that calls itself; it needs no second one around it
-    target: "es2020",
-    charset: "utf8",
-    legalComments: "none",
-    logLevel: "warning",
-  });
+const OPTIONS = { bundle: true, minify: true, target: "es2020", charset: "utf8", legalComments: "none", logLevel: "warning", write: false };
+const bundle = async (source, format) => (await build({ ...OPTIONS, entryPoints: [join(here, "src", source)], format })).outputFiles[0].text.trim();
 
-  const script = readFileSync(join(out, "snippet.js"));
-  const tokens = script.toString().split(TOKEN).length - 1;
-  const gzip = gzipSync(script, { level: 9 }).length;
-  console.log(`snippet.js: ${script.length} bytes, ${gzip} bytes gzipped`);
-  if (tokens !== 1) throw new Error(`${TOKEN} is in the script ${tokens} times; the server replaces exactly one`);
-  if (/\bimport\b|\bexport\b/.test(script)) throw new Error("the script must run as a classic script: it has an import or export");
-  if (gzip > GZIP_BYTES_MAX) throw new Error(`more than ${GZIP_BYTES_MAX} bytes gzipped`);
+/** A part is an expression: the function that its file exports by default, with what it needs around it. */
+async function part(source) {
+  const bundled = await bundle(source, "esm");
+  const ending = /;?export\{(\w+) as default\};?$/;
+  const name = ending.exec(bundled)?.[1];
+  if (!name) throw new Error(`src/${source} has no single default export`);
+  return `(()=>{${bundled.replace(ending, "")};return ${name}})()`;
+}
+
+try {
+  const types = mkdtempSync(join(tmpdir(), "types-"));
+  execFileSync(process.execPath, [join(here, "node_modules/typescript/bin/tsc"), "-p", here, "--outDir", types], { stdio: "inherit" });
+  mkdirSync(join(out, "parts"), { recursive: true });
+  copyFileSync(join(types, "api.d.ts"), join(out, "snippet.d.ts"));
+  rmSync(types, { recursive: true });
+
+  const built = { "snippet.js": await bundle("snippet.ts", "iife") };
+  for (const folder of ["shims", "tools", "watch"]) {
+    const sources = readdirSync(join(here, "src", folder)).filter((name) => readFileSync(join(here, "src", folder, name), "utf8").includes("export default"));
+    for (const name of sources.sort()) built[`parts/${name.replace(/\.ts$/, ".js")}`] = await part(`${folder}/${name}`);
+  }
+  for (const [name, script] of Object.entries(built)) {
+    writeFileSync(join(out, name), `${script}\n`);
+    const gzip = gzipSync(script, { level: 9 }).length;
+    console.log(`${name}: ${script.length} bytes, ${gzip} gzipped`);
+    if (/\bimport\b|\bexport\b/.test(script)) throw new Error(`${name} must run as a classic script: it has an import or export`);
+    if (/\beval\b|new Function|innerHTML|document\.write/.test(script)) throw new Error(`${name} has what a strict page forbids`);
+    const most = GZIP_BYTES_MAX[name];
+    if (!(gzip <= most)) throw new Error(`${name} has ${gzip} bytes gzipped; budget.json allows ${most ?? "no such part"}`);
+    for (const token of TOKENS) {
+      const times = script.split(token).length - 1;
+      if (times !== (name === "snippet.js" ? 1 : 0)) throw new Error(`${token} is in ${name} ${times} times; the server replaces exactly one`);
+    }
+  }
+  const gone = Object.keys(GZIP_BYTES_MAX).filter((name) => !built[name]);
+  if (gone.length) throw new Error(`budget.json names what is not built: ${gone}`);
   if (check) {
-    for (const name of ["snippet.js", "snippet.d.ts"]) {
-      if (!readFileSync(join(out, name)).equals(readFileSync(join(committed, name)))) {
+    for (const name of [...Object.keys(built), "snippet.d.ts"]) {
+      const file = join(committed, name);
+      if (!existsSync(file) || !readFileSync(join(out, name)).equals(readFileSync(file))) {
         throw new Error(`dist/${name} is not what src/ gives: run "npm run build" and commit it`);
       }
     }

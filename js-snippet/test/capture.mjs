@@ -6,7 +6,16 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import puppeteer from "puppeteer-core";
 
-const script = readFileSync(new URL("../dist/snippet.js", import.meta.url), "utf8");
+const built = (name) => readFileSync(new URL(`../dist/${name}`, import.meta.url), "utf8").trim();
+const SHIMS = ["gtag", "matomo", "meta", "mixpanel", "plausible", "posthog", "segment", "umami"];
+
+/** The script as the server puts it together: the core, and the parts that a site's document asks for. */
+export function scriptOf(config, parts) {
+  const names = parts.some((name) => SHIMS.includes(name)) ? ["shims", ...parts] : parts;
+  const text = built("snippet.js").replace("__FIRSTHAND_CONFIG__", () => JSON.stringify(config));
+  return text.replace("__FIRSTHAND_PARTS__", () => `[${names.map((name) => built(`parts/${name}.js`)).join(",")}]`);
+}
+
 const executablePath = process.env.CHROMIUM ?? ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
 
 /** A page's links. None but the last leaves the page. */
@@ -37,13 +46,15 @@ export async function startSite() {
       site.answer(message, (status, headers) => response.writeHead(status, headers).end());
     } else if (url.pathname.startsWith("/q/core.")) {
       const config = { e: "/q/e", u: url.pathname.includes("exempt"), g: "fpw", o: url.pathname.includes("override") };
-      response.writeHead(200, { "content-type": "text/javascript" }).end(script.replace("__FIRSTHAND_CONFIG__", JSON.stringify(config)));
+      const parts = (url.searchParams.get("parts") ?? "").split(",").filter(Boolean);
+      response.writeHead(200, { "content-type": "text/javascript" }).end(scriptOf(config, parts));
     } else if (url.pathname.startsWith("/page")) {
       const name = (url.searchParams.has("consent-only") ? "consent" : "exempt") + (url.searchParams.has("override") ? "-override" : "");
       const stub = url.searchParams.get("stub") ?? "";
       const follow = url.searchParams.has("follow") ? ` data-follow="${url.searchParams.get("follow")}"` : "";
+      const parts = url.searchParams.has("parts") ? `?parts=${url.searchParams.get("parts")}` : "";
       response.writeHead(200, { "content-type": "text/html" });
-      response.end(`<!doctype html><title>A page</title><script>${stub}</script><script src="/q/core.${name}.js"${follow}></script>${url.pathname === "/page/links" ? LINKS.replace("{{another host}}", site.url.replace("127.0.0.1", "localhost") + "/page") : ""}`);
+      response.end(`<!doctype html><title>A page</title><script>${stub}</script><script src="/q/core.${name}.js${parts}"${follow}></script>${url.pathname === "/page/links" ? LINKS.replace("{{another host}}", site.url.replace("127.0.0.1", "localhost") + "/page") : ""}`);
     } else {
       response.writeHead(404).end();
     }
