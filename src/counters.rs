@@ -1,7 +1,8 @@
-//! Counters per (site, day, reason): what was stored and what was refused, and why. Added to in RAM, flushed to `state.db` twice a second
+//! Counters per (site, day, reason): what was stored and what was refused, and why; and which vendors' calls pages made that no shim covers. Added to in RAM, flushed to `state.db` twice a second
 //! (a crash may lose that much).
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
 };
@@ -9,7 +10,10 @@ use std::{
 use crate::{
     clock::Timestamp,
     documents::Documents,
-    event::{Epoch, SiteNumber},
+    event::{
+        Epoch, SiteNumber,
+        shims::{UNCOVERED_CALLS, UncoveredCall},
+    },
     metrics::Counter,
     privacy::{enrich::bot::BotClass, keys::visit::LocalDay, refusal::Refusal},
     state::{StateDb, StoreError},
@@ -18,6 +22,7 @@ use crate::{
 /// The reason's name under which stored events are counted.
 pub const STORED: &str = "stored";
 const REASONS: usize = Refusal::ALL.len() + 1;
+const COUNTERS: usize = REASONS + UNCOVERED_CALLS;
 
 /// All counters of all sites.
 #[derive(Default)]
@@ -26,12 +31,19 @@ pub struct Counters {
 }
 
 /// One site's counters since the start, and how much of each is flushed.
-#[derive(Default)]
 pub struct SiteCounters {
     /// Stored events by the class of their verdict: none, suspected, declared. Since the start only.
     by_bot_class: [Counter; 3],
-    counts: [Counter; REASONS],
-    flushed: [Counter; REASONS],
+    /// Refusals, what was stored, and then the calls that no shim covers.
+    counts: [Counter; COUNTERS],
+    flushed: [Counter; COUNTERS],
+}
+
+impl Default for SiteCounters {
+    fn default() -> Self {
+        let none = || std::array::from_fn(|_| Counter::default());
+        Self { by_bot_class: Default::default(), counts: none(), flushed: none() }
+    }
 }
 
 impl SiteCounters {
@@ -53,12 +65,37 @@ impl SiteCounters {
 
     /// Every reason's name and count since the start.
     pub fn values(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.counts.iter().enumerate().map(|(index, count)| (name(index), count.value()))
+        self.counts.iter().take(REASONS).enumerate().map(|(index, count)| (reason(index), count.value()))
+    }
+
+    /// Counts calls that no shim covers.
+    pub fn uncovered(&self, call: UncoveredCall, times: u32) {
+        self.counts[REASONS + call.index()].add(u64::from(times));
+    }
+
+    /// Those calls that were made since the start, and how often.
+    pub fn uncovered_values(&self) -> impl Iterator<Item = (UncoveredCall, u64)> {
+        UncoveredCall::all().map(|call| (call, self.counts[REASONS + call.index()].value())).filter(|(_, count)| *count > 0)
     }
 }
 
-fn name(index: usize) -> &'static str {
+fn reason(index: usize) -> &'static str {
     Refusal::ALL.get(index).map_or(STORED, |refusal| refusal.name())
+}
+
+/// Under which name a call that no shim covers is counted: `uncovered gtag.get`.
+#[must_use]
+pub fn name_of_uncovered(call: UncoveredCall) -> String {
+    let (shim, name) = call.names();
+    format!("uncovered {shim}.{name}")
+}
+
+/// Under which name a counter rests.
+fn name(index: usize) -> Cow<'static, str> {
+    match UncoveredCall::all().nth(index.wrapping_sub(REASONS)) {
+        Some(call) => Cow::Owned(name_of_uncovered(call)),
+        None => Cow::Borrowed(reason(index)),
+    }
 }
 
 impl Counters {

@@ -81,7 +81,7 @@ impl Pipeline {
         inbound: Inbound,
         charge: impl FnOnce(usize) -> Result<(), Duration>,
     ) -> Ingested {
-        let Decoded { events, bad, signal, evidence, hints, key, anonymous } = protocol.decode(&inbound, inbound.received());
+        let Decoded { events, bad, signal, evidence, hints, key, anonymous, uncovered } = protocol.decode(&inbound, inbound.received());
         let mut cookies = Vec::new();
         let mut outcome = Outcome { bad, ..Outcome::default() };
         self.refuse(site, Refusal::Undecodable, outcome.bad.len());
@@ -96,6 +96,8 @@ impl Pipeline {
                 outcome.over_quota = Some(wait);
             }
             Ok(()) => {
+                let counters = self.counters.of(site.number);
+                uncovered.into_iter().for_each(|(call, times)| counters.uncovered(call, times));
                 let arrival = inbound.arrival(&site.cookies, signal, evidence);
                 let arrival = if anonymous { arrival.anonymously() } else { arrival.or_named_by(&events) };
                 if let Err(Unavailable(wait)) = self.take_in(site, protocol, &arrival, events, &mut outcome, &mut cookies).await {

@@ -9,7 +9,7 @@ use crate::{
         Sources,
         overview::{
             self, AlertOverview, CrowdOverview, DestinationOverview, EgressOverview, Health, LeftOverview, LogOverview, Overview,
-            RecleanseOverview, RefusedCount, ReleasedOverview, SiteOverview,
+            RecleanseOverview, RefusedCount, ReleasedOverview, SiteOverview, UncoveredCount,
         },
     },
     counters::{self, Counters},
@@ -19,7 +19,7 @@ use crate::{
     },
     documents::Site,
     egress::{Day, closing::EgressLedger},
-    event::Epoch,
+    event::{Epoch, shims::UncoveredCall},
     event_log::LogState,
     metrics::Exposition,
     pipeline::Pipeline,
@@ -77,6 +77,18 @@ impl Report {
             for (class, count) in self.pipeline.counters.of(site.number).by_bot_class() {
                 let help = "Stored events by whether a program seems to have sent them.";
                 text.sample("firsthand_events_by_bot_class_total", "counter", help, &[("site", &site.name), ("class", class)], count);
+            }
+        }
+        for site in &documents.sites {
+            for (call, count) in self.pipeline.counters.of(site.number).uncovered_values() {
+                let ((shim, call), help) = (call.names(), "Vendors' calls that pages made and no shim covers.");
+                text.sample(
+                    "firsthand_uncovered_calls_total",
+                    "counter",
+                    help,
+                    &[("site", &site.name), ("shim", shim), ("call", call)],
+                    count,
+                );
             }
         }
         for site in &documents.sites {
@@ -222,11 +234,16 @@ impl Report {
         // What cannot be read is shown as nothing counted; the health page says why.
         let counts: BTreeMap<String, u64> = Counters::of_day(&self.state, site.number, day).unwrap_or_default().into_iter().collect();
         let refused = Refusal::ALL.into_iter().filter_map(|reason| Some(RefusedCount::new(reason, *counts.get(reason.name())?)));
+        let uncovered = UncoveredCall::all().filter_map(|call| {
+            let ((shim, name), count) = (call.names(), *counts.get(&counters::name_of_uncovered(call))?);
+            Some(UncoveredCount { shim, call: name, count })
+        });
         let Estimate { visitors, visits } = self.uniques(site, now);
         SiteOverview {
             name: site.name.clone(),
             stored: counts.get(counters::STORED).copied().unwrap_or(0),
             refused: refused.collect(),
+            uncovered: uncovered.collect(),
             epoch_breaks: self.epoch_breaks(site, now).unwrap_or(0),
             visitors,
             visits,

@@ -65,6 +65,19 @@ fn no_name_of_an_installation_is_on_a_list() {
     assert_eq!(blocked(&engine), BTreeMap::new());
 }
 
+/// What a site that respects blockers asks for, to know whether one is at work.
+const BAIT: &str = "/matomo.js";
+
+#[test]
+fn the_bait_is_blocked_everywhere() {
+    let Some(engine) = engine() else { return };
+    for (page, host) in PLACES {
+        for prefix in ["/kesolu", "/mela"] {
+            assert!(is_blocked(&engine, &format!("https://{host}{prefix}{BAIT}"), page, "xhr", "GET"), "{host}{prefix}");
+        }
+    }
+}
+
 /// One prefix in so many is tried for every library: some three hundred.
 const LIBRARIES_STRIDE: usize = 977;
 

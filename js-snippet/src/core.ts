@@ -6,7 +6,7 @@ import { ask, readList, readMode } from "./follow";
 import { on, safely } from "./safely";
 import { sayAside } from "./send";
 import { config, page, tag } from "./settings";
-import { atOpening, moved, view } from "./views";
+import { atOpening, atRoute, moved, view } from "./views";
 import { type WireEvent, eventOf, identify } from "./wire";
 
 export const core = {
@@ -23,6 +23,7 @@ export const core = {
   identify,
   view,
   atOpening,
+  atRoute,
   moved,
   sayAside,
   fallSilent,

@@ -2,9 +2,9 @@
 
 /**
  * Put in by the server: e, the collector's path; u, whether events may go before the choice; g, the global name; o, whether a yes on this site
- * outranks Global Privacy Control.
+ * outranks Global Privacy Control; b, an address that blockers block, where the site does not want to be told of visitors who have one.
  */
-declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string; o?: boolean };
+declare const __FIRSTHAND_CONFIG__: { e: string; u: boolean; g: string; o?: boolean; b?: string };
 
 export const config = __FIRSTHAND_CONFIG__;
 export const page = window as unknown as Record<string, any>;

@@ -102,6 +102,12 @@ const start = safely((): void => {
   });
 });
 
+/** Where the site asks for it: a request that blockers stop. Whoever has one gets the page's functions, and nothing is sent. */
+const startUnlessBlocked = (): void => {
+  if (!config.b) return start();
+  fetch(config.b, { cache: "no-store" }).catch(fallSilent).then(start);
+};
+
 // A page that the browser opens in advance is no visit until someone looks at it.
-if ((document as Document & { prerendering?: boolean }).prerendering) on(document, "prerenderingchange", start);
-else start();
+if ((document as Document & { prerendering?: boolean }).prerendering) on(document, "prerenderingchange", startUnlessBlocked);
+else startUnlessBlocked();

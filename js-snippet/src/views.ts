@@ -23,7 +23,16 @@ export const view = (place?: Partial<WireEvent>, properties?: object): void => {
   record(eventOf("page_view", properties as any, place));
 };
 
-export const opened = (): void => whenOpened();
+/** What parts do at load and at each route, beside that. */
+const routeActs: (() => void)[] = [];
+
+export const opened = (): void => {
+  whenOpened();
+  routeActs.forEach((act) => act());
+};
+export const atRoute = (act: () => void): void => {
+  routeActs.push(safely(act));
+};
 export const atOpening = (act: () => void): void => {
   whenOpened = act;
 };

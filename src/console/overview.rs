@@ -114,6 +114,8 @@ pub struct SiteOverview {
     pub stored: u64,
     /// What did not, by reason.
     pub refused: Vec<RefusedCount>,
+    /// Vendors' calls that its pages made today and no shim covers.
+    pub uncovered: Vec<UncoveredCount>,
     /// How often the day's key was lost today: visitors before and after count as different ones.
     pub epoch_breaks: u64,
     /// Different visitors today, by our own count.
@@ -171,6 +173,17 @@ impl RefusedCount {
     pub const fn new(reason: Refusal, count: u64) -> Self {
         Self { reason, because: reason.explanation(), count }
     }
+}
+
+/// How often pages made one call that no shim covers.
+#[derive(Debug, Serialize)]
+pub struct UncoveredCount {
+    /// The vendor's shim.
+    pub shim: &'static str,
+    /// The call, by its name in the list.
+    pub call: &'static str,
+    /// How often.
+    pub count: u64,
 }
 
 /// One destination and its courier.

@@ -12,9 +12,10 @@ use super::{
     Basis, Destination, Documents, EXEMPT_MONTHS_MAX, crowds, declared,
     deviation::{Deviation, State},
     listed_names,
-    parse::{BasisName, ConsentTool, DestinationDocument, Document, GpcSiteOverride, PolicyDocument, Release, SiteDocument},
+    parse::{BasisName, DestinationDocument, Document, GpcSiteOverride, PolicyDocument, Release, SiteDocument},
     routes,
     site::{Ceilings, Policy, Recipient, SignalRules, Site},
+    snippet::{ConsentTool, SnippetParts},
 };
 use crate::{
     config::secret,
@@ -444,6 +445,12 @@ fn compile_site(
             vendors,
         },
         policy,
+        snippet: SnippetParts {
+            shims: document.shims.clone(),
+            tools: document.follow.clone(),
+            watch: document.watch.clone(),
+            respect_blockers: document.respect_blockers,
+        },
         keys: document.keys.clone(),
         identify_secret,
         ceilings: Ceilings::of(&recipients),

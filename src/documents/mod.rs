@@ -16,6 +16,7 @@ pub mod names;
 pub mod parse;
 mod routes;
 pub mod site;
+pub mod snippet;
 pub mod store;
 pub mod tightened;
 

@@ -47,6 +47,7 @@ use super::{
     declared::{Controller, Party, Processor},
     deviation::Deviation,
     site::PropertyKind,
+    snippet::{ConsentTool, Shim, Watch},
 };
 use crate::{
     event::Purposes,
@@ -138,9 +139,18 @@ pub struct SiteDocument {
     /// What vendors' libraries call this site, by protocol: `keys = { ga4 = ["G-ABC123"] }`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<String, BTreeSet<String>>,
-    /// Whose cookies with a yes in them are followed. A refusal in them counts anyway.
+    /// Whose word on the visitor's choice is followed: a yes in Matomo's cookies (a refusal in them counts anyway), other tools' by the script.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub follow: BTreeSet<ConsentTool>,
+    /// Whose calls on the page the script takes.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub shims: BTreeSet<Shim>,
+    /// What the script watches by itself, beside page views, links and the time in sight.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub watch: BTreeSet<Watch>,
+    /// Whether the script sends nothing where a blocker is at work.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub respect_blockers: bool,
     /// A yes that was given on this very site counts although the browser sends Global Privacy Control.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpc_site_override: Option<GpcSiteOverride>,
@@ -156,14 +166,6 @@ pub struct SiteDocument {
     /// Who keeps the server on which this program runs, and where; for the records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hosting: Option<Party>,
-}
-
-/// A tool that keeps a visitor's choice in cookies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ConsentTool {
-    /// Matomo's script.
-    Matomo,
 }
 
 /// That a yes on the site outranks Global Privacy Control, and why.

@@ -8,7 +8,7 @@ use std::{
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use super::{Basis, Bots, deviation::Deviation};
+use super::{Basis, Bots, deviation::Deviation, snippet::SnippetParts};
 use crate::{
     config::secret::Secret,
     event::{DestinationNumber, PolicyVersion, Purposes, SiteNumber},
@@ -37,6 +37,8 @@ pub struct Site {
     pub script: String,
     /// The global name under which the snippet's functions are on the page.
     pub global: String,
+    /// What the snippet has beside its core.
+    pub snippet: SnippetParts,
     /// The pages' origins, exact (`https://www.shop.example`). A request of another origin is refused.
     pub origins: BTreeSet<String>,
     /// The hosts of those origins: the only host names that may stand in a clean event.

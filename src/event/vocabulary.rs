@@ -294,6 +294,25 @@ mod tests {
     }
 
     #[test]
+    fn the_scripts_shims_have_the_same_tables() {
+        let names = include_str!("../../js-snippet/src/shims/names.ts");
+        for (theirs, ours, subject) in SEGMENT {
+            let describes = if *subject == Product { "PRODUCT" } else { "ORDER" };
+            assert!(names.contains(&format!("[\"{theirs}\", \"{ours}\", {describes}],")), "{theirs}");
+        }
+        assert_eq!(names.matches(", ORDER],").count() + names.matches(", PRODUCT],").count(), SEGMENT.len());
+        for word in PRODUCT.iter().chain(&ORDER) {
+            let read = word.read.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+            assert!(names.contains(&format!("[\"{}\", [{read}]]", word.ga4)), "{}", word.canonical);
+        }
+        let posthog = include_str!("../../js-snippet/src/shims/posthog.ts");
+        for (theirs, ours, _) in POSTHOG {
+            assert!(posthog.contains(&format!("  {theirs}: \"{ours}\",")), "{theirs}");
+        }
+        assert!(include_str!("../../js-snippet/src/shims/mixpanel.ts").contains(&format!("PAGE_VIEW = \"{}\"", MIXPANEL[0].0)));
+    }
+
+    #[test]
     fn people_are_shown_the_same_tables() {
         let page = include_str!("../../docs/translation.md");
         for (theirs, ours, _) in [SEGMENT, SNOWPLOW, SNOWPLOW_SHOP, POSTHOG, AMPLITUDE, MIXPANEL].concat() {

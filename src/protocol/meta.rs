@@ -240,6 +240,12 @@ mod tests {
     }
 
     #[test]
+    fn the_scripts_shim_has_the_same_names() {
+        let shim = include_str!("../../js-snippet/src/shims/meta.ts");
+        assert!(NAMES.iter().all(|(theirs, ours)| shim.contains(&format!("  {theirs}: \"{ours}\",\n"))));
+    }
+
+    #[test]
     fn a_hit_without_an_event_is_named_bad() {
         let inbound = inbound("id=7", "");
         let decoded = Meta.decode(&inbound, NOW);

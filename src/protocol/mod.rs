@@ -30,6 +30,7 @@ use self::{inbound::Inbound, library::Library};
 use crate::{
     clock::Timestamp,
     documents::Site,
+    event::shims::UncoveredCall,
     privacy::{
         consent::{ConsentSignal, evidence::Evidence},
         raw::RawEvent,
@@ -126,6 +127,8 @@ pub struct Decoded<'a> {
     pub key: Option<VendorKey>,
     /// Whether the page asked for nobody to be known again: no cookie of ours is read or set then.
     pub anonymous: bool,
+    /// Vendors' calls that the page made and no shim of ours covers, and how often.
+    pub uncovered: Vec<(UncoveredCall, u32)>,
     /// What `reply` needs to know of the request; never personal.
     pub hints: ReplyHints,
 }

@@ -194,6 +194,17 @@ mod tests {
     }
 
     #[test]
+    fn the_scripts_shim_has_the_same_names() {
+        let shim = include_str!("../../js-snippet/src/shims/plausible.ts");
+        for (theirs, ours) in NAMES {
+            assert!(
+                shim.contains(&format!("  {theirs}: \"{ours}\",\n")) || shim.contains(&format!("  \"{theirs}\": \"{ours}\",\n")),
+                "{theirs}"
+            );
+        }
+    }
+
+    #[test]
     fn money_needs_an_amount_and_a_currency() {
         for (revenue, there) in [
             (r#"{"amount":"12.50","currency":"EUR"}"#, true),

@@ -147,6 +147,7 @@ impl Router {
             None => endpoint.bare(StatusCode::METHOD_NOT_ALLOWED, "This address does not take this method.\n"),
             Some(Target::Snippet) => self.snippets.serve(site, headers),
             Some(Target::OptOut) => self.opt_out.serve(headers),
+            Some(Target::Bait) => endpoint.bare(StatusCode::NO_CONTENT, ""),
             Some(Target::Receive(work))
                 if origin == Origin::Foreign && !matches!(work, Work::Transparency(Wish::See)) && holds(Rule::OwnOriginsOnly) =>
             {

@@ -1,4 +1,5 @@
-//! The script that a site's pages load: the built snippet with the site's settings put in, rendered once per version of the documents.
+//! The script that a site's pages load: the built core with the site's settings and the parts that its document asks for, rendered once per version of the
+//! documents. It is the same for every visitor.
 
 use std::{
     collections::HashMap,
@@ -11,13 +12,77 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{limits::RENDERED_SNIPPETS, reply::ReplyBody};
-use crate::{documents::Site, event::SiteNumber};
+use super::{limits::RENDERED_SNIPPETS, reply::ReplyBody, routes::BAIT_PATH};
+use crate::{
+    documents::{
+        Site,
+        snippet::{ConsentTool, Shim, SnippetParts, Watch},
+    },
+    event::SiteNumber,
+};
 
 /// Built by `js-snippet/`.
 const SOURCE: &str = include_str!("../../js-snippet/dist/snippet.js");
 /// Where the settings go in it.
 const SETTINGS_TOKEN: &str = "__FIRSTHAND_CONFIG__";
+/// Where the parts go in it, as a list of expressions.
+const PARTS_TOKEN: &str = "__FIRSTHAND_PARTS__";
+
+macro_rules! part {
+    ($name:literal) => {
+        include_str!(concat!("../../js-snippet/dist/parts/", $name, ".js"))
+    };
+}
+
+/// What all shims have in common; before the first of them.
+const SHIMS: &str = part!("shims");
+
+const fn shim(shim: Shim) -> &'static str {
+    match shim {
+        Shim::Gtag => part!("gtag"),
+        Shim::Matomo => part!("matomo"),
+        Shim::Meta => part!("meta"),
+        Shim::Mixpanel => part!("mixpanel"),
+        Shim::Plausible => part!("plausible"),
+        Shim::Posthog => part!("posthog"),
+        Shim::Segment => part!("segment"),
+        Shim::Umami => part!("umami"),
+    }
+}
+
+/// A consent tool's part; Matomo's cookies are the server's to read.
+const fn tool(tool: ConsentTool) -> Option<&'static str> {
+    match tool {
+        ConsentTool::Axeptio => Some(part!("axeptio")),
+        ConsentTool::Cookiebot => Some(part!("cookiebot")),
+        ConsentTool::Didomi => Some(part!("didomi")),
+        ConsentTool::Matomo => None,
+        ConsentTool::Onetrust => Some(part!("onetrust")),
+        ConsentTool::Usercentrics => Some(part!("usercentrics")),
+    }
+}
+
+const fn watched(watch: Watch) -> &'static str {
+    match watch {
+        Watch::Forms => part!("forms"),
+        Watch::NotFound => part!("notfound"),
+        Watch::Scroll => part!("scroll"),
+        Watch::Search => part!("search"),
+        Watch::Video => part!("video"),
+        Watch::Vitals => part!("vitals"),
+    }
+}
+
+/// A site's parts, in the order in which they run: whose word on the choice is followed, before what that is about.
+fn parts(of: &SnippetParts) -> String {
+    let tools = of.tools.iter().filter_map(|each| tool(*each));
+    let common = (!of.shims.is_empty()).then_some(SHIMS);
+    let shims = of.shims.iter().map(|each| shim(*each));
+    let watched = of.watch.iter().map(|each| watched(*each));
+    // What shims hand on is for shims; the rest is content with it.
+    let all: Vec<_> = tools.chain(watched).chain(common).chain(shims).map(str::trim_ascii_end).collect();
+    format!("[{}]", all.join(","))
+}
 /// How long a browser uses the script without asking again: a change of the site's settings reaches every page within the hour.
 const CACHE_CONTROL: &str = "public, max-age=3600";
 
@@ -33,6 +98,9 @@ struct Settings<'a> {
     /// Whether a yes on the site outranks Global Privacy Control; left out where it does not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     o: bool,
+    /// What blockers stop, where the site wants nothing sent for visitors who have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    b: Option<String>,
 }
 
 /// The rendered scripts of all sites, bounded.
@@ -91,9 +159,10 @@ fn render(site: &Arc<Site>) -> Rendered {
         u: site.ceilings.unknown.is_some(),
         g: &site.global,
         o: site.signals.gpc_site_override.is_some(),
+        b: site.snippet.respect_blockers.then(|| format!("{}{BAIT_PATH}", site.prefix)),
     };
     let settings = serde_json::to_string(&settings).expect("texts and flags are always JSON");
-    let script = SOURCE.replace(SETTINGS_TOKEN, &settings);
+    let script = SOURCE.replace(SETTINGS_TOKEN, &settings).replace(PARTS_TOKEN, &parts(&site.snippet));
     let mut tag = String::from("\"");
     for byte in &Sha256::digest(&script)[..12] {
         // Writing to a String cannot fail.
@@ -120,16 +189,48 @@ mod tests {
 
     #[test]
     fn the_settings_are_in_and_the_token_is_gone() {
-        assert_eq!(SOURCE.matches(SETTINGS_TOKEN).count(), 1);
+        assert_eq!((SOURCE.matches(SETTINGS_TOKEN).count(), SOURCE.matches(PARTS_TOKEN).count()), (1, 1));
         let rendered = render(&Arc::new(site("https://www.shop.example")));
         let script = std::str::from_utf8(&rendered.script).expect("text");
         assert!(script.contains(r#"{"e":"/keso/e","u":false,"g":"mela"}"#), "{script}");
-        assert!(!script.contains(SETTINGS_TOKEN));
+        assert!(!script.contains(SETTINGS_TOKEN) && !script.contains(PARTS_TOKEN));
         let mut relaxed = site("https://www.shop.example");
         relaxed.signals.gpc_site_override = Some(String::from("a reason"));
         let rendered = render(&Arc::new(relaxed));
         let script = std::str::from_utf8(&rendered.script).expect("text");
         assert!(script.contains(r#""g":"mela","o":true}"#) && !script.contains("a reason"), "{script}");
+    }
+
+    #[test]
+    fn a_site_is_served_the_parts_that_it_asks_for_and_not_one_byte_of_another() {
+        let script = |parts: SnippetParts| {
+            let mut asking = site("https://www.shop.example");
+            asking.snippet = parts;
+            String::from_utf8(render(&Arc::new(asking)).script.to_vec()).expect("text")
+        };
+        let everything = SnippetParts {
+            shims: Shim::ALL.into(),
+            tools: [ConsentTool::Axeptio, ConsentTool::Cookiebot, ConsentTool::Didomi, ConsentTool::Onetrust, ConsentTool::Usercentrics]
+                .into(),
+            watch: [Watch::Forms, Watch::NotFound, Watch::Scroll, Watch::Search, Watch::Video, Watch::Vitals].into(),
+            respect_blockers: true,
+        };
+        let every = [SHIMS].into_iter().chain(Shim::ALL.map(shim));
+        let every = every.chain(everything.tools.iter().filter_map(|each| tool(*each)));
+        let every: Vec<_> = every.chain(everything.watch.iter().map(|each| watched(*each))).map(str::trim_ascii_end).collect();
+        let all = script(everything.clone());
+        assert!(every.iter().all(|part| all.contains(part)) && all.contains("\"b\":\"/keso/matomo.js\""));
+        let none = script(SnippetParts { tools: [ConsentTool::Matomo].into(), ..SnippetParts::default() });
+        assert!(every.iter().all(|part| !none.contains(part)) && !none.contains("matomo"));
+        assert_eq!(
+            none.len(),
+            SOURCE.len() - SETTINGS_TOKEN.len() - PARTS_TOKEN.len() + r#"{"e":"/keso/e","u":false,"g":"mela"}"#.len() + "[]".len()
+        );
+        for one in Shim::ALL {
+            let one_of_them = script(SnippetParts { shims: [one].into(), ..SnippetParts::default() });
+            let found: Vec<_> = every.iter().filter(|part| one_of_them.contains(**part)).collect();
+            assert_eq!(found, [&SHIMS.trim_ascii_end(), &shim(one).trim_ascii_end()]);
+        }
     }
 
     #[test]

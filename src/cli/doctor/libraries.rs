@@ -5,7 +5,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use crate::{
-    documents::Site,
+    documents::{Site, snippet::Shim},
     protocol::{
         PROTOCOLS, Protocol,
         library::{Code, Library},
@@ -39,6 +39,8 @@ struct Pointed {
     /// What arrives past blockers that know addresses, too.
     past_addresses: &'static str,
     meets_no_vendor: bool,
+    /// Which shim takes the calls that pages make to it, where our own script stands in its place.
+    shim: Option<&'static str>,
 }
 
 impl Pointed {
@@ -50,8 +52,24 @@ impl Pointed {
             past_hosts: library.where_hosts_are_known().word(),
             past_addresses: library.where_addresses_are_known().word(),
             meets_no_vendor: library.meets_no_vendor(),
+            shim: shim(library.name).map(Shim::name),
         }
     }
+}
+
+/// The shim for a library whose functions pages call by a global name.
+fn shim(library: &str) -> Option<Shim> {
+    Some(match library {
+        "Google's gtag.js" => Shim::Gtag,
+        "Matomo's matomo.js" => Shim::Matomo,
+        "Meta's fbevents.js" => Shim::Meta,
+        "mixpanel-browser" => Shim::Mixpanel,
+        "@plausible-analytics/tracker" => Shim::Plausible,
+        "posthog-js" => Shim::Posthog,
+        "@segment/analytics-next" => Shim::Segment,
+        "Umami's script.js" => Shim::Umami,
+        _ => return None,
+    })
 }
 
 impl<'a> OfSite<'a> {
@@ -74,10 +92,16 @@ impl<'a> OfSite<'a> {
 
     pub(super) fn print(&self, out: &mut dyn Write) -> std::io::Result<()> {
         writeln!(out, "\nsite \"{}\": libraries, and what to write to point each to {}", self.site, self.base)?;
-        for Pointed { protocol, library, write, past_hosts, past_addresses, meets_no_vendor } in &self.libraries {
+        for Pointed { protocol, library, write, past_hosts, past_addresses, meets_no_vendor, shim } in &self.libraries {
             let tried = library.tried.map_or_else(String::new, |version| format!(", tried: {version}"));
             writeln!(out, "\n  {} ({protocol}{tried})", library.name)?;
             writeln!(out, "    {}", write.as_deref().unwrap_or("nothing: it cannot be pointed elsewhere"))?;
+            if let Some(shim) = shim {
+                writeln!(
+                    out,
+                    "    or our own script in its place, with `shims = [\"{shim}\"]` in the site's document: it takes the page's calls"
+                )?;
+            }
             if library.code == Code::Server {
                 writeln!(out, "    runs on a server: no blocker stands in between, and no browser meets its vendor")?;
                 continue;
@@ -108,20 +132,31 @@ mod tests {
     const MARKS: [&str; 2] = ["<!-- libraries: written by `UPDATE_README=1 cargo test --lib readme` -->\n", "<!-- end of libraries -->\n"];
 
     fn table() -> String {
-        let mut table =
-            String::from("| library | what to write | Firefox, Safari, DNS | uBlock Origin | meets no vendor |\n|---|---|---|---|---|\n");
+        let mut table = String::from(
+            "| library | what to write | Firefox, Safari, DNS | uBlock Origin | meets no vendor | shim |\n|---|---|---|---|---|---|\n",
+        );
         for protocol in PROTOCOLS {
             for library in protocol.libraries() {
                 let site = ("https://www.shop.example", "/kesolu", NO_KEY);
-                let Pointed { write, past_hosts, past_addresses, meets_no_vendor, .. } = Pointed::new(*protocol, library, site);
+                let Pointed { write, past_hosts, past_addresses, meets_no_vendor, shim, .. } = Pointed::new(*protocol, library, site);
                 let name = library.name;
                 let tried = library.tried.map_or_else(String::new, |version| format!(" {version}"));
                 let write = write.map_or_else(|| String::from("it cannot be pointed elsewhere"), |write| format!("`{write}`"));
                 let meets = if meets_no_vendor { "yes" } else { "no" };
-                table += &format!("| {name}{tried} | {write} | {past_hosts} | {past_addresses} | {meets} |\n");
+                let shim = shim.map_or_else(|| String::from("—"), |shim| format!("`{shim}`"));
+                table += &format!("| {name}{tried} | {write} | {past_hosts} | {past_addresses} | {meets} | {shim} |\n");
             }
         }
         table
+    }
+
+    #[test]
+    fn every_shim_is_one_librarys() {
+        let libraries = PROTOCOLS.iter().flat_map(|protocol| protocol.libraries());
+        let shims: Vec<_> = libraries.filter_map(|library| shim(library.name)).collect();
+        let mut sorted = shims.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, Shim::ALL);
     }
 
     #[test]

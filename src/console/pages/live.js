@@ -371,6 +371,7 @@ function showNumbers({ sites, destinations: known, log, recleanse, egress, alert
   const grid = make("div", "today-grid");
   for (const site of sites) {
     const lines = site.refused.filter((one) => one.count).map((one) => [one.because, one.count]);
+    for (const { shim, call, count } of site.uncovered ?? []) lines.push([`${shim}: ${call === "twin" ? "said by another vendor's call already" : `${call}, which no shim covers`}`, count]);
     if (site.epoch_breaks) lines.push(["the day's key was lost and made anew", site.epoch_breaks]);
     const people = [["different visitors, about", site.visitors], ["visits, about", site.visits]];
     grid.append(numbers(site.name, [...people, ["kept", site.stored], ...lines, ...crowdLines(site.crowds)]));

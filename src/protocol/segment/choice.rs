@@ -189,6 +189,20 @@ mod tests {
     }
 
     #[test]
+    fn the_scripts_shim_knows_the_same_categories() {
+        let shim = include_str!("../../../js-snippet/src/shims/segment.ts");
+        let of = |purpose: &str| -> Vec<&str> {
+            let row = shim.lines().find_map(|line| line.strip_prefix(&format!("list(\"{purpose}\", \"")));
+            row.expect("a row of the purpose").trim_end_matches("\");").split(' ').collect()
+        };
+        let rows = [("analytics", Purposes::ANALYTICS), ("ads", Purposes::ADS), ("profile", Purposes::PROFILE), ("", Purposes::NONE)];
+        for (purpose, granted) in rows {
+            let known: Vec<_> = CATEGORIES.iter().filter(|(_, grants)| *grants == granted).map(|(name, _)| *name).collect();
+            assert_eq!(of(purpose), known, "{purpose}");
+        }
+    }
+
+    #[test]
     fn a_request_has_the_strictest_choice_of_its_calls() {
         let (no, analytics, ads) = (given(Purposes::NONE), given(Purposes::ANALYTICS), given(Purposes::ADS));
         let both = given(Purposes::ANALYTICS.and(Purposes::ADS));

@@ -67,6 +67,7 @@ pub(in crate::server) fn site(origin: &str) -> Site {
         prefix: String::from("/keso"),
         script: String::from("core.js"),
         global: String::from("mela"),
+        snippet: Default::default(),
         origins: BTreeSet::from([origin.to_owned()]),
         page_hosts: vec![String::from("www.shop.example")],
         time_zone: TimeZone::UTC,

@@ -2,6 +2,7 @@
 //! each request; with the state of the browser that asks, and a button to opt out that needs no script.
 
 mod recipients;
+mod script;
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -114,6 +115,7 @@ fn render(site: &Site, documents: &Documents, kept: [Duration; 2], standing: &Br
         .replace("{policy}", &format!("Policy “{}”, version {}.{as_of}", escaped(&site.policy.name), site.policy.version.0))
         .replace("{browser}", &browser(site, standing))
         .replace("{recipients}", &recipients::recipients(site, documents))
+        .replace("{script}", &script::facts(site))
         .replace("{kept}", &how_long(site, kept, secure))
         .replace("{today}", &day(now))
 }

@@ -1,0 +1,1 @@
+(()=>{var r=({page:o,safely:t,word:a})=>{(o._axcb??(o._axcb=[])).push(t(n=>n.on("cookies:complete",t(s=>a("axeptio",{yes:[...s.firsthand===!0?["analytics"]:[],...s.firsthand_ads===!0?["ads"]:[]],of:["analytics","ads"]})))))},e=r;return e})()

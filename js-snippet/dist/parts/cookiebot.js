@@ -1,0 +1,1 @@
+(()=>{var a=({page:e,on:s,ask:n,word:i})=>{let o=()=>{let{consent:t,hasResponse:c}=e.Cookiebot;c&&i("cookiebot",{yes:[...t.statistics?["analytics"]:[],...t.marketing?["ads"]:[]],of:["analytics","ads"]})};s(window,"CookiebotOnConsentReady CookiebotOnAccept CookiebotOnDecline",o),n(o)},d=a;return d})()

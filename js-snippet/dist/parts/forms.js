@@ -1,0 +1,1 @@
+(()=>{var u=({on:o,happened:m})=>{let r=new WeakSet,n=t=>({form_id:t.getAttribute("id"),form_name:t.getAttribute("name")});o(document,"input",({target:t})=>{let e=t.form;!e||r.has(e)||(r.add(e),m("form_start",n(e)))}),o(document,"submit",({target:t})=>m("form_submit",n(t)))},s=u;return s})()

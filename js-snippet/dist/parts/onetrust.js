@@ -1,0 +1,1 @@
+(()=>{var d=({page:s,on:e,ask:n,word:r})=>{let t=()=>{if(!s.OneTrust.IsAlertBoxClosed())return;let o=String(s.OnetrustActiveGroups).split(",");r("onetrust",{yes:[...o.includes("C0002")?["analytics"]:[],...o.includes("C0004")?["ads"]:[]],of:["analytics","ads"]})};e(window,"OneTrustGroupsUpdated OTConsentApplied",t),n(t)},i=d;return i})()

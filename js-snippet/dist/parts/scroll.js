@@ -1,0 +1,1 @@
+(()=>{var n=({on:o,safely:r,happened:l,atRoute:c})=>{let e=!1,t=0;c(()=>{e=!1}),o(window,"scroll",()=>{e||t||(t=setTimeout(r(()=>{t=0,!(e||scrollY+innerHeight<.9*document.documentElement.scrollHeight)&&(e=!0,l("scroll",{percent_scrolled:90}))}),250))})},s=n;return s})()

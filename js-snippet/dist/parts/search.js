@@ -1,0 +1,1 @@
+(()=>{var c=["q","s","search","query","keyword"],a=({happened:o,atRoute:s})=>s(()=>{let e=new URLSearchParams(location.search),r=c.find(t=>e.get(t));r&&o("view_search_results",{search_term:e.get(r)})}),n=a;return n})()

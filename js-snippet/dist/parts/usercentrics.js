@@ -1,0 +1,1 @@
+(()=>{var o=({page:s,readList:r,word:e})=>r(s.dataLayer??(s.dataLayer=[]),t=>{t?.event!=="consent_status"||String(t.type).toLowerCase()!=="explicit"||e("usercentrics",{yes:[...t.Firsthand===!0?["analytics"]:[],...t["Firsthand Ads"]===!0?["ads"]:[]],of:["analytics","ads"]})}),a=o;return a})()
