@@ -211,6 +211,7 @@ fn site() -> Site {
         prefix: String::from("/keso"),
         script: String::from("core.js"),
         global: String::from("fpw"),
+        snippet: Default::default(),
         origins: BTreeSet::from([String::from("https://www.shop.example")]),
         page_hosts: vec![String::from("www.shop.example")],
         time_zone: TimeZone::UTC,
