@@ -117,7 +117,7 @@ const OWNERS: &[(&str, &[&str], &str)] = &[
     (".hand_over_to_the_", &["cli/person.rs"], "what a person asks for is handed out by one command"),
     ("maxminddb::", &["privacy/enrich/"], "the address is looked up in privacy/ alone"),
     ("UnixStream", &["hand_over.rs", "privacy/hand_over/"], "what is handed over goes to the next process alone"),
-    ("forwarded", &["server/client_address.rs"], "one place believes or disbelieves forwarding headers"),
+    ("forwarded", &["server/client_address.rs", "destination/words/likeness.rs"], "one place believes or disbelieves forwarding headers"),
     ("(unsafe_code", &["privacy/keys/"], "unsafe code may stand under privacy/keys/ alone"),
     ("std::process::exit", &["main.rs"], "one place ends the program"),
 ];

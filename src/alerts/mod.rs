@@ -188,7 +188,7 @@ impl Hook {
         // The same for every attempt, and no other message's.
         let message_id = format!("{kind}-{}-{}-{}", condition.name(), since.0, about);
         let signing = Signing::StandardWebhooks { message_id, keys: self.keys.clone() };
-        let call = HttpCall { url: self.url.clone(), headers: &[("content-type", "application/json")], signing: Some(signing) };
+        let call = HttpCall::json(self.url.clone(), Some(signing));
         Parcel { via: Via::Http(call), body: Bytes::from(body.to_string()), events: Vec::new(), unsaid: 0 }
     }
 }

@@ -474,7 +474,7 @@ mod tests {
     }
 
     fn parcel(offsets: &str, state: LedgerState, reason: Option<&'static str>) -> Entry {
-        let status = Status::of(&Answer::Http { status: 204, retry_after: None, body: bytes::Bytes::new() });
+        let status = Status::of(&Answer::Http { status: 204, retry_after: None, body: bytes::Bytes::new(), noted: None });
         Entry::Parcel { offsets: OffsetSet::parse(offsets).unwrap(), state, reason, status, attempt: 2, policy: PolicyVersion(5) }
     }
 

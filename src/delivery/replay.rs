@@ -320,7 +320,7 @@ mod tests {
     const EVENTS: u64 = ROWS_AT_ONCE as u64 * 4 + 7;
 
     fn parcel(offsets: OffsetSet, state: LedgerState) -> Entry {
-        let status = Status::of(&Answer::Http { status: 200, retry_after: None, body: bytes::Bytes::new() });
+        let status = Status::of(&Answer::Http { status: 200, retry_after: None, body: bytes::Bytes::new(), noted: None });
         let reason = (state == LedgerState::Rejected).then_some("no");
         Entry::Parcel { offsets, state, reason, status, attempt: 1, policy: PolicyVersion(1) }
     }

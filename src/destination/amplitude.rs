@@ -148,7 +148,7 @@ impl Amplitude {
         let mut body = format!("{{\"api_key\":{},\"events\":[", Value::from(key)).into_bytes();
         body.extend_from_slice(&filled.texts);
         body.extend_from_slice(b"]}");
-        let call = HttpCall { url: self.url.clone(), headers: &[("content-type", "application/json")], signing: None };
+        let call = HttpCall::json(self.url.clone(), None);
         Parcel { via: Via::Http(call), body: Bytes::from(body), events: filled.events, unsaid: filled.unsaid }
     }
 }

@@ -100,7 +100,7 @@ impl GoatCounter {
     fn parcel(&self, filled: Filled) -> Parcel {
         let body = Bytes::from([HEAD, &filled.texts, TAIL].concat());
         let signing = Some(Signing::Authorization(self.authorization.clone()));
-        let call = HttpCall { url: self.url.clone(), headers: &[("content-type", "application/json")], signing };
+        let call = HttpCall::json(self.url.clone(), signing);
         Parcel { via: Via::Http(call), body, events: filled.events, unsaid: filled.unsaid }
     }
 }

@@ -158,7 +158,7 @@ impl Matomo {
             body.extend_from_slice(Value::from(token).to_string().as_bytes());
         }
         body.push(b'}');
-        let call = HttpCall { url: self.url.clone(), headers: &[("content-type", "application/json")], signing: None };
+        let call = HttpCall::json(self.url.clone(), None);
         Parcel { via: Via::Http(call), body: Bytes::from(body), events: filled.events, unsaid: filled.unsaid }
     }
 

@@ -156,7 +156,7 @@ impl Mixpanel {
     fn parcel(&self, filled: Filled) -> Parcel {
         let body = Bytes::from([b"[", &filled.texts[..], b"]"].concat());
         let signing = Some(Signing::Authorization(self.authorization.clone()));
-        let call = HttpCall { url: self.url.clone(), headers: &[("content-type", "application/json")], signing };
+        let call = HttpCall::json(self.url.clone(), signing);
         Parcel { via: Via::Http(call), body, events: filled.events, unsaid: filled.unsaid }
     }
 }

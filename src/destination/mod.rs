@@ -10,6 +10,7 @@ pub mod ga4;
 pub mod goatcounter;
 pub mod matomo;
 pub mod mixpanel;
+pub mod plausible;
 pub mod posthog;
 pub mod segment;
 pub mod settings;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use self::words::likeness::{ADDRESS_HEADER, Likeness};
 use crate::{
     event::Offset,
     privacy::{disclose::Disclosure, scrub::parameters::Issuer},
@@ -99,6 +101,7 @@ pub const DESTINATIONS: &[DestinationType] = &[
     goatcounter::TYPE,
     matomo::TYPE,
     mixpanel::TYPE,
+    plausible::TYPE,
     posthog::TYPE,
     segment::TYPE,
     snowplow::TYPE,
@@ -185,8 +188,20 @@ pub struct HttpCall {
     /// Names, in lower case, and values from the destination's own file. They are constants of the program, so that nothing of a visitor's
     /// request can be among them.
     pub headers: &'static [(&'static str, &'static str)],
+    /// What stands in for the visitor, where the receiver tells visitors apart by the request itself.
+    pub visitor: Option<Likeness>,
+    /// The header of the answer that [`Destination::judge`] reads, in lower case.
+    pub notes: Option<&'static str>,
     /// Signed per attempt, where the receiver wants it.
     pub signing: Option<Signing>,
+}
+
+impl HttpCall {
+    /// One with a JSON body and nothing more.
+    #[must_use]
+    pub const fn json(url: String, signing: Option<Signing>) -> Self {
+        Self { url, headers: &[("content-type", "application/json")], visitor: None, notes: None, signing }
+    }
 }
 
 /// How a request is signed at the moment of its attempt.
@@ -223,6 +238,8 @@ pub enum Answer {
         retry_after: Option<Duration>,
         /// The first 64 KiB of the body.
         body: Bytes,
+        /// What the header that the call notes said, cut at a bound.
+        noted: Option<String>,
     },
     /// The lines are on disk.
     Written,
@@ -377,7 +394,9 @@ mod tests {
             for parcel in plain.into_iter().chain(destination.encode(&[&purchase])) {
                 let yes = match parcel.via {
                     Via::File(_) => Answer::Written,
-                    Via::Http(_) => Answer::Http { status: 200, retry_after: None, body: (row.rehearsal.yes)(&parcel.body).into() },
+                    Via::Http(_) => {
+                        Answer::Http { status: 200, retry_after: None, body: (row.rehearsal.yes)(&parcel.body).into(), noted: None }
+                    }
                 };
                 let verdicts = destination.judge(&parcel, &yes);
                 assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Accepted { .. })), "{}: {verdicts:?}", row.name);
@@ -413,9 +432,9 @@ mod tests {
             let parcel = destination.encode(&disclosures.iter().collect::<Vec<_>>()).remove(0);
             for status in [100, 200, 202, 204, 301, 400, 401, 404, 408, 413, 418, 429, 500, 503, 999] {
                 for body in BODIES {
-                    let answer = Answer::Http { status, retry_after: None, body: body.into() };
+                    let answer = Answer::Http { status, retry_after: None, body: body.into(), noted: None };
                     let verdicts = destination.judge(&parcel, &answer);
-                    assert_eq!(verdicts.len(), 3, "{} {status} {body}", row.name);
+                    assert_eq!(verdicts.len(), parcel.events.len(), "{} {status} {body}", row.name);
                     let accepted = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Accepted { .. }));
                     assert!(!accepted || matches!(status, 200..=299 | 400), "{} takes {status} {body} for a yes", row.name);
                 }
@@ -442,7 +461,7 @@ mod tests {
         let via = match &parcel.via {
             Via::Http(call) => json!({
                 "url": call.url,
-                "headers": call.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>(),
+                "headers": call.headers.iter().copied().chain(call.visitor.iter().flat_map(Likeness::headers)).map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>(),
                 "signing": call.signing.as_ref().map(|signing| match signing {
                     Signing::StandardWebhooks { message_id, keys } => json!({ "message_id": message_id, "keys": keys.len() }),
                     Signing::Authorization(said) => json!({ "authorization": String::from_utf8_lossy(said.bytes()) }),
@@ -458,7 +477,12 @@ mod tests {
         if let Some(status) = said["status"].as_u64() {
             let retry_after = said["retry_after"].as_u64().map(Duration::from_secs);
             let body = said["body"].as_str().unwrap_or_default().to_owned().into();
-            return Answer::Http { status: u16::try_from(status).unwrap(), retry_after, body };
+            return Answer::Http {
+                status: u16::try_from(status).unwrap(),
+                retry_after,
+                body,
+                noted: said["noted"].as_str().map(str::to_owned),
+            };
         }
         match said.as_str().unwrap() {
             "written" => Answer::Written,

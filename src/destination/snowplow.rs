@@ -137,7 +137,7 @@ impl Snowplow {
     fn parcel(&self, filled: Filled) -> Parcel {
         // The collector would note our address, and give each request an id of its own in a cookie.
         let headers = &[("content-type", "application/json; charset=UTF-8"), ("sp-anonymous", "*")];
-        let call = HttpCall { url: self.url.clone(), headers, signing: None };
+        let call = HttpCall { headers, ..HttpCall::json(self.url.clone(), None) };
         let body = Bytes::from([HEAD, &filled.texts, TAIL].concat());
         Parcel { via: Via::Http(call), body, events: filled.events, unsaid: filled.unsaid }
     }

@@ -15,7 +15,7 @@ use super::{
     Answer, BatchLimits, Destination, DestinationType, GroupBy, HttpCall, Parcel, Rehearsal, SettingsError, Verdict, Via,
     settings::{Settings, error},
     words::{
-        address, agent, answers, figures, flat,
+        address, agent, answers, figures, flat, likeness,
         parcels::{Bounds, Filled, Said, fill},
     },
 };
@@ -126,7 +126,7 @@ impl Destination for Umami {
 impl Umami {
     fn parcel(&self, filled: Filled) -> Parcel {
         let body = Bytes::from([b"[", &filled.texts[..], b"]"].concat());
-        let call = HttpCall { url: self.url.clone(), headers: &[("content-type", "application/json")], signing: None };
+        let call = HttpCall::json(self.url.clone(), None);
         Parcel { via: Via::Http(call), body, events: filled.events, unsaid: filled.unsaid }
     }
 
@@ -141,7 +141,7 @@ impl Umami {
         let said = [
             ("website", Some(self.website.as_str().into())),
             ("id", disclosure.user().map(|(id, _)| id.into())),
-            ("ip", Some(nobodys(disclosure.visitor_id()).into())),
+            ("ip", Some(likeness::nobodys(disclosure.visitor_id()).into())),
             ("userAgent", agent::of(disclosure.device()).map(Value::from)),
             ("timestamp", figures::milliseconds(disclosure).map(|time| time.div_euclid(1_000).into())),
             ("hostname", disclosure.page().and_then(|page| page.host()).map(Value::from)),
@@ -156,10 +156,4 @@ impl Umami {
         let payload: Map<String, Value> = said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
         Said { text: json!({ "type": "event", "payload": payload }).to_string().into_bytes(), unsaid }
     }
-}
-
-/// An address of the range for documentation, the same for the same visitor's id.
-fn nobodys(visitor_id: &str) -> String {
-    let part = |at: usize| visitor_id.get(at..at + 4).unwrap_or("0");
-    format!("2001:db8::{}:{}:{}:{}", part(0), part(4), part(8), part(12))
 }

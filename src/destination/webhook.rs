@@ -129,7 +129,7 @@ impl Webhook {
     fn parcel(&self, message: Message) -> Parcel {
         let (message_id, body, events) = message.finish();
         let signing = Signing::StandardWebhooks { message_id, keys: self.keys.clone() };
-        let call = HttpCall { url: self.url.clone(), headers: &[("content-type", "application/json")], signing: Some(signing) };
+        let call = HttpCall::json(self.url.clone(), Some(signing));
         Parcel { via: Via::Http(call), body: Bytes::from(body), events, unsaid: 0 }
     }
 }

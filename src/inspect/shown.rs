@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     config::secret,
-    destination::{Parcel, Signing, Via},
+    destination::{Likeness, Parcel, Signing, Via},
     documents::Destination,
 };
 
@@ -34,6 +34,7 @@ impl ShownParcel {
         let (to, headers) = match &parcel.via {
             Via::Http(call) => {
                 let mut headers: Vec<String> = call.headers.iter().map(|(name, value)| hide(&format!("{name}: {value}"))).collect();
+                headers.extend(call.visitor.iter().flat_map(Likeness::headers).map(|(name, value)| format!("{name}: {value}")));
                 match &call.signing {
                     None => {}
                     Some(Signing::Authorization(_)) => headers.push(format!("authorization: {HIDDEN}")),

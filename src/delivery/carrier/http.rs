@@ -12,7 +12,7 @@ use sha2::Sha256;
 use crate::{
     clock::Timestamp,
     config::secret::Secret,
-    destination::{Answer, Failure, HttpCall, Signing},
+    destination::{Answer, Failure, HttpCall, Likeness, Signing},
 };
 
 /// A receiver that does not even take the connection within this time is taken for unreachable.
@@ -21,6 +21,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
 /// What a destination may look at of an answer; the rest is not read.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Of a header of the answer that a destination looks at; what it says there is a number or a word.
+const NOTED_CHARS_MAX: usize = 64;
 /// Idle connections kept per receiver: one per lane.
 const IDLE_CONNECTIONS_MAX: usize = crate::delivery::LANES;
 /// All that a receiver learns about who is sending.
@@ -75,35 +77,46 @@ impl HttpCarrier {
     pub async fn post(&self, call: &HttpCall, body: Bytes, now: Timestamp) -> Answer {
         let constant = |(name, value): &(&'static str, &'static str)| (HeaderName::from_static(name), HeaderValue::from_static(value));
         let mut headers: HeaderMap = call.headers.iter().map(constant).collect();
+        let likeness = call.visitor.iter().flat_map(Likeness::headers);
+        headers.extend(likeness.filter_map(|(name, value)| Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))));
         if let Some(signing) = &call.signing {
             headers.extend(signature_headers(signing, &body, now));
         }
-        self.attempt(&call.url, headers, body, now).await
+        self.attempt(&call.url, headers, body, call.notes, now).await
     }
 
     /// Sends once more what a stand-in has captured of a destination's call (`firsthand prove --tee`), under the headers that it came with.
     pub async fn pass_on(&self, url: &str, captured: HeaderMap, body: Bytes, now: Timestamp) -> Answer {
-        self.attempt(url, captured, body, now).await
+        self.attempt(url, captured, body, None, now).await
     }
 
-    async fn attempt(&self, url: &str, headers: HeaderMap, body: Bytes, now: Timestamp) -> Answer {
-        match self.exchange(url, headers, body, now).await {
+    async fn attempt(&self, url: &str, headers: HeaderMap, body: Bytes, notes: Option<&'static str>, now: Timestamp) -> Answer {
+        match self.exchange(url, headers, body, notes, now).await {
             Ok(answer) => answer,
             Err(error) => Answer::Failed(failure_of(&error)),
         }
     }
 
-    async fn exchange(&self, url: &str, headers: HeaderMap, body: Bytes, now: Timestamp) -> reqwest::Result<Answer> {
+    async fn exchange(
+        &self,
+        url: &str,
+        headers: HeaderMap,
+        body: Bytes,
+        notes: Option<&'static str>,
+        now: Timestamp,
+    ) -> reqwest::Result<Answer> {
         let mut response = self.client.post(url).headers(headers).body(body).send().await?;
         let status = response.status().as_u16();
         let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, now));
+        let noted = notes.and_then(|name| response.headers().get(name)?.to_str().ok());
+        let noted = noted.map(|value| value.chars().take(NOTED_CHARS_MAX).collect());
         let mut start = BytesMut::new();
         while start.len() < ANSWER_BYTES_MAX
             && let Some(chunk) = response.chunk().await?
         {
             start.extend_from_slice(&chunk[..chunk.len().min(ANSWER_BYTES_MAX - start.len())]);
         }
-        Ok(Answer::Http { status, retry_after, body: start.freeze() })
+        Ok(Answer::Http { status, retry_after, body: start.freeze(), noted })
     }
 }
 
@@ -210,11 +223,7 @@ mod tests {
 
     fn call(url: String, keys: &[&str]) -> HttpCall {
         let keys = keys.iter().map(|key| Secret::new(BASE64.decode(key).unwrap())).collect();
-        HttpCall {
-            url,
-            headers: &[("content-type", "application/json")],
-            signing: Some(Signing::StandardWebhooks { message_id: "msg_1".to_owned(), keys }),
-        }
+        HttpCall::json(url, Some(Signing::StandardWebhooks { message_id: "msg_1".to_owned(), keys }))
     }
 
     async fn answer_to(reply: Reply) -> Answer {
@@ -253,7 +262,7 @@ mod tests {
 
     #[tokio::test]
     async fn answers_are_told_as_they_are_and_redirects_are_not_followed() {
-        let Answer::Http { status, retry_after, body } = answer_to(Reply::Status(200)).await else { panic!("no answer") };
+        let Answer::Http { status, retry_after, body, noted: _ } = answer_to(Reply::Status(200)).await else { panic!("no answer") };
         assert_eq!((status, retry_after, &body[..]), (200, None, &b"ok"[..]));
         let Answer::Http { status, retry_after, .. } = answer_to(Reply::RetryAfter(429, 7)).await else { panic!("no answer") };
         assert_eq!((status, retry_after), (429, Some(Duration::from_secs(7))));
@@ -294,17 +303,23 @@ mod tests {
                 continue;
             };
             carrier.post(&HttpCall { url: receiver.url(), ..call }, parcel.body, Timestamp(1_614_265_330_000)).await;
-            let mut names: Vec<String> = receiver.taken().remove(0).headers.into_keys().collect();
+            let taken = receiver.taken().remove(0);
+            let mut names: Vec<String> = taken.headers.keys().cloned().collect();
             names.sort_unstable();
             let mut declared = [&CALL_HEADERS, row.headers].concat();
             declared.sort_unstable();
             assert_eq!(names, declared, "{}", row.name);
+            if let Some(address) = taken.headers.get(crate::destination::ADDRESS_HEADER) {
+                let address: std::net::Ipv6Addr = address.parse().expect("an address");
+                assert_eq!(address.segments()[..2], [0x2001, 0xdb8], "{}: of the range for documentation", row.name);
+            }
         }
     }
 
+    /// But for an address that is nobody's, which `Likeness` alone can make.
     #[test]
     fn no_destination_declares_a_header_that_tells_of_a_visitor() {
-        const OF_A_VISITOR: [&str; 14] = [
+        const OF_A_VISITOR: [&str; 13] = [
             "accept-language",
             "cf-connecting-ip",
             "client-ip",
@@ -317,7 +332,6 @@ mod tests {
             "traceparent",
             "true-client-ip",
             "via",
-            "x-forwarded-for",
             "x-real-ip",
         ];
         for row in DESTINATIONS {

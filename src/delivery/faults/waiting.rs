@@ -69,7 +69,7 @@ impl<F: Fn(&[Offset]) -> u16 + Send + Sync> Destination for Scripted<F> {
     }
     fn judge(&self, parcel: &Parcel, _: &Answer) -> Vec<Verdict> {
         let status = (self.answer)(&parcel.events);
-        self.judge.judge(parcel, &Answer::Http { status, retry_after: None, body: bytes::Bytes::new() })
+        self.judge.judge(parcel, &Answer::Http { status, retry_after: None, body: bytes::Bytes::new(), noted: None })
     }
 }
 

@@ -222,7 +222,7 @@ impl Ga4 {
         let secret = self.api_secret.bytes().iter().map(|byte| char::from(*byte)).collect::<String>();
         let secret = utf8_percent_encode(&secret, NON_ALPHANUMERIC);
         let url = format!("{endpoint}?measurement_id={}&api_secret={secret}", self.measurement_id);
-        Via::Http(HttpCall { url, headers: &[("content-type", "application/json")], signing: None })
+        Via::Http(HttpCall::json(url, None))
     }
 }
 
@@ -409,7 +409,8 @@ mod tests {
         let every = |destination: &dyn Destination| (0..4001).filter(|nth| trial(destination, *nth).is_some()).count();
         assert_eq!((every(&*plain), every(&*with("validate_every = 100"))), (5, 41));
         assert_eq!((every(&*with("validate_every = 0")), every(&*with("endpoint = \"http://127.0.0.1:9/mp\""))), (0, 0));
-        let answer = |status, body: &str| Answer::Http { status, retry_after: None, body: Bytes::copy_from_slice(body.as_bytes()) };
+        let answer =
+            |status, body: &str| Answer::Http { status, retry_after: None, body: Bytes::copy_from_slice(body.as_bytes()), noted: None };
         let found = |status, body: &str| plain.findings(&answer(status, body));
         assert_eq!(found(200, r#"{"validationMessages":[]}"#), Some(vec![]));
         let faults = r#"{"validationMessages":[{"fieldPath":"events","description":"jane","validationCode":"NAME_INVALID"},{"validationCode":"jane"}]}"#;

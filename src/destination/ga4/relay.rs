@@ -135,7 +135,7 @@ impl Relay {
     fn parcel(&self, request: Request) -> Parcel {
         let Request { shared, page, lines, offsets, unsaid } = request;
         let url = format!("{}?{shared}&_p={page}&_s=1", self.endpoint);
-        let call = HttpCall { url, headers: &[("content-type", "text/plain;charset=UTF-8")], signing: None };
+        let call = HttpCall { headers: &[("content-type", "text/plain;charset=UTF-8")], ..HttpCall::json(url, None) };
         Parcel { via: Via::Http(call), body: Bytes::from(lines), events: offsets, unsaid }
     }
 

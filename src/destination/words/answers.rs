@@ -10,7 +10,7 @@ use crate::destination::{Answer, Verdict};
 /// With the verdict, where the answer is no 2xx.
 pub(in crate::destination) fn taken(answer: &Answer) -> Result<&Bytes, Verdict> {
     let (status, after, body) = match answer {
-        Answer::Http { status, retry_after, body } => (*status, *retry_after, body),
+        Answer::Http { status, retry_after, body, noted: _ } => (*status, *retry_after, body),
         Answer::Failed(_) | Answer::Written => return Err(Verdict::Retry { after: None }),
     };
     Err(match status {

@@ -8,5 +8,6 @@ pub(in crate::destination) mod device;
 pub(in crate::destination) mod disclosed;
 pub(in crate::destination) mod figures;
 pub(in crate::destination) mod flat;
+pub(in crate::destination) mod likeness;
 pub(in crate::destination) mod parcels;
 pub(in crate::destination) mod products;
