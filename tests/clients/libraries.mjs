@@ -40,6 +40,10 @@ function umamisTracker() {
 /** The scripts that the shop's web server has, by path. */
 export const SCRIPTS = {
   "/assets/segment.js": bundled({ "@segment/analytics-next": "AnalyticsBrowser", "@segment/analytics-consent-tools": "createWrapper" }),
+  // What Segment's snippet loads from its CDN.
+  "/assets/segment-standalone.js": readFileSync(join(dirname(require.resolve("@segment/analytics-next/package.json")), "dist/umd/standalone.js"), "utf8"),
+  "/assets/stand-in-gtag.js": readFileSync(join(here, "swap/stand-in-gtag.js"), "utf8"),
+  "/assets/stand-in-matomo.js": readFileSync(join(here, "swap/stand-in-matomo.js"), "utf8"),
   "/assets/plausible.js": whole("@plausible-analytics/tracker"),
   "/assets/posthog.js": whole("posthog-js"),
   "/assets/mixpanel.js": whole("mixpanel-browser"),

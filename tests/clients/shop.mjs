@@ -46,10 +46,10 @@ function writeSite() {
   command("init", SHOP, data);
   const file = join(data, "sites/site.toml");
   const site = readFileSync(file, "utf8")
-    .replace("policy = \"site\"\n", `$&keys = { ${Object.entries({ segment: WRITE_KEY, ga4: MEASUREMENT_ID, ...KEYS }).map(([protocol, key]) => `${protocol} = ["${key}"]`).join(", ")} }\n`)
-    .replace("events = []", `events = ["newsletter_opened", "identify", "group", "alias"]`)
+    .replace("policy = \"site\"\n", `$&keys = { ${Object.entries({ segment: WRITE_KEY, ga4: MEASUREMENT_ID, ...KEYS }).map(([protocol, key]) => `${protocol} = ["${key}"]`).join(", ")} }\nshims = ["gtag", "matomo", "segment"]\n`)
+    .replace("events = []", `events = ["newsletter_opened", "identify", "group", "alias", "cart_update", "goal"]`)
     .replace("crowd = 20", `crowd = 1\ncrowd_reason = "one browser is tested"`)
-    .replace("properties = {", `$& plan = "word", gift = "flag", percent_scrolled = "number",`)
+    .replace("properties = {", `$& plan = "word", gift = "flag", percent_scrolled = "number", event_category = "word", event_label = "word", event_value = "number", search_category = "word", goal = "number",`)
     // What the shop's own backend reaches it by.
     .replace("hosts = [", `$&"127.0.0.1", `)
     .replace(`origins = ["${SHOP}"]`, `origins = ["${SHOP}", "${SHOP_ON_A_PORT}"]`);
