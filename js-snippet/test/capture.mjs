@@ -25,6 +25,9 @@ const LINKS = `<script>addEventListener("click", (event) => { if (event.target.c
 <a id="file" href="https://other.example/jane/Doe.PDF?x">file</a> <a id="download" href="/jane" download>file</a>
 <a id="leaving" href="{{another host}}">leave</a>`;
 
+/** As strict as a page can be: scripts by nonce alone, nothing made of text, requests to its own host alone. */
+const STRICT = "default-src 'none'; script-src 'nonce-once' 'strict-dynamic'; connect-src 'self'; base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+
 /** Starts the site. `messages`: every collector request, in order. `answer`: what the collector does with the next ones. */
 export async function startSite() {
   const messages = [];
@@ -45,16 +48,20 @@ export async function startSite() {
       messages.push(message);
       site.answer(message, (status, headers) => response.writeHead(status, headers).end());
     } else if (url.pathname.startsWith("/q/core.")) {
-      const config = { e: "/q/e", u: url.pathname.includes("exempt"), g: "fpw", o: url.pathname.includes("override") };
+      const config = { e: "/q/e", u: url.pathname.includes("exempt"), g: "fpw", o: url.pathname.includes("override"), b: url.searchParams.has("bait") ? "/q/matomo.js" : undefined };
       const parts = (url.searchParams.get("parts") ?? "").split(",").filter(Boolean);
       response.writeHead(200, { "content-type": "text/javascript" }).end(scriptOf(config, parts));
+    } else if (url.pathname === "/q/matomo.js") {
+      response.writeHead(204).end();
     } else if (url.pathname.startsWith("/page")) {
       const name = (url.searchParams.has("consent-only") ? "consent" : "exempt") + (url.searchParams.has("override") ? "-override" : "");
       const stub = url.searchParams.get("stub") ?? "";
       const follow = url.searchParams.has("follow") ? ` data-follow="${url.searchParams.get("follow")}"` : "";
-      const parts = url.searchParams.has("parts") ? `?parts=${url.searchParams.get("parts")}` : "";
-      response.writeHead(200, { "content-type": "text/html" });
-      response.end(`<!doctype html><title>A page</title><script>${stub}</script><script src="/q/core.${name}.js${parts}"${follow}></script>${url.pathname === "/page/links" ? LINKS.replace("{{another host}}", site.url.replace("127.0.0.1", "localhost") + "/page") : ""}`);
+      const asked = ["parts", "bait"].filter((name) => url.searchParams.has(name)).map((name) => `${name}=${url.searchParams.get(name)}`);
+      const parts = asked.length ? `?${asked.join("&")}` : "";
+      const strict = url.pathname === "/page/strict" ? { "content-security-policy": STRICT } : {};
+      response.writeHead(url.pathname === "/page/gone" ? 404 : 200, { "content-type": "text/html", ...strict });
+      response.end(`<!doctype html><title>A page</title><script nonce="once">${stub}</script><script nonce="once" src="/q/core.${name}.js${parts}"${follow}></script>${url.pathname === "/page/links" ? LINKS.replace("{{another host}}", site.url.replace("127.0.0.1", "localhost") + "/page") : ""}`);
     } else {
       response.writeHead(404).end();
     }

@@ -24,14 +24,15 @@ afterEach(async () => {
   site.nextVisitor();
 });
 
-/** Opens a page as a new visitor. `prepare` runs in the page before any of its scripts. */
-export async function open(path, prepare) {
+/** Opens a page as a new visitor. `prepare` runs in the page before any of its scripts; `arrange` is given the page before it is opened. */
+export async function open(path, prepare, arrange) {
   visit = await chromium.browser.createBrowserContext();
   const page = await visit.newPage();
   page.errors = [];
   page.on("pageerror", (error) => page.errors.push(String(error)));
   await page.evaluateOnNewDocument(() => addEventListener("unhandledrejection", (event) => { throw event.reason; }));
   if (prepare) await page.evaluateOnNewDocument(prepare);
+  await arrange?.(page);
   await page.goto(site.url + path);
   return page;
 }
