@@ -44,7 +44,8 @@ const PLACES: [(&str, &str); 4] = [
     ("https://bücher.de/a/b", "www.bücher.de"),
 ];
 /// What an installation serves below its prefix, and as what a browser asks for it.
-const OURS: [(&str, &str, &str); 9] = [
+const OURS: [(&str, &str, &str); 10] = [
+    ("/n", "image", "GET"),
     ("/core.js", "script", "GET"),
     ("/core.js", "xhr", "GET"),
     ("/e", "xhr", "POST"),

@@ -100,6 +100,11 @@ impl Inbound {
         self.uri.path()
     }
 
+    /// The page that asked, as far as its browser says it.
+    pub(in crate::protocol) fn asking_page(&self) -> Option<Text<'_>> {
+        self.text(&header::REFERER)
+    }
+
     /// The host that was asked, and the port behind it if one was named; as the client said it, but the site was found by that host.
     pub(in crate::protocol) fn authority(&self) -> Option<&str> {
         self.uri.authority().map(http::uri::Authority::as_str).or_else(|| self.header(&header::HOST))

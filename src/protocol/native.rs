@@ -18,6 +18,8 @@
 //! `tx` tax, `sh` shipping, `cp` coupon, `y` list of products (at most 200, each `id`, `name`, `brand`, `category`, `variant`, `price`, `quantity`),
 //! `a` user id (`as` the backend's signature of it, `ae` when that ends, s), `l` language, `w` width, `d` flat map of properties, `h` 1 for a copy that the page held until the choice.
 //!
+//! `GET <prefix>/n` is an image for browsers that run no script: a view of the page that asks for it, by somebody who has not chosen.
+//!
 //! Of `g`, `gt`, `gp` and `gu`, those that are there count together, and the most restrictive wins; null and an empty string say nothing.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
@@ -31,7 +33,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route,
-    library::{Code, Library, ping, script, xhr},
+    library::{Code, Library, image, ping, script, xhr},
     reading::sender_clock::corrected,
 };
 use crate::{
@@ -62,7 +64,10 @@ impl Protocol for Native {
     }
 
     fn routes(&self) -> &'static [Route] {
-        const ROUTES: &[Route] = &[Route { method: Method::POST, path: "/e", action: Action::Collect }];
+        const ROUTES: &[Route] = &[
+            Route { method: Method::POST, path: "/e", action: Action::Collect },
+            Route { method: Method::GET, path: "/n", action: Action::Collect },
+        ];
         ROUTES
     }
 
@@ -74,13 +79,16 @@ impl Protocol for Native {
             change: Some(r#"<script src="{path}/core.js" async></script>"#),
             before: &[],
             known_before: &[],
-            asks: &[script("/core.js"), xhr("/e"), ping("/e")],
+            asks: &[script("/core.js"), xhr("/e"), ping("/e"), image("/n")],
             known: &[],
         }];
         LIBRARIES
     }
 
     fn decode<'a>(&self, request: &'a Inbound, now: Timestamp) -> Decoded<'a> {
+        if request.path().ends_with("/n") {
+            return without_script(request);
+        }
         let bytes = request.body();
         // Nearly every body is sound: one pass. Only one that is not is taken apart event by event.
         match serde_json::from_slice::<Body<'a, Event<'a>>>(bytes) {
@@ -100,7 +108,12 @@ impl Protocol for Native {
         if let Some(later) = Reply::come_back(outcome) {
             return later;
         }
-        let Some((index, error)) = outcome.bad.first() else { return Reply::status(StatusCode::NO_CONTENT) };
+        let Some((index, error)) = outcome.bad.first() else {
+            return if hints.image { Reply::image() } else { Reply::status(StatusCode::NO_CONTENT) };
+        };
+        if hints.image {
+            return Reply::unreadable(error);
+        }
         if hints.events == 0 {
             return Reply::unreadable(error);
         }
@@ -116,6 +129,18 @@ impl Protocol for Native {
                 error.reason
             ),
         )
+    }
+}
+
+/// A view of the page that asks for the image. Which page that is, the browser says: a page may have told it not to.
+fn without_script(request: &Inbound) -> Decoded<'_> {
+    let hints = ReplyHints { events: 1, image: true, ..ReplyHints::default() };
+    match request.asking_page() {
+        Some(page) => {
+            let event = RawEvent { name: Some(Personal::new(Cow::Borrowed("page_view"))), page_url: Some(page), ..RawEvent::default() };
+            Decoded { events: vec![event], hints, ..Decoded::default() }
+        }
+        None => Decoded { bad: vec![(0, DecodeError { reason: "the browser does not say which page asks", byte: None })], hints, ..Decoded::default() },
     }
 }
 
