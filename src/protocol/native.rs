@@ -140,7 +140,11 @@ fn without_script(request: &Inbound) -> Decoded<'_> {
             let event = RawEvent { name: Some(Personal::new(Cow::Borrowed("page_view"))), page_url: Some(page), ..RawEvent::default() };
             Decoded { events: vec![event], hints, ..Decoded::default() }
         }
-        None => Decoded { bad: vec![(0, DecodeError { reason: "the browser does not say which page asks", byte: None })], hints, ..Decoded::default() },
+        None => Decoded {
+            bad: vec![(0, DecodeError { reason: "the browser does not say which page asks", byte: None })],
+            hints,
+            ..Decoded::default()
+        },
     }
 }
 
