@@ -269,6 +269,10 @@ fn print(outcome: &Outcome, out: &mut dyn Write) -> io::Result<()> {
         format!("of {differing} the ledger of what left says something else")
     };
     writeln!(out, "\n{} receivers got {parcels} requests of {bytes} bytes; {told}", tried.beside.len())?;
+    if !outcome.listed_properties.is_empty() {
+        let listed = outcome.listed_properties.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        writeln!(out, "\nlisted by the policy, so that plain words in them may leave and are no find: {listed}")?;
+    }
     let Grammar { read, names, undeclared, .. } = &tried.grammar;
     writeln!(out, "read back, {read} requests and files have {names} names; declared by no form: {}", undeclared.len())?;
     for name in undeclared.iter().take(NAMED_MAX) {

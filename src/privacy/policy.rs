@@ -201,7 +201,9 @@ impl Field {
             (Self::OrderId, Pseudonymise) => "another id under this destination's key; equal orders stay equal",
             (Self::OrderId, Keep) => "the shop's own",
             (Self::Items, Keep) => "what the catalogue says of each product, where it names nobody",
-            (Self::Properties, Keep) => "those on the policy's `properties` list, of the listed kind, naming nobody",
+            (Self::Properties, Keep) => {
+                "those on the policy's `properties` list, of the listed kind, unless they have the form of somebody's data, which a person's name has not"
+            }
             (Self::Bot, Generalise) => "\"suspected\" or \"declared\", where a program seems to have sent it",
             (Self::Bot, Keep) => "how much it looks like a program's (0 to 100), and why",
             (_, Drop) => "does not leave",

@@ -78,6 +78,10 @@ fn write_page(page: &mut String, outcome: &Outcome, circumstances: &Circumstance
         ("Marked beacons", format!("{} ({} not taken)", tried.beacons, tried.unanswered)),
         ("Ledger of what left", beside(tried)),
         ("Names that no form declares", undeclared(tried)),
+        (
+            "Properties that the policy lists: plain words in them may leave",
+            outcome.listed_properties.iter().cloned().collect::<Vec<_>>().join(", "),
+        ),
         ("Took", format!("{:.1} s", circumstances.took_ms as f64 / 1000.0)),
     ] {
         write!(page, "<tr><th>{what}</th><td><code>{}</code></td></tr>", escaped(&value))?;

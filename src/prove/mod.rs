@@ -120,6 +120,8 @@ pub struct Outcome {
     pub destinations: Vec<rehearsal::Rehearsed>,
     /// What was declared that may leave.
     pub allowance: Allowance,
+    /// The properties that the policies list: plain words in them may leave, and are no find.
+    pub listed_properties: BTreeSet<String>,
     /// How canaries were spelt.
     pub spellings: Vec<Spelling>,
     /// How many canaries each slot had.
@@ -237,6 +239,7 @@ pub fn prove(wish: &Wish<'_>, progress: &mut dyn FnMut(&str, usize, usize)) -> R
     }
     Ok(Outcome {
         policy_hash: fingerprint(&wish.documents),
+        listed_properties: rehearsal::policies(&wish.documents).flat_map(|policy| policy.properties.keys().cloned()).collect(),
         seed: wish.seed,
         destinations: rehearsal::listed(&documents),
         allowance,

@@ -121,7 +121,7 @@ impl Recipients {
                     "purposes": purposes(destination.basis),
                     "kept_there": destination.kept_months.map_or_else(
                         || String::from("as long as the receiver's own rules say"),
-                        |months| format!("{months} months at most, as agreed with the receiver"),
+                        |months| format!("{months} months at most, as the settings of this website say"),
                     ),
                     "events_sent": recipient.sent,
                     "how_events_ended": recipient.ends,

@@ -100,7 +100,7 @@ fn card(out: &mut String, site: &Site, destination: &Destination) {
     if destination.bots == Bots::People {
         fact("What looks like a program’s", "Nothing");
     }
-    let kept = destination.kept_months.map(|months| format!("{months} months at most, as agreed with the receiver"));
+    let kept = destination.kept_months.map(|months| format!("{months} months at most, as the settings of this website say"));
     fact("Kept there", kept.as_deref().unwrap_or("As long as the receiver’s own rules say"));
     out.push_str("</dl>");
     if !nothing {
