@@ -2,13 +2,17 @@
 
 use std::{
     io::Write,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use clap::Args;
 
-use super::{CommandError, place::DEFAULT_FILE};
-use crate::documents::{compile::DocumentError, names::neutral_prefix};
+use super::{CommandError, place::DEFAULT_FILE, proxy::Proxy};
+use crate::{
+    config::Config,
+    documents::{compile::DocumentError, names::neutral_prefix, parse::DocumentFile},
+};
 
 #[derive(Debug, Args)]
 pub(super) struct InitArguments {
@@ -20,13 +24,23 @@ pub(super) struct InitArguments {
     /// Where the site's day begins and ends.
     #[arg(long, default_value = "Europe/Paris")]
     time_zone: String,
+    /// Also write what this web server in front is to be told. Where `init` has been here before, only print that.
+    #[arg(long, value_enum)]
+    proxy: Option<Proxy>,
 }
 
 pub(super) fn init(arguments: &InitArguments, out: &mut dyn Write) -> Result<(), CommandError> {
     let host = host_of(&arguments.origin)?;
     let config = arguments.directory.join(DEFAULT_FILE);
     let site = arguments.directory.join("sites").join("site.toml");
-    for file in [&config, &site] {
+    if let Some(proxy) = arguments.proxy
+        && config.exists()
+        && site.exists()
+    {
+        return print_snippet(proxy, host, &config, &site, out);
+    }
+    let snippet = arguments.proxy.map(|proxy| (proxy, arguments.directory.join(proxy.file())));
+    for file in [&config, &site].into_iter().chain(snippet.iter().map(|(_, file)| file)) {
         if file.exists() {
             return Err(format!("{}: is there already\n  fix: name another directory, or edit the file", file.display()).into());
         }
@@ -37,11 +51,17 @@ pub(super) fn init(arguments: &InitArguments, out: &mut dyn Write) -> Result<(),
         .replace("{{origin}}", &arguments.origin)
         .replace("{{prefix}}", &prefix)
         .replace("{{time_zone}}", &arguments.time_zone);
-    crate::documents::parse::DocumentFile::parse(&documents)?;
+    DocumentFile::parse(&documents)?;
     write_new(&config, include_str!("../../firsthand.example.toml"))?;
     write_new(&site, &documents)?;
     writeln!(out, "Wrote {} and {}.\n", config.display(), site.display())?;
-    writeln!(out, "1. Route {}{prefix}/ on your web server to this machine's http listener (127.0.0.1:8080).", arguments.origin)?;
+    if let Some((proxy, file)) = &snippet {
+        write_new(file, &proxy.snippet(&prefix, listener(&config)?))?;
+        writeln!(out, "1. Put what is in {} where it says.", file.display())?;
+    } else {
+        writeln!(out, "1. Route {}{prefix}/ on your web server to this machine's http listener (127.0.0.1:8080);", arguments.origin)?;
+        writeln!(out, "   the same command with --proxy nginx (caddy, apache, haproxy, cloudflare) prints how.")?;
+    }
     writeln!(out, "2. Put this into your pages:  <script src=\"{prefix}/core.js\" async></script>")?;
     writeln!(out, "3. Tell it the visitor's choice from your consent banner, also before the script has loaded:")?;
     writeln!(out, "     (window.fpw = window.fpw || []).push([\"consent\", [\"analytics\"]])   // or [\"consent\", []] for no")?;
@@ -50,6 +70,23 @@ pub(super) fn init(arguments: &InitArguments, out: &mut dyn Write) -> Result<(),
     writeln!(out, "     outbox/measurement/events.ndjson (all who have not objected), outbox/customers/events.ndjson (those who agreed)")?;
     writeln!(out, "\nPages on other names (with or without www)? Add them to `hosts` and `origins` in {}.", site.display())?;
     Ok(())
+}
+
+/// What a web server is told of a site that is there already.
+fn print_snippet(proxy: Proxy, host: &str, config: &Path, site: &Path, out: &mut dyn Write) -> Result<(), CommandError> {
+    let text = std::fs::read_to_string(site).map_err(|error| format!("{}: cannot be read: {error}", site.display()))?;
+    let documents = DocumentFile::parse(&text)?;
+    let Some(found) = documents.site.iter().find(|document| document.hosts.iter().any(|name| name == host)) else {
+        return Err(format!("{}: no site has the host \"{host}\"\n  fix: add it to `hosts`, or name another origin", site.display()).into());
+    };
+    write!(out, "{}", proxy.snippet(&found.prefix, listener(config)?))?;
+    Ok(())
+}
+
+/// Where the program listens for a web server that ends TLS.
+fn listener(config: &Path) -> Result<SocketAddr, CommandError> {
+    let listen = Config::read(config)?.listen;
+    listen.http.ok_or_else(|| format!("{}: listen.http is not set\n  fix: [listen] http = \"127.0.0.1:8080\"", config.display()).into())
 }
 
 fn host_of(origin: &str) -> Result<&str, CommandError> {

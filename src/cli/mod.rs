@@ -14,6 +14,7 @@ mod place;
 mod policy;
 mod proof;
 mod prove;
+mod proxy;
 mod recleanse;
 mod records;
 mod replay;

@@ -78,7 +78,7 @@ pub(super) const HEADER_FIELDS: usize = 100;
 pub(super) const URI_BYTES: usize = 8 * 1024;
 
 /// A request's body as sent. `sendBeacon` and `fetch` with `keepalive` refuse more than 64 KiB in browsers.
-pub(super) const BODY_BYTES: usize = 64 * 1024;
+pub const BODY_BYTES: usize = 64 * 1024;
 
 /// A compressed body, inflated.
 pub(super) const INFLATED_BYTES: usize = 256 * 1024;

@@ -36,7 +36,7 @@ use ipnet::IpNet;
 use self::{client_address::ClientAddresses, rate_limit::RateLimiter, router::Router, tls::Tls};
 pub use self::{
     client_address::Peer,
-    limits::CONNECTIONS,
+    limits::{BODY_BYTES, CONNECTIONS},
     listener::Listener,
     metrics::ServerMetrics,
     rate_limit::{Rate, RateLimits},

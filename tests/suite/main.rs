@@ -13,6 +13,7 @@
 //! | `hand_over` | a new process takes over from the one that runs, and nobody notices |
 //! | `hostile` | a thousand broken requests of each dialect are answered and cost nothing |
 //! | `inspect` | what became of an event, what a destination would make of events, and sending them again |
+//! | `proxies` | web servers in front, with what `init --proxy` writes: address, scheme, body, log
 //! | `prove` | the canary run on an installation: green, red, and its evidence |
 //! | `releases` | the data of every release opens, is brought up to date and delivers what waited; newer data is refused |
 //! | `records` | what a privacy officer is given of an installation, and that it is of what is in force |
@@ -69,6 +70,7 @@ mod hostile;
 mod non_interference;
 mod policies;
 mod prove;
+mod proxies;
 mod recleanse;
 mod records;
 mod regressions;
