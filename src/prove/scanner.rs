@@ -25,6 +25,8 @@ pub const NEEDLE_BYTES_MIN: usize = 8;
 /// So much of a needle is looked for in one pass over the bytes; the rest is compared where it stands. The automaton would be several times as large
 /// with whole needles, and those of a run's thousands of canaries begin alike.
 const BEGINNING_BYTES: usize = 12;
+/// Fewer digits, an IPv4 address's in hexadecimal or as one number, are found by chance within random ids and times: they count where they stand alone.
+const NUMBER_DIGITS_MIN: usize = 12;
 /// A gzip stream's header (RFC 1952) without optional parts, and its checksum and length.
 const GZIP_HEAD: usize = 10;
 const GZIP_TAIL: usize = 8;
@@ -115,6 +117,7 @@ impl Scanner {
         let hits = self.automaton.find_overlapping_iter(bytes).flat_map(|found| {
             let needles = self.beginnings[found.pattern().as_usize()].iter();
             let whole = needles.filter(move |needle| bytes[found.start()..].starts_with(&needle.bytes));
+            let whole = whole.filter(move |needle| !needle.is_short_number() || stands_alone(bytes, found.start(), needle.bytes.len()));
             whole.map(move |needle| Hit { mark: self.marks[needle.mark].clone(), disguise: needle.disguise, at: found.start() })
         });
         hits.collect()
@@ -125,6 +128,18 @@ impl Scanner {
     pub fn marks(&self) -> &[Mark] {
         &self.marks
     }
+}
+
+impl Needle {
+    fn is_short_number(&self) -> bool {
+        self.bytes.len() < NUMBER_DIGITS_MIN && self.bytes.iter().all(u8::is_ascii_hexdigit)
+    }
+}
+
+/// Whether no digit stands beside it.
+fn stands_alone(bytes: &[u8], at: usize, length: usize) -> bool {
+    let is_digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_hexdigit);
+    !is_digit(at.checked_sub(1)) && !is_digit(at.checked_add(length))
 }
 
 impl Mark {
@@ -274,6 +289,19 @@ pub fn every_character(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_short_number_counts_where_it_stands_alone() {
+        let scanner = Scanner::new(vec![Mark::text("address", "c6120a37"), Mark::text("digest", "0123456789abcdef")]);
+        let slots = |text: &str| scanner.scan(text.as_bytes()).into_iter().map(|hit| hit.mark.slot).collect::<Vec<_>>();
+        for text in ["c6120a37", "\"c6120a37\"", "ip=73a0216c&", "x C6120A37-"] {
+            assert!(slots(text).contains(&String::from("address")), "{text}");
+        }
+        for text in ["4c6120a37", "c6120a379b1f", "\"00c6120a37ff\""] {
+            assert_eq!(slots(text), [] as [&str; 0], "{text}");
+        }
+        assert!(slots("ff0123456789abcdefff").contains(&String::from("digest")), "what is longer is no chance");
+    }
 
     #[test]
     fn the_scanner_finds_every_disguise_wherever_it_stands() {

@@ -85,7 +85,7 @@ fn attacks_find_what_a_policy_lets_them_and_no_more() {
     assert!((linked("measurement", By::Ids) - 0.5).abs() < 0.01 && linked("measurement", By::Mark) > 0.99);
 
     let rows = [synthetic::rows(&hiding), attacks::rows(&hiding, 1, &mut |_, _, _| {})].concat();
-    for id in ["S4", "S7", "S8 ids", "S9", "S12 all", "S13 ids"] {
+    for id in ["S4 synthetic", "S7", "S8 ids", "S9", "S12 all", "S13 ids"] {
         let row = row(&rows, id);
         assert_eq!(row.verdict(), "pass", "{row:?}");
     }
