@@ -178,7 +178,10 @@ impl Canaries {
         match address {
             IpAddr::V4(address) => {
                 whats.push(What::Text(u32::from(address).to_string()));
-                whats.push(What::Text(crate::signing::hex(&address.octets())));
+                let digits = crate::signing::hex(&address.octets());
+                // As an IPv6 address has it (RFC 4291, 2.5.5.2): long enough to be told from chance within other digits, too.
+                whats.push(What::Text(format!("ffff{digits}")));
+                whats.push(What::Text(digits));
             }
             IpAddr::V6(address) => {
                 whats.push(What::Bytes(address.octets().to_vec()));
