@@ -7,6 +7,8 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use foldhash::fast::RandomState;
+
 use crate::{
     clock::Timestamp,
     documents::Documents,
@@ -27,7 +29,7 @@ const COUNTERS: usize = REASONS + UNCOVERED_CALLS;
 /// All counters of all sites.
 #[derive(Default)]
 pub struct Counters {
-    sites: RwLock<HashMap<SiteNumber, Arc<SiteCounters>>>,
+    sites: RwLock<HashMap<SiteNumber, Arc<SiteCounters>, RandomState>>,
 }
 
 /// One site's counters since the start, and how much of each is flushed.

@@ -96,8 +96,9 @@ impl Pipeline {
                 outcome.over_quota = Some(wait);
             }
             Ok(()) => {
-                let counters = self.counters.of(site.number);
-                uncovered.into_iter().for_each(|(call, times)| counters.uncovered(call, times));
+                for (call, times) in uncovered {
+                    self.counters.of(site.number).uncovered(call, times);
+                }
                 let arrival = inbound.arrival(&site.cookies, signal, evidence);
                 let arrival = if anonymous { arrival.anonymously() } else { arrival.or_named_by(&events) };
                 if let Err(Unavailable(wait)) = self.take_in(site, protocol, &arrival, events, &mut outcome, &mut cookies).await {

@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use foldhash::fast::RandomState;
+
 use super::{
     hand_over::bytes::{Unread, Unreadable, Written},
     keys::carry::Carry,
@@ -38,11 +40,14 @@ pub struct Sessions {
 
 #[derive(Default)]
 struct Generations {
-    newer: HashMap<(SiteNumber, [u8; 16]), Session>,
-    older: HashMap<(SiteNumber, [u8; 16]), Session>,
+    newer: Table<Session>,
+    older: Table<Session>,
     turned: Option<Timestamp>,
-    carried: HashMap<(SiteNumber, [u8; 16]), Carried>,
+    carried: Table<Carried>,
 }
+
+/// Nobody outside can choose such a key (an output of an HMAC, or random), so that a fast hash will do.
+type Table<T> = HashMap<(SiteNumber, [u8; 16]), T, RandomState>;
 
 #[derive(Clone, Copy)]
 struct Session {
@@ -93,22 +98,28 @@ impl Sessions {
         now: Timestamp,
     ) -> io::Result<Visit> {
         let (Subject::Token(id) | Subject::Person(id)) = subject else { return Ok(Visit { session: None, counts: false }) };
-        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let generations = &mut *self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         generations.turn(now);
         let key = (site, id);
-        let known = generations.newer.get(&key).or_else(|| generations.older.get(&key)).copied();
-        let session = match known.filter(|session| is_under_way(session.began, session.last, now)) {
-            Some(session) => Session { last: now, ..session },
-            None => {
-                let mut id = [0; 8];
-                getrandom::fill(&mut id).map_err(|_| io::Error::other("the system has no randomness to give"))?;
-                match generations.take_carried(site, carry, now) {
-                    Some(visit) => Session { id, began: visit.began, last: now, counts_on: None },
-                    None => Session { id, began: now, last: now, counts_on: Some(epoch) },
+        let under_way = |session: &Session| is_under_way(session.began, session.last, now);
+        let session = if let Some(known) = generations.newer.get_mut(&key).filter(|session| under_way(session)) {
+            known.last = now;
+            *known
+        } else {
+            let session = match generations.older.get(&key).filter(|session| under_way(session)) {
+                Some(known) => Session { last: now, ..*known },
+                None => {
+                    let mut id = [0; 8];
+                    getrandom::fill(&mut id).map_err(|_| io::Error::other("the system has no randomness to give"))?;
+                    match generations.take_carried(site, carry, now) {
+                        Some(visit) => Session { id, began: visit.began, last: now, counts_on: None },
+                        None => Session { id, began: now, last: now, counts_on: Some(epoch) },
+                    }
                 }
-            }
+            };
+            generations.newer.insert(key, session);
+            session
         };
-        generations.newer.insert(key, session);
         if let Some(Carry::Ahead(carry)) = carry {
             generations.note_carried((site, carry), Carried { began: session.began, last: now });
         }

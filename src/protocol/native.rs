@@ -90,9 +90,10 @@ impl Protocol for Native {
             return without_script(request);
         }
         let bytes = request.body();
-        // Nearly every body is sound: one pass. Only one that is not is taken apart event by event.
-        match serde_json::from_slice::<Body<'a, Event<'a>>>(bytes) {
-            Ok(body) if body.e.len() <= EVENTS_MAX && body.e.iter().all(|event| !event.k.is_empty()) => Decoded {
+        // Nearly every body is sound: one pass, and one look at whether it is text. Only one that is not is taken apart event by event.
+        let sound = std::str::from_utf8(bytes).ok().and_then(|text| serde_json::from_str::<Body<'a, Event<'a>>>(text).ok());
+        match sound {
+            Some(body) if body.e.len() <= EVENTS_MAX && body.e.iter().all(|event| !event.k.is_empty()) => Decoded {
                 signal: body.signal(now),
                 evidence: body.evidence(now),
                 hints: ReplyHints { events: body.e.len(), ..ReplyHints::default() },

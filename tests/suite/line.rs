@@ -114,7 +114,7 @@ impl Line {
     pub(crate) fn at_rest(documents: &str, places: PlaceDatabase, directory: &Path, now: Timestamp) -> Self {
         let state = Arc::new(StateDb::open(&directory.join("state.db")).unwrap());
         let keys = KeysDb::open(&directory.join("keys.db")).unwrap();
-        let uniques = Uniques::counting_exactly_too(Arc::clone(&state));
+        let uniques = Uniques::counting_twice(Arc::clone(&state));
         Self::of(documents, state, keys, uniques, places, vec![log_in(&directory.join("log"), now)])
     }
 

@@ -27,6 +27,8 @@ use std::{
     time::Duration,
 };
 
+use foldhash::fast::RandomState;
+
 use self::{
     census::{Census, Said},
     held::Held,
@@ -60,12 +62,14 @@ const WRITTEN_EVERY: Duration = Duration::from_secs(600);
 pub struct Crowds {
     /// None: everything may be said.
     state: Option<Arc<StateDb>>,
-    censuses: Mutex<HashMap<SiteNumber, SiteCensus>>,
+    censuses: Mutex<Censuses>,
     vocabularies: Mutex<HashMap<(SiteNumber, Epoch), Arc<Frozen>>>,
     written: Mutex<Option<Timestamp>>,
     released: Released,
     held: Held,
 }
+
+type Censuses = HashMap<SiteNumber, SiteCensus, RandomState>;
 
 #[derive(Default)]
 struct SiteCensus {

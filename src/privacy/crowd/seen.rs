@@ -3,6 +3,8 @@
 
 use std::collections::HashSet;
 
+use foldhash::fast::RandomState;
+
 use crate::privacy::hand_over::bytes::{Unread, Unreadable, Written};
 
 /// So many are kept as they are: up to some 300 KB.
@@ -18,13 +20,13 @@ const PROBES: u64 = 4;
 /// A set that says whether an entry is new. Entries are 64 bits that are spread evenly: a part of a token, or a hash.
 #[derive(Clone)]
 pub(super) enum Seen {
-    Exact(HashSet<u64>),
+    Exact(HashSet<u64, RandomState>),
     Filter(Box<[u64]>),
 }
 
 impl Default for Seen {
     fn default() -> Self {
-        Self::Exact(HashSet::new())
+        Self::Exact(HashSet::default())
     }
 }
 

@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use foldhash::fast::RandomState;
+
 use super::{age::Age, locked::LockedKey, visit};
 use crate::{
     clock::Timestamp,
@@ -28,7 +30,7 @@ pub(in crate::privacy) const HALF_WINDOW: Duration = Duration::from_secs(30 * 60
 /// Every site's K_carry, in the hour in which it has one.
 #[derive(Default)]
 pub(in crate::privacy) struct CarryKeys {
-    keys: RwLock<HashMap<SiteNumber, CarryKey>>,
+    keys: RwLock<HashMap<SiteNumber, CarryKey, RandomState>>,
 }
 
 struct CarryKey {

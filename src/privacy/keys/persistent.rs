@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use foldhash::fast::RandomState;
 use rusqlite::OptionalExtension;
 use zeroize::Zeroizing;
 
@@ -91,8 +92,8 @@ fn hex(bytes: &[u8]) -> String {
 /// Both families, loaded as they are needed. Bounded by the number of sites and destinations.
 pub struct PersistentKeys {
     state: Arc<StateDb>,
-    sites: RwLock<HashMap<SiteNumber, Arc<SiteKey>>>,
-    destinations: RwLock<HashMap<DestinationNumber, Arc<DestinationKey>>>,
+    sites: RwLock<HashMap<SiteNumber, Arc<SiteKey>, RandomState>>,
+    destinations: RwLock<HashMap<DestinationNumber, Arc<DestinationKey>, RandomState>>,
 }
 
 impl PersistentKeys {

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use foldhash::fast::RandomState;
 use jiff::{Unit, tz::TimeZone};
 
 use super::{
@@ -37,7 +38,7 @@ const AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Every site's K_visit.
 #[derive(Default)]
 pub struct VisitKeys {
-    keys: RwLock<HashMap<SiteNumber, VisitKey>>,
+    keys: RwLock<HashMap<SiteNumber, VisitKey, RandomState>>,
     /// Of those that are destroyed, the age of the oldest, in milliseconds.
     oldest_destroyed: AtomicU64,
 }

@@ -177,7 +177,7 @@ fn collisions(captured: &Captured) -> Vec<Row> {
         let figure = format!("{:.1} % ({counted} for {truth})", error * 100.0);
         Row::synthetic(id, what, "within 2.5 %", figure, error <= COUNT_ERROR_MAX)
     };
-    let of_ids = "our own estimate of visitors, before ids collide, against the exact number of the ids that were counted";
+    let of_ids = "our own estimate of visitors, before ids collide, against a second count of the same ids that is right to 0.1 %";
     let of_persons = "the same estimate against the persons of whom something was recorded: without a cookie a visitor is an address and a kind of browser";
     vec![ids, own("S9 count", of_ids, captured.given.visitors), own("S9 persons", of_persons, captured.recorded as u64)]
 }

@@ -92,7 +92,7 @@ pub struct Captured {
     pub recorded: usize,
     /// The program's own count of them.
     pub counted: Estimate,
-    /// The exact number of the ids that were counted.
+    /// A second, closer count of the same ids.
     pub given: Estimate,
     /// How many it expected: by that, ids collide or there is none across page views.
     pub expected: u32,
@@ -240,7 +240,7 @@ impl Line {
         let persistent = Arc::new(PersistentKeys::new(Arc::clone(&state)));
         let persons = Arc::new(PersonKeys::new(Arc::clone(&keys)));
         let purge_set = Arc::new(PurgeSet::open(Arc::clone(&keys))?);
-        let uniques = Arc::new(Uniques::counting_exactly_too(Arc::clone(&state)));
+        let uniques = Arc::new(Uniques::counting_twice(Arc::clone(&state)));
         let epochs = Arc::new(EpochKeys::new(keys).sized_by(Arc::clone(&uniques)));
         let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
         let crowds = Arc::new(Crowds::new(state));
@@ -310,7 +310,7 @@ impl Line {
     fn end_day(&self, day: u32) -> Result<(Estimate, Estimate), ProveError> {
         let (site, epoch) = (self.site.number, self.epoch(day));
         let counted = self.pipeline.uniques.estimate(site, epoch)?;
-        let given = self.pipeline.uniques.exact(site, epoch).unwrap_or_default();
+        let given = self.pipeline.uniques.second_count(site, epoch).unwrap_or_default();
         self.pipeline.uniques.flush()?;
         Ok((counted, given))
     }

@@ -28,6 +28,8 @@ use self::{
     places::Places,
 };
 
+const SECONDS_OF_AN_HOUR: u32 = 60 * 60;
+const HOURS_OF_A_DAY: u32 = 24;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// Nobody looks at more pages in one visit.
 const PAGES_MAX: u32 = 80;
@@ -147,17 +149,24 @@ impl Traffic {
         Person::new(self.seed, number, self.visitors, &self.agents, &self.places)
     }
 
-    /// All beacons of a day, in the order of time. Holds one start per visitor, and the visits under way.
+    /// All beacons of a day, in the order of time. Holds the starts of one hour, and the visits under way.
     #[must_use]
-    pub fn day(&self, day: u32) -> Day<'_> {
+    pub const fn day(&self, day: u32) -> Day<'_> {
+        Day { traffic: self, day, hour: 0, starts: Vec::new(), under_way: BinaryHeap::new() }
+    }
+
+    /// Whose first visit of a day begins in an hour: (second of the day, person), the last first. Everybody is asked again for each hour,
+    /// so that nobody has to be remembered.
+    fn starts(&self, day: u32, hour: u32) -> Vec<(u32, u32)> {
         let regulars = (0..self.regulars()).filter(|person| self.random(&[1, day.into(), (*person).into()]).f64() < REGULARS_CHANCE);
         let first = self.regulars() + day * self.once();
         let mut starts: Vec<(u32, u32)> = regulars
             .chain(first..first + self.once())
             .map(|person| (start_of_visit(&mut self.random(&[2, day.into(), person.into()])), person))
+            .filter(|(second, _)| second / SECONDS_OF_AN_HOUR == hour)
             .collect();
         starts.sort_unstable_by(|one, other| other.cmp(one));
-        Day { traffic: self, day, starts, under_way: BinaryHeap::new() }
+        starts
     }
 
     fn random(&self, of: &[u64]) -> Rng {
@@ -194,7 +203,9 @@ fn start_of_visit(random: &mut Rng) -> u32 {
 pub struct Day<'t> {
     traffic: &'t Traffic,
     day: u32,
-    /// Whose visits have not begun: (second of the day, person), the last first.
+    /// The hour whose starts are not known yet.
+    hour: u32,
+    /// Whose visits have not begun, of the hour before that one.
     starts: Vec<(u32, u32)>,
     under_way: BinaryHeap<Reverse<Visit>>,
 }
@@ -213,6 +224,10 @@ impl Iterator for Day<'_> {
     type Item = Beacon;
 
     fn next(&mut self) -> Option<Beacon> {
+        while self.starts.is_empty() && self.hour < HOURS_OF_A_DAY {
+            self.starts = self.traffic.starts(self.day, self.hour);
+            self.hour += 1;
+        }
         let soonest = self.under_way.peek().map(|Reverse(visit)| visit.at);
         if let Some((second, person)) = self.starts.last().copied()
             && soonest.is_none_or(|soonest| i64::from(second) * 1000 <= soonest)

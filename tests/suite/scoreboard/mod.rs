@@ -58,6 +58,8 @@ const RETENTION: Duration = Duration::from_hours(72);
 const GRACE: Duration = Duration::from_secs(61);
 /// So many ids of a destination are followed; of more, every so manyth is.
 const FOLLOWED_IDS: u32 = 50_000;
+/// What a day's second count of visitors and visits takes; that of the day before is still there.
+const SECOND_COUNT_BYTES: usize = 4 << 20;
 /// Where a destination is among the figures.
 const STRICT: usize = 0;
 const MEASUREMENT: usize = 1;
@@ -123,7 +125,7 @@ fn must_hold(measured: &Measured, rows: &[Row]) {
     let [_, exempt, customers] = &measured.destinations;
     assert!(exempt.ids_shared_with(exempt) > 0, "a destination has no id in common with itself");
     assert!(measured.held.iter().all(|held| held.events > 0), "nothing that was held back left");
-    assert!(measured.given.visitors > 0 && measured.given.visits >= measured.given.visitors, "nobody was counted exactly");
+    assert!(measured.given.visitors > 0 && measured.given.visits >= measured.given.visitors, "nobody was counted a second time");
     assert!(exempt.linked_events > 0 && customers.longest_link() > Duration::from_hours(24), "no id links anything anywhere");
 }
 
@@ -247,18 +249,18 @@ fn measure(traffic: &Traffic) -> Measured {
         measured.destinations.iter_mut().for_each(DestinationFigures::end_day);
         measured.captured = visits.count();
         measured.counted = line.uniques.estimate(site, epoch).unwrap();
-        measured.given = line.uniques.exact(site, epoch).unwrap_or_default();
+        measured.given = line.uniques.second_count(site, epoch).unwrap_or_default();
         // What the next day's ids are as long as.
         line.uniques.flush().unwrap();
         if last {
             let over = midnight.plus(Duration::from_hours(24)).plus(GRACE);
             measured.held.iter_mut().for_each(|held| held.close(&line, &who, rows::K, over));
             let own = week.bytes() + visits.bytes() + cookies.bytes() + who.capacity() * size_of::<u32>();
-            // The generator has a start for each visitor of the day.
-            let generator = traffic.visitors() as usize * size_of::<(u32, u32)>();
-            let exact = 2 * (measured.given.visitors + measured.given.visits) as usize * (size_of::<u64>() + 1);
+            // The generator has a start for each visitor of an hour, in which at most one in ten comes.
+            let generator = traffic.visitors() as usize * size_of::<(u32, u32)>() / 10;
             let figures: usize = measured.destinations.iter().map(DestinationFigures::bytes).sum();
-            measured.harness_bytes = own + generator + exact + figures + measured.held.iter().map(HeldBack::bytes).sum::<usize>();
+            measured.harness_bytes =
+                own + generator + 2 * SECOND_COUNT_BYTES + figures + measured.held.iter().map(HeldBack::bytes).sum::<usize>();
         }
     }
     measured

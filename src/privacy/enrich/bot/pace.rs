@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use foldhash::fast::RandomState;
+
 use super::{Reason, Reasons};
 use crate::{clock::Timestamp, event::SiteNumber, privacy::record::Subject};
 
@@ -29,10 +31,13 @@ pub struct Paces {
 
 #[derive(Default)]
 struct Generations {
-    newer: HashMap<(SiteNumber, [u8; 16]), Pace>,
-    older: HashMap<(SiteNumber, [u8; 16]), Pace>,
+    newer: Table,
+    older: Table,
     turned: Option<Timestamp>,
 }
+
+/// Nobody outside can choose such a key (an output of an HMAC, or random), so that a fast hash will do.
+type Table = HashMap<(SiteNumber, [u8; 16]), Pace, RandomState>;
 
 /// Two windows one after the other: the current one from its beginning, and how many there were in the one before.
 #[derive(Clone, Copy)]
@@ -67,13 +72,13 @@ impl Paces {
             Subject::Token(id) => (id, SHARED_BY),
             Subject::Person(id) => (id, 1),
         };
-        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let generations = &mut *self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         generations.turn(now);
+        let Generations { newer, older, .. } = generations;
         let key = (site, id);
-        let known = generations.newer.get(&key).or_else(|| generations.older.get(&key)).copied();
-        let mut pace = known.unwrap_or(Pace { began: now, count: 0, before: 0 }).at(now);
+        let pace = newer.entry(key).or_insert_with(|| older.get(&key).copied().unwrap_or(Pace { began: now, count: 0, before: 0 }));
+        *pace = pace.at(now);
         pace.count = pace.count.saturating_add(events as u64);
-        generations.newer.insert(key, pace);
         match pace.per_minute(now) / shared_by {
             RELENTLESS.. => Reasons::NONE.and(Reason::Relentless),
             BRISK.. => Reasons::NONE.and(Reason::Brisk),
