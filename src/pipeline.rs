@@ -101,7 +101,12 @@ impl Pipeline {
                 }
                 let arrival = inbound.arrival(&site.cookies, signal, evidence);
                 let arrival = if anonymous { arrival.anonymously() } else { arrival.or_named_by(&events) };
-                if let Err(Unavailable(wait)) = self.take_in(site, protocol, &arrival, events, &mut outcome, &mut cookies).await {
+                let taken = if protocol.is_backend() {
+                    Box::pin(self.take_in_from_backend(site, protocol, inbound.received(), events, &mut outcome)).await
+                } else {
+                    self.take_in(site, protocol, &arrival, events, &mut outcome, &mut cookies).await
+                };
+                if let Err(Unavailable(wait)) = taken {
                     outcome.unavailable = Some(wait);
                 }
             }
@@ -120,6 +125,29 @@ impl Pipeline {
             Ok(()) => Ok(cookies),
             Err(Unavailable(wait)) => Err(wait),
         }
+    }
+
+    /// Takes in a backend's events: each run of one visitor's as if it had come alone, under the consent that this visitor gave. Where one run
+    /// cannot be kept, those before it are: sent again, they are known.
+    async fn take_in_from_backend(
+        &self,
+        site: &Site,
+        protocol: &'static dyn Protocol,
+        received: Timestamp,
+        events: Vec<RawEvent<'_>>,
+        outcome: &mut Outcome,
+    ) -> Result<(), Unavailable> {
+        let mut left = events.into_iter().peekable();
+        while let Some(first) = left.next() {
+            let mut run = vec![first];
+            while let Some(next) = left.next_if(|next| next.is_of_visitor_of(&run[0])) {
+                run.push(next);
+            }
+            let arrival = Arrival::of_backend(received).or_named_by(&run);
+            // A backend keeps no cookies.
+            self.take_in(site, protocol, &arrival, run, outcome, &mut Vec::new()).await?;
+        }
+        Ok(())
     }
 
     /// Decides for the visitor, cleanses each event, and appends what is left of them: durable when this returns.
@@ -147,6 +175,7 @@ impl Pipeline {
             self.refuse(site, refusal, events.len().max(1));
             for event in &events {
                 outcome.refused.push(refusal);
+                outcome.each.extend(protocol.is_backend().then_some(Some(refusal)));
                 self.show(site, protocol, Some(Shape::of(event, arrival)), state, Err(refusal), now);
             }
             if events.is_empty() {
@@ -165,7 +194,9 @@ impl Pipeline {
         cookies.extend(cookie);
         cookies.extend(vendor_cookies::kept_alive(arrival, decision, &visitor, site, &events, now));
         let site_key = self.persistent.site(site.number).map_err(|_| Unavailable(RETRY_AFTER))?;
-        let bot = self.bots.judge(arrival, &agent, (site.number, &visitor), events.len(), now);
+        // A backend is a program, and what it tells is what a person did: its own signs say nothing of them.
+        let is_backend = protocol.is_backend();
+        let bot = if is_backend { Bot::default() } else { self.bots.judge(arrival, &agent, (site.number, &visitor), events.len(), now) };
         let mut records = Vec::with_capacity(events.len());
         let mut shapes = Vec::new();
         for event in events {
@@ -173,10 +204,12 @@ impl Pipeline {
             match self.cleanse(event, decision, &visitor, (device, bot), arrival, site, &site_key, protocol) {
                 Ok(record) => {
                     records.push(record?);
+                    outcome.each.extend(is_backend.then_some(None));
                     shapes.extend(shape);
                 }
                 Err(refusal) => {
                     outcome.refused.push(refusal);
+                    outcome.each.extend(is_backend.then_some(Some(refusal)));
                     self.refuse(site, refusal, 1);
                     self.show(site, protocol, shape, state, Err(refusal), now);
                 }
@@ -186,7 +219,9 @@ impl Pipeline {
             return Ok(());
         }
         let appended = self.log.append(records).await.map_err(|full| Unavailable(full.retry_after()))?;
-        self.uniques.count(site.number, &visitor);
+        if !is_backend {
+            self.uniques.count(site.number, &visitor);
+        }
         let counters = self.counters.of(site.number);
         let mut shapes = shapes.into_iter();
         for end in appended {

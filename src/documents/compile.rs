@@ -28,7 +28,7 @@ use crate::{
         scrub::routes::Routes,
         transform::Transform,
     },
-    protocol::{PROTOCOLS, cookies::CookieNames},
+    protocol::{PROTOCOLS, cookies::CookieNames, server},
 };
 
 /// A shorter secret could be guessed by trying.
@@ -396,6 +396,10 @@ fn compile_site(
         let known: Vec<_> = PROTOCOLS.iter().map(|protocol| protocol.name()).collect();
         if !known.contains(&protocol.as_str()) {
             fault(errors, of, "keys", format!("there is no protocol \"{protocol}\""), suggestion(protocol, &known));
+        }
+        if protocol == server::NAME && (keys.len() > server::KEYS_MAX || !keys.iter().all(|key| server::is_fingerprint(key))) {
+            let reason = "keys of `server` are what `firsthand api-key` prints for the document, at most two; never the key itself";
+            fault(errors, of, "keys", reason, "firsthand api-key");
         }
         if keys.iter().any(|key| key.is_empty() || key.len() > 128 || !key.bytes().all(|byte| byte.is_ascii_graphic())) {
             fault(errors, of, "keys", "a key is 1 to 128 visible ASCII characters", "keys = { ga4 = [\"G-ABC123\"] }");

@@ -297,6 +297,7 @@ mod tests {
             user_id: text("1"),
             user_signature: text("1"),
             user_signature_ends: Some(1),
+            vouched: true,
             browser_id: text("1"),
             language: None,
             screen_width: Some(Personal::new(1)),

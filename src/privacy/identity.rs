@@ -21,7 +21,7 @@ pub enum Assurance {
 
 /// How far the event's user id is to be believed. The signature is base64url without padding of HMAC-SHA256, under the site's secret, of
 /// three lines without an end of line after the last: the user id, the value of our visitor cookie as the backend receives it, and the
-/// signature's end in seconds since 1970. So it is of use to that one browser alone, for that long.
+/// signature's end in seconds since 1970. So it is of use to that one browser alone, for that long. What the backend says itself needs none.
 pub(in crate::privacy) fn assurance(raw: &RawEvent<'_>, cookie_id: &[u8; 16], secret: Option<&Secret>, now: Timestamp) -> Assurance {
     let proven = || -> Option<()> {
         let (secret, user_id, ends) = (secret?, raw.user_id.as_ref()?, raw.user_signature_ends?);
@@ -33,7 +33,7 @@ pub(in crate::privacy) fn assurance(raw: &RawEvent<'_>, cookie_id: &[u8; 16], se
         state.update(format!("{}\n{}\n{ends}", user_id.expose(), URL_SAFE_NO_PAD.encode(cookie_id)).as_bytes());
         state.verify_slice(&signature).ok()
     };
-    if proven().is_some() { Assurance::Proven } else { Assurance::Claimed }
+    if raw.vouched || proven().is_some() { Assurance::Proven } else { Assurance::Claimed }
 }
 
 #[cfg(test)]
@@ -82,5 +82,7 @@ mod tests {
             assert_eq!(judge(&raw), Assurance::Claimed, "{what}");
         }
         assert_eq!(assurance(&said("u7", good, soon), &COOKIE_ID, None, NOW), Assurance::Claimed, "a site without a secret");
+        let by_backend = RawEvent { user_id: Some(Personal::new("u7".into())), vouched: true, ..RawEvent::default() };
+        assert_eq!(assurance(&by_backend, &COOKIE_ID, None, NOW), Assurance::Proven, "the backend itself");
     }
 }

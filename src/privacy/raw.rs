@@ -1,7 +1,10 @@
 //! What a beacon said, before anyone has decided anything: every value that could tell something about a person is sealed.
 //! Protocols build these; only the next stages of `crate::privacy` can read them.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use super::{
     consent::{ConsentSignal, evidence::Evidence, matomo::MatomoCookies},
@@ -14,6 +17,9 @@ use crate::clock::Timestamp;
 
 /// Fields of a vendor's own that are looked at in one event; gtag.js says some forty beside what has a canonical word.
 const VENDOR_FIELDS_MAX: usize = 100;
+
+/// The address of whoever has none.
+static NOWHERE: Personal<ClientAddress> = Personal::new(ClientAddress::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
 
 /// A piece of request text: borrowed from the body where it needed no unescaping.
 pub type Text<'a> = Personal<Cow<'a, str>>;
@@ -53,6 +59,8 @@ pub struct RawEvent<'a> {
     pub user_signature: Option<Text<'a>>,
     /// When that signature ends, in seconds since 1970.
     pub user_signature_ends: Option<i64>,
+    /// Whether the site's backend says all this itself: the request named the site's API key, without which its events are refused.
+    pub vouched: bool,
     /// The sending library's own id of the browser. It rests nowhere: see `newcomers`.
     pub browser_id: Option<Text<'a>>,
     /// The browser's language, as said in the body.
@@ -79,6 +87,12 @@ impl<'a> RawEvent<'a> {
             }
             _ => self.unknown_fields += 1,
         }
+    }
+
+    /// Whether both say the same visitor, or neither says one.
+    #[must_use]
+    pub fn is_of_visitor_of(&self, other: &Self) -> bool {
+        self.browser_id.as_ref().map(Personal::expose) == other.browser_id.as_ref().map(Personal::expose)
     }
 }
 
@@ -142,6 +156,26 @@ pub struct Arrival<'a> {
 }
 
 impl<'a> Arrival<'a> {
+    /// What a backend's request says of the visitor: nothing. Its address, user agent and cookies are its own.
+    #[must_use]
+    pub fn of_backend(received: Timestamp) -> Self {
+        Self {
+            address: &NOWHERE,
+            user_agent: None,
+            accept_language: None,
+            brands: None,
+            prefetched: false,
+            own: OwnCookies { by_backend: true, ..OwnCookies::default() },
+            matomo: MatomoCookies::default(),
+            global_privacy_control: false,
+            do_not_track: false,
+            secure: true,
+            signal: ConsentSignal::Absent,
+            evidence: Evidence::default(),
+            received,
+        }
+    }
+
     /// The same; and where no cookie came along, as with the one whose value these events say as their library's own id of the visitor. That
     /// value is a secret between a browser and its site, which no script can read: who says it is the site's backend, and says whose events it
     /// sends. A value that is nobody's cookie tells nothing.
@@ -189,6 +223,8 @@ pub struct OwnCookies<'a> {
     pub left_over_opt_outs: usize,
     /// Vendors' cookies that the site lists; of one that came more than once, two.
     pub of_vendors: Vec<(VendorCookie, Text<'a>)>,
+    /// Whether no browser sent them: the site's backend says, with its key, whose they are.
+    pub by_backend: bool,
 }
 
 impl OwnCookies<'_> {

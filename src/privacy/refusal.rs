@@ -28,11 +28,13 @@ pub enum Refusal {
     Duplicate,
     /// More events than one client, one site or the whole machine may send.
     OverQuota,
+    /// The site's backend names a visitor who has no consent on record, or none any more.
+    ConsentEnded,
 }
 
 impl Refusal {
     /// All of them, in the order of their counters.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Undecodable,
         Self::ForeignOrigin,
         Self::UnknownKey,
@@ -44,6 +46,7 @@ impl Refusal {
         Self::NoBasis,
         Self::Duplicate,
         Self::OverQuota,
+        Self::ConsentEnded,
     ];
 
     /// The name in counters, metrics and on pages.
@@ -61,6 +64,7 @@ impl Refusal {
             Self::NoBasis => "no_basis",
             Self::Duplicate => "duplicate",
             Self::OverQuota => "over_quota",
+            Self::ConsentEnded => "consent_ended",
         }
     }
 
@@ -85,6 +89,7 @@ impl Refusal {
             Self::NoBasis => "no destination may have it without consent",
             Self::Duplicate => "already received",
             Self::OverQuota => "over the rate limit",
+            Self::ConsentEnded => "of a visitor whom the site's backend names, and who has withdrawn or never agreed",
         }
     }
 }

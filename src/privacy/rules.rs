@@ -65,6 +65,8 @@ rules! {
     RecordForTheWordless,
     /// A consent on record decides on no single vendor.
     RecordDecidesOnNoVendor,
+    /// Of a visitor whom the site's backend names, nothing comes in without their consent on record.
+    NamedNeedsConsent,
     /// Where a page asks for nobody to be known again, every cookie that could tell who it is is forgotten.
     AnonymousIsNobody,
 

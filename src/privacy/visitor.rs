@@ -370,9 +370,13 @@ impl Visitors {
         (refusal, source): (Refusal, &'static str),
         now: Timestamp,
     ) -> Result<Vec<SetCookie>, Unidentified> {
+        let own = &arrival.own;
+        if own.by_backend {
+            // It tells of somebody who said so before, which is carried out; and its address is that of all whose events it sends.
+            return Ok(Vec::new());
+        }
         let mut cookies = Vec::new();
         let mut ended = Vec::new();
-        let own = &arrival.own;
         if own.visitor.len() + own.left_over.len() > 0 && holds(Rule::ObjectionClearsCookie) {
             cookies.extend(SetCookie::forget(
                 site,
@@ -451,6 +455,10 @@ impl Visitors {
         }
         let known = Box::pin(self.known_person(arrival, site, now)).await?;
         let granted = known.map_or(Purposes::NONE, |(_, person)| person.purposes());
+        let is_named = arrival.own.by_backend && !arrival.own.visitor.is_empty();
+        if is_named && granted.is_empty() && holds(Rule::NamedNeedsConsent) {
+            return Ok(decision.without_consent());
+        }
         Ok(decision.or_on_record(granted, &site.signals))
     }
 

@@ -21,6 +21,7 @@ static BRANDS: HeaderName = HeaderName::from_static("sec-ch-ua");
 static PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 static DESTINATION: HeaderName = HeaderName::from_static("sec-fetch-dest");
 static PRIVACY_CONTROL: HeaderName = HeaderName::from_static("sec-gpc");
+static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 static DO_NOT_TRACK: HeaderName = HeaderName::from_static("x-do-not-track");
 
 /// One request with its body, decompressed and within bounds.
@@ -118,6 +119,11 @@ impl Inbound {
     /// The `Authorization` header.
     pub(in crate::protocol) fn authorization(&self) -> Option<&str> {
         self.header(&header::AUTHORIZATION)
+    }
+
+    /// The `Idempotency-Key` header: the same request sent again has the same one.
+    pub(in crate::protocol) fn idempotency_key(&self) -> Option<&str> {
+        self.header(&IDEMPOTENCY_KEY)
     }
 
     /// Whether the page asked for nobody to be known again (Snowplow's `SP-Anonymous`).

@@ -17,6 +17,7 @@ pub mod native;
 pub mod plausible;
 pub mod posthog;
 pub mod segment;
+pub mod server;
 pub mod snowplow;
 pub mod umami;
 
@@ -50,6 +51,11 @@ pub trait Protocol: Send + Sync {
     fn says_choices(&self) -> bool {
         true
     }
+    /// Whether the site's own backend speaks it, for many visitors at once: its address, user agent and cookies are no visitor's. Its requests always
+    /// name a key that is a secret.
+    fn is_backend(&self) -> bool {
+        false
+    }
     /// Request headers that its libraries set beside those that every form sets: a page may send them.
     fn request_headers(&self) -> &'static [&'static str] {
         &[]
@@ -73,6 +79,7 @@ pub const PROTOCOLS: &[&dyn Protocol] = &[
     &plausible::Plausible,
     &posthog::PostHog,
     &segment::Segment,
+    &server::Server,
     &snowplow::Snowplow,
     &umami::Umami,
 ];
@@ -182,6 +189,8 @@ pub struct Outcome {
     pub stored: usize,
     /// How many were refused, and why.
     pub refused: Vec<Refusal>,
+    /// What became of each readable event of a backend, in their order: nothing, or why it was refused. Of other senders', nothing is kept apart.
+    pub each: Vec<Option<Refusal>>,
     /// Those that could not be read.
     pub bad: Vec<(usize, DecodeError)>,
     /// Nothing was kept, since the log cannot take more: come back after that long.

@@ -255,6 +255,7 @@ impl<'a> Event<'a> {
             coupon: sealed(self.cp),
             items: self.y.into_iter().take(ITEMS_MAX).map(Product::into_raw).collect(),
             user_id: sealed(self.a),
+            vouched: false,
             user_signature: sealed(self.signature),
             user_signature_ends: self.signature_ends,
             browser_id: None,

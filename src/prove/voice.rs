@@ -1,5 +1,5 @@
-//! What one visitor sends: a yes where their protocol has no word for it, the protocol's beacons, and two requests that are none; one after
-//! another, over one connection.
+//! What one visitor sends: a yes where their protocol has no word for it, and a no where somebody else speaks for them; the protocol's beacons;
+//! and two requests that are none; one after another, over one connection.
 
 use std::{io, net::SocketAddr};
 
@@ -35,13 +35,16 @@ impl Line {
         Ok(Self { address, connection: Connection::open(address)? })
     }
 
-    /// The beacons of one voice, with its yes before them where they cannot say it.
+    /// The beacons of one voice, with its yes and its no before them where they cannot say it.
     ///
     /// # Errors
     /// When the connection ends.
     pub fn beacons(&mut self, canaries: &mut Canaries, target: &Target, voice: Voice, number: usize) -> io::Result<Heard> {
         let mut heard = Heard::default();
         let cookie = if beacons::says_yes_before(&voice) { self.say_yes(target, number, &mut heard)? } else { None };
+        if let Some(cookie) = cookie.as_deref().filter(|_| beacons::says_no_before(&voice)) {
+            heard.answers.push(self.connection.exchange(&beacons::no(target, cookie))?);
+        }
         for request in beacons::beacons(canaries, target, voice, number, cookie.as_deref()) {
             let answer = self.connection.exchange(&request)?;
             heard.beacons += 1;

@@ -86,7 +86,7 @@ impl RateLimiter {
     /// The allowance that a request of this client to this site draws on.
     #[must_use]
     pub(super) const fn quota(&self, client: RateKey, site: SiteNumber) -> Quota<'_> {
-        Quota { limiter: self, client, site }
+        Quota { limiter: self, client, site, is_one_client: true }
     }
 }
 
@@ -95,9 +95,16 @@ pub(super) struct Quota<'a> {
     limiter: &'a RateLimiter,
     client: RateKey,
     site: SiteNumber,
+    is_one_client: bool,
 }
 
 impl Quota<'_> {
+    /// The same, drawn from the site's allowance and the machine's alone: for the site's own backend.
+    #[must_use]
+    pub(super) const fn of_site(self) -> Self {
+        Self { is_one_client: false, ..self }
+    }
+
     /// Takes that many events. The server takes one before it reads a body; the line takes what a batch holds beyond that.
     ///
     /// # Errors
@@ -114,7 +121,7 @@ impl Quota<'_> {
         let RateLimiter { client, site, global, .. } = self.limiter;
         // The narrowest first: a client over its limit takes nothing from its site, nor a site from the machine.
         let meters = [(client, self.client.cell(CLIENT_CELLS)), (site, self.site.0 as usize % SITE_CELLS), (global, 0)];
-        for (meter, cell) in meters {
+        for (meter, cell) in meters.into_iter().skip(usize::from(!self.is_one_client)) {
             if let Some(meter) = meter {
                 meter.take(cell, now, events)?;
             }

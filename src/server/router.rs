@@ -185,6 +185,8 @@ impl Router {
                     Work::Protocol(_, Action::Serve(serve)) => respond(serve(&site, &inbound)),
                     Work::Protocol(protocol, Action::Collect) => {
                         let quota = self.limiter.quota(client.key, site.number);
+                        // A backend speaks for all of a site's visitors from one address; that it is the site's is asked before it is charged.
+                        let quota = if protocol.is_backend() { quota.of_site() } else { quota };
                         // The first event was taken at admission.
                         let charge = |events: usize| {
                             let more = u32::try_from(events.saturating_sub(1)).unwrap_or(u32::MAX);

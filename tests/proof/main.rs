@@ -68,6 +68,7 @@ fn case_of(rule: Rule) -> fn() -> Found {
         Rule::ObjectionBeforeRecord => recorded::an_objection_beside_a_consent_on_record,
         Rule::RecordForTheWordless => recorded::a_library_that_could_have_said_it,
         Rule::RecordDecidesOnNoVendor => recorded::a_vendor_that_nobody_decided_on,
+        Rule::NamedNeedsConsent => recorded::a_backend_that_names_whom_it_should_not,
         Rule::AnonymousIsNobody => recorded::a_page_that_asks_for_nobody,
 
         Rule::LastingIdNeedsConsent => person::no_choice_yet,

@@ -1,13 +1,15 @@
-//! A consent on record, for requests of libraries that have no words for a choice; and pages that ask for nobody to be known again.
+//! A consent on record, for requests of libraries that have no words for a choice, and of a site's backend; and pages that ask for nobody to be
+//! known again.
 
-use serde_json::Value;
+use firsthand::protocol::server::fingerprint;
+use serde_json::{Value, json};
 
 use crate::{
     Found,
     installation::{SITE, file_destination},
     line::{Line, RawRequest},
     unless,
-    visit::{NOW, beacon, captured, cookie_of, documents, gets, rests},
+    visit::{NOW, beacon, captured, cookie_of, documents, gets, message, rests},
 };
 
 const AGREED: &str = "\"g\":[\"analytics\",\"profile\",\"ads\"],";
@@ -75,4 +77,20 @@ pub(crate) fn a_page_that_asks_for_nobody() -> Found {
     let mut pixel = RawRequest::beacon([192, 0, 2, 7].into(), String::new()).with("cookie", &cookie);
     pixel.path = String::from("/keso/tr?id=7&ev=PageView&dpo=LDU");
     unless(received(&line, &pixel, "customers").is_some(), "a known person's event under limited data use")
+}
+
+pub(crate) fn a_backend_that_names_whom_it_should_not() -> Found {
+    let keys = format!("\nkeys = {{ server = [\"{}\"] }}\n[[destination]]", fingerprint("fhk_proof"));
+    let line = Line::new(&documents().replacen("\n[[destination]]", &keys, 1), 0);
+    let cookie = cookie_of(&line.receive(&beacon(AGREED, ""), NOW));
+    let order = || {
+        let visitor = cookie.split_once('=').map(|(_, value)| value);
+        let body = json!({ "event": "Order Completed", "messageId": "A-1007", "anonymousId": visitor }).to_string();
+        let mut request = RawRequest::beacon([203, 0, 113, 80].into(), body).with("authorization", "Bearer fhk_proof");
+        request.path = String::from("/keso/v1/events");
+        request
+    };
+    assert!(rests(&line.receive(&order(), NOW)), "the control: as long as they agree it rests");
+    line.receive(&message("\"g\":[]").with("cookie", &cookie), NOW);
+    unless(rests(&line.receive(&order(), NOW)), "an event of somebody who withdrew, which the site's backend sent in their name")
 }

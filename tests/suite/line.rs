@@ -32,6 +32,7 @@ use firsthand::{
         hand_over::Estate,
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys, visit::LocalDay},
         purge_set::PurgeSet,
+        raw::Arrival,
         recleanse::{Recleansed, recleanse},
         record::{Header, Record},
         refusal::Refusal,
@@ -183,6 +184,7 @@ impl Line {
         let inbound = request.inbound(&self.addresses, received);
         let decoded = protocol.decode(&inbound, received);
         let arrival = inbound.arrival(&site.cookies, decoded.signal, decoded.evidence);
+        let arrival = if protocol.is_backend() { Arrival::of_backend(received) } else { arrival };
         let arrival = if decoded.anonymous { arrival.anonymously() } else { arrival.or_named_by(&decoded.events) };
         let (decision, agent) = (consent::decide(&arrival, &site.signals), Agent::of_arrival(&arrival));
         let decision = self.visitors.on_record(decision, &arrival, site, protocol.says_choices(), received).await.unwrap();
@@ -202,7 +204,7 @@ impl Line {
         let (visitor, cookie) = self.visitors.identify(&arrival, decision, &device, site, sender, received).await.unwrap();
         taken.cookies.extend(cookie.map(cookie_text));
         let site_key = self.persistent.site(site.number).unwrap();
-        let bot = Bot::of(bot::signs(&arrival, &agent, &self.networks));
+        let bot = if protocol.is_backend() { Bot::default() } else { Bot::of(bot::signs(&arrival, &agent, &self.networks)) };
         for event in decoded.events {
             taken.events.push(match consent::permit(event, decision, site) {
                 Err(refusal) => Became::Refused(refusal),
@@ -215,7 +217,7 @@ impl Line {
                 }
             });
         }
-        if taken.events.iter().any(|became| matches!(became, Became::Clean(_))) {
+        if taken.events.iter().any(|became| matches!(became, Became::Clean(_))) && !protocol.is_backend() {
             self.uniques.count(site.number, &visitor);
         }
         taken

@@ -78,6 +78,7 @@ mod relay;
 mod releases;
 mod rights;
 mod scoreboard;
+mod server_events;
 mod traffic_tails;
 mod transparency;
 mod uniques;

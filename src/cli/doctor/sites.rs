@@ -47,7 +47,8 @@ fn of_destinations(site: &Site, documents: &Documents, findings: &mut Vec<Findin
     if site.ceilings.unknown.is_some() {
         return;
     }
-    let wordless = PROTOCOLS.iter().filter(|protocol| !protocol.says_choices() && site.keys.contains_key(protocol.name()));
+    let wordless =
+        PROTOCOLS.iter().filter(|protocol| !protocol.says_choices() && !protocol.is_backend() && site.keys.contains_key(protocol.name()));
     let wordless: Vec<_> = wordless.map(|protocol| protocol.name()).collect();
     if !wordless.is_empty() {
         let what = format!(

@@ -117,6 +117,13 @@ impl Decision {
         Self { state: ConsentState::Granted(granted), vendors: (!decides_on_vendors).then(VendorDecisions::default) }
     }
 
+    /// What follows where the site's backend names somebody who has no consent on record: a cookie is given with a yes alone, so that yes was
+    /// taken back, or has ended, or nobody ever gave it.
+    #[must_use]
+    pub(in crate::privacy) const fn without_consent(self) -> Self {
+        Self { state: ConsentState::Objected(Refusal::ConsentEnded), ..self }
+    }
+
     /// What TC strings decided on the vendors of the site's destinations; nothing, where the yes came without one.
     #[must_use]
     pub const fn vendors(&self) -> Option<&VendorDecisions> {

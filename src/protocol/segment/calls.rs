@@ -24,7 +24,7 @@ use crate::{
 const OF_THE_CONTEXT: [&str; 4] = ["app", "library", "network", "os"];
 /// What a call says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Call {
+pub(in crate::protocol) enum Call {
     /// Something happened; `event` says what.
     Track,
     /// A page was looked at.
@@ -41,7 +41,7 @@ pub(super) enum Call {
 
 impl Call {
     /// The call of that name, or of the first letter that the browser's library shortens it to.
-    pub(super) fn named(name: &str) -> Option<Self> {
+    pub(in crate::protocol) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "track" | "t" => Self::Track,
             "page" | "p" => Self::Page,
@@ -59,7 +59,7 @@ impl Call {
 ///
 /// # Errors
 /// A track call without a name of what happened, in our words.
-pub(super) fn event<'a>(
+pub(in crate::protocol) fn event<'a>(
     call: Call,
     mut fields: Fields<'a>,
     mut context: Fields<'a>,

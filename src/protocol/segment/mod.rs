@@ -26,7 +26,7 @@
 //! | `anonymousId` | tells, in the minute after a first yes, that several requests are one browser's; rests nowhere |
 //! | `context.ip`, everything else | not taken |
 
-mod calls;
+pub(super) mod calls;
 mod choice;
 mod pixel;
 mod settings;

@@ -5,6 +5,7 @@ mod ga4;
 mod matomo;
 mod native;
 mod segment;
+mod server;
 mod templates;
 
 use serde_json::{Value, json};
@@ -28,6 +29,8 @@ pub const GA4_KEY: &str = "G-PROVE00001";
 pub const SEGMENT_KEY: &str = "prove_write_key";
 /// As [`GA4_KEY`], for Matomo's.
 pub const MATOMO_KEY: &str = "4711";
+/// The key of each site's backend; the documents hold its fingerprint.
+pub const SERVER_KEY: &str = "prove_api_key";
 /// A plain word as a part of the path. Where no detector knows it, it leaves with consent as part of the page's name: that is what a page's name
 /// is. So it is sent only where a weakened policy lists it, to see that the search sees paths.
 pub const PATH_SLOT: &str = "body: word in the path";
@@ -94,6 +97,7 @@ pub fn key(protocol: &str) -> Option<String> {
         "ga4" => Some(GA4_KEY.to_owned()),
         "segment" => Some(SEGMENT_KEY.to_owned()),
         "matomo" => Some(MATOMO_KEY.to_owned()),
+        protocol::server::NAME => Some(protocol::server::fingerprint(SERVER_KEY)),
         other => templates::has_key(other).then(|| format!("prove_{other}")),
     }
 }
@@ -116,9 +120,26 @@ pub fn yes(target: &Target, number: usize) -> Request {
     request
 }
 
+/// Whether a voice's objection has to be said before its beacons are sent: a backend's request carries nobody's signals but its own.
+#[must_use]
+pub fn says_no_before(voice: &Voice) -> bool {
+    voice.stand == Stand::Objected && voice.protocol == protocol::server::NAME
+}
+
+/// A no to everything, by the visitor with that cookie.
+#[must_use]
+pub fn no(target: &Target, cookie: &str) -> Request {
+    let mut request =
+        Request::new("POST", format!("{}/e", target.prefix), &target.host, json!({ "s": 6_000, "g": [] }).to_string().into_bytes());
+    request.headers.push((String::from("Origin"), target.origin.clone()));
+    request.headers.push((String::from("Content-Type"), String::from("text/plain")));
+    request.headers.push((String::from("Cookie"), cookie.to_owned()));
+    request
+}
+
 /// The beacons of one voice. `cookie`: the visitor's, where they have one.
 pub fn beacons(canaries: &mut Canaries, target: &Target, voice: Voice, number: usize, cookie: Option<&str>) -> Vec<Request> {
-    let mut with = Slots { canaries, voice, target, number };
+    let mut with = Slots { canaries, voice, target, number, cookie };
     let mut requests = with.beacons();
     for request in &mut requests {
         with.add_headers(request, cookie);
@@ -132,7 +153,7 @@ pub fn beacons(canaries: &mut Canaries, target: &Target, voice: Voice, number: u
 
 /// A request to a path that leads nowhere: answered with an error, which must not repeat it.
 pub fn stray(canaries: &mut Canaries, target: &Target, voice: Voice) -> Request {
-    let mut with = Slots { canaries, voice, target, number: 0 };
+    let mut with = Slots { canaries, voice, target, number: 0, cookie: None };
     let path = format!("{}/{}?{}=1", target.prefix, with.part("path: unknown path"), with.part("query: name on an unknown path"));
     let mut request = Request::new("GET", path, &target.host, Vec::new());
     with.add_headers(&mut request, None);
@@ -141,7 +162,7 @@ pub fn stray(canaries: &mut Canaries, target: &Target, voice: Voice) -> Request 
 
 /// A form with a file, sent to where the protocol takes its beacons in: whatever becomes of it, nothing of it may come out.
 pub fn form(canaries: &mut Canaries, target: &Target, voice: Voice, number: usize) -> Request {
-    let mut with = Slots { canaries, voice, target, number };
+    let mut with = Slots { canaries, voice, target, number, cookie: None };
     let path = with.beacons().into_iter().next().map_or_else(|| target.prefix.clone(), |beacon| beacon.path);
     let part = |name: &str, more: &str, content: &str| {
         format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"{more}\r\n\r\n{content}\r\n")
@@ -167,6 +188,8 @@ struct Slots<'c> {
     target: &'c Target,
     /// Each event's own.
     number: usize,
+    /// The visitor's, where they have one: `name=value`.
+    cookie: Option<&'c str>,
 }
 
 impl Slots<'_> {
@@ -176,6 +199,7 @@ impl Slots<'_> {
             "ga4" => vec![self.ga4()],
             "segment" => vec![self.segment()],
             "matomo" => vec![self.matomo()],
+            protocol::server::NAME => vec![self.server()],
             protocol => self.of_templates(protocol),
         }
     }

@@ -29,7 +29,7 @@ impl Slots<'_> {
             context["consent"] = json!({ "categoryPreferences": { "Analytics": true, "Advertising": true } });
         }
         let user = self.passing("body: userId", Field::UserId);
-        let anonymous = self.word("body: anonymousId");
+        let anonymous = self.named_visitor().unwrap_or_else(|| self.word("body: anonymousId"));
         let call = json!({
             "type": "track", "event": self.word(NAME_SLOT), "messageId": self.event_id(), "userId": user, "anonymousId": anonymous,
             "properties": {
