@@ -308,6 +308,8 @@ impl App {
             delivery: Arc::clone(&delivery),
             state: Arc::clone(&state),
             server: server.metrics(),
+            looks: server.looks(),
+            tls: server.tls(),
             recleanse: Arc::clone(&recleanse),
             egress: egress.clone(),
             alerts: Arc::clone(&alerts),

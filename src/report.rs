@@ -30,7 +30,7 @@ use crate::{
         uniques::Estimate,
     },
     recleanse::Recleanse,
-    server::ServerMetrics,
+    server::{Looks, ServerMetrics, tls::Tls},
     state::{StateDb, StoreError},
 };
 
@@ -44,6 +44,10 @@ pub struct Report {
     pub state: Arc<StateDb>,
     /// Connections and answers.
     pub server: Arc<ServerMetrics>,
+    /// Looks from outside.
+    pub looks: Arc<Looks>,
+    /// The encrypted listeners' certificate.
+    pub tls: Option<Arc<Tls>>,
     /// How far what is stored is brought to the documents in force.
     pub recleanse: Arc<Recleanse>,
     /// What left.
@@ -56,8 +60,9 @@ impl Report {
     /// The same, as the console wants it.
     #[must_use]
     pub fn sources(self: Arc<Self>) -> Sources {
-        let (metrics, health, overview) = (Arc::clone(&self), Arc::clone(&self), self);
+        let (metrics, health, overview, looks) = (Arc::clone(&self), Arc::clone(&self), Arc::clone(&self), Arc::clone(&self.looks));
         Sources {
+            looks,
             metrics: Arc::new(move || metrics.metrics()),
             health: Arc::new(move || health.health()),
             overview: Arc::new(move || overview.overview(clock::now())),
@@ -100,6 +105,16 @@ impl Report {
             text.sample("firsthand_visitors", "gauge", help, &[("site", &site.name)], visitors);
             let help = "Visits of the site's day so far, by our own count (within 2 %).";
             text.sample("firsthand_visits", "gauge", help, &[("site", &site.name)], visits);
+        }
+        if let Some(validity) = self.tls.as_ref().and_then(|tls| tls.validity()) {
+            let help = "When the certificate that is served ends, in seconds since 1970.";
+            text.sample(
+                "firsthand_certificate_ends_timestamp_seconds",
+                "gauge",
+                help,
+                &[],
+                u64::try_from(validity.until.seconds()).unwrap_or(0),
+            );
         }
         if let Some(built) = self.pipeline.places.load().built() {
             let days = clock::now().since(built).as_secs() / 86_400;
@@ -207,6 +222,11 @@ impl Report {
             destinations: self.delivery.status(clock::now()),
             log: self.pipeline.log.stats().state,
             keys_locked: self.pipeline.visitors.visit_keys().all_locked(),
+            certificate_ends_soon: self
+                .tls
+                .as_ref()
+                .and_then(|tls| tls.validity())
+                .is_some_and(|validity| validity.ends_soon(clock::now())),
         }
     }
 

@@ -92,7 +92,7 @@ const TESTS: [&str; 2] = ["tests", "trial"];
 /// Words that only the named files (or directories, with a slash at the end) may hold, and why.
 const OWNERS: &[(&str, &[&str], &str)] = &[
     (".expose(", &["privacy/"], "personal data is opened in privacy/ alone"),
-    ("reqwest::", &["delivery/carrier/http.rs"], "one place makes HTTP clients"),
+    ("reqwest::", &["delivery/carrier/http.rs", "delivery/carrier/looking.rs"], "one place makes HTTP clients"),
     (
         "rusqlite::",
         &[

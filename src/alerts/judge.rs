@@ -36,6 +36,8 @@ pub enum Condition {
     LogStopped,
     /// Keys could be written to swap space.
     KeysNotLocked,
+    /// The certificate that is served has nearly ended, or has.
+    CertificateEnds,
 }
 
 impl Condition {
@@ -50,6 +52,7 @@ impl Condition {
             Self::CourierStopped => "courier_stopped",
             Self::LogStopped => "log_stopped",
             Self::KeysNotLocked => "keys_not_locked",
+            Self::CertificateEnds => "certificate_ends",
         }
     }
 
@@ -74,6 +77,9 @@ impl Condition {
             Self::KeysNotLocked => {
                 "Keys in use could not be locked into memory, and may be written to swap space: raise the limit of locked memory (ulimit -l)."
             }
+            Self::CertificateEnds => {
+                "The certificate that is served ends soon, or has ended: renew it; a new one in its files is taken up by itself."
+            }
         }
     }
 }
@@ -91,6 +97,8 @@ pub struct Figures {
     pub log: LogState,
     /// Whether every key in use is locked into memory.
     pub keys_locked: bool,
+    /// Whether the certificate that is served is near its end.
+    pub certificate_ends_soon: bool,
 }
 
 /// What was seen before, as far as a condition needs it.
@@ -150,6 +158,9 @@ impl Judge {
         if !figures.keys_locked {
             alerts.push((Condition::KeysNotLocked, String::new()));
         }
+        if figures.certificate_ends_soon {
+            alerts.push((Condition::CertificateEnds, String::new()));
+        }
         alerts
     }
 }
@@ -205,7 +216,13 @@ mod tests {
     }
 
     fn figures(stored: u64, status: DestinationStatus) -> Figures {
-        Figures { sites: vec![(String::from("shop"), stored)], destinations: vec![status], log: LogState::Accepting, keys_locked: true }
+        Figures {
+            sites: vec![(String::from("shop"), stored)],
+            destinations: vec![status],
+            log: LogState::Accepting,
+            keys_locked: true,
+            certificate_ends_soon: false,
+        }
     }
 
     const fn minute(minutes: i64) -> Timestamp {
@@ -264,8 +281,9 @@ mod tests {
 
     #[test]
     fn the_programs_own_state_is_said_of_nobody() {
-        let stopped = Figures { log: LogState::Full, keys_locked: false, ..figures(1, well([0; 3])) };
+        let stopped = Figures { log: LogState::Full, keys_locked: false, certificate_ends_soon: true, ..figures(1, well([0; 3])) };
         let found = Judge::default().look(&stopped, &Thresholds::default(), minute(0));
-        assert_eq!(found, [(Condition::LogStopped, String::new()), (Condition::KeysNotLocked, String::new())]);
+        let expected = [Condition::LogStopped, Condition::KeysNotLocked, Condition::CertificateEnds];
+        assert_eq!(found, expected.map(|condition| (condition, String::new())));
     }
 }

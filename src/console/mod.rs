@@ -19,7 +19,10 @@ use self::{
     live::Watching,
     overview::{Health, Overview},
 };
-use crate::{server::ReplyBody, supervise::Supervisor};
+use crate::{
+    server::{Looks, ReplyBody, client_address::OwnAddresses},
+    supervise::Supervisor,
+};
 
 /// Live views open at once. Each costs one connection and one place in the feed; nobody watches from more windows than this.
 const WATCHERS_MAX: usize = 16;
@@ -39,6 +42,8 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 /// Prometheus' text format, <https://prometheus.io/docs/instrumenting/exposition_formats/>.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 const EVENT_STREAM: &str = "text/event-stream";
+/// Where `doctor` opens a look from outside, and is told below what came in.
+const LOOK: &str = "/look";
 
 /// Where the console asks for what it shows. Each may block for a moment (the numbers read a database) and is called away from the event loop.
 pub struct Sources {
@@ -48,6 +53,8 @@ pub struct Sources {
     pub health: Arc<dyn Fn() -> Health + Send + Sync>,
     /// The numbers of today.
     pub overview: Arc<dyn Fn() -> Overview + Send + Sync>,
+    /// The looks from outside, which are opened and told here.
+    pub looks: Arc<Looks>,
 }
 
 /// The admin listener's handler.
@@ -85,14 +92,21 @@ impl Console {
         if !own_host::is_ours(request) {
             return text(StatusCode::MISDIRECTED_REQUEST, "this listener answers to loopback names only: localhost, 127.0.0.1, [::1]\n");
         }
-        if request.method() != Method::GET && request.method() != Method::HEAD {
+        let path = request.uri().path();
+        let opens = path == LOOK && request.method() == Method::POST;
+        if !opens && request.method() != Method::GET && request.method() != Method::HEAD {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "this listener is for reading: GET or HEAD\n");
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
-        let path = request.uri().path();
         if path != "/" && asked_by_a_foreign_page(request.headers()) {
             return text(StatusCode::FORBIDDEN, "asked by a page of another site\n");
+        }
+        if opens {
+            return self.open_look(request.uri().query());
+        }
+        if let Some(word) = path.strip_prefix(LOOK).and_then(|rest| rest.strip_prefix('/')) {
+            return json(StatusCode::OK, &self.sources.looks.told(word));
         }
         match path {
             "/" => self.live_page(),
@@ -106,6 +120,16 @@ impl Console {
             }
             "/metrics" => reply(StatusCode::OK, EXPOSITION, self.ask(&self.sources.metrics).await),
             _ => text(StatusCode::NOT_FOUND, "no such page: there are /, /overview.json, /healthz, /metrics\n"),
+        }
+    }
+
+    /// A look for who has the addresses that the query says.
+    fn open_look(&self, query: Option<&str>) -> Response<ReplyBody> {
+        let own = query.and_then(|query| query.strip_prefix("own=")).and_then(OwnAddresses::parse);
+        let Some(own) = own else { return text(StatusCode::BAD_REQUEST, "write it as /look?own=ADDRESS,ADDRESS\n") };
+        match self.sources.looks.open(own) {
+            Some(word) => reply(StatusCode::OK, PLAIN, word),
+            None => text(StatusCode::INTERNAL_SERVER_ERROR, "the system gives no randomness\n"),
         }
     }
 
@@ -203,7 +227,12 @@ mod tests {
             egress: EgressOverview::default(),
             alerts: Vec::new(),
         };
-        let sources = Sources { metrics: Arc::new(|| String::from("x_total 1\n")), health: Arc::new(health), overview: Arc::new(overview) };
+        let sources = Sources {
+            metrics: Arc::new(|| String::from("x_total 1\n")),
+            health: Arc::new(health),
+            overview: Arc::new(overview),
+            looks: Arc::default(),
+        };
         Console::new(feed.clone(), sources, Supervisor::new(), &[String::from("http://127.0.0.1:8080"), String::from("bad; script-src *")])
     }
 
@@ -266,6 +295,21 @@ mod tests {
         assert_eq!(status(framed).await, StatusCode::OK);
         let write = request("/").method(Method::POST).body(()).unwrap();
         assert_eq!(status(write).await, StatusCode::METHOD_NOT_ALLOWED);
+    }
+
+    #[tokio::test]
+    async fn a_look_is_opened_here_by_no_foreign_page_and_told_once_it_has_come_in() {
+        let console = console(true, &Feed::default());
+        let open = async |query: &str, site: &str| {
+            let request = request(&format!("/look{query}")).method(Method::POST).header("sec-fetch-site", site).body(()).unwrap();
+            let (head, body) = console.handle(&request).await.into_parts();
+            (head.status, String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap())
+        };
+        let (status, word) = open("?own=192.0.2.7,2001:db8::7", "none").await;
+        assert_eq!((status, word.len()), (StatusCode::OK, 32));
+        assert_eq!(get(&console, &format!("/look/{word}")).await.2, "null", "it has not come in");
+        assert_eq!(open("?own=nobody", "none").await.0, StatusCode::BAD_REQUEST);
+        assert_eq!(open("?own=192.0.2.7", "cross-site").await.0, StatusCode::FORBIDDEN);
     }
 
     #[tokio::test]

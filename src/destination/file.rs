@@ -68,6 +68,10 @@ impl Destination for FileDestination {
         NAME
     }
 
+    fn url(&self) -> Option<&str> {
+        None
+    }
+
     fn limits(&self) -> BatchLimits {
         BatchLimits { events: EVENTS_MAX, bytes: BYTES_MAX, oldest: OLDEST, group_by: GroupBy::None }
     }

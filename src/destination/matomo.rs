@@ -104,6 +104,10 @@ impl Destination for Matomo {
         NAME
     }
 
+    fn url(&self) -> Option<&str> {
+        Some(&self.url)
+    }
+
     fn limits(&self) -> BatchLimits {
         let oldest = if self.token.is_some() { OLDEST } else { OLDEST_WITHOUT_TOKEN };
         BatchLimits { events: EVENTS_MAX, bytes: BYTES_MAX, oldest, group_by: GroupBy::None }

@@ -33,6 +33,8 @@ use crate::{
 pub trait Destination: Send + Sync {
     /// The `type` that documents name it by.
     fn name(&self) -> &'static str;
+    /// The address that its calls begin with; nothing where it makes none.
+    fn url(&self) -> Option<&str>;
     /// How much one parcel may carry, and how old an event may get before the receiver would refuse it.
     fn limits(&self) -> BatchLimits;
     /// Puts a batch into parcels, in the order of its events. Every disclosure is in exactly one parcel, and each parcel is within
@@ -321,6 +323,10 @@ mod tests {
                 "{}: names that its form does not declare",
                 row.name
             );
+        }
+        for parcel in &parcels {
+            let called = matches!(&parcel.via, Via::Http(call) if destination.url().is_some_and(|url| call.url.starts_with(url)));
+            assert!(called || matches!((&parcel.via, destination.url()), (Via::File(_), None)), "{}: calls another address", row.name);
         }
         case["parcels"] = parcels.iter().map(shown).collect();
     }

@@ -84,6 +84,10 @@ impl Destination for Plausible {
         NAME
     }
 
+    fn url(&self) -> Option<&str> {
+        Some(&self.url)
+    }
+
     fn limits(&self) -> BatchLimits {
         BatchLimits { events: 1, bytes: BYTES_MAX, oldest: OLDEST, group_by: GroupBy::Event }
     }

@@ -106,6 +106,10 @@ impl Destination for Segment {
         NAME
     }
 
+    fn url(&self) -> Option<&str> {
+        Some(&self.url)
+    }
+
     /// By `messageId`, within its window of 24 hours <https://segment.com/docs/guides/duplicate-data/>.
     fn knows_again(&self) -> bool {
         true

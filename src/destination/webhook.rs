@@ -100,6 +100,10 @@ impl Destination for Webhook {
         NAME
     }
 
+    fn url(&self) -> Option<&str> {
+        Some(&self.url)
+    }
+
     fn limits(&self) -> BatchLimits {
         BatchLimits { events: EVENTS_MAX, bytes: BYTES_MAX, oldest: OLDEST, group_by: GroupBy::None }
     }

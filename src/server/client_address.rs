@@ -4,7 +4,8 @@
 //! hop: the first address from the right that is not a trusted proxy's is the client. Everything to the left of it is what anybody may
 //! have written. An entry that cannot be read ends the walk at the last trusted hop, never further left.
 //!
-//! The address leaves here sealed, as [`Personal<ClientAddress>`], and as a [`RateKey`], a number that only this process can make.
+//! The address leaves here sealed, as [`Personal<ClientAddress>`], and as a [`RateKey`], a number that only this process can make. Of the request that
+//! `doctor` makes to find out who is believed, a [`Whence`] leaves: of which kind the word was, and never the address.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -13,6 +14,7 @@ use std::{
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::{IpNet, Ipv4Net};
+use serde::{Deserialize, Serialize};
 
 use super::limits::FORWARDING_HOPS;
 use crate::privacy::{personal::Personal, raw::ClientAddress};
@@ -64,6 +66,99 @@ pub struct Client {
     pub secure: bool,
 }
 
+/// Whose word the believed address is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Nobody's: the other end of the connection is the client.
+    Peer,
+    /// The header of one address.
+    Header,
+    /// `X-Forwarded-For`, the entry of this number from the right, from 1.
+    Hop(usize),
+}
+
+/// From where an address is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Range {
+    /// From this very machine.
+    Loopback,
+    /// From its own network.
+    Private,
+    /// From nowhere: an address for examples (RFC 5737, RFC 3849).
+    Example,
+    /// From everywhere.
+    Public,
+}
+
+impl Range {
+    /// An address's.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) if address.is_loopback() => Self::Loopback,
+            IpAddr::V4(address) => {
+                let [first, second, ..] = address.octets();
+                // 100.64.0.0/10 belongs to providers' own networks (RFC 6598).
+                let of_a_provider = first == 100 && (64..128).contains(&second);
+                match address {
+                    _ if address.is_private() || address.is_link_local() || address.is_unspecified() || of_a_provider => Self::Private,
+                    _ if address.is_documentation() => Self::Example,
+                    _ => Self::Public,
+                }
+            }
+            IpAddr::V6(address) if address.is_loopback() => Self::Loopback,
+            IpAddr::V6(address) if address.is_unspecified() || address.is_unique_local() || address.is_unicast_link_local() => {
+                Self::Private
+            }
+            IpAddr::V6(address) if address.segments()[..2] == [0x2001, 0xdb8] => Self::Example,
+            IpAddr::V6(_) => Self::Public,
+        }
+    }
+}
+
+/// What is believed of where one request came from, and why: all that `doctor` is told of its own one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whence {
+    /// Whose word it is.
+    pub source: Source,
+    /// How many entries `X-Forwarded-For` had, those beyond the bound not counted.
+    pub hops: usize,
+    /// Whether the other end of the connection is a trusted proxy.
+    pub peer_trusted: bool,
+    /// Whether the believed address is one of a trusted proxy itself.
+    pub trusted: bool,
+    /// Whether it is one of those that the asker has.
+    pub own: bool,
+    /// From where it is reached.
+    pub range: Range,
+    /// Whether it came by https, as far as is said.
+    pub secure: bool,
+}
+
+/// The addresses that whoever asks for a look has; they can be compared here only.
+pub struct OwnAddresses(Vec<IpAddr>);
+
+impl OwnAddresses {
+    /// Addresses with commas between them; nothing where one is none, or there are too many.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let addresses = text.split(',').filter(|address| !address.is_empty()).take(FORWARDING_HOPS + 1);
+        let addresses: Vec<_> =
+            addresses.map(|address| address.parse().map(|address: IpAddr| address.to_canonical())).collect::<Result<_, _>>().ok()?;
+        (addresses.len() <= FORWARDING_HOPS).then_some(Self(addresses))
+    }
+}
+
+/// What somebody would send who wants to be taken for another: an address for examples, in the header that proxies name clients in. Who is then
+/// believed to come from there ([`Range::Example`]) can be anybody.
+#[must_use]
+pub fn pretence(header: Option<&str>) -> HeaderMap {
+    let name = header.and_then(|name| HeaderName::try_from(name).ok()).unwrap_or_else(|| FORWARDED_FOR.clone());
+    HeaderMap::from_iter([(name, HeaderValue::from_static("192.0.2.1"))])
+}
+
 /// Which proxies are trusted to name the client, and how they name it.
 pub struct ClientAddresses {
     trusted: Vec<IpNet>,
@@ -82,32 +177,53 @@ impl ClientAddresses {
     /// What is believed of the sender of a request.
     #[must_use]
     pub fn believe(&self, peer: &Peer, headers: &HeaderMap) -> Client {
-        let (address, secure) = if self.trusts(peer.address) {
-            (self.named_by_proxies(peer.address, headers), peer.over_tls || proxied_https(headers))
-        } else {
-            (peer.address, peer.over_tls)
-        };
+        let (address, _, secure) = self.walk(peer, headers);
         Client { address: Personal::new(ClientAddress::new(address)), key: self.key(address), secure }
+    }
+
+    /// The same, told as `doctor` is: as what the request came in.
+    #[must_use]
+    pub fn whence(&self, peer: &Peer, headers: &HeaderMap, own: &OwnAddresses) -> Whence {
+        let (address, source, secure) = self.walk(peer, headers);
+        Whence {
+            source,
+            hops: entries(headers).take(FORWARDING_HOPS + 1).count(),
+            peer_trusted: self.trusts(peer.address),
+            trusted: self.trusts(address),
+            own: own.0.contains(&address),
+            range: Range::of(address),
+            secure,
+        }
+    }
+
+    /// The believed address, whose word it is, and whether it came by https.
+    fn walk(&self, peer: &Peer, headers: &HeaderMap) -> (IpAddr, Source, bool) {
+        if !self.trusts(peer.address) {
+            return (peer.address, Source::Peer, peer.over_tls);
+        }
+        let (address, source) = self.named_by_proxies(peer.address, headers);
+        (address, source, peer.over_tls || proxied_https(headers))
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
         self.trusted.iter().any(|network| network.contains(&address))
     }
 
-    fn named_by_proxies(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    fn named_by_proxies(&self, peer: IpAddr, headers: &HeaderMap) -> (IpAddr, Source) {
         if let Some(name) = &self.header {
             let mut values = headers.get_all(name).iter();
             match (values.next(), values.next()) {
                 (None, _) => {} // Not set on this way in: the forwarding chain decides.
-                (Some(only), None) => return parse_hop(only.as_bytes()).unwrap_or(peer),
-                (Some(_), Some(_)) => return peer,
+                (Some(only), None) => {
+                    return parse_hop(only.as_bytes()).map_or((peer, Source::Peer), |address| (address, Source::Header));
+                }
+                (Some(_), Some(_)) => return (peer, Source::Peer),
             }
         }
-        let mut believed = peer;
-        let hops = headers.get_all(&FORWARDED_FOR).iter().rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
-        for hop in hops.take(FORWARDING_HOPS) {
+        let mut believed = (peer, Source::Peer);
+        for (number, hop) in entries(headers).take(FORWARDING_HOPS).enumerate() {
             let Some(address) = parse_hop(hop) else { break };
-            believed = address;
+            believed = (address, Source::Hop(number + 1));
             if !self.trusts(address) {
                 break;
             }
@@ -121,6 +237,11 @@ impl ClientAddresses {
             IpAddr::V6(address) => self.hasher.hash_one((6_u8, (u128::from(address) >> (128 - IPV6_CLIENT_BITS)) as u64)),
         })
     }
+}
+
+/// Whom proxies forward for, the nearest proxy's word first.
+fn entries(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(&FORWARDED_FOR).iter().rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','))
 }
 
 /// The nearest proxy's word on how the request came to it: the last value of the last line.
@@ -291,6 +412,35 @@ mod tests {
         expect(&addresses, "10.0.0.1", &[(cf, "198.51.100.7"), (cf, "203.0.113.9")], "10.0.0.1");
         expect(&addresses, "10.0.0.1", &[(cf, "198.51.100.7, 203.0.113.9")], "10.0.0.1");
         expect(&addresses, "10.0.0.1", &[(cf, "garbage"), (xff, "203.0.113.9")], "10.0.0.1");
+    }
+
+    #[test]
+    fn whence_says_whose_word_it_is_and_no_address() {
+        let own = OwnAddresses::parse("198.51.100.7,2001:db8:1::7").expect("addresses");
+        let whence = |header, from: &str, lines: &[(&'static str, &str)]| addresses(header).whence(&peer(from), &headers(lines), &own);
+        let xff = "x-forwarded-for";
+        let told =
+            Whence { source: Source::Hop(2), hops: 3, peer_trusted: true, trusted: false, own: true, range: Range::Example, secure: false };
+        assert_eq!(whence(None, "10.0.0.1", &[(xff, "8.8.8.8, ::ffff:198.51.100.7, 10.0.0.2")]), told);
+        let json = serde_json::to_string(&told).expect("JSON");
+        assert!(!json.contains("198") && json.contains(r#""source":{"hop":2}"#), "{json}");
+        let unnamed = whence(None, "10.0.0.1", &[(xff, "unknown")]);
+        assert_eq!((unnamed.source, unnamed.hops, unnamed.trusted, unnamed.own), (Source::Peer, 1, true, false));
+        assert_eq!(unnamed.range, Range::Private);
+        let untrusted = whence(None, "8.8.8.8", &[(xff, "198.51.100.7")]);
+        assert_eq!((untrusted.source, untrusted.peer_trusted, untrusted.range), (Source::Peer, false, Range::Public));
+        let header = whence(Some("cf-connecting-ip"), "10.0.0.1", &[("cf-connecting-ip", "2001:db8:1::7")]);
+        assert_eq!((header.source, header.own, header.hops), (Source::Header, true, 0));
+        assert!(OwnAddresses::parse("198.51.100.7,x").is_none() && OwnAddresses::parse(&["::1"; 17].join(",")).is_none());
+    }
+
+    #[test]
+    fn a_pretence_is_known_again() {
+        let believed =
+            |header: Option<&'static str>, from| addresses(header).whence(&peer(from), &pretence(header), &OwnAddresses(Vec::new()));
+        assert_eq!(believed(None, "10.0.0.1").range, Range::Example);
+        assert_eq!(believed(Some("cf-connecting-ip"), "10.0.0.1").source, Source::Header);
+        assert_eq!(believed(None, "8.8.8.8").range, Range::Public);
     }
 
     #[test]

@@ -8,12 +8,14 @@
 //! Before an `Inbound` exists, nothing here reads more of a request than method, address, Host, Origin and the headers that describe and
 //! negotiate content; and, in `client_address` alone, those that name the client.
 
+pub mod certificate_dates;
 pub mod client_address;
 mod connection;
 mod cors;
 pub mod development_certificate;
 mod limits;
 mod listener;
+mod looks;
 mod metrics;
 mod opt_out;
 mod rate_limit;
@@ -38,6 +40,7 @@ pub use self::{
     client_address::Peer,
     limits::{BODY_BYTES, CONNECTIONS},
     listener::Listener,
+    looks::Looks,
     metrics::ServerMetrics,
     rate_limit::{Rate, RateLimits},
     reply::{ReplyBody, respond},
@@ -115,6 +118,7 @@ pub struct Server {
     listeners: Vec<Listener>,
     addresses: Vec<LocalAddress>,
     metrics: Arc<ServerMetrics>,
+    looks: Arc<Looks>,
 }
 
 impl Server {
@@ -135,7 +139,7 @@ impl Server {
             listeners.push(listener);
             addresses.push(LocalAddress { address: local, tls: over_tls });
         }
-        Ok(Self { settings, listeners, addresses, metrics })
+        Ok(Self { settings, listeners, addresses, metrics, looks: Arc::default() })
     }
 
     /// The addresses that are listened on, plain ones first.
@@ -150,12 +154,24 @@ impl Server {
         Arc::clone(&self.metrics)
     }
 
+    /// The looks from outside that the admin listener opens.
+    #[must_use]
+    pub fn looks(&self) -> Arc<Looks> {
+        Arc::clone(&self.looks)
+    }
+
+    /// The TLS of the encrypted listeners.
+    #[must_use]
+    pub fn tls(&self) -> Option<Arc<Tls>> {
+        self.settings.tls.clone()
+    }
+
     /// Starts to accept, in tasks of the supervisor. At the stop signal they drain and end.
     pub fn run(self, supervisor: &Supervisor, pipeline: Arc<Pipeline>) {
-        let Self { settings, listeners, metrics, .. } = self;
+        let Self { settings, listeners, metrics, looks, .. } = self;
         let addresses = ClientAddresses::new(&settings.trusted_proxies, settings.client_address_header);
         let limiter = RateLimiter::new(&settings.limits.rates);
-        let router = Arc::new(Router::new(pipeline, addresses, limiter, settings.pages, metrics));
+        let router = Arc::new(Router::new(pipeline, addresses, limiter, settings.pages, (metrics, looks)));
         for listener in listeners {
             let router = Arc::clone(&router);
             let answer = move |request, peer| Arc::clone(&router).answer(request, peer);

@@ -3,13 +3,14 @@
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Instant};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 
 use super::{
     client_address::{Client, ClientAddresses, Peer},
     cors::Origin,
     limits::{HEADER_FIELDS, URI_BYTES},
+    looks::Looks,
     metrics::ServerMetrics,
     opt_out::OptOutPage,
     rate_limit::{RateLimiter, RetryAfter},
@@ -67,6 +68,7 @@ pub(super) struct Router {
     limiter: RateLimiter,
     pages: Option<Pages>,
     metrics: Arc<ServerMetrics>,
+    looks: Arc<Looks>,
     routes: Routes,
     snippets: Snippets,
     opt_out: OptOutPage,
@@ -79,11 +81,11 @@ impl Router {
         addresses: ClientAddresses,
         limiter: RateLimiter,
         pages: Option<Pages>,
-        metrics: Arc<ServerMetrics>,
+        (metrics, looks): (Arc<ServerMetrics>, Arc<Looks>),
     ) -> Self {
         let (routes, snippets, opt_out) = (Routes::new(PROTOCOLS), Snippets::default(), OptOutPage::new());
         let transparency = TransparencyPage::new();
-        Self { pipeline, addresses, limiter, pages, metrics, routes, snippets, opt_out, transparency }
+        Self { pipeline, addresses, limiter, pages, metrics, looks, routes, snippets, opt_out, transparency }
     }
 
     /// Answers one request, counts the answer, and writes its line of the access log: nothing in it was chosen by the client.
@@ -147,6 +149,7 @@ impl Router {
             None => endpoint.bare(StatusCode::METHOD_NOT_ALLOWED, "This address does not take this method.\n"),
             Some(Target::Snippet) => self.snippets.serve(site, headers),
             Some(Target::OptOut) => self.opt_out.serve(headers),
+            Some(Target::Look) => self.look(uri.path(), peer, headers),
             Some(Target::Bait) => endpoint.bare(StatusCode::NO_CONTENT, ""),
             Some(Target::Receive(work))
                 if origin == Origin::Foreign && !matches!(work, Work::Transparency(Wish::See)) && holds(Rule::OwnOriginsOnly) =>
@@ -164,6 +167,18 @@ impl Router {
         };
         origin.tell(response.headers_mut());
         Decision::Answer(response)
+    }
+
+    /// `doctor` brings a word; for whoever was given none, there is nothing here.
+    fn look(&self, path: &str, peer: &Peer, headers: &HeaderMap) -> Response<ReplyBody> {
+        let word = path.rsplit('/').next().unwrap_or_default();
+        let mut response = if self.looks.come_in(word, |own| self.addresses.whence(peer, headers, own)) {
+            respond(Reply::status(StatusCode::NO_CONTENT))
+        } else {
+            sentence(StatusCode::NOT_FOUND, "There is nothing at this address.\n")
+        };
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
     }
 
     /// Takes an admitted request's body in and hands it to the line.

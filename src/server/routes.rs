@@ -17,6 +17,8 @@ const OPT_OUT_PATH: &str = "/o";
 /// The transparency page's path below the prefix, and where its form goes to.
 const TRANSPARENCY_PATHS: [(&str, Method, Wish); 3] =
     [("/about", Method::GET, Wish::See), ("/about/out", Method::POST, Wish::OptOut), ("/about/in", Method::POST, Wish::OptIn)];
+/// Where `doctor` brings its word; `*` is that.
+const LOOK_PATH: &str = "/look/*";
 /// What a blocker stops and nothing else does: Matomo's script, by the name that generic rules of EasyPrivacy have for it. A site that respects blockers asks for it.
 pub(super) const BAIT_PATH: &str = "/matomo.js";
 /// How the access log names the snippet, whose path is each site's own.
@@ -40,6 +42,8 @@ pub(super) enum Target {
     Snippet,
     /// The opt-out page.
     OptOut,
+    /// A look from outside.
+    Look,
     /// Nothing: that there is an answer says that no blocker stands in between.
     Bait,
     /// What needs the whole request.
@@ -65,7 +69,11 @@ pub(super) struct Routes {
 impl Routes {
     /// The table of these protocols' routes and our own.
     pub(super) fn new(protocols: &[&'static dyn Protocol]) -> Self {
-        let mut routes = vec![(OPT_OUT_PATH, Method::GET, Target::OptOut), (BAIT_PATH, Method::GET, Target::Bait)];
+        let mut routes = vec![
+            (OPT_OUT_PATH, Method::GET, Target::OptOut),
+            (BAIT_PATH, Method::GET, Target::Bait),
+            (LOOK_PATH, Method::GET, Target::Look),
+        ];
         routes.extend(TRANSPARENCY_PATHS.map(|(path, method, wish)| (path, method, Target::Receive(Work::Transparency(wish)))));
         for protocol in protocols {
             routes.extend(

@@ -22,7 +22,7 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::{Accept, TlsAcceptor};
 
-use super::limits::CERTIFICATE_POLL;
+use super::{certificate_dates::Validity, limits::CERTIFICATE_POLL};
 use crate::supervise::Supervisor;
 
 /// A certificate chain and its key, as two PEM files.
@@ -98,6 +98,12 @@ impl Tls {
     /// When the files changed and do not hold a certificate and its key.
     pub fn reload_if_changed(&self) -> Result<bool, CertificateError> {
         self.certificate.reload_if_changed()
+    }
+
+    /// When the certificate in force is valid; nothing where its dates cannot be read.
+    #[must_use]
+    pub fn validity(&self) -> Option<Validity> {
+        self.certificate.current.load().end_entity_cert().ok().and_then(|certificate| Validity::of(certificate))
     }
 
     /// Looks at the files every few seconds until the stop signal.

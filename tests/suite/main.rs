@@ -5,6 +5,7 @@
 //! | `golden` | request bytes → what may rest of them, and the answer |
 //! | `non_interference` | what differs only where nobody may look gives the same disclosures |
 //! | `canary` | nothing that is marked as personal is in any byte that rests or leaves |
+//! | `deployment` | what `doctor` finds of a live deployment from outside: right, and wrong in each of the ways that it knows |
 //! | `durability` | what was acknowledged survives `kill -9`; an answer follows its sync |
 //! | `faults` | broken receivers, a full disk, hostile clients, a stop under load |
 //! | `consent_proof` | what is on record of what visitors said |
@@ -59,6 +60,7 @@ mod consent_proof;
 mod consent_table;
 mod cookies;
 mod crowds;
+mod deployment;
 mod durability;
 mod egress;
 mod faults;

@@ -15,9 +15,9 @@ use crate::{
 };
 
 /// A web server, how it is configured around the snippet, and how it runs in the foreground.
-struct Front {
+pub(crate) struct Front {
     name: &'static str,
-    program: &'static str,
+    pub(crate) program: &'static str,
     snippet: &'static str,
     configuration: fn(&Snippet<'_>) -> String,
     arguments: &'static [&'static str],
@@ -30,7 +30,7 @@ struct Snippet<'a> {
     port: u16,
 }
 
-const NGINX: Front = Front {
+pub(crate) const NGINX: Front = Front {
     name: "nginx",
     program: "/usr/sbin/nginx",
     snippet: "proxy-nginx.conf",
@@ -182,19 +182,23 @@ fn in_front(front: &Front) {
 }
 
 /// A proxy that runs. Dropping it ends it, by its own id.
-struct RunningProxy<'a> {
+pub(crate) struct RunningProxy<'a> {
     child: Child,
     directory: &'a Path,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl<'a> RunningProxy<'a> {
     fn start(front: &Front, machine: &'a Installation, snippet: &str) -> Self {
-        let directory = machine.path();
         let made = rcgen::generate_simple_self_signed([String::from("localhost")]).unwrap();
-        let (leaf, key) = (made.cert.pem(), made.signing_key.serialize_pem());
-        machine.write("leaf.pem", &leaf);
-        machine.write("key.pem", &key);
+        Self::start_as(front, machine, snippet, (&made.cert.pem(), &made.signing_key.serialize_pem()))
+    }
+
+    /// The same with this certificate and its key.
+    pub(crate) fn start_as(front: &Front, machine: &'a Installation, snippet: &str, (leaf, key): (&str, &str)) -> Self {
+        let directory = machine.path();
+        machine.write("leaf.pem", leaf);
+        machine.write("key.pem", key);
         machine.write("both.pem", &format!("{leaf}{key}"));
         // The kernel's choice; nobody else is given it so soon.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

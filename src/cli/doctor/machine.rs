@@ -12,13 +12,17 @@ use super::{
     Weight::{Doubtful, Note, Wrong},
 };
 use crate::{
-    clock,
+    clock::{self, Timestamp},
     config::Config,
     privacy::{
         enrich::{bot::network::NetworkDatabase, place::PlaceDatabase, place_file::is_old},
         keys::locked::LockedKey,
     },
-    server::tls::{CertificateFiles, Tls},
+    server::{
+        certificate_dates::Validity,
+        client_address::Range,
+        tls::{CertificateFiles, Tls},
+    },
     upgrade::{self, Behind},
 };
 
@@ -122,11 +126,28 @@ fn of_files(config: &Config, findings: &mut Vec<Finding>) {
         }
         Some((_, Ok(_))) => {}
     }
-    if let Some(tls) = &config.tls
-        && let Err(error) = Tls::open(CertificateFiles { certificate: tls.certificate.clone(), key: tls.key.clone() })
-    {
-        findings.push(Finding::of_error(&CommandError::from(error)));
+    if let Some(tls) = &config.tls {
+        match Tls::open(CertificateFiles { certificate: tls.certificate.clone(), key: tls.key.clone() }) {
+            Err(error) => findings.push(Finding::of_error(&CommandError::from(error))),
+            Ok(opened) => findings.extend(opened.validity().and_then(|validity| of_certificate(&tls.certificate, &validity, clock::now()))),
+        }
     }
+}
+
+/// Whether the certificate that is served here is near its end.
+fn of_certificate(file: &Path, validity: &Validity, now: Timestamp) -> Option<Finding> {
+    let file = file.display();
+    if validity.until <= now {
+        let what = format!("tls.certificate: {file}: ended on {}: no browser sends anything here", day(validity.until));
+        return Some(Finding::new(Wrong, what, "put a new one in its place; a running server takes it up by itself"));
+    }
+    let what = || format!("tls.certificate: {file}: ends on {}", day(validity.until));
+    let fix = "see why it is not renewed by itself (certbot, acme.sh); a running server takes a new one up by itself";
+    validity.ends_soon(now).then(|| Finding::new(Doubtful, what(), fix))
+}
+
+fn day(at: Timestamp) -> String {
+    at.rfc3339().split('T').next().unwrap_or_default().to_owned()
 }
 
 fn of_data(directory: &Path, findings: &mut Vec<Finding>) {
@@ -171,17 +192,7 @@ fn of_keys(findings: &mut Vec<Finding>) {
 
 /// Whether an address is one that only this machine or its own network reaches.
 pub(super) fn is_private(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(address) => {
-            let [first, second, ..] = address.octets();
-            // 100.64.0.0/10 belongs to providers' own networks (RFC 6598).
-            let of_a_provider = first == 100 && (64..128).contains(&second);
-            address.is_private() || address.is_loopback() || address.is_link_local() || address.is_unspecified() || of_a_provider
-        }
-        IpAddr::V6(address) => {
-            address.is_loopback() || address.is_unspecified() || address.is_unique_local() || address.is_unicast_link_local()
-        }
-    }
+    matches!(Range::of(address), Range::Loopback | Range::Private)
 }
 
 /// Where a cloud's machines are told their secrets.
@@ -219,6 +230,17 @@ mod tests {
         assert!(found("")[0].starts_with("Wrong plain HTTP is taken on 127.0.0.1:8080"));
         assert!(found("[listen]\nhttp = \"0.0.0.0:80\"")[0].starts_with("Doubtful plain HTTP is taken on 0.0.0.0:80"));
         assert!(found("[proxies]\ntrusted = [\"0.0.0.0/0\"]")[0].starts_with("Wrong proxies.trusted has 0.0.0.0/0"));
+    }
+
+    #[test]
+    fn a_certificate_near_its_end_is_found() {
+        let day = 24 * 60 * 60 * 1000;
+        let validity = Validity { from: Timestamp(0), until: Timestamp(90 * day) };
+        let found =
+            |at: i64| of_certificate(Path::new("leaf.pem"), &validity, Timestamp(at * day)).map(|finding| (finding.weight, finding.what));
+        assert_eq!(found(70), None);
+        assert_eq!(found(80), Some((Doubtful, String::from("tls.certificate: leaf.pem: ends on 1970-04-01"))));
+        assert_eq!(found(90).map(|(weight, _)| weight), Some(Wrong));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `doctor`: what of this installation is wrong, doubtful or worth knowing, each with what to do about it; and how each vendor's library is
-//! pointed here. It reads configuration, documents and this machine, and sends nothing; a look at a deployment from outside is to stand beside
-//! these, as one more source of findings.
+//! pointed here. It reads configuration, documents and this machine, and sends nothing; with the address of a page, it also looks at that deployment from outside.
 
+mod deployment;
 mod libraries;
 mod machine;
 mod sites;
@@ -16,6 +16,8 @@ use crate::documents::Documents;
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArguments {
+    #[command(flatten)]
+    look: deployment::LookArguments,
     /// Only this site. Default: all of them.
     #[arg(long)]
     site: Option<String>,
@@ -37,6 +39,8 @@ enum Weight {
     Doubtful,
     /// It may be as it was meant.
     Note,
+    /// It was looked at, and is as it should be.
+    Right,
 }
 
 /// Something that was found, and what to do about it.
@@ -44,12 +48,18 @@ enum Weight {
 struct Finding {
     weight: Weight,
     what: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     fix: String,
 }
 
 impl Finding {
     fn new(weight: Weight, what: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { weight, what: what.into(), fix: fix.into() }
+    }
+
+    /// What was looked at, and is as it should be.
+    fn right(what: impl Into<String>) -> Self {
+        Self::new(Weight::Right, what, "")
     }
 
     /// What ended a check. Errors of this program end with a line that says what to do, where there is something.
@@ -85,8 +95,13 @@ pub(super) fn doctor(place: &Place, arguments: &DoctorArguments, out: &mut dyn W
     }
     let is_meant = |name: &str| arguments.site.as_deref().is_none_or(|wanted| wanted == name);
     findings.extend(sites::findings(&documents, is_meant));
+    let look = &arguments.look;
+    if let Some(url) = &look.url {
+        findings.extend(deployment::findings(url, look, place, &documents, arguments.site.as_deref())?);
+    }
     findings.sort_by_key(|finding| finding.weight);
-    let of_sites = documents.sites.iter().filter(|site| is_meant(&site.name));
+    // Who looks at a deployment has pointed the libraries already.
+    let of_sites = documents.sites.iter().filter(|site| is_meant(&site.name) && look.url.is_none());
     let of_sites: Vec<_> = of_sites.map(|site| libraries::OfSite::new(site, arguments.all)).collect();
     if arguments.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&Told { findings: &findings, sites: of_sites })?)?;
@@ -110,15 +125,12 @@ fn print(findings: &[Finding], out: &mut dyn Write) -> std::io::Result<()> {
             Weight::Wrong => "wrong",
             Weight::Doubtful => "doubtful",
             Weight::Note => "note",
+            Weight::Right => "right",
         };
-        writeln!(
-            out,
-            "{:10}{}\n{:10}fix: {}",
-            format!("{weight}:"),
-            what.replace('\n', "\n          "),
-            "",
-            fix.replace('\n', "\n          ")
-        )?;
+        writeln!(out, "{:10}{}", format!("{weight}:"), what.replace('\n', "\n          "))?;
+        if !fix.is_empty() {
+            writeln!(out, "{:10}fix: {}", "", fix.replace('\n', "\n          "))?;
+        }
     }
     Ok(())
 }

@@ -1,12 +1,11 @@
 //! What is found about sites and their destinations.
 
-use std::net::IpAddr;
-
 use http::Uri;
 
 use super::{
     Finding,
     Weight::{Doubtful, Note, Wrong},
+    deployment::transport,
     machine::{addresses_of, is_metadata, is_private},
 };
 use crate::{
@@ -95,9 +94,7 @@ fn host_of(origin: &str) -> Option<String> {
 }
 
 fn is_of_this_machine(origin: &str) -> bool {
-    let host = host_of(origin).unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || host.ends_with(".localhost") || address.is_ok_and(|address| address.is_loopback())
+    transport::is_of_this_machine(&host_of(origin).unwrap_or_default())
 }
 
 /// Where a destination's events go.

@@ -62,15 +62,7 @@ impl HttpCarrier {
         total: Duration,
     ) -> Result<Self, HttpCarrierError> {
         let roots = additional_roots.map_or_else(|| Ok(Vec::new()), read_roots)?;
-        let client = match builder(connect, total).tls_certs_merge(roots).build() {
-            Ok(client) => client,
-            Err(_) => {
-                // A machine without any certificate authority can still deliver to files and to loopback.
-                tracing::warn!("this machine has no certificate authorities: destinations over https will fail until it has");
-                builder(connect, total).tls_certs_only([]).build().map_err(|_| HttpCarrierError::Client)?
-            }
-        };
-        Ok(Self { client })
+        Ok(Self { client: client(|| builder(connect, total), roots)? })
     }
 
     /// Makes one attempt. The error of a failed one is classified and dropped: a library's message could quote an address or a body.
@@ -120,7 +112,19 @@ impl HttpCarrier {
     }
 }
 
-fn builder(connect: Duration, total: Duration) -> reqwest::ClientBuilder {
+/// A client that trusts the machine's certificate authorities and these.
+pub(super) fn client(
+    builder: impl Fn() -> reqwest::ClientBuilder,
+    roots: Vec<reqwest::Certificate>,
+) -> Result<reqwest::Client, HttpCarrierError> {
+    builder().tls_certs_merge(roots).build().or_else(|_| {
+        // A machine without any certificate authority can still deliver to files and to loopback.
+        tracing::warn!("this machine has no certificate authorities: destinations over https will fail until it has");
+        builder().tls_certs_only([]).build().map_err(|_| HttpCarrierError::Client)
+    })
+}
+
+pub(super) fn builder(connect: Duration, total: Duration) -> reqwest::ClientBuilder {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that makes HTTP clients")]
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -133,30 +137,38 @@ fn builder(connect: Duration, total: Duration) -> reqwest::ClientBuilder {
         .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
 }
 
-fn read_roots(path: &Path) -> Result<Vec<reqwest::Certificate>, HttpCarrierError> {
+pub(super) fn read_roots(path: &Path) -> Result<Vec<reqwest::Certificate>, HttpCarrierError> {
     let pem = std::fs::read(path).map_err(|error| HttpCarrierError::RootsUnreadable(error.kind()))?;
     let roots = reqwest::Certificate::from_pem_bundle(&pem).map_err(|_| HttpCarrierError::RootsMalformed)?;
     if roots.is_empty() { Err(HttpCarrierError::RootsMalformed) } else { Ok(roots) }
 }
 
 /// Why there was no answer, from the kinds of the errors alone.
-fn failure_of(error: &reqwest::Error) -> Failure {
+pub(super) fn failure_of(error: &reqwest::Error) -> Failure {
     if error.is_timeout() {
         return Failure::Timeout;
     }
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // An io::Error hides the error that it carries from `source`.
-        let carried = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if error.is::<rustls::Error>() || carried.is_some_and(|carried| carried.is::<rustls::Error>()) {
-            return Failure::Tls;
-        }
-        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
-            return Failure::Garbage;
-        }
-        cause = error.source();
+    if tls_error(error).is_some() {
+        return Failure::Tls;
     }
-    Failure::Connect
+    let is_garbage = causes(error).any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse));
+    if is_garbage { Failure::Garbage } else { Failure::Connect }
+}
+
+/// What TLS found wrong, where that is why there was no answer.
+pub(super) fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
+    causes(error).find_map(|cause| {
+        let mut cause = cause;
+        // An io::Error hides the error that it carries from `source`, and may carry another one.
+        while let Some(carried) = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            cause = carried;
+        }
+        cause.downcast_ref()
+    })
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |&error| error.source())
 }
 
 /// `Retry-After`: seconds, or an HTTP date, as a span from now.

@@ -2,6 +2,7 @@
 
 pub mod file;
 pub mod http;
+pub mod looking;
 
 use self::{file::FileCarrier, http::HttpCarrier};
 use crate::{

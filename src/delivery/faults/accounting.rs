@@ -103,6 +103,10 @@ impl Destination for ByChance {
     fn name(&self) -> &'static str {
         "by_chance"
     }
+
+    fn url(&self) -> Option<&str> {
+        None
+    }
     fn limits(&self) -> BatchLimits {
         BatchLimits { events: 16, bytes: 10_000, oldest: Duration::from_secs(3600), group_by: self.group_by }
     }

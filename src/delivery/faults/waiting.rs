@@ -59,6 +59,10 @@ impl<F: Fn(&[Offset]) -> u16 + Send + Sync> Destination for Scripted<F> {
     fn name(&self) -> &'static str {
         "scripted"
     }
+
+    fn url(&self) -> Option<&str> {
+        None
+    }
     fn limits(&self) -> BatchLimits {
         self.judge.limits()
     }

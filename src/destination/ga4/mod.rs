@@ -151,6 +151,10 @@ impl Destination for Ga4 {
         NAME
     }
 
+    fn url(&self) -> Option<&str> {
+        Some(&self.endpoint)
+    }
+
     fn limits(&self) -> BatchLimits {
         BatchLimits { events: EVENTS_MAX, bytes: BYTES_MAX, oldest: OLDEST, group_by: GroupBy::Visitor }
     }

@@ -87,6 +87,10 @@ impl Destination for Relay {
         NAME
     }
 
+    fn url(&self) -> Option<&str> {
+        Some(&self.endpoint)
+    }
+
     fn limits(&self) -> BatchLimits {
         BatchLimits { events: EVENTS_MAX, bytes: BYTES_MAX, oldest: OLDEST, group_by: GroupBy::Visitor }
     }
