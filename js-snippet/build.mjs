@@ -18,16 +18,18 @@ const check = process.argv.includes("--check");
 const committed = join(here, "dist");
 const out = check ? mkdtempSync(join(tmpdir(), "snippet-")) : committed;
 
-const OPTIONS = { bundle: true, minify: true, target: "es2020", charset: "utf8", legalComments: "none", logLevel: "warning", write: false };
+/** What the core's function calls its parameter. */
+const LOADED = "$";
+const OPTIONS = { define: { LOADED }, bundle: true, minify: true, target: "es2020", charset: "utf8", legalComments: "none", logLevel: "warning", write: false };
 const bundle = async (source, format) => (await build({ ...OPTIONS, entryPoints: [join(here, "src", source)], format })).outputFiles[0].text.trim();
 
-/** A part is an expression: the function that its file exports by default, with what it needs around it. */
-async function part(source) {
+/** A part is an expression: what its file exports by default, with what it needs around it; here as a function of what is given. */
+async function part(source, given = "") {
   const bundled = await bundle(source, "esm");
   const ending = /;?export\{(\w+) as default\};?$/;
   const name = ending.exec(bundled)?.[1];
   if (!name) throw new Error(`src/${source} has no single default export`);
-  return `(()=>{${bundled.replace(ending, "")};return ${name}})()`;
+  return `(${given || "()"}=>{${bundled.replace(ending, "")};return ${name}})`;
 }
 
 try {
@@ -37,10 +39,11 @@ try {
   copyFileSync(join(types, "api.d.ts"), join(out, "snippet.d.ts"));
   rmSync(types, { recursive: true });
 
-  const built = { "snippet.js": await bundle("snippet.ts", "iife") };
+  const core = await part("start.ts", LOADED);
+  const built = { "snippet.js": (await bundle("snippet.ts", "iife")).replace("__FIRSTHAND_CORE__", () => core) };
   for (const folder of ["shims", "tools", "watch"]) {
     const sources = readdirSync(join(here, "src", folder)).filter((name) => readFileSync(join(here, "src", folder, name), "utf8").includes("export default"));
-    for (const name of sources.sort()) built[`parts/${name.replace(/\.ts$/, ".js")}`] = await part(`${folder}/${name}`);
+    for (const name of sources.sort()) built[`parts/${name.replace(/\.ts$/, ".js")}`] = `${await part(`${folder}/${name}`)}()`;
   }
   for (const [name, script] of Object.entries(built)) {
     writeFileSync(join(out, name), `${script}\n`);

@@ -6,15 +6,15 @@
 // A choice is said by the page (`consent`), by its consent tool (TCF, GPP, a tool's own events), by Consent Mode where it is followed, and by a vendor's own calls where
 // the site takes them. What all of them allow is allowed. The consent tool's strings go along: what they grant is the server's to decide.
 import type { ConsentOptions, Purpose } from "./api";
-import { again, calm, failed, forgetAll, later, offer, offerGranted, post, timer, wait } from "./send";
+import { calm, forgetAll, later, offer, post, text } from "./send";
 import { browser, config } from "./settings";
-import { emptyStorage, store, stored, storing, without } from "./storage";
+import { emptyStorage, store, stored, storing } from "./storage";
 import { type WireEvent, randomId } from "./wire";
 
 /** A page that nobody answers on must not fill up: copies are few, and grow old. */
 const HELD_MAX = 20;
-const HELD_MS_MAX = 30 * 60 * 1000;
-const PURPOSES: Purpose[] = ["analytics", "profile", "ads"];
+const HELD_MS_MAX = 1_800_000; // half an hour
+export const PURPOSES: Purpose[] = ["analytics", "profile", "ads"];
 
 /**
  * What someone allows. `of`: the purposes that they speak of, where that is not all. `soft`: it bars those purposes and is no choice of the visitor's, as a
@@ -36,7 +36,7 @@ let choiceEnds = Infinity;
 /** By who said it: the page, Consent Mode (`mode`), the TC string (`tcf`), the GPP string's European section (`gpp`), tools and vendors' calls by their names. */
 const said: Record<string, Word | undefined> = {};
 /** The consent tool's strings: TCF's once the visitor has chosen, GPP's once it is ready. */
-const strings: { gt?: string; gp?: string } = {};
+export const strings: { gt?: string; gp?: string } = {};
 let mayStore = false;
 /** Who wants nothing sent before the choice, an exempt measurement's events included. */
 const holding = new Set<string>();
@@ -59,7 +59,7 @@ const decided = (): Purpose[] | undefined => {
 };
 
 /** What a message says of the choice. The list is what all but the strings allow: these speak for themselves. */
-export const consentMessage = (yes: boolean): Record<string, unknown> => {
+export const consentMessage = (yes: number): Record<string, unknown> => {
   if (!yes) return { gp: strings.gp };
   const { tcf, gpp, ...others } = said;
   const listed = Object.values(others).filter((word) => word) as Word[];
@@ -94,7 +94,7 @@ export const granted = (): boolean => {
 export const say = (message: object, failedOnly?: boolean): void => {
   if (failedOnly && !noFailed) return;
   noFailed = false;
-  void post(message).then((pause) => {
+  void post(text(message)).then((pause) => {
     if (message !== no || pause < 1) return;
     noFailed = true;
     later(pause);
@@ -126,13 +126,12 @@ export const decide = (): void => {
     if (!storing) {
       if (said.page) emptyStorage(); // of storage the page alone speaks
     } else if (!before) {
-      wait(without(stored((others) => others), failed.map(([event]) => event)), true);
+      offer(stored((others) => others), 1);
     }
     dropOld();
     const copies = held;
     held = [];
-    if (copies.length) offer(copies, true);
-    if (!timer) again();
+    offer(copies, 1);
   } else if (choice && !no) {
     object({ g: [] });
   }
@@ -147,10 +146,10 @@ export const heldCount = (): number => (dropOld(), held.length);
 
 export const record = (event: WireEvent): void => {
   if (objected) return;
-  if (granted()) offerGranted(event);
+  if (granted()) offer([event], 1);
   else if (!choice) {
     const sent = config.u && !holding.size;
-    if (sent) offer([event], false);
+    if (sent) offer([event], 0);
     // The first ones stay: they carry the campaign that brought the visitor here.
     dropOld();
     if (held.length < HELD_MAX) {
@@ -173,11 +172,6 @@ export const hold = (by: string, wanted: boolean): void => {
   if (wanted) holding.add(by);
   else holding.delete(by);
 };
-
-export const keepString = (name: "gt" | "gp", text: string): void => {
-  strings[name] = text;
-};
-export const stringOf = (name: "gt" | "gp"): string | undefined => strings[name];
 
 export const consent = (purposes: Purpose[], secondsLeft?: number, options?: ConsentOptions): void => {
   // What cannot be read counts as no.

@@ -1,8 +1,9 @@
 // What a part of the script (a vendor's shim, a consent tool, something watched) may do with the core. Parts are built apart and put in by the server, for those
 // sites alone whose documents ask for them.
 import type { Properties } from "./api";
-import { type Word, fallSilent, hold, record, word } from "./consent";
+import { type Word, hold, record, word } from "./consent";
 import { ask, readList, readMode } from "./follow";
+import { optIn, optOut } from "./opt";
 import { on, safely } from "./safely";
 import { sayAside } from "./send";
 import { config, page, tag } from "./settings";
@@ -26,9 +27,8 @@ export const core = {
   atRoute,
   moved,
   sayAside,
-  fallSilent,
-  optOut: (): void => {},
-  optIn: (): void => {},
+  optOut,
+  optIn,
   happened: (kind: string, properties?: Properties, place?: Partial<WireEvent>): void => record(eventOf(kind, properties, place)),
 };
 

@@ -1,14 +1,15 @@
 // Follows the page's consent tool without a call by the page: the IAB's interfaces, and Consent Mode where asked.
 import type { Purpose } from "./api";
-import { keepString, no, stringOf, word } from "./consent";
-import { post } from "./send";
+import { no, PURPOSES, strings, word } from "./consent";
+import { post, text } from "./send";
 import { page } from "./settings";
 import { safely } from "./safely";
 
 /** How long a consent tool is waited for. */
 const ASK_AGAIN_MS = 250;
 const ASKED_MAX = 40;
-const TCF_PURPOSES: Record<Purpose, number[]> = { analytics: [1, 8, 9], profile: [1, 5, 6], ads: [1, 2, 3, 4, 7] };
+/** Of each of ours. */
+const TCF_PURPOSES = [[1, 8, 9], [1, 5, 6], [1, 2, 3, 4, 7]];
 
 /** A consent tool may load after this script: the question is put again until it can be put, or the time is over. */
 export const ask = (question: () => void, left = ASKED_MAX): void => {
@@ -21,28 +22,28 @@ export const ask = (question: () => void, left = ASKED_MAX): void => {
 
 /** Our purposes, by those of the TCF that are consented to (docs/consent-signals.md). What is no consent for certain is none. */
 const purposesOf = (consented: (purpose: number) => unknown): Purpose[] =>
-  (Object.keys(TCF_PURPOSES) as Purpose[]).filter((purpose) => TCF_PURPOSES[purpose].every((number) => consented(number) === true));
+  PURPOSES.filter((_purpose, at) => TCF_PURPOSES[at]!.every((number) => consented(number) === true));
 
 export const followTcf = (): void =>
   page.__tcfapi("addEventListener", 2, safely((data: any, answered: unknown) => {
     // Where it does not apply, or the tool is still asking, nothing was chosen: neither a yes nor a no.
     if (!answered || !data.gdprApplies || !/^(tcloaded|useractioncomplete)$/.test(data.eventStatus)) return;
     const gt = String(data.tcString ?? "");
-    keepString("gt", gt);
+    strings.gt = gt;
     word("tcf", { yes: gt ? purposesOf((number) => data.purpose?.consents?.[number]) : [] }); // no string: nothing to show for it
   }));
 
 export const followGpp = (): void =>
   page.__gpp("addEventListener", safely(({ pingData }: any) => {
-    const before = stringOf("gp");
+    const before = strings.gp;
     if (pingData.signalStatus !== "ready") return;
     const gp = String(pingData.gppString ?? "");
-    keepString("gp", gp);
+    strings.gp = gp;
     if (gp === before) return;
     const europe = pingData.parsedSections?.tcfeuv2;
     if (europe) word("gpp", { yes: purposesOf((number) => (europe[0] ?? europe).PurposeConsents?.[number - 1]) });
     // It may be an objection, which must not wait for the next event.
-    if (before && !no) void post({ gp });
+    if (before && !no) void post(text({ gp }));
   }));
 
 /** What is in a list of the page's now, and what is put there later, read one by one. */

@@ -10,3 +10,12 @@ export const safely =
 
 export const on = (target: EventTarget, names: string, act: (event: any) => void): void =>
   names.split(" ").forEach((name) => target.addEventListener(name, safely(act), true));
+
+/** How long the page may be busy before what waits is done all the same. */
+const BUSY_MS_MAX = 1000;
+
+/** When the page has nothing else to do; in a task of its own where the browser cannot say when that is. */
+export const atLeisure = (act: () => void): void => {
+  // For `setTimeout`, an object is a delay of nothing.
+  ((window.requestIdleCallback ?? setTimeout) as any)(safely(act), { timeout: BUSY_MS_MAX });
+};

@@ -4,7 +4,7 @@ import type { WireEvent } from "./wire";
 
 /** Events that wait for an answer or another try: what the server takes in one message, and no older than a day. */
 export const WAITING_MAX = 50;
-export const WAITING_MS_MAX = 24 * 60 * 60 * 1000;
+export const WAITING_MS_MAX = 86_400_000;
 
 export let storing = false;
 export const store = (agreed: boolean): void => {

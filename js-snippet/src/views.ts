@@ -1,6 +1,6 @@
 // Page views and routes, and how long each was in sight.
 import { record } from "./consent";
-import { flush } from "./send";
+import { again, timer } from "./send";
 import { safely } from "./safely";
 import { type WireEvent, eventOf } from "./wire";
 
@@ -8,7 +8,6 @@ import { type WireEvent, eventOf } from "./wire";
 const ENGAGED_MS_MIN = 1000;
 
 export let referrer = document.referrer;
-let path = location.pathname + location.search;
 let href = location.href;
 let title = document.title;
 let visibleSince = -1;
@@ -37,16 +36,14 @@ export const atOpening = (act: () => void): void => {
   whenOpened = act;
 };
 
-export const look = (): void => {
-  visibleSince = document.visibilityState === "visible" ? performance.now() : -1;
+export const look = (since = performance.now()): void => {
+  visibleSince = document.visibilityState === "visible" ? since : -1;
 };
 
 /**
  * The page, or one of its routes, is left: how long it was in sight.
  *
- * While a tab closes, Firefox often ends the first listener that loops or calls JSON.stringify, wherever it is, and no `catch` sees that. So
- * what is to be sent stays where it is until it has been handed over, and the next listener (visibilitychange comes after pagehide)
- * begins again, under the same id.
+ * Firefox may end this listener in the middle (see `queues`): the next one (visibilitychange comes after pagehide) begins again, with the same event.
  */
 const leave = (): void => {
   if (visibleSince >= 0) engagedMs += performance.now() - visibleSince;
@@ -59,20 +56,20 @@ const leave = (): void => {
   left = undefined;
 };
 
-export const end = (): void => {
+/** `kept`: what waits during a pause need not be sent now. */
+export const end = (kept: boolean): void => {
   leave();
-  flush(); // what still waits for the first answer would be lost with the page
+  if (!timer || !kept) again(true);
 };
 
 export const moved = safely((): void => {
-  const now = location.pathname + location.search;
-  if (now === path) return;
+  const now = location.href;
+  if (now.split("#")[0] === href.split("#")[0]) return;
   leave();
   engagedMs = 0;
   look();
-  path = now;
   referrer = href;
-  href = location.href;
+  href = now;
   opened();
 });
 
@@ -81,6 +78,5 @@ export const returned = (): void => {
   engagedMs = 0;
   look();
   referrer = href = location.href;
-  path = location.pathname + location.search;
   opened();
 };

@@ -25,6 +25,7 @@ test("a purchase in GA4's words arrives in the collector's", async () => {
 
 test("who is visiting goes with a yes alone, and with its signature where there is one", async () => {
   const page = await open("/page");
+  await received(1);
   await page.evaluate(() => { fpw.identify("u7", "c2lnbmF0dXJl", 1900000000); fpw.event("login"); });
   const unknown = await last(2);
   assert.deepEqual([unknown.e[0].a, unknown.e[0].as, unknown.e[0].ae], [undefined, undefined, undefined]);
@@ -120,7 +121,7 @@ test("a listener that is cut off while the tab closes loses nothing and sends no
     Object.entries = () => { Object.entries = entries; throw new Error("cut off"); };
   });
   await page.close();
-  const later = (await received(4)).slice(2).flatMap((message) => message.e.map(({ k }) => k));
+  const later = (await received(3))[2].e.map(({ k }) => k);
   assert.deepEqual(later.sort(), ["unsent", "user_engagement"]);
 });
 
@@ -142,9 +143,9 @@ test("a route that is left has its own time and title", async () => {
   await received(1);
   await pause(1100);
   await page.evaluate(() => { history.pushState({}, "", "/page/two"); document.title = "Two"; });
-  const [, left, came] = await received(3);
-  assert.deepEqual([left.e[0].k, left.e[0].p, left.e[0].n], ["user_engagement", site.url + "/page" + AGREED, "A page"]);
-  assert.deepEqual([came.e[0].k, came.e[0].n], ["page_view", "Two"]);
+  const [left, came] = (await received(2))[1].e;
+  assert.deepEqual([left.k, left.p, left.n], ["user_engagement", site.url + "/page" + AGREED, "A page"]);
+  assert.deepEqual([came.k, came.n], ["page_view", "Two"]);
 });
 
 test("the landing page's campaign is kept when the yes comes on another route", async () => {
@@ -194,7 +195,49 @@ test("a page opened in advance is viewed when someone looks at it, with what was
   });
   await received(0);
   await page.evaluate(() => { fpw.push(["event", "own"]); window.ahead = false; document.dispatchEvent(new Event("prerenderingchange")); });
-  const bodies = await received(2);
-  assert.deepEqual(bodies.map((body) => [body.e[0].k, body.g]), [["page_view", ["analytics"]], ["own", ["analytics"]]]);
+  const [{ e, g }] = await received(1);
+  assert.deepEqual([e.map(({ k }) => k), g], [["page_view", "own"], ["analytics"]]);
   assert.equal(await held(page), 0);
+});
+
+test("a page that is left before it had a moment to spare loses nothing: what was called, the view, the click that leaves", async () => {
+  const page = await open(`/page/links${AGREED}`, () => { window.requestIdleCallback = () => {}; });
+  await page.evaluate(() => { fpw.event("own"); document.querySelector("#out").click(); });
+  assert.deepEqual(kinds(), [], "nothing has begun to leave");
+  await page.goto("about:blank");
+  await until(() => kinds().length >= 3);
+  const [{ e, g }] = await received(1);
+  assert.deepEqual([e.map(({ k }) => k).sort(), g], [["click", "own", "page_view"], ["analytics"]]);
+});
+
+test("of a hidden page nothing waits: what the page's own listeners say after ours leaves at once", async () => {
+  const page = await open(`/page${AGREED}`);
+  await received(1);
+  await page.evaluate(() => {
+    window.requestIdleCallback = () => {};
+    document.addEventListener("visibilitychange", () => fpw.event("own"));
+    Object.defineProperty(document, "visibilityState", { configurable: true, get: () => "hidden" });
+    document.dispatchEvent(new Event("visibilitychange"));
+  });
+  assert.deepEqual((await last(2)).e.map(({ k }) => k), ["own"]);
+});
+
+test("what is large goes in messages that a browser still sends at the page's end, the first with a yes alone", async () => {
+  let release;
+  site.answer = (_message, reply) => (release ? reply(204) : (release = () => reply(204)));
+  const page = await open("/page?consent-only");
+  const items = Array.from({ length: 100 }, (_, at) => ({ item_id: `cup-${at}`, item_name: "A cup of stoneware", price: 12.5, quantity: 1 }));
+  await page.evaluate((items) => { for (let n = 0; n < 8; n += 1) fpw.event("view_item_list", { items }); fpw.consent(["analytics"]); }, items);
+  await received(1);
+  release();
+  await until(() => kinds().length === 9);
+  assert.ok(site.messages.every(({ body }) => body.e.length === 1 || JSON.stringify(body).length <= 20_000), JSON.stringify(site.messages.map(({ body }) => body.e.length)));
+  assert.equal(new Set(site.messages.flatMap(({ body }) => body.e.map(({ i }) => i))).size, 9);
+});
+
+test("a route that is pushed before the page had a moment to spare is not the first one", async () => {
+  await open(`/page?stub=${encodeURIComponent('(window.fpw=window.fpw||[]).push(["consent",["analytics"]]); addEventListener("DOMContentLoaded", () => history.pushState({}, "", "/page/two"))')}`, () => { window.requestIdleCallback = setTimeout; });
+  await until(() => kinds().length >= 2);
+  await pause(QUIET_MS);
+  assert.deepEqual(site.messages.flatMap(({ body }) => body.e.map(({ k, p }) => [k, new URL(p).pathname])), [["page_view", "/page"], ["page_view", "/page/two"]]);
 });

@@ -74,7 +74,7 @@ test("forms are begun and sent, and nobody hears what is in them", async () => {
   });
   await page.type("[name=email]", "jane@example.org");
   await page.evaluate(() => document.querySelector("form").requestSubmit());
-  await received(3);
+  await until(() => kinds().length === 3);
   assert.deepEqual(events().map(({ k, d }) => [k, d]).sort(), [["form_start", { form_id: "letter", form_name: "news" }], ["form_submit", { form_id: "letter", form_name: "news" }], ["page_view", undefined]]);
   assert.doesNotMatch(JSON.stringify(events()), /jane/);
 });
@@ -96,7 +96,7 @@ test("how far a page is read: once, at nine tenths, and anew on the next route",
 
 test("a page that is not there says so, one that is there does not", async () => {
   await asking("notfound", "", "/page/gone");
-  await received(2);
+  await received(1);
   assert.deepEqual(kinds().sort(), ["not_found", "page_view"]);
   site.messages.length = 0;
   await asking("notfound");
@@ -105,10 +105,10 @@ test("a page that is not there says so, one that is there does not", async () =>
 
 test("the site's own search: the word in the address, at load and on a route", async () => {
   const page = await open("/page?parts=search&q=red%20cups");
-  await received(2);
+  await received(1);
   assert.deepEqual(events().find(({ k }) => k === "view_search_results").d, { search_term: "red cups" });
   await page.evaluate(() => history.pushState({}, "", "/page?keyword=jugs"));
-  await received(4);
+  await received(2);
   assert.deepEqual(events().filter(({ k }) => k === "view_search_results").map(({ d }) => d.search_term), ["red cups", "jugs"]);
 });
 
@@ -123,7 +123,7 @@ test("a video is begun, half seen and seen; what is no video, or has no end, is 
     document.body.appendChild(document.createElement("audio")).dispatchEvent(new Event("play"));
     document.body.appendChild(document.createElement("video")).dispatchEvent(new Event("play"));
   });
-  await received(5);
+  await received(2);
   assert.deepEqual(events().map(({ k, d }) => [k, d?.video_percent]).sort(), [["page_view", undefined], ["video_complete", 100], ["video_progress", 25], ["video_progress", 75], ["video_start", 0]]);
 });
 
@@ -219,28 +219,53 @@ test("with all parts, no storage and no cookie is touched, and nothing that fing
 
 /** Of so many page loads, the one in the middle counts: this machine does other things, too. */
 const LOADS = 15;
-/** A long task begins at 50 ms. Measured on two slow cores: some 2 ms for the core, of which the request that it sends is the half; a busy machine gets time. */
-const BUSY_MS_MAX = 10;
+/** The most that the script may take of the page's main thread while the page loads, in ms of that thread's own time. */
+const LOAD_MS_MAX = 1;
+/** And of its tasks after that, in moments in which the page has nothing else to do, all together; a long task begins at 50 ms. */
+const LATER_MS_MAX = 10;
+/** In a process that has just begun, where nothing is compiled and nothing of the browser's is there yet: while the page loads. */
+const FIRST_MS_MAX = 4;
+
+/** What the script took of the main thread at one opening of a page: while the page loaded (compiling, running), and in all its tasks after that. */
+async function cost(page, opening) {
+  await page.tracing.start({ categories: ["devtools.timeline", "v8", "disabled-by-default-v8.compile"] });
+  await opening();
+  await pause(150);
+  const { traceEvents } = JSON.parse(Buffer.from(await page.tracing.stop()).toString());
+  const ours = (named) => traceEvents.filter(({ name, args }) => name === named && (args?.data?.url ?? args?.fileName ?? "").includes("/q/core."));
+  // Time of this thread alone, where the trace has it: others' work is not ours.
+  const ms = ({ tdur, dur }) => (tdur ?? dur) / 1000;
+  const [run] = ours("EvaluateScript");
+  const later = ours("FunctionCall").filter(({ ts }) => ts > run?.ts + run?.dur).map(ms);
+  assert.ok(run && later.length, "the trace says how long the script ran, and that it went on later");
+  return { load: ms(run), later: later.reduce((sum, one) => sum + one, 0), longest: Math.max(...later) };
+}
+const middle = (costs, of) => costs.map((cost) => cost[of]).sort((one, other) => one - other)[costs.length >> 1];
 
 for (const [what, parts] of [["the core", []], ["the core with a shim", ["gtag"]], ["all parts", ALL]]) {
-  test(`what ${what} costs a page: no long task, no layout shift, and its time on the main thread`, async () => {
-    const page = await asking(parts, `window.found = []; for (const type of ["longtask", "layout-shift"]) new PerformanceObserver((list) => list.getEntries().forEach((entry) => (entry.entryType === "longtask" && entry.startTime < (window.ran ?? 0)) || found.push([entry.entryType, entry.duration || entry.value]))).observe({ type, buffered: true });`);
-    const times = [];
-    for (let load = 0; load < LOADS; load += 1) {
-      await page.tracing.start({ categories: ["devtools.timeline", "v8", "disabled-by-default-v8.compile"] });
-      await page.reload();
-      await pause(50);
-      const { traceEvents } = JSON.parse(Buffer.from(await page.tracing.stop()).toString());
-      const ours = traceEvents.filter(({ name, args }) => ["EvaluateScript", "v8.compile"].includes(name) && (args?.data?.url ?? args?.fileName ?? "").includes("/q/core."));
-      const [run] = ours.filter(({ name }) => name === "EvaluateScript");
-      assert.ok(run, "the trace says how long the script ran");
-      // Time of this thread alone, where the trace has it: others' work is not ours.
-      times.push((run.tdur ?? run.dur) / 1000);
-    }
-    times.sort((one, other) => one - other);
-    const middle = times[Math.floor(LOADS / 2)];
-    console.log(`# ${what}: ${middle.toFixed(2)} ms at load on the main thread (middle of ${LOADS}; ${times[0].toFixed(2)} to ${times.at(-1).toFixed(2)})`);
-    assert.ok(middle < BUSY_MS_MAX, `${middle} ms`);
+  test(`what ${what} costs a page: less than a millisecond of its main thread at load, no long task, no layout shift`, async () => {
+    const page = await asking(parts, `window.found = []; for (const type of ["longtask", "layout-shift"]) new PerformanceObserver((list) => list.getEntries().forEach((entry) => found.push([entry.entryType, entry.duration || entry.value]))).observe({ type, buffered: true });`);
+    const costs = [];
+    for (let load = 0; load < LOADS; load += 1) costs.push(await cost(page, () => page.reload()));
+    const [load, later, longest] = ["load", "later", "longest"].map((of) => middle(costs, of));
+    console.log(`# ${what}: ${load.toFixed(2)} ms at load on the main thread (${Math.min(...costs.map(({ load }) => load)).toFixed(2)} to ${Math.max(...costs.map(({ load }) => load)).toFixed(2)}), ${later.toFixed(2)} ms later when it is idle, the longest of these ${longest.toFixed(2)} ms; the middle of ${LOADS}`);
+    assert.ok(load < LOAD_MS_MAX, `${load} ms at load`);
+    assert.ok(later < LATER_MS_MAX, `${later} ms later`);
     assert.deepEqual((await page.evaluate(() => found)).filter(([type]) => type === "layout-shift"), []);
   });
 }
+
+test("what the core costs the first page of a new process", async () => {
+  await open("/elsewhere");
+  const browser = visit.browser();
+  const costs = [];
+  for (let load = 0; load < 7; load += 1) {
+    const visitor = await browser.createBrowserContext();
+    const page = await visitor.newPage();
+    costs.push(await cost(page, () => page.goto(`${site.url}/page`)));
+    await visitor.close();
+  }
+  const [load, later] = ["load", "later"].map((of) => middle(costs, of));
+  console.log(`# the core, on the first page of a new process: ${load.toFixed(2)} ms at load on the main thread, ${later.toFixed(2)} ms later when it is idle; the middle of 7`);
+  assert.ok(load < FIRST_MS_MAX, `${load} ms`);
+});

@@ -24,6 +24,9 @@ afterEach(async () => {
   site.nextVisitor();
 });
 
+/** Until the script has begun, and what it had to say by then is on its way: it takes the first moments in which the page has nothing else to do. */
+export const atLeisure = (page) => page.evaluate(() => new Promise((done) => idle(() => idle(done))));
+
 /** Opens a page as a new visitor. `prepare` runs in the page before any of its scripts; `arrange` is given the page before it is opened. */
 export async function open(path, prepare, arrange) {
   visit = await chromium.browser.createBrowserContext();
@@ -31,9 +34,11 @@ export async function open(path, prepare, arrange) {
   page.errors = [];
   page.on("pageerror", (error) => page.errors.push(String(error)));
   await page.evaluateOnNewDocument(() => addEventListener("unhandledrejection", (event) => { throw event.reason; }));
+  await page.evaluateOnNewDocument(() => { window.idle = requestIdleCallback.bind(window); });
   if (prepare) await page.evaluateOnNewDocument(prepare);
   await arrange?.(page);
   await page.goto(site.url + path);
+  await atLeisure(page);
   return page;
 }
 
