@@ -45,7 +45,7 @@ async function chromium(proxy, { lists }) {
   return launch({ executablePath, args: [...FLAGS, `--proxy-server=127.0.0.1:${proxy}`] }, prepare);
 }
 
-async function firefox(proxy, { blocker, strict, objects }) {
+async function firefox(proxy, { blocker, strict, objects, listed }) {
   const executablePath = found("FIREFOX", ["/usr/bin/firefox-esr", "/usr/bin/firefox"], "firefox-esr");
   const path = blocker && found("", [FIREFOX_BLOCKER], "webext-ublock-origin-firefox");
   const extraPrefsFirefox = {
@@ -59,8 +59,8 @@ async function firefox(proxy, { blocker, strict, objects }) {
     "privacy.trackingprotection.enabled": !!strict,
     "privacy.trackingprotection.emailtracking.enabled": !!strict,
     "privacy.trackingprotection.socialtracking.enabled": !!strict,
-    // Its lists come by the network, which is not there: the protection is the real one, with a list of one tracker.
-    ...(strict && { "urlclassifier.trackingTable.testEntries": TRACKER }),
+    // Its lists come by the network, which is not there: the protection is the real one, with a list of our own.
+    ...(strict && { "urlclassifier.trackingTable.testEntries": listed.join(",") }),
     "privacy.query_stripping.enabled": !!strict,
     "privacy.globalprivacycontrol.enabled": !!objects,
     "privacy.globalprivacycontrol.functionality.enabled": true,
@@ -70,12 +70,12 @@ async function firefox(proxy, { blocker, strict, objects }) {
   return started;
 }
 
-/** Each: its name, how to start it, and whether it keeps a listed tracker away, which is how the test sees that the protection is on. */
+/** Each: its name, how to start it (where its protection needs a list: with these hosts on it), and whether it keeps a listed tracker away, which is how the test sees that the protection is on. */
 export const BROWSERS = [
   { name: "Chromium", start: (proxy) => chromium(proxy, {}), protects: false },
   { name: "Chromium with uBlock Origin's lists", start: (proxy) => chromium(proxy, { lists: true }), protects: true },
   { name: "Firefox", start: (proxy) => firefox(proxy, {}), protects: false },
-  { name: "Firefox with strict tracking protection", start: (proxy) => firefox(proxy, { strict: true }), protects: true },
+  { name: "Firefox with strict tracking protection", start: (proxy, listed = [TRACKER]) => firefox(proxy, { strict: true, listed }), protects: true },
   { name: "Firefox with uBlock Origin", start: (proxy) => firefox(proxy, { blocker: true }), protects: true },
 ];
 /** A browser that objects by itself: Firefox has a setting for it, Chromium has none. */
