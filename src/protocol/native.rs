@@ -7,6 +7,7 @@
 //! | `s` | the sender's clock when it sends, ms since 1970 |
 //! | `g` | consent: list of `analytics`, `profile`, `ads`; empty: refused; absent: not chosen yet |
 //! | `gx` | seconds until that consent ends |
+//! | `ca` | on an AMP page: AMP's consent state; only with `sufficient` does the list in `g` grant anything |
 //! | `gt` | a TC string, as the page's consent tool gives it |
 //! | `gp` | a GPP string |
 //! | `gu` | a US Privacy string |
@@ -22,27 +23,27 @@
 //!
 //! Of `g`, `gt`, `gp` and `gu`, those that are there count together, and the most restrictive wins; null and an empty string say nothing.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap};
 
 use http::{Method, StatusCode};
-use serde::{
-    Deserialize, Deserializer,
-    de::{self, MapAccess, Visitor},
-};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
     Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route,
     library::{Code, Library, image, ping, script, xhr},
-    reading::sender_clock::corrected,
+    reading::{
+        flat::{Borrowed, Properties},
+        sender_clock::corrected,
+    },
 };
 use crate::{
     clock::Timestamp,
     event::{Purposes, shims::UncoveredCall},
     privacy::{
-        consent::{ConsentSignal, Stance, evidence::Evidence, gpp, tcf, us_privacy},
+        consent::{ConsentSignal, Stance, amp, evidence::Evidence, gpp, tcf, us_privacy},
         personal::Personal,
-        raw::{PropertyValue, RawEvent, RawItem, Text},
+        raw::{RawEvent, RawItem},
     },
 };
 
@@ -52,8 +53,6 @@ const EVENTS_MAX: usize = 50;
 const ITEMS_MAX: usize = 200;
 /// One page's count of one call: the script counts no further.
 const UNCOVERED_COUNT_MAX: u32 = 1000;
-/// Properties looked at in one event.
-const PROPERTIES_MAX: usize = 64;
 
 /// The protocol of our own snippet.
 pub struct Native;
@@ -185,6 +184,8 @@ struct Body<'a, E> {
     #[serde(borrow)]
     g: Option<&'a RawValue>,
     gx: Option<u32>,
+    #[serde(borrow)]
+    ca: Option<Borrowed<'a>>,
     #[serde(borrow)]
     gt: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -332,9 +333,13 @@ impl<'a, E> Body<'a, E> {
         evidence
     }
 
-    /// What the list of purposes says.
+    /// What the list of purposes says, where AMP's state lets it.
     fn list(&self) -> ConsentSignal {
-        let Some(given) = self.g else { return ConsentSignal::Absent };
+        let listed = self.g.map_or(ConsentSignal::Absent, |given| self.listed(given));
+        self.ca.as_ref().map_or(listed, |Borrowed(state)| amp::counted(state, listed))
+    }
+
+    fn listed(&self, given: &RawValue) -> ConsentSignal {
         match serde_json::from_str::<Vec<Cow<'_, str>>>(given.get()) {
             // A purpose that we do not know is not granted by being named.
             Ok(names) => ConsentSignal::Given {
@@ -358,113 +363,6 @@ fn string(given: Option<&RawValue>, read: impl FnOnce(&str) -> Stance) -> Stance
         Ok(text) if text.is_empty() => Stance::default(),
         Ok(text) => read(&text),
         Err(_) => ConsentSignal::Malformed.into(),
-    }
-}
-
-/// A flat map of properties, in the sender's order.
-#[derive(Default)]
-struct Properties<'a> {
-    kept: Vec<(Text<'a>, Personal<PropertyValue<'a>>)>,
-    left_out: usize,
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Properties<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FlatMap)
-    }
-}
-
-struct FlatMap;
-
-impl<'de> Visitor<'de> for FlatMap {
-    type Value = Properties<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a flat map")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut properties = Properties::default();
-        while let Some((Borrowed(name), FlatValue(value))) = map.next_entry()? {
-            match value {
-                Some(value) if properties.kept.len() < PROPERTIES_MAX => {
-                    properties.kept.push((Personal::new(name), Personal::new(value)));
-                }
-                _ => properties.left_out += 1,
-            }
-        }
-        Ok(properties)
-    }
-}
-
-/// A string that is borrowed where it needs no unescaping: serde's own `Cow` is so only as a field by itself, and owned within an `Option` or as a
-/// map's key.
-struct Borrowed<'a>(Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Borrowed<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl<'de> Visitor<'de> for Text {
-            type Value = Borrowed<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Borrowed(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Borrowed(Cow::Owned(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(Text)
-    }
-}
-
-/// A property's value; `None` for null. A list or a map is an error.
-struct FlatValue<'a>(Option<PropertyValue<'a>>);
-
-impl<'de> Deserialize<'de> for FlatValue<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Value;
-        impl<'de> Visitor<'de> for Value {
-            type Value = FlatValue<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("text, a number, true or false")
-            }
-
-            fn visit_bool<E>(self, flag: bool) -> Result<Self::Value, E> {
-                Ok(FlatValue(Some(PropertyValue::Flag(flag))))
-            }
-
-            fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
-                Ok(FlatValue(Some(PropertyValue::Number(number as f64))))
-            }
-
-            fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-                Ok(FlatValue(Some(PropertyValue::Number(number as f64))))
-            }
-
-            fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-                Ok(FlatValue(Some(PropertyValue::Number(number))))
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(FlatValue(Some(PropertyValue::Text(Cow::Borrowed(text)))))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(FlatValue(Some(PropertyValue::Text(Cow::Owned(text.to_owned())))))
-            }
-
-            fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-                Ok(FlatValue(None))
-            }
-        }
-        deserializer.deserialize_any(Value)
     }
 }
 
@@ -502,6 +400,55 @@ mod tests {
             true,
             Timestamp(1_000_000),
         )
+    }
+
+    /// The body that AMP makes of docs/amp.md's configuration: every text has its variables filled in, the rest stays as it is.
+    fn from_amp(state: &str) -> String {
+        fn filled(value: &mut serde_json::Value, variables: &[(&str, &str)]) {
+            match value {
+                serde_json::Value::String(text) => {
+                    for (name, is) in variables {
+                        *text = text.replace(&format!("${{{name}}}"), is);
+                    }
+                }
+                serde_json::Value::Array(all) => all.iter_mut().for_each(|one| filled(one, variables)),
+                serde_json::Value::Object(all) => all.values_mut().for_each(|one| filled(one, variables)),
+                _ => {}
+            }
+        }
+        let page = include_str!("../../docs/amp.md");
+        let (_, rest) = page.split_once("<script type=\"application/json\">").expect("the page has a configuration");
+        let (configuration, _) = rest.split_once("</script>").expect("which ends");
+        let mut configuration: serde_json::Value = serde_json::from_str(configuration).expect("and is JSON");
+        assert!(configuration["requests"]["view"].as_str().is_some_and(|address| address.ends_with("/e")));
+        assert_eq!(configuration["transport"]["useBody"], true);
+        let page = "https://www.shop.example/amp/jug?utm_source=news";
+        let variables =
+            [("consentState", state), ("sourceUrl", page), ("documentReferrer", ""), ("title", "A \"jug\""), ("browserLanguage", "en-us")];
+        filled(&mut configuration["extraUrlParams"], &variables);
+        configuration["extraUrlParams"].to_string()
+    }
+
+    #[test]
+    fn what_amp_makes_of_the_documented_configuration_is_a_page_view_and_grants_only_with_its_yes() {
+        let yes = ConsentSignal::Given { purposes: Purposes::ANALYTICS, seconds_left: None };
+        let no = ConsentSignal::Given { purposes: Purposes::NONE, seconds_left: None };
+        for (state, expected) in [
+            ("sufficient", yes),
+            ("insufficient", no),
+            ("not_required", ConsentSignal::Absent),
+            ("unknown", ConsentSignal::Absent),
+            ("", ConsentSignal::Absent),
+            ("${consentState}", ConsentSignal::Absent),
+        ] {
+            let body = from_amp(state);
+            assert_eq!(read(&body), (1, vec![], expected), "{state}");
+            let inbound = inbound(&body);
+            let decoded = Native.decode(&inbound, Timestamp(1_773_480_413_589));
+            assert_eq!(decoded.evidence.said_here, state == "sufficient", "{state}");
+            let [event] = &decoded.events[..] else { panic!("one event") };
+            assert!(event.page_url.is_some() && event.page_title.is_some() && event.referrer.is_none() && event.language.is_some());
+        }
     }
 
     fn read(body: &str) -> (usize, Vec<(usize, DecodeError)>, ConsentSignal) {

@@ -1,6 +1,7 @@
 //! Consent: what a visitor has said, and what follows for one event. Most restrictive wins; what cannot be read is a no.
 //! The ways in which a choice comes on the wire have a file each; `docs/consent-signals.md` has them all in one table.
 
+pub mod amp;
 mod bits;
 pub mod chain;
 pub mod consent_mode;
