@@ -51,6 +51,10 @@ export async function startSite() {
       const config = { e: "/q/e", u: url.pathname.includes("exempt"), g: "fpw", o: url.pathname.includes("override"), b: url.searchParams.has("bait") ? "/q/matomo.js" : undefined };
       const parts = (url.searchParams.get("parts") ?? "").split(",").filter(Boolean);
       response.writeHead(200, { "content-type": "text/javascript" }).end(scriptOf(config, parts));
+    } else if (url.pathname.startsWith("/installed/")) {
+      const file = new URL(`../node_modules/${url.pathname.slice("/installed/".length)}`, import.meta.url);
+      if (!existsSync(file)) return response.writeHead(404).end();
+      response.writeHead(200, { "content-type": url.pathname.endsWith(".css") ? "text/css" : "text/javascript" }).end(readFileSync(file));
     } else if (url.pathname === "/q/matomo.js") {
       response.writeHead(204).end();
     } else if (url.pathname.startsWith("/page")) {

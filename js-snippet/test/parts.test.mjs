@@ -57,6 +57,62 @@ for (const [name, { before, answer }] of Object.entries(TOOLS)) {
   });
 }
 
+/** Tools that npm has, as they are: each set up as its documentation says, with services or categories of the names that ours knows. Answers are clicks. */
+const INSTALLED = {
+  cookieconsent: {
+    script: "/installed/vanilla-cookieconsent/dist/cookieconsent.umd.js",
+    setUp: () => CookieConsent.run({
+      hideFromBots: false, // this test is one
+      categories: { necessary: { enabled: true, readOnly: true }, analytics: {}, ads: {} },
+      language: { default: "en", translations: { en: {
+        consentModal: { title: "We ask", description: "you", acceptAllBtn: "Yes", acceptNecessaryBtn: "No", showPreferencesBtn: "Choose" },
+        preferencesModal: { title: "Choose", acceptAllBtn: "Yes", acceptNecessaryBtn: "No", savePreferencesBtn: "Save", sections: [{ title: "Figures", linkedCategory: "analytics" }, { title: "Ads", linkedCategory: "ads" }] },
+      } } },
+    }),
+    yes: () => document.querySelector('#cc-main [data-role="all"]').click(),
+    analytics: () => CookieConsent.acceptCategory(["analytics"]),
+    no: () => CookieConsent.acceptCategory([]),
+  },
+  tarteaucitron: {
+    script: "/installed/tarteaucitronjs/tarteaucitron.js",
+    setUp: () => {
+      tarteaucitron.init({ privacyUrl: "", hashtag: "#choices", cookieName: "choices", orientation: "middle", showAlertSmall: false, cookieslist: false, closePopup: false, showIcon: false, adblocker: false, DenyAllCta: true, AcceptAllCta: true, highPrivacy: true, handleBrowserDNTRequest: false, removeCredit: true, moreInfoLink: false, useExternalCss: true, useExternalJs: false, mandatory: false, googleConsentMode: false, partnersList: false });
+      const service = (key, type) => { tarteaucitron.services[key] = { key, type, name: key, uri: "", needConsent: true, cookies: [], js() {}, fallback() {} }; };
+      const put = () => {
+        if (!tarteaucitron.services) return setTimeout(put, 50);
+        service("firsthand", "analytic");
+        service("firsthand_ads", "ads");
+        (tarteaucitron.job = tarteaucitron.job || []).push("firsthand", "firsthand_ads");
+      };
+      put();
+    },
+    yes: () => tarteaucitron.userInterface.respondAll(true),
+    analytics: () => tarteaucitron.userInterface.respond(document.getElementById("firsthand_adsDenied"), false),
+    no: () => tarteaucitron.userInterface.respondAll(false),
+  },
+};
+
+for (const [name, { script, setUp, yes, analytics, no }] of Object.entries(INSTALLED)) {
+  test(`${name} itself, as npm has it: an open banner is no choice, a yes grants, one to analytics alone grants that, a no ends it`, async () => {
+    const page = await asking(name);
+    await received(1);
+    await page.addScriptTag({ url: script });
+    await page.evaluate(setUp);
+    await pause(1000);
+    await page.evaluate(() => fpw.event("own"));
+    assert.deepEqual((await received(2)).map(({ g }) => g), [undefined, undefined], "the banner is open");
+    await page.evaluate(yes);
+    assert.deepEqual((await received(3))[2].g, ["analytics", "ads"]);
+    await page.evaluate(analytics);
+    await page.evaluate(() => fpw.event("own"));
+    assert.deepEqual((await received(4))[3].g, ["analytics"]);
+    await page.evaluate(no);
+    await page.evaluate(() => fpw.event("own"));
+    assert.deepEqual((await received(5))[4].g, []);
+    assert.deepEqual(page.errors, []);
+  });
+}
+
 test("a tool's no to advertising stands beside the page's yes to it", async () => {
   const page = await asking("cookiebot", TOOLS.cookiebot.before);
   await received(1);

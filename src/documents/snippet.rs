@@ -73,12 +73,16 @@ pub enum ConsentTool {
     Axeptio,
     /// Cookiebot, by its own events.
     Cookiebot,
+    /// vanilla-cookieconsent, by its own events.
+    Cookieconsent,
     /// Didomi, by its own events.
     Didomi,
     /// Matomo's script, by its cookies.
     Matomo,
     /// OneTrust, by its own events.
     Onetrust,
+    /// tarteaucitron, by its own events.
+    Tarteaucitron,
     /// Usercentrics, by what it puts into the data layer.
     Usercentrics,
 }

@@ -55,9 +55,11 @@ const fn tool(tool: ConsentTool) -> Option<&'static str> {
     match tool {
         ConsentTool::Axeptio => Some(part!("axeptio")),
         ConsentTool::Cookiebot => Some(part!("cookiebot")),
+        ConsentTool::Cookieconsent => Some(part!("cookieconsent")),
         ConsentTool::Didomi => Some(part!("didomi")),
         ConsentTool::Matomo => None,
         ConsentTool::Onetrust => Some(part!("onetrust")),
+        ConsentTool::Tarteaucitron => Some(part!("tarteaucitron")),
         ConsentTool::Usercentrics => Some(part!("usercentrics")),
     }
 }
@@ -210,8 +212,16 @@ mod tests {
         };
         let everything = SnippetParts {
             shims: Shim::ALL.into(),
-            tools: [ConsentTool::Axeptio, ConsentTool::Cookiebot, ConsentTool::Didomi, ConsentTool::Onetrust, ConsentTool::Usercentrics]
-                .into(),
+            tools: [
+                ConsentTool::Axeptio,
+                ConsentTool::Cookiebot,
+                ConsentTool::Cookieconsent,
+                ConsentTool::Didomi,
+                ConsentTool::Onetrust,
+                ConsentTool::Tarteaucitron,
+                ConsentTool::Usercentrics,
+            ]
+            .into(),
             watch: [Watch::Forms, Watch::NotFound, Watch::Scroll, Watch::Search, Watch::Video, Watch::Vitals].into(),
             respect_blockers: true,
         };
