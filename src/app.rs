@@ -266,7 +266,8 @@ impl App {
             estate.settle(&visitors, &uniques, &crowds, clock::now())?;
         }
         let discloser =
-            Discloser::new(Arc::clone(&persistent), Arc::clone(&epochs), Arc::clone(&persons), Arc::clone(&purge_set), Arc::clone(&crowds));
+            Discloser::new(Arc::clone(&persistent), Arc::clone(&epochs), Arc::clone(&persons), Arc::clone(&purge_set), Arc::clone(&crowds))
+                .beside(Arc::clone(&log));
         let carriers = Arc::new(Carriers::new(HttpCarrier::new(None)?, FileCarrier::new(config.data_dir.clone(), supervisor.clone())));
         let alerts = Arc::new(Alerts::new(config.alerts.clone(), Arc::clone(&carriers)).map_err(StartError::Alerts)?);
         let parts = delivery::Parts {

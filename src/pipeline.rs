@@ -143,7 +143,7 @@ impl Pipeline {
             while let Some(next) = left.next_if(|next| next.is_of_visitor_of(&run[0])) {
                 run.push(next);
             }
-            let arrival = Arrival::of_backend(received).or_named_by(&run);
+            let arrival = self.visitors.named_by_backend(&run, site, received).map_err(|_| Unavailable(RETRY_AFTER))?;
             // A backend keeps no cookies.
             self.take_in(site, protocol, &arrival, run, outcome, &mut Vec::new()).await?;
         }
@@ -258,6 +258,9 @@ impl Pipeline {
         let enriched = enrich::enrich(permitted, arrival, derived, &self.places.load());
         let clean = anonymise(enriched, visitor, site, site_key, protocol.name(), arrival.received);
         clean.iter().for_each(|clean| self.crowds.count(site, clean));
+        if !protocol.is_backend() {
+            clean.iter().for_each(|clean| self.visitors.note_landing(clean, site, site_key));
+        }
         Ok(clean.and_then(|clean| clean.into_record(visitor)).map_err(|_| Unavailable(RETRY_AFTER)))
     }
 

@@ -184,13 +184,15 @@ impl Airlock {
     }
 
     fn arrival<'a>(&'a self, said: &Said<'a>, signal: ConsentSignal) -> Arrival<'a> {
+        let mut own = OwnCookies::default();
+        own.visitor.extend(text(&self.cookie));
         Arrival {
             address: &self.address,
             user_agent: text(said.user_agent),
             accept_language: text(said.language),
             brands: None,
             prefetched: false,
-            own: OwnCookies { visitor: text(&self.cookie).into_iter().collect(), ..OwnCookies::default() },
+            own,
             matomo: consent::matomo::MatomoCookies::default(),
             global_privacy_control: false,
             do_not_track: false,
@@ -230,6 +232,7 @@ fn site() -> Site {
         }),
         keys: BTreeMap::new(),
         identify_secret: None,
+        twin_wait: None,
         ceilings: Ceilings {
             unknown: Some(Ceiling::of(Transform::Strict.breadth(), false)),
             granted: [consented; 8],

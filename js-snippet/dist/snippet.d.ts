@@ -48,6 +48,11 @@ export interface Firsthand {
     optOut(): void;
     /** Takes the objection back. Nothing is agreed to by that. */
     optIn(): void;
+    /**
+     * The ticket of this visit, for the shop to keep with an order: its backend says it with the event of that order. Nothing where nobody has
+     * agreed, `no` where the visitor objects.
+     */
+    ticket(): Promise<string>;
     /** How many copies wait in this page's memory for the choice. */
     held(): number;
     /** The same calls as before loading. */

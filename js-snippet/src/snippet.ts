@@ -28,6 +28,7 @@ const load = safely((): void => {
 
   const api: Record<string, unknown> = ((window as any)[config.g] = {
     held,
+    ticket: async () => hear({ type: "ticket" }),
     push: (...calls: unknown[]) => loaded.calls.push(...calls),
   });
   for (const name of "consent event identify page optOut optIn".split(" ")) api[name] = (...said: unknown[]) => loaded.calls.push([name, ...said]);

@@ -9,6 +9,7 @@ import { calm, forgetAll, hurry } from "./send";
 import { type Hear, config, loaded, tag } from "./settings";
 import { storing } from "./storage";
 import { listen, listenNoMore } from "./tabs";
+import { ticket } from "./ticket";
 import { end, look, moved, opened, returned, view } from "./views";
 import { identify } from "./wire";
 
@@ -24,7 +25,7 @@ const run = safely(([name, ...said]: any) => calls[name]!(...said));
 const isEvent = (call: any): boolean => /^(event|page)$/.test(call?.[0]);
 
 /** What is done with what is heard; before a blocker has been asked for, nothing. */
-const heard: Record<string, (event: any) => unknown> = { held: heldCount };
+const heard: Record<string, (event: any) => unknown> = { held: heldCount, ticket };
 
 const start = safely((): void => {
   const early = loaded.calls.splice(0);

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     LANES,
+    awaiting::Awaiting,
     backoff::Backoff,
     breaker::Gate,
     carrier::Carriers,
@@ -217,29 +218,39 @@ impl Courier {
 
     /// Takes up what was open when the courier last stopped, then reads on from the head, as long as it is not stopped.
     async fn deliver(self: &Arc<Self>, consumer: Consumer, queues: &[mpsc::Sender<Pending>], reports: &mpsc::Sender<Report>) {
+        let mut awaiting = Awaiting::default();
         for (first, last) in consumer.open().ranges() {
-            let mut reading = self.reading(first, Some(last.next()), Appetite::Reopened);
-            while reading.position < last.next() {
-                let Some((next, batch)) = self.read(reading).await else { return };
-                reading = next;
-                if self.hand_over(batch, queues, reports).await.is_none() {
-                    return;
-                }
+            if self.take_up(first, last, &mut awaiting, queues, reports).await.is_none() {
+                return;
             }
         }
         let mut reading = self.reading(consumer.head(), None, Appetite::Everything);
         let mut durable = self.log.durable_head();
         loop {
-            tokio::select! {
+            let due = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return,
-                more = durable.wait_for(|head| *head > reading.position) => if more.is_err() { return },
+                () = awaiting.next_is_due() => awaiting.take_due(clock::now()),
+                more = durable.wait_for(|head| *head > reading.position), if awaiting.has_room() => {
+                    if more.is_err() {
+                        return;
+                    }
+                    OffsetSet::default()
+                }
+            };
+            if !due.is_empty() {
+                for (first, last) in due.ranges() {
+                    if self.take_up(first, last, &mut awaiting, queues, reports).await.is_none() {
+                        return;
+                    }
+                }
+                continue;
             }
             let Some((next, batch)) = self.read(reading).await else { return };
             reading = next;
             let held_back = batch.held_back;
             self.gauges.holding_back.store(held_back, Ordering::Relaxed);
-            if self.hand_over(batch, queues, reports).await.is_none() {
+            if self.hand_over(batch, &mut awaiting, queues, reports).await.is_none() {
                 return;
             }
             if held_back {
@@ -249,6 +260,24 @@ impl Courier {
                 }
             }
         }
+    }
+
+    /// Takes up what was read before and is open, both ends inside. `None`: the courier is stopped.
+    async fn take_up(
+        self: &Arc<Self>,
+        first: Offset,
+        last: Offset,
+        awaiting: &mut Awaiting,
+        queues: &[mpsc::Sender<Pending>],
+        reports: &mpsc::Sender<Report>,
+    ) -> Option<()> {
+        let mut reading = self.reading(first, Some(last.next()), Appetite::Reopened);
+        while reading.position < last.next() {
+            let (next, batch) = self.read(reading).await?;
+            reading = next;
+            self.hand_over(batch, awaiting, queues, reports).await?;
+        }
+        Some(())
     }
 
     /// Delivers nothing; ends what becomes too old or leaves the log.
@@ -330,12 +359,15 @@ impl Courier {
             head: reading.position,
             now,
             disclosures: Vec::new(),
+            awaiting: Vec::new(),
             ended: HashMap::new(),
             exceptions: Vec::new(),
             nothing_more: false,
             held_back: false,
         };
-        let records = match reading.reader.read(READ_EVENTS_MAX, READ_BYTES_MAX) {
+        let left = reading.until.map_or(u64::MAX, |until| until.0 - reading.position.0);
+        let most = usize::try_from(left).unwrap_or(READ_EVENTS_MAX).clamp(1, READ_EVENTS_MAX);
+        let records = match reading.reader.read(most, READ_BYTES_MAX) {
             Ok(records) => {
                 batch.nothing_more = records.is_empty();
                 records
@@ -403,10 +435,13 @@ impl Courier {
 
     fn sort(&self, offset: Offset, disclosed: Disclosed, appetite: Appetite, batch: &mut Batch) {
         match disclosed {
-            Disclosed::Disclosure(disclosure) if batch.now.since(disclosure.received()) > self.limits.oldest => {
+            Disclosed::Disclosure(disclosure) | Disclosed::Awaiting(disclosure, _)
+                if batch.now.since(disclosure.received()) > self.limits.oldest =>
+            {
                 batch.end(offset, LedgerState::Expired, TOO_OLD);
             }
             Disclosed::Disclosure(disclosure) => batch.disclosures.push(self.pending(disclosure, batch.now)),
+            Disclosed::Awaiting(disclosure, until) => batch.awaiting.push((offset, disclosure.received(), until)),
             Disclosed::Withheld(rule) => batch.end(offset, LedgerState::Withheld, rule.name()),
             Disclosed::Purged => batch.end(offset, LedgerState::Purged, ""),
             // It was addressed to this destination when it was read first: it needs an end.
@@ -415,9 +450,18 @@ impl Courier {
         }
     }
 
-    /// Reports a batch, then hands its disclosures to the lanes, waiting where they are full. `None`: the courier is stopped.
-    async fn hand_over(&self, batch: Batch, queues: &[mpsc::Sender<Pending>], reports: &mpsc::Sender<Report>) -> Option<()> {
-        let open = batch.disclosures.iter().map(|pending| (pending.disclosure.offset(), pending.disclosure.received())).collect();
+    /// Reports a batch, notes what of it waits for its twin, and hands the other disclosures to the lanes, waiting where they are full. `None`:
+    /// the courier is stopped.
+    async fn hand_over(
+        &self,
+        batch: Batch,
+        awaiting: &mut Awaiting,
+        queues: &[mpsc::Sender<Pending>],
+        reports: &mpsc::Sender<Report>,
+    ) -> Option<()> {
+        let leaves = batch.disclosures.iter().map(|pending| (pending.disclosure.offset(), pending.disclosure.received()));
+        let open = leaves.chain(batch.awaiting.iter().map(|(offset, received, _)| (*offset, *received))).collect();
+        batch.awaiting.iter().for_each(|(offset, _, until)| awaiting.add(*offset, *until));
         reports.send(Report::Read { head: batch.head, open, exceptions: batch.exceptions }).await.ok()?;
         for pending in batch.disclosures {
             let lane = usize::try_from(pending.disclosure.lane() % LANES as u64).unwrap_or(0);
@@ -493,6 +537,8 @@ struct Batch {
     head: Offset,
     now: Timestamp,
     disclosures: Vec<Pending>,
+    /// Which wait for their twins, when they came in, and until when they wait.
+    awaiting: Vec<(Offset, Timestamp, Timestamp)>,
     ended: HashMap<(LedgerState, &'static str), OffsetSet>,
     exceptions: Vec<Exception>,
     /// Whether reading on at once would find nothing to do.

@@ -189,7 +189,8 @@ impl Lane {
             let disclosed = self.courier.supervisor.blocking(move || courier.disclose_again(offset, now)).await;
             return Ok(match disclosed {
                 Ok(None) => Err((LedgerState::Expired, NOT_IN_LOG)),
-                Ok(Some(Disclosed::Disclosure(disclosure))) => Ok(disclosure),
+                // Its wait is over, or it would not be here.
+                Ok(Some(Disclosed::Disclosure(disclosure) | Disclosed::Awaiting(disclosure, _))) => Ok(disclosure),
                 Ok(Some(Disclosed::Purged)) => Err((LedgerState::Purged, "")),
                 Ok(Some(Disclosed::Withheld(rule))) => Err((LedgerState::Withheld, rule.name())),
                 Ok(Some(Disclosed::NotAddressed)) => Err((LedgerState::Withheld, Withheld::Policy.name())),

@@ -8,6 +8,7 @@
 //! One courier per destination (`courier.rs`, `lane.rs`, `settle.rs`); they share nothing but the carriers. Sending is at least once until
 //! an event has its one end in the [`ledger`].
 
+mod awaiting;
 pub mod backoff;
 pub mod breaker;
 pub mod carrier;

@@ -31,6 +31,8 @@ use crate::{
     protocol::{PROTOCOLS, cookies::CookieNames, server},
 };
 
+/// A page's purchase is not kept back for longer: receivers expect events of the day on the day.
+const TWIN_WAIT_SECONDS_MAX: u64 = 60 * 60;
 /// A shorter secret could be guessed by trying.
 const IDENTIFY_SECRET_BYTES_MIN: usize = 16;
 /// The reason of a deviation or an override: a sentence or two.
@@ -411,6 +413,15 @@ fn compile_site(
         let fix = "gpc_site_override = { reason = \"why, for whoever asks in two years\" }";
         fault(errors, of, "gpc_site_override.reason", "it has no reason, or a very long one", fix);
     }
+    let twin_wait = document.server_purchases.as_ref().map(|purchases| u64::from(purchases.twin_wait_seconds));
+    if twin_wait.is_some_and(|seconds| !(1..=TWIN_WAIT_SECONDS_MAX).contains(&seconds)) {
+        let reason = "a page's purchase waits from one second to an hour for the backend's";
+        fault(errors, of, "server_purchases.twin_wait_seconds", reason, "server_purchases = { twin_wait_seconds = 600 }");
+    }
+    if twin_wait.is_some() && !document.keys.contains_key(server::NAME) {
+        let reason = "its backend has no key to send purchases with, and without consent a page's are left to it";
+        fault(errors, of, "server_purchases", reason, "keys = { server = [\"…\"] }, as `firsthand api-key` prints it");
+    }
     let identify_secret = document.identify_secret.as_deref().and_then(|reference| {
         let secret = secret::resolve(reference).map_err(|wrong| wrong.to_string());
         let long_enough = secret.and_then(|secret| {
@@ -457,6 +468,7 @@ fn compile_site(
         },
         keys: document.keys.clone(),
         identify_secret,
+        twin_wait: twin_wait.map(Duration::from_secs),
         ceilings: Ceilings::of(&recipients),
         recipients,
     })

@@ -157,6 +157,9 @@ pub struct SiteDocument {
     /// Where the secret is that its backend signs user ids with: `file:…` or `env:…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identify_secret: Option<String>,
+    /// That its backend sends every purchase, beside what pages tell of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_purchases: Option<ServerPurchases>,
     /// Who decides why and how its data are processed; for the records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub controller: Option<Controller>,
@@ -174,6 +177,20 @@ pub struct SiteDocument {
 pub struct GpcSiteOverride {
     /// Why; the site's visitors are shown it.
     pub reason: String,
+}
+
+/// That a site's backend sends every purchase.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerPurchases {
+    /// So long a page's purchase waits for the backend's of the same order.
+    #[serde(default = "default_twin_wait")]
+    pub twin_wait_seconds: u32,
+}
+
+/// Ten minutes: payment services tell a shop of a payment within seconds, and try again for minutes where it does not answer.
+const fn default_twin_wait() -> u32 {
+    600
 }
 
 /// Where clean events go.

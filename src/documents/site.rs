@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use jiff::tz::TimeZone;
@@ -55,6 +56,8 @@ pub struct Site {
     pub keys: BTreeMap<String, BTreeSet<String>>,
     /// What its backend signs user ids with.
     pub identify_secret: Option<Secret>,
+    /// Its backend sends every purchase, and a page's own waits so long for it.
+    pub twin_wait: Option<Duration>,
     /// The most that any destination may get, per state of the visitor.
     pub ceilings: Ceilings,
     /// What each of its destinations may see, and on what ground.

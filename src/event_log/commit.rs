@@ -3,7 +3,11 @@
 //! Order is everything here. Frames are written, then synced, then shown to readers, then the head moves, then callers hear of it. An
 //! offset that a failed commit used is not used again: after a power cut a remnant of that commit may still be found.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use super::{
     catalogue::Catalogue,
@@ -33,7 +37,8 @@ pub(super) struct Committer {
     pub(super) catalogue: Arc<Catalogue>,
     /// In the order of [`RetentionClass::ALL`].
     pub(super) families: [Family; 2],
-    pub(super) dedup: Dedup,
+    /// Held while a commit is under way: who asks whether an id is known is told of what is durable.
+    pub(super) dedup: Arc<Mutex<Dedup>>,
     /// The next offset to give.
     pub(super) next: Offset,
     batch: Vec<Waiting>,
@@ -52,7 +57,13 @@ impl Drop for CloseAtEnd {
 }
 
 impl Committer {
-    pub(super) fn new(pending: Arc<Pending>, catalogue: Arc<Catalogue>, families: [Family; 2], dedup: Dedup, next: Offset) -> Self {
+    pub(super) fn new(
+        pending: Arc<Pending>,
+        catalogue: Arc<Catalogue>,
+        families: [Family; 2],
+        dedup: Arc<Mutex<Dedup>>,
+        next: Offset,
+    ) -> Self {
         Self { pending, catalogue, families, dedup, next, batch: Vec::new(), full: false }
     }
 
@@ -91,9 +102,11 @@ impl Committer {
     fn commit(&mut self) {
         let first = self.next;
         let mut duplicates = 0;
+        let shared = Arc::clone(&self.dedup);
+        let mut dedup = shared.lock().unwrap_or_else(PoisonError::into_inner);
         for call in &mut self.batch {
             for record in &call.records {
-                call.outcome.push(if self.dedup.insert(record.event_id(), record.received()) {
+                call.outcome.push(if dedup.insert(record.event_id(), record.received()) {
                     let offset = self.next;
                     self.next = offset.next();
                     family(&mut self.families, record.class()).stage(offset, record);
@@ -105,8 +118,8 @@ impl Committer {
             }
         }
         match self.persist(first) {
-            Ok(()) => self.succeed(first, duplicates),
-            Err(failure) => self.fail(failure),
+            Ok(()) => self.succeed(dedup, first, duplicates),
+            Err(failure) => self.fail(dedup, failure),
         }
     }
 
@@ -126,12 +139,13 @@ impl Committer {
         self.families.iter().filter(|family| family.has_staged()).try_for_each(Family::sync).map_err(Failure::Broken)
     }
 
-    fn succeed(&mut self, first: Offset, duplicates: u64) {
+    fn succeed(&mut self, mut dedup: MutexGuard<'_, Dedup>, first: Offset, duplicates: u64) {
         let counters = &self.catalogue.counters;
         let records = self.next.0 - first.0;
         counters.duplicates.add(duplicates);
-        counters.dedup_overflow.add(self.dedup.take_overflow());
-        counters.dedup_ids.set(self.dedup.len() as u64);
+        counters.dedup_overflow.add(dedup.take_overflow());
+        counters.dedup_ids.set(dedup.len() as u64);
+        drop(dedup);
         if records > 0 {
             for family in self.families.iter_mut().filter(|family| family.has_staged()) {
                 counters.bytes.add(family.publish());
@@ -150,14 +164,16 @@ impl Committer {
         }
     }
 
-    fn fail(&mut self, failure: Failure) {
+    fn fail(&mut self, mut dedup: MutexGuard<'_, Dedup>, failure: Failure) {
         for call in &self.batch {
             for (record, outcome) in call.records.iter().zip(&call.outcome) {
                 if matches!(outcome, Appended::Stored(_)) {
-                    self.dedup.remove(record.event_id());
+                    dedup.remove(record.event_id());
                 }
             }
         }
+        // A repair takes as long as it takes; nobody waits for it to be told what is known.
+        drop(dedup);
         self.families.iter_mut().for_each(Family::clear);
         let reason = self.shut(&failure);
         for call in self.batch.drain(..) {

@@ -74,6 +74,12 @@ impl Dedup {
         !self.previous.contains(&id) && self.current.insert(id)
     }
 
+    /// Whether it is known.
+    pub(super) fn knows(&self, id: EventId) -> bool {
+        let id = u128::from_le_bytes(id.0);
+        self.current.contains(&id) || self.previous.contains(&id)
+    }
+
     /// Forgets an id whose record did not become durable.
     pub(super) fn remove(&mut self, id: EventId) {
         let id = u128::from_le_bytes(id.0);

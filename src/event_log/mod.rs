@@ -52,7 +52,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use self::{catalogue::Catalogue, commit::Committer, family::Failure, family::Family, pending::Pending, stats::Counters};
+use self::{catalogue::Catalogue, commit::Committer, dedup::Dedup, family::Failure, family::Family, pending::Pending, stats::Counters};
 pub use self::{
     copy::{Copied, copy},
     disk::DiskFiles,
@@ -72,7 +72,7 @@ pub use self::{
 };
 use crate::{
     clock::Timestamp,
-    event::{Offset, RetentionClass},
+    event::{EventId, Offset, RetentionClass},
     privacy::record::Record,
     supervise,
 };
@@ -102,6 +102,7 @@ pub struct EventLog {
     catalogue: Arc<Catalogue>,
     options: LogOptions,
     committer: Mutex<Option<JoinHandle<()>>>,
+    dedup: Arc<Mutex<Dedup>>,
     /// Held while a log segment is rewritten: one at a time.
     rewriting: Mutex<()>,
 }
@@ -127,9 +128,10 @@ impl EventLog {
             }
         }
         let pending = Arc::new(Pending::new());
-        let committer = Committer::new(Arc::clone(&pending), Arc::clone(&catalogue), families, recovered.dedup, recovered.next);
+        let dedup = Arc::new(Mutex::new(recovered.dedup));
+        let committer = Committer::new(Arc::clone(&pending), Arc::clone(&catalogue), families, Arc::clone(&dedup), recovered.next);
         let committer = supervise::thread("event-log", move || committer.run());
-        Ok(Self { pending, catalogue, options, committer: Mutex::new(Some(committer)), rewriting: Mutex::default() })
+        Ok(Self { pending, catalogue, options, committer: Mutex::new(Some(committer)), dedup, rewriting: Mutex::default() })
     }
 
     /// For how long a class of records is kept.
@@ -149,6 +151,13 @@ impl EventLog {
         }
         let answer = self.pending.submit(records)?;
         answer.await.unwrap_or(Err(AppendError::Closed))
+    }
+
+    /// Whether a record with that event id is durable, as long as ids are known for duplicates: at least a day, where there are not too many.
+    /// Blocks while a commit is under way.
+    #[must_use]
+    pub fn knows(&self, id: EventId) -> bool {
+        self.dedup.lock().unwrap_or_else(PoisonError::into_inner).knows(id)
     }
 
     /// A reader that begins at the first record with this offset or a higher one.

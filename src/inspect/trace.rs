@@ -145,7 +145,7 @@ impl Tracer {
         match then {
             None => stand.not_rebuilt = Some(String::from("the policy that it left under does not fit the documents of today")),
             Some(then) => match self.discloser.disclose(record, &then, destination, self.now)? {
-                Disclosed::Disclosure(disclosure) => {
+                Disclosed::Disclosure(disclosure) | Disclosed::Awaiting(disclosure, _) => {
                     stand.event_id = Some(disclosure.event_id().to_owned());
                     let row = DestinationType::named(destination.kind);
                     let service = row.map(|row| (row.open)(&destination.settings));

@@ -17,6 +17,8 @@ use super::{
     record::Header,
     rules::{Rule, holds},
     scrub::{clicks::click_ids, page, parameters, referrer, words},
+    ticket::Landing,
+    twin,
     visitor::Visitor,
 };
 use crate::{
@@ -54,19 +56,21 @@ pub fn anonymise(
     let raw = &permitted.event;
     let ceiling = permitted.ceiling;
     let client_id = raw.client_id.as_ref().map(|id| id.expose().as_ref());
-    let event_id = match client_id {
-        Some(id) => site_key.event_id(protocol, id, &visitor.subject_bytes()),
-        None => EventId(super::keys::random_id()?),
-    };
     let happened = raw.time.unwrap_or(received);
     let rests = ceiling.rests;
     let said = raw.name.as_ref().filter(|_| rests.keeps(Field::Name)).map_or(words::CUSTOM_EVENT, |name| name.expose());
     let address = raw.page_url.as_ref().and_then(|url| page::split(url.expose()));
     let granted = match visitor.cookie_id() {
         Some(cookie_id) if ceiling.breadth.needs_consent() => {
-            Some(Box::new(granted(raw, cookie_id, client_id, address.as_ref(), site, &ceiling, received)))
+            Some(Box::new(granted(raw, (visitor, cookie_id), client_id, address.as_ref(), site, &ceiling, received)))
         }
         _ => None,
+    };
+    let order = raw.transaction.as_ref().and_then(|said| bounded(said.expose())).filter(|_| twin::is_backends(said, protocol, site));
+    let event_id = match (order, client_id) {
+        (Some(order), _) => site_key.order_id(&order, granted.is_some()),
+        (None, Some(id)) => site_key.event_id(protocol, id, &visitor.subject_bytes()),
+        (None, None) => EventId(super::keys::random_id()?),
     };
     let exact = granted.is_some() && rests.keeps(Field::Time);
     let body = CleanBody {
@@ -104,7 +108,7 @@ pub fn anonymise(
 /// What rests with consent alone.
 fn granted(
     raw: &RawEvent<'_>,
-    cookie_id: [u8; 16],
+    (visitor, cookie_id): (&Visitor, [u8; 16]),
     client_id: Option<&str>,
     address: Option<&page::Address<'_>>,
     site: &Site,
@@ -120,12 +124,20 @@ fn granted(
     };
     let user_id = text(Field::UserId, &raw.user_id, bounded);
     let (referrer_host, referrer_kind, referrer_page) = referrer(raw, site, rests);
+    let mut campaign = address.filter(|_| rests.lets(Field::Campaign)).map(|address| campaign(address.query)).unwrap_or_default();
+    let mut click_ids = address.map(|address| click_ids(address.query, *clicks)).unwrap_or_default();
+    if campaign.is_empty() && click_ids.is_empty() {
+        // An event that says nothing of what led here has it of its visit.
+        let Landing { campaign: words, click_ids: ids } = visitor.landing();
+        campaign = words.iter().filter(|_| rests.lets(Field::Campaign)).cloned().collect();
+        click_ids = ids.iter().filter(|click| click.issuer().is_some_and(|issuer| clicks.have(issuer))).cloned().collect();
+    }
     Granted {
         user_assurance: user_id.is_some().then(|| assurance(raw, &cookie_id, site.identify_secret.as_ref(), now)),
         cookie_id,
         client_event_id: client_id.and_then(words::word).map(Into::into),
-        campaign: address.filter(|_| rests.lets(Field::Campaign)).map(|address| campaign(address.query)).unwrap_or_default(),
-        click_ids: address.map(|address| click_ids(address.query, *clicks)).unwrap_or_default(),
+        campaign,
+        click_ids,
         referrer_host,
         referrer_kind,
         referrer_page,

@@ -33,12 +33,13 @@ use super::{
         words,
     },
     transform::Breadth,
+    twin::{Twin, twin},
 };
 use crate::{
     clock::Timestamp,
     documents::{Destination, Documents, Site, site::PropertyKind},
     event::{Offset, Purposes},
-    event_log::LogRecord,
+    event_log::{EventLog, LogRecord},
     state::StoreError,
 };
 
@@ -62,6 +63,8 @@ pub enum Disclosed {
     Disclosure(Box<Disclosure>),
     /// The record is of a site that this destination does not serve: no ledger entry.
     NotAddressed,
+    /// It may see this; but it is a page's purchase, and until then the site's backend may tell of the same order.
+    Awaiting(Box<Disclosure>, Timestamp),
     /// It may not have it.
     Withheld(Withheld),
     /// The person withdrew or was erased; nothing can be read any more.
@@ -76,6 +79,8 @@ pub struct Discloser {
     purge_set: Arc<PurgeSet>,
     crowds: Arc<Crowds>,
     lanes: RandomState,
+    /// Where a purchase's twin is looked for.
+    log: Option<Arc<EventLog>>,
 }
 
 impl Discloser {
@@ -88,7 +93,13 @@ impl Discloser {
         purge_set: Arc<PurgeSet>,
         crowds: Arc<Crowds>,
     ) -> Self {
-        Self { persistent, epochs, persons, purge_set, crowds, lanes: RandomState::new() }
+        Self { persistent, epochs, persons, purge_set, crowds, lanes: RandomState::new(), log: None }
+    }
+
+    /// The same, for what is sent: a purchase's twin is looked for in this log.
+    #[must_use]
+    pub fn beside(self, log: Arc<EventLog>) -> Self {
+        Self { log: Some(log), ..self }
     }
 
     /// What the destination may see of the record. Blocks where a key is not in RAM.
@@ -146,11 +157,33 @@ impl Discloser {
             Ok(entitled) => *entitled,
             Err(ended) => return Ok(ended),
         };
+        let until = match self.twin(&event, site, destination, now)? {
+            Twin::There => return Ok(Disclosed::Withheld(Withheld::Twin)),
+            Twin::Left => return Ok(Disclosed::Withheld(Withheld::LeftToBackend)),
+            Twin::Awaited(until) => Some(until),
+            Twin::None => None,
+        };
         let mut disclosure = self.build(record.offset, &event, breadth, site, destination)?;
         disclosure.grounds.revision = documents.revision;
         disclosure.grounds.consent = consent_now;
         disclosure.consent.purposes = purposes;
-        Ok(Disclosed::Disclosure(Box::new(disclosure)))
+        Ok(match until {
+            Some(until) => Disclosed::Awaiting(Box::new(disclosure), until),
+            None => Disclosed::Disclosure(Box::new(disclosure)),
+        })
+    }
+
+    /// What becomes of it beside its twin. Where nothing is sent, nothing waits.
+    fn twin(&self, event: &CleanEvent, site: &Site, destination: &Destination, now: Timestamp) -> Result<Twin, StoreError> {
+        if site.twin_wait.is_none() {
+            return Ok(Twin::None);
+        }
+        let key = self.persistent.site(site.number)?;
+        let is_known = |id| self.log.as_ref().is_some_and(|log| log.knows(id));
+        Ok(match twin(event, site, destination, &key, now, is_known) {
+            Twin::Awaited(_) if self.log.is_none() => Twin::None,
+            twin => twin,
+        })
     }
 
     /// Counts the record for the decision about its period, if the destination may have its event. Blocks.

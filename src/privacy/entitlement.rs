@@ -29,6 +29,10 @@ pub enum Withheld {
     Vendor,
     /// A program seems to have sent it, and the destination is for people's events.
     Bot,
+    /// It is a page's purchase, and the site's backend has told of the same order: that one leaves.
+    Twin,
+    /// It is a page's purchase without consent, which names no order, and the site's backend tells of all.
+    LeftToBackend,
 }
 
 impl Withheld {
@@ -41,6 +45,8 @@ impl Withheld {
             Self::Policy => "policy",
             Self::Vendor => "vendor_not_consented",
             Self::Bot => "bot",
+            Self::Twin => "merged_into_twin",
+            Self::LeftToBackend => "left_to_backend",
         }
     }
 }

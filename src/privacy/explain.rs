@@ -222,6 +222,10 @@ pub fn explain(event: RawEvent<'_>, arrival: &Arrival<'_>, with: &Explainer<'_>)
                 Withheld::Policy => "the policy allows it nothing",
                 Withheld::Vendor => "the visitor's TC string does not consent to this destination's vendor",
                 Withheld::Bot => "it looks like a program's, and this destination is for people's events",
+                Withheld::Twin => "the site's backend has told of the same order",
+                Withheld::LeftToBackend => {
+                    "the site's backend tells of its purchases, and without consent nothing says which of them this is"
+                }
             }),
             fields,
         });
@@ -298,6 +302,7 @@ mod tests {
             user_signature: text("1"),
             user_signature_ends: Some(1),
             vouched: true,
+            ticket: text("1"),
             browser_id: text("1"),
             language: None,
             screen_width: Some(Personal::new(1)),

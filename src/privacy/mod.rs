@@ -25,7 +25,9 @@ pub mod recleanse;
 pub mod record;
 pub mod replay;
 pub mod scrub;
+mod ticket;
 pub mod transform;
+mod twin;
 pub mod vendor_cookies;
 pub mod visitor;
 

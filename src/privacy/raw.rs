@@ -10,6 +10,7 @@ use super::{
     consent::{ConsentSignal, evidence::Evidence, matomo::MatomoCookies},
     personal::Personal,
     rules::{Rule, holds},
+    ticket::Visit,
     vendor_cookies::VendorCookie,
     visitor::parse_cookie_id,
 };
@@ -61,6 +62,8 @@ pub struct RawEvent<'a> {
     pub user_signature_ends: Option<i64>,
     /// Whether the site's backend says all this itself: the request named the site's API key, without which its events are refused.
     pub vouched: bool,
+    /// The ticket of the visit in which it happened, as the site's backend says it.
+    pub ticket: Option<Text<'a>>,
     /// The sending library's own id of the browser. It rests nowhere: see `newcomers`.
     pub browser_id: Option<Text<'a>>,
     /// The browser's language, as said in the body.
@@ -92,7 +95,10 @@ impl<'a> RawEvent<'a> {
     /// Whether both say the same visitor, or neither says one.
     #[must_use]
     pub fn is_of_visitor_of(&self, other: &Self) -> bool {
-        self.browser_id.as_ref().map(Personal::expose) == other.browser_id.as_ref().map(Personal::expose)
+        fn said<'s>(text: &'s Option<Text<'_>>) -> Option<&'s str> {
+            text.as_ref().map(|text| text.expose().as_ref())
+        }
+        said(&self.browser_id) == said(&other.browser_id) && said(&self.ticket) == said(&other.ticket)
     }
 }
 
@@ -225,6 +231,8 @@ pub struct OwnCookies<'a> {
     pub of_vendors: Vec<(VendorCookie, Text<'a>)>,
     /// Whether no browser sent them: the site's backend says, with its key, whose they are.
     pub by_backend: bool,
+    /// Of which visit it says that they are.
+    pub(in crate::privacy) visit: Option<Visit>,
 }
 
 impl OwnCookies<'_> {

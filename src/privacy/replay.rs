@@ -133,7 +133,7 @@ impl Replayer {
         let mut kept_back = BTreeMap::new();
         for record in records {
             let why = match self.discloser.disclose_as_if_new(record, documents, destination, now) {
-                Ok(Disclosed::Disclosure(disclosure)) => {
+                Ok(Disclosed::Disclosure(disclosure) | Disclosed::Awaiting(disclosure, _)) => {
                     see(&disclosure);
                     continue;
                 }
@@ -158,7 +158,7 @@ impl Replayer {
     ) -> Result<Option<Option<Value>>, StoreError> {
         let Some(destination) = to else { return Ok(Some(None)) };
         match self.discloser.disclose_as_if_new(record, documents, destination, now) {
-            Ok(Disclosed::Disclosure(disclosure)) => Ok(Some(serde_json::to_value(&*disclosure).ok())),
+            Ok(Disclosed::Disclosure(disclosure) | Disclosed::Awaiting(disclosure, _)) => Ok(Some(serde_json::to_value(&*disclosure).ok())),
             Ok(Disclosed::NotAddressed | Disclosed::Withheld(_)) => Ok(Some(None)),
             Ok(Disclosed::Purged) | Err(OpenError::Corrupt(_)) => Ok(None),
             Err(OpenError::Store(error)) => Err(error),

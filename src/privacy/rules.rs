@@ -67,6 +67,10 @@ rules! {
     RecordDecidesOnNoVendor,
     /// Of a visitor whom the site's backend names, nothing comes in without their consent on record.
     NamedNeedsConsent,
+    /// A ticket that joins an order to a visit is made for those who agreed and do not object.
+    TicketNeedsConsent,
+    /// A ticket tells of a visit for three days at most.
+    TicketEnds,
     /// Where a page asks for nobody to be known again, every cookie that could tell who it is is forgotten.
     AnonymousIsNobody,
 

@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     io,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -32,6 +32,9 @@ const SESSIONS_MAX: usize = 100_000;
 /// Visits that can go on over a change of K_visit, of all sites together: as many as one generation has. Those beyond begin anew.
 const CARRIED_MAX: usize = SESSIONS_MAX;
 
+/// Visits of which it is kept what led to them, some 300 bytes each. Orders of those beyond have no campaign.
+const LANDINGS_MAX: usize = 50_000;
+
 /// All sessions under way.
 #[derive(Default)]
 pub struct Sessions {
@@ -44,10 +47,16 @@ struct Generations {
     older: Table<Session>,
     turned: Option<Timestamp>,
     carried: Table<Carried>,
+    /// What led to a visit, sealed, with the visit's id; of those who agreed alone, where a ticket may be asked for. It is not handed over to the
+    /// next process.
+    landings: Table<([u8; 8], Sealed)>,
 }
 
 /// Nobody outside can choose such a key (an output of an HMAC, or random), so that a fast hash will do.
 type Table<T> = HashMap<(SiteNumber, [u8; 16]), T, RandomState>;
+
+/// What led to a visit, as it is kept: `ticket` seals it.
+type Sealed = Arc<[u8]>;
 
 #[derive(Clone, Copy)]
 struct Session {
@@ -126,6 +135,27 @@ impl Sessions {
         Ok(Visit { session: Some(session.id), counts: session.counts_on == Some(epoch) })
     }
 
+    /// Notes what led to the visit that somebody is on: the last that did.
+    pub(in crate::privacy) fn note_landing(&self, site: SiteNumber, subject: Subject, landing: Sealed) {
+        let Subject::Person(id) = subject else { return };
+        let generations = &mut *self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (site, id);
+        if let Some(session) = generations.newer.get(&key)
+            && (generations.landings.len() < LANDINGS_MAX || generations.landings.contains_key(&key))
+        {
+            generations.landings.insert(key, (session.id, landing));
+        }
+    }
+
+    /// The visit that somebody is on, and what led to it. It goes on no longer for having been asked about.
+    pub(in crate::privacy) fn under_way(&self, site: SiteNumber, subject: Subject, now: Timestamp) -> Option<([u8; 8], Option<Sealed>)> {
+        let (Subject::Token(id) | Subject::Person(id)) = subject else { return None };
+        let (key, generations) = ((site, id), self.generations.lock().unwrap_or_else(PoisonError::into_inner));
+        let session = generations.newer.get(&key).or_else(|| generations.older.get(&key))?;
+        let landing = generations.landings.get(&key).filter(|(of, _)| *of == session.id).map(|(_, landing)| Arc::clone(landing));
+        is_under_way(session.began, session.last, now).then_some((session.id, landing))
+    }
+
     /// Writes the visits under way down for the process that takes over.
     pub(in crate::privacy) fn give(&self, to: &mut Written) {
         let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
@@ -156,7 +186,7 @@ impl Sessions {
     /// When what it wrote cannot be read.
     pub(in crate::privacy) fn take(&self, from: &mut Unread<'_>) -> Result<(), Unreadable> {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        let Generations { newer, older, turned, carried } = &mut *generations;
+        let Generations { newer, older, turned, carried, .. } = &mut *generations;
         *turned = from.optional(Unread::moment)?;
         for generation in [newer, older] {
             for _ in 0..from.count()? {
@@ -184,6 +214,7 @@ impl Generations {
         let turned = *self.turned.get_or_insert(now);
         if now.since(turned) >= IDLE_MAX || self.newer.len() >= SESSIONS_MAX {
             self.older = std::mem::take(&mut self.newer);
+            self.landings.retain(|key, (of, _)| self.older.get(key).is_some_and(|session| session.id == *of));
             self.carried.retain(|_, visit| is_under_way(visit.began, visit.last, now));
             self.turned = Some(now);
         }
@@ -274,6 +305,28 @@ mod tests {
         let (before, after) = (of(TODAY, 0), of(TOMORROW, 10));
         assert_eq!(before.session, after.session);
         assert!(before.counts().is_some() && after.counts().is_none());
+    }
+
+    #[test]
+    fn what_led_to_a_visit_is_known_as_long_as_it_lasts() {
+        let sessions = Sessions::default();
+        let person = |id| Subject::Person([id; 16]);
+        let landing = |id, moment| sessions.under_way(SITE, person(id), minutes(moment)).and_then(|(_, landing)| landing);
+        let visit = sessions.of(SITE, person(1), TODAY, None, minutes(0)).unwrap().session;
+        sessions.note_landing(SITE, person(1), [7].into());
+        assert_eq!(sessions.under_way(SITE, person(1), minutes(29)).map(|(id, _)| id), visit);
+        assert_eq!(landing(1, 29).as_deref(), Some(&[7][..]));
+        assert!(sessions.under_way(SITE, person(1), minutes(30)).is_none(), "to be asked about makes no visit longer");
+        for moment in (20..=140).step_by(20) {
+            sessions.of(SITE, person(1), TODAY, None, minutes(moment)).unwrap();
+        }
+        assert_eq!(landing(1, 150).as_deref(), Some(&[7][..]), "over turns of the table");
+        sessions.of(SITE, person(1), TODAY, None, minutes(200)).unwrap();
+        assert_eq!(landing(1, 200), None, "the next visit has its own");
+        sessions.of(SITE, Subject::Token([2; 16]), TODAY, None, minutes(200)).unwrap();
+        sessions.note_landing(SITE, Subject::Token([2; 16]), [8].into());
+        let of_token = sessions.under_way(SITE, Subject::Token([2; 16]), minutes(200));
+        assert!(of_token.is_some_and(|(_, landing)| landing.is_none()), "of nobody who has not agreed");
     }
 
     #[test]

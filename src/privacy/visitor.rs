@@ -1,5 +1,8 @@
 //! Whose event it is: the day's token without consent, a person with it; and the cookies that follow. No link between the two is made.
 
+mod backend;
+mod standing;
+
 use std::{
     collections::HashMap,
     io,
@@ -10,11 +13,12 @@ use std::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header};
 
+pub use self::standing::{BrowserState, ConsentInForce};
 use super::{
     consent::{
         ConsentSignal, ConsentState, Decision,
         chain::{ConsentRecord, Said},
-        proof::{ConsentProof, Unproven, reference},
+        proof::{ConsentProof, Unproven},
     },
     enrich::device::DeviceClass,
     hand_over::bytes::{Unread, Unreadable, Written},
@@ -33,6 +37,7 @@ use super::{
     refusal::Refusal,
     rules::{Rule, holds},
     sessions::{Sessions, Visit},
+    ticket::Landing,
     vendor_cookies::{self, VendorCookie},
 };
 use crate::{
@@ -58,6 +63,8 @@ pub struct Visitor {
     person: Option<Arc<Person>>,
     /// As whom, and as which visit, our own counters know them.
     counted: Option<([u8; 16], Option<[u8; 8]>)>,
+    /// What led to the visit, where the event itself does not say it: of a backend's alone.
+    landing: Landing,
 }
 
 impl Visitor {
@@ -71,6 +78,7 @@ impl Visitor {
             cookie_id: with_consent.then(random_id).transpose()?,
             person: None,
             counted: None,
+            landing: Landing::default(),
         })
     }
 
@@ -106,8 +114,13 @@ impl Visitor {
 
     /// A visitor for tests of the counting.
     #[cfg(test)]
-    pub(in crate::privacy) const fn counted_for_test(epoch: Epoch, who: [u8; 16], visit: [u8; 8]) -> Self {
-        Self { epoch, subject: Subject::None, session: None, cookie_id: None, person: None, counted: Some((who, Some(visit))) }
+    pub(in crate::privacy) fn counted_for_test(epoch: Epoch, who: [u8; 16], visit: [u8; 8]) -> Self {
+        let (counted, landing) = (Some((who, Some(visit))), Landing::default());
+        Self { epoch, subject: Subject::None, session: None, cookie_id: None, person: None, counted, landing }
+    }
+
+    pub(in crate::privacy) const fn landing(&self) -> &Landing {
+        &self.landing
     }
 
     pub(in crate::privacy) const fn is_person(&self) -> bool {
@@ -243,6 +256,9 @@ impl Visitors {
             let record = ConsentRecord::new(person.consent(), on, Said::Changed, granted, source, now, person.expires());
             Box::pin(self.note_change(record, Arc::clone(person), granted)).await?;
         }
+        if arrival.own.by_backend && !granted.is_empty() {
+            return Ok((self.named(arrival, known, site, now)?, None));
+        }
         let entitled = site.ceiling_of_granted(granted, true, decision.vendors()).is_some_and(|ceiling| ceiling.breadth.needs_consent());
         let lasting = entitled || !holds(Rule::LastingIdNeedsConsent);
         if !lasting {
@@ -255,7 +271,7 @@ impl Visitors {
             // Under `strict` visits are in our own count alone.
             let session = visit.session.filter(|_| ceiling.is_some_and(|ceiling| ceiling.breadth.has_visits()));
             let counted = Some((token, visit.counts()));
-            return Ok((Visitor { epoch, subject, session, cookie_id: None, person: None, counted }, None));
+            return Ok((Visitor { epoch, subject, session, cookie_id: None, person: None, counted, landing: Landing::default() }, None));
         }
         let (cookie_id, person, cookie) = match known {
             Some((cookie_id, person)) => {
@@ -305,7 +321,10 @@ impl Visitors {
             (person.handle(), visit)
         };
         let counted = Some((who, visit.counts()));
-        Ok((Visitor { epoch, subject, session, cookie_id: Some(cookie_id), person: Some(person), counted }, cookie))
+        Ok((
+            Visitor { epoch, subject, session, cookie_id: Some(cookie_id), person: Some(person), counted, landing: Landing::default() },
+            cookie,
+        ))
     }
 
     /// Who somebody without a cookie is today, and the visit that they are on, which may have begun before the day's key did.
@@ -410,26 +429,6 @@ impl Visitors {
         Ok(cookies)
     }
 
-    /// Where this browser stands, for the page that shows it to its visitor. The consent's reference is told only to a visitor who opened
-    /// that page, never to a script: it would be an id that lasts, beside a cookie that no script can read.
-    ///
-    /// # Errors
-    /// When a database cannot be read.
-    pub async fn standing(&self, arrival: &Arrival<'_>, opened: bool, site: &Site, now: Timestamp) -> Result<BrowserState, Unidentified> {
-        let known = self.known_person(arrival, site, now).await?;
-        Ok(BrowserState {
-            opted_out: arrival.own.opted_out(),
-            global_privacy_control: arrival.global_privacy_control,
-            do_not_track: arrival.do_not_track,
-            consent_outranks_gpc: site.signals.gpc_site_override.is_some(),
-            consent: known.map(|(_, person)| ConsentInForce {
-                purposes: person.purposes(),
-                expires: person.expires(),
-                reference: (opened || !holds(Rule::ReferenceForTheVisitor)).then(|| reference(&person.consent())),
-            }),
-        })
-    }
-
     /// Puts a changed choice on record, and beside the person's key.
     async fn note_change(&self, record: ConsentRecord, person: Arc<Person>, granted: Purposes) -> Result<(), Unidentified> {
         self.proof.append(record).await?;
@@ -484,37 +483,9 @@ impl Visitors {
     }
 }
 
-/// Where a browser stands with a site.
-pub struct BrowserState {
-    /// It has the opt-out cookie.
-    pub opted_out: bool,
-    /// It sends Global Privacy Control.
-    pub global_privacy_control: bool,
-    /// It sends Do Not Track.
-    pub do_not_track: bool,
-    /// Its visitor consented.
-    pub consent: Option<ConsentInForce>,
-    /// Here, a consent outranks Global Privacy Control.
-    pub consent_outranks_gpc: bool,
-}
-
-impl BrowserState {
-    /// Whether it says no to everything, whatever else was said.
-    #[must_use]
-    pub const fn objects(&self) -> bool {
-        let outranked = self.consent_outranks_gpc && self.consent.is_some();
-        self.opted_out || self.do_not_track || (self.global_privacy_control && !outranked)
-    }
-}
-
-/// A consent that is in force.
-pub struct ConsentInForce {
-    /// To what.
-    pub purposes: Purposes,
-    /// Until when.
-    pub expires: Timestamp,
-    /// What the visitor can quote it by.
-    pub reference: Option<String>,
+/// A cookie id as its cookie's value.
+fn cookie_value(cookie_id: &[u8; 16]) -> String {
+    URL_SAFE_NO_PAD.encode(cookie_id)
 }
 
 pub(in crate::privacy) fn parse_cookie_id(value: &str) -> Option<[u8; 16]> {
@@ -526,7 +497,7 @@ pub struct SetCookie(HeaderValue);
 
 impl SetCookie {
     fn visitor(site: &Site, secure: bool, cookie_id: &[u8; 16], age: Duration) -> Self {
-        Self::own(site, &site.cookies.visitor, &URL_SAFE_NO_PAD.encode(cookie_id), secure, age)
+        Self::own(site, &site.cookies.visitor, &cookie_value(cookie_id), secure, age)
     }
 
     fn opt_out(site: &Site, secure: bool) -> Self {

@@ -257,6 +257,7 @@ impl<'a> Event<'a> {
             items: self.y.into_iter().take(ITEMS_MAX).map(Product::into_raw).collect(),
             user_id: sealed(self.a),
             vouched: false,
+            ticket: None,
             user_signature: sealed(self.signature),
             user_signature_ends: self.signature_ends,
             browser_id: None,

@@ -166,6 +166,8 @@ fn event<'a>(
         None => Call::Track,
         Some(name) => Call::named(&name).ok_or("the call's type is not one of Segment's")?,
     };
+    // A page that was given none hands on an empty one.
+    let ticket = fields.words("ticket").filter(|ticket| !ticket.is_empty()).map(Personal::new);
     let context = fields.object("context");
     let mut event = calls::event(call, fields, context, Fields::default(), sent, now)?;
     if event.client_id.is_none() {
@@ -173,6 +175,7 @@ fn event<'a>(
         event.client_id = Some(Personal::new(Cow::Owned(format!("{retry} {index}"))));
     }
     event.vouched = true;
+    event.ticket = ticket;
     Ok(event)
 }
 

@@ -26,6 +26,7 @@ mod routes;
 mod snippet;
 mod sockets;
 mod stream;
+mod ticket;
 pub mod tls;
 mod transparency;
 mod watch;

@@ -18,6 +18,7 @@ use super::{
     request_body::{BodyError, collect, decompress, discard},
     routes::{Routes, Target, Work},
     snippet::Snippets,
+    ticket,
     transparency::{TransparencyPage, Wish, day},
 };
 use crate::{
@@ -197,6 +198,7 @@ impl Router {
                 let inbound = Inbound::new(head.uri, head.headers, body, client.address, secure, clock::now());
                 match work {
                     Work::Transparency(wish) => Box::pin(self.transparency.answer(&self.pipeline, &site, &inbound, wish)).await,
+                    Work::Ticket => respond(Box::pin(ticket::answer(&self.pipeline, &site, &inbound)).await),
                     Work::Protocol(_, Action::Serve(serve)) => respond(serve(&site, &inbound)),
                     Work::Protocol(protocol, Action::Collect) => {
                         let quota = self.limiter.quota(client.key, site.number);

@@ -19,6 +19,8 @@ const TRANSPARENCY_PATHS: [(&str, Method, Wish); 3] =
     [("/about", Method::GET, Wish::See), ("/about/out", Method::POST, Wish::OptOut), ("/about/in", Method::POST, Wish::OptIn)];
 /// Where `doctor` brings its word; `*` is that.
 const LOOK_PATH: &str = "/look/*";
+/// Where a page asks for the ticket of its visit.
+const TICKET_PATH: &str = "/v";
 /// What a blocker stops and nothing else does: Matomo's script, by the name that generic rules of EasyPrivacy have for it. A site that respects blockers asks for it.
 pub(super) const BAIT_PATH: &str = "/matomo.js";
 /// How the access log names the snippet, whose path is each site's own.
@@ -57,6 +59,8 @@ pub(super) enum Work {
     Protocol(&'static dyn Protocol, &'static Action),
     /// The transparency page's.
     Transparency(Wish),
+    /// The ticket of a visit.
+    Ticket,
 }
 
 /// All endpoints.
@@ -75,6 +79,7 @@ impl Routes {
             (LOOK_PATH, Method::GET, Target::Look),
         ];
         routes.extend(TRANSPARENCY_PATHS.map(|(path, method, wish)| (path, method, Target::Receive(Work::Transparency(wish)))));
+        routes.push((TICKET_PATH, Method::POST, Target::Receive(Work::Ticket)));
         for protocol in protocols {
             routes.extend(
                 protocol

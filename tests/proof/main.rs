@@ -14,6 +14,7 @@ mod recorded;
 mod rights;
 mod said;
 mod served;
+mod tickets;
 mod vendors;
 mod visit;
 
@@ -69,6 +70,8 @@ fn case_of(rule: Rule) -> fn() -> Found {
         Rule::RecordForTheWordless => recorded::a_library_that_could_have_said_it,
         Rule::RecordDecidesOnNoVendor => recorded::a_vendor_that_nobody_decided_on,
         Rule::NamedNeedsConsent => recorded::a_backend_that_names_whom_it_should_not,
+        Rule::TicketNeedsConsent => tickets::a_browser_that_objects,
+        Rule::TicketEnds => tickets::an_old_ticket,
         Rule::AnonymousIsNobody => recorded::a_page_that_asks_for_nobody,
 
         Rule::LastingIdNeedsConsent => person::no_choice_yet,

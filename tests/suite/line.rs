@@ -20,7 +20,7 @@ use firsthand::{
     privacy::{
         anonymise::anonymise,
         clean::CleanEvent,
-        consent::{self, ConsentState, proof::ConsentProof},
+        consent::{self, ConsentSignal, ConsentState, evidence::Evidence, proof::ConsentProof},
         crowd::Crowds,
         disclose::{Disclosed, Discloser},
         enrich::{
@@ -32,7 +32,6 @@ use firsthand::{
         hand_over::Estate,
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys, visit::LocalDay},
         purge_set::PurgeSet,
-        raw::Arrival,
         recleanse::{Recleansed, recleanse},
         record::{Header, Record},
         refusal::Refusal,
@@ -168,6 +167,14 @@ impl Line {
         self.documents = compiled(documents, Arc::clone(&self.state));
     }
 
+    /// The ticket that a page gets which asks for one.
+    pub(crate) fn ticket(&self, request: &RawRequest, received: Timestamp) -> Option<String> {
+        let (site, _) = self.documents.site_of("www.shop.example", &request.path).expect("the request is for a site of the documents");
+        let inbound = request.inbound(&self.addresses, received);
+        let arrival = inbound.arrival(&site.cookies, ConsentSignal::Absent, Evidence::default());
+        self.runtime.block_on(self.visitors.ticket(&arrival, site, received)).unwrap()
+    }
+
     /// Takes over what another line knows in its memory alone, as the next process does.
     pub(crate) fn take_over(&self, before: &Self, now: Timestamp) {
         let estate = Estate::of(&before.visitors, &before.uniques, &before.crowds, now);
@@ -184,8 +191,11 @@ impl Line {
         let inbound = request.inbound(&self.addresses, received);
         let decoded = protocol.decode(&inbound, received);
         let arrival = inbound.arrival(&site.cookies, decoded.signal, decoded.evidence);
-        let arrival = if protocol.is_backend() { Arrival::of_backend(received) } else { arrival };
-        let arrival = if decoded.anonymous { arrival.anonymously() } else { arrival.or_named_by(&decoded.events) };
+        let arrival = match decoded.anonymous {
+            _ if protocol.is_backend() => self.visitors.named_by_backend(&decoded.events, site, received).unwrap(),
+            true => arrival.anonymously(),
+            false => arrival.or_named_by(&decoded.events),
+        };
         let (decision, agent) = (consent::decide(&arrival, &site.signals), Agent::of_arrival(&arrival));
         let decision = self.visitors.on_record(decision, &arrival, site, protocol.says_choices(), received).await.unwrap();
         let device = agent.device();
@@ -212,6 +222,9 @@ impl Line {
                     let enriched = enrich::enrich(permitted, &arrival, (device, bot), &self.places);
                     let clean: CleanEvent = anonymise(enriched, &visitor, site, &site_key, protocol.name(), received).unwrap();
                     self.crowds.count(site, &clean);
+                    if !protocol.is_backend() {
+                        self.visitors.note_landing(&clean, site, &site_key);
+                    }
                     let (header, body) = (clean.header().clone(), serde_json::to_value(&clean).unwrap());
                     Became::Clean(Box::new(Clean { header, body, record: clean.into_record(&visitor).unwrap() }))
                 }
@@ -250,6 +263,7 @@ impl Line {
     pub(crate) fn disclosure(&self, record: &LogRecord, destination: &Destination, now: Timestamp) -> String {
         match self.discloser.disclose(record, &self.documents, destination, now).unwrap() {
             Disclosed::Disclosure(disclosure) => serde_json::to_string(&*disclosure).unwrap(),
+            Disclosed::Awaiting(..) => String::from("awaits its twin"),
             Disclosed::NotAddressed => String::from("not addressed"),
             Disclosed::Withheld(rule) => format!("withheld: {}", rule.name()),
             Disclosed::Purged => String::from("purged"),

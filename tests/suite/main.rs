@@ -83,6 +83,7 @@ mod scoreboard;
 mod server_events;
 mod traffic_tails;
 mod transparency;
+mod twins;
 mod uniques;
 mod vendors;
 mod withdrawal;

@@ -1,14 +1,18 @@
 //! Server events: what a site's own backend sends with its API key. Each is the visitor's whom it names, under their consent on record; nobody
 //! without the key sends one, and no browser takes one's place.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use firsthand::{
     clock::Timestamp,
     event::{Offset, Purposes},
     event_log::LogFiles,
     pipeline::Pipeline,
-    privacy::{record::Header, refusal::Refusal},
+    privacy::{
+        consent::{ConsentSignal, ConsentState, evidence::Evidence},
+        record::Header,
+        refusal::Refusal,
+    },
     protocol::server::fingerprint,
 };
 use serde_json::{Value, json};
@@ -16,7 +20,7 @@ use tokio::runtime::Runtime;
 
 use crate::{
     installation::{SITE, file_destination},
-    line::{Became, Line, RawRequest, addresses, cookie_text, pipeline, route},
+    line::{Became, Line, RawRequest, Received, addresses, cookie_text, pipeline, route},
     memory_files::MemoryFiles,
 };
 
@@ -70,6 +74,15 @@ impl Site {
         let beacon = json!({ "g": ["analytics"], "e": [{ "k": "page_view", "i": format!("view-{address}") }] });
         let answered = self.send(&RawRequest::beacon([192, 0, 2, address].into(), beacon.to_string()));
         answered.cookies[0].split(['=', ';']).nth(1).expect("a value").to_owned()
+    }
+
+    /// What the page of that visitor is given for the shop.
+    fn ticket(&self, visitor: &str) -> String {
+        let documents = self.pipeline.documents.load_full();
+        let request = RawRequest::beacon([192, 0, 2, 1].into(), String::new()).with("cookie", &format!("__Host-w={visitor}"));
+        let (site, inbound) = (&documents.sites[0], request.inbound(&addresses(), NOW));
+        let arrival = inbound.arrival(&site.cookies, ConsentSignal::Absent, Evidence::default());
+        self.runtime.block_on(self.pipeline.visitors.ticket(&arrival, site, NOW)).unwrap().expect("they agreed")
     }
 
     /// What rests, by its headers.
@@ -221,10 +234,10 @@ fn the_requests_of_the_documentation_are_taken() {
     let visitor = site.visitor(1);
     let before = site.records().len();
     let blocks: Vec<&str> = page.split("```").filter_map(|block| block.strip_prefix("sh\ncurl ")).collect();
-    assert_eq!(blocks.len(), 2);
+    assert_eq!(blocks.len(), 3);
     for block in blocks {
         let body = block.split_once("--data '").and_then(|(_, rest)| rest.rsplit_once('\'')).expect("a body").0;
-        let body = body.replace("AAECAwQFBgcICQoLDA0ODw", &visitor);
+        let body = body.replace("AAECAwQFBgcICQoLDA0ODw", &visitor).replace("TICKET", &site.ticket(&visitor));
         let mut request = by_backend(KEY, &serde_json::from_str(&body).expect("it is JSON"));
         assert!(block.starts_with("https://www.shop.example/keso/v1/events ") && block.contains("Authorization: Bearer $API_KEY"));
         if let Some((_, rest)) = block.split_once("Idempotency-Key: ") {
@@ -236,5 +249,54 @@ fn the_requests_of_the_documentation_are_taken() {
             assert!(page.contains(&answered.said.to_string()), "the page has another answer: {}", answered.said);
         }
     }
-    assert_eq!(site.records().len(), before + 3);
+    assert_eq!(site.records().len(), before + 4);
+}
+
+#[test]
+fn a_ticket_says_whose_an_order_is_and_of_which_visit() {
+    let line = Line::new(&documents(), 1);
+    let page = "https://www.shop.example/?utm_source=newsletter&utm_campaign=autumn";
+    let view = json!({ "g": ["analytics"], "e": [{ "k": "page_view", "i": "view", "p": page }] }).to_string();
+    let viewed = line.receive(&RawRequest::beacon([192, 0, 2, 1].into(), view), NOW);
+    let cookie = viewed.cookies[0].split(';').next().expect("a pair").to_owned();
+    let customers = |received, at| {
+        let offset = line.append(0, received).expect("it rests");
+        let disclosures = line.disclosures(&line.records(0, offset)[0], at);
+        let (_, text) = disclosures.into_iter().find(|(name, _)| name == "customers").expect("a destination");
+        serde_json::from_str::<Value>(&text).unwrap_or_else(|_| panic!("{text}"))
+    };
+    let seen = customers(viewed, NOW);
+    let asks = |cookie: &str| {
+        let mut request = RawRequest::beacon([192, 0, 2, 1].into(), String::new()).with("cookie", cookie);
+        request.path = String::from("/keso/v");
+        line.ticket(&request, NOW)
+    };
+    let ticket = asks(&cookie).expect("they agreed");
+    for nobody in ["a=1", "__Host-w=AAECAwQFBgcICQoLDA0ODw", &format!("{cookie}; __Host-wo=1")] {
+        assert_eq!(asks(nobody), None, "{nobody}");
+    }
+    let later = NOW.plus(Duration::from_secs(2 * 60 * 60));
+    let said = |ticket: &str, id: &str| {
+        let mut order = order(id, "nobody");
+        order["ticket"] = json!(ticket);
+        line.receive(&by_backend(KEY, &order), later)
+    };
+    let paid = customers(said(&ticket, "A-1"), later);
+    for field in ["visitor_id", "session_id", "campaign"] {
+        assert!(!paid[field].is_null() && paid[field] == seen[field], "{field}: {paid}");
+    }
+    assert_eq!(paid["value"], json!(25.0));
+    let by_cookie = order("A-2", cookie.split_once('=').expect("a value").1);
+    let by_cookie = customers(line.receive(&by_backend(KEY, &by_cookie), later), later);
+    assert_eq!(by_cookie["visitor_id"], seen["visitor_id"]);
+    assert!(by_cookie["session_id"].is_null() && by_cookie["campaign"].is_null(), "that visit is over, and a backend begins none");
+
+    let refused = |received: Received| matches!(received.events[..], [Became::Refused(Refusal::ConsentEnded)]);
+    let forged = if ticket.ends_with('A') { "B" } else { "A" };
+    assert!(matches!(said("", "A-3").state, ConsentState::Unknown), "who was given none");
+    for odd in ["no", &ticket[1..], &(ticket[..ticket.len() - 1].to_owned() + forged)] {
+        assert!(refused(said(odd, "A-3")), "{odd}");
+    }
+    line.receive(&RawRequest::beacon([192, 0, 2, 1].into(), String::from(r#"{"g":[]}"#)).with("cookie", &cookie), NOW);
+    assert!(refused(said(&ticket, "A-4")), "they withdrew");
 }

@@ -30,6 +30,16 @@ impl SiteKey {
         EventId(self.0.mac128(&[b"event", protocol.as_bytes(), client_id.as_bytes(), subject]))
     }
 
+    /// The key that this site's own texts of one kind are sealed with.
+    pub(in crate::privacy) fn sealing(&self, what: &[u8]) -> Zeroizing<[u8; KEY_BYTES]> {
+        Zeroizing::new(self.0.mac(&[b"seal", what]))
+    }
+
+    /// The id of a backend's purchase, which follows from its order alone: one for whom the buyer's consent lets it name them, another for nobody's.
+    pub(in crate::privacy) fn order_id(&self, transaction: &str, of_somebody: bool) -> EventId {
+        EventId(self.0.mac128(&[b"order", transaction.as_bytes(), &[u8::from(of_somebody)]]))
+    }
+
     /// The index under which a newcomer is found by their library's own id of the browser.
     pub(in crate::privacy) fn browser_index(&self, protocol: &str, browser_id: &str) -> [u8; 16] {
         self.0.mac128(&[b"browser", protocol.as_bytes(), browser_id.as_bytes()])
