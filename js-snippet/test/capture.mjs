@@ -54,7 +54,7 @@ export async function startSite() {
     } else if (url.pathname.startsWith("/installed/")) {
       const file = new URL(`../node_modules/${url.pathname.slice("/installed/".length)}`, import.meta.url);
       if (!existsSync(file)) return response.writeHead(404).end();
-      response.writeHead(200, { "content-type": url.pathname.endsWith(".css") ? "text/css" : "text/javascript" }).end(readFileSync(file));
+      response.writeHead(200, { "content-type": url.pathname.endsWith(".css") ? "text/css" : "text/javascript; charset=utf-8" }).end(readFileSync(file));
     } else if (url.pathname === "/q/matomo.js") {
       response.writeHead(204).end();
     } else if (url.pathname.startsWith("/page")) {

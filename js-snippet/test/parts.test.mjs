@@ -1,8 +1,11 @@
 // Consent tools by their own events, what the script watches, a blocker that is respected; and what all of it together keeps to.
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
-import { test } from "node:test";
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { before, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { held, kinds, open, QUIET_MS, received, site, until, visit } from "./visit.mjs";
 
 const ALL = readdirSync(new URL("../dist/parts", import.meta.url)).map((name) => name.replace(".js", "")).filter((name) => name !== "shims");
@@ -57,6 +60,18 @@ for (const [name, { before, answer }] of Object.entries(TOOLS)) {
   });
 }
 
+/** Klaro's package asks for the tools that it was built with, which nobody needs here: it is fetched, and not installed. */
+const KLARO = "0.7.22";
+const KLARO_SHA512 = "NkaFxS4S8160/zH1UQzCSYIIsAtwIDHIkJ7xofCrgRqk14OSY+OJuwCjYyW+q5fmIeF4RvsuBH6brPe2BS9Z0A==";
+before(() => {
+  const cache = fileURLToPath(new URL("../node_modules/.cache", import.meta.url));
+  const file = `${cache}/klaro-${KLARO}.tgz`;
+  mkdirSync(cache, { recursive: true });
+  if (!existsSync(file)) execFileSync("npm", ["pack", `klaro@${KLARO}`, "--silent", "--pack-destination", cache], { cwd: cache });
+  assert.equal(createHash("sha512").update(readFileSync(file)).digest("base64"), KLARO_SHA512, "the package that was looked at");
+  writeFileSync(`${cache}/klaro.js`, execFileSync("tar", ["-xzOf", file, "package/dist/klaro-no-css.js"]));
+});
+
 /** Tools that npm has, as they are: each set up as its documentation says, with services or categories of the names that ours knows. Answers are clicks. */
 const INSTALLED = {
   cookieconsent: {
@@ -72,6 +87,16 @@ const INSTALLED = {
     yes: () => document.querySelector('#cc-main [data-role="all"]').click(),
     analytics: () => CookieConsent.acceptCategory(["analytics"]),
     no: () => CookieConsent.acceptCategory([]),
+  },
+  klaro: {
+    script: "/installed/.cache/klaro.js",
+    setUp: () => {
+      const config = { version: 1, elementID: "klaro", storageMethod: "cookie", mustConsent: false, acceptAll: true, lang: "en", translations: { en: {}, zz: {} }, services: [{ name: "firsthand", purposes: ["figures"] }, { name: "firsthand_ads", purposes: ["ads"] }] };
+      klaro.setup(config);
+    },
+    yes: () => document.querySelector("#klaro .cm-btn-accept-all, #klaro .cm-btn-success").click(),
+    analytics: () => { klaro.getManager().updateConsent("firsthand_ads", false); klaro.getManager().saveAndApplyConsents(); },
+    no: () => { klaro.getManager().changeAll(false); klaro.getManager().saveAndApplyConsents(); },
   },
   tarteaucitron: {
     script: "/installed/tarteaucitronjs/tarteaucitron.js",

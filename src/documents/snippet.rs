@@ -77,6 +77,8 @@ pub enum ConsentTool {
     Cookieconsent,
     /// Didomi, by its own events.
     Didomi,
+    /// Klaro, by what it tells those who watch it.
+    Klaro,
     /// Matomo's script, by its cookies.
     Matomo,
     /// OneTrust, by its own events.

@@ -1,0 +1,1 @@
+(()=>{var l=({page:c,safely:i,ask:d,word:f})=>d(()=>{let n={analytics:"firsthand",ads:"firsthand_ads"},t=c.klaro.getManager(),o=i(()=>{let{confirmed:r,consents:a}=t,s=["analytics","ads"].filter(e=>r&&n[e]in a&&!t.getService(n[e]).required);s.length&&f("klaro",{yes:s.filter(e=>a[n[e]]===!0),of:s})});t.watch({update:(r,a)=>a==="saveConsents"&&o()}),o()}),g=l;return g})()
