@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     clock::{self, Timestamp},
+    counters::Counters,
     delivery::Delivery,
     documents::{
         Documents, Release, Site,
@@ -199,6 +200,9 @@ impl Housekeeping {
         let with_crowds = |record: &mut DayRecord, day| record.crowds = self.measured(&documents, DestinationNumber(record.number), day);
         if let Err(error) = self.egress.close_due(now, with_crowds) {
             tracing::warn!(%error, "a day of what left could not be closed and signed; the next round tries again");
+        }
+        if let Err(error) = Counters::forget_old(&self.state, LocalDay::of(&jiff::tz::TimeZone::UTC, now).epoch) {
+            tracing::warn!(%error, "old counts could not be dropped; the next round tries again");
         }
         match self.drop_records(now) {
             Ok((oldest, epoch)) => {

@@ -33,6 +33,7 @@ pub mod pipeline;
 pub mod prove;
 pub mod recleanse;
 pub mod records;
+pub mod recovery;
 pub mod report;
 pub mod rights;
 

@@ -9,7 +9,7 @@ use crate::{
     console::feed::{Feed, Item},
     counters::Counters,
     documents::{Documents, Site},
-    event::Offset,
+    event::{Offset, Purposes, aside::Tag},
     event_log::{Appended, EventLog},
     privacy::{
         anonymise::anonymise,
@@ -81,7 +81,7 @@ impl Pipeline {
         inbound: Inbound,
         charge: impl FnOnce(usize) -> Result<(), Duration>,
     ) -> Ingested {
-        let Decoded { events, bad, signal, evidence, hints, key, anonymous, uncovered } = protocol.decode(&inbound, inbound.received());
+        let Decoded { events, bad, signal, evidence, hints, key, anonymous, aside } = protocol.decode(&inbound, inbound.received());
         let mut cookies = Vec::new();
         let mut outcome = Outcome { bad, ..Outcome::default() };
         self.refuse(site, Refusal::Undecodable, outcome.bad.len());
@@ -96,7 +96,7 @@ impl Pipeline {
                 outcome.over_quota = Some(wait);
             }
             Ok(()) => {
-                for (call, times) in uncovered {
+                for (call, times) in aside.uncovered {
                     self.counters.of(site.number).uncovered(call, times);
                 }
                 let arrival = inbound.arrival(&site.cookies, signal, evidence);
@@ -104,7 +104,7 @@ impl Pipeline {
                 let taken = if protocol.is_backend() {
                     Box::pin(self.take_in_from_backend(site, protocol, inbound.received(), events, &mut outcome)).await
                 } else {
-                    self.take_in(site, protocol, &arrival, events, &mut outcome, &mut cookies).await
+                    self.take_in(site, protocol, &arrival, (events, &aside.tags), &mut outcome, &mut cookies).await
                 };
                 if let Err(Unavailable(wait)) = taken {
                     outcome.unavailable = Some(wait);
@@ -121,7 +121,7 @@ impl Pipeline {
     pub async fn choose(&self, site: &Site, inbound: &Inbound, choice: ConsentSignal) -> Result<Vec<SetCookie>, Duration> {
         let arrival = inbound.arrival(&site.cookies, choice, Evidence::default());
         let (mut outcome, mut cookies) = (Outcome::default(), Vec::new());
-        match self.take_in(site, &Native, &arrival, Vec::new(), &mut outcome, &mut cookies).await {
+        match self.take_in(site, &Native, &arrival, (Vec::new(), &[]), &mut outcome, &mut cookies).await {
             Ok(()) => Ok(cookies),
             Err(Unavailable(wait)) => Err(wait),
         }
@@ -145,7 +145,7 @@ impl Pipeline {
             }
             let arrival = self.visitors.named_by_backend(&run, site, received).map_err(|_| Unavailable(RETRY_AFTER))?;
             // A backend keeps no cookies.
-            self.take_in(site, protocol, &arrival, run, outcome, &mut Vec::new()).await?;
+            self.take_in(site, protocol, &arrival, (run, &[]), outcome, &mut Vec::new()).await?;
         }
         Ok(())
     }
@@ -156,7 +156,7 @@ impl Pipeline {
         site: &Site,
         protocol: &'static dyn Protocol,
         arrival: &Arrival<'_>,
-        events: Vec<RawEvent<'_>>,
+        (events, tags): (Vec<RawEvent<'_>>, &[(Tag, bool)]),
         outcome: &mut Outcome,
         cookies: &mut Vec<SetCookie>,
     ) -> Result<(), Unavailable> {
@@ -197,6 +197,9 @@ impl Pipeline {
         // A backend is a program, and what it tells is what a person did: its own signs say nothing of them.
         let is_backend = protocol.is_backend();
         let bot = if is_backend { Bot::default() } else { self.bots.judge(arrival, &agent, (site.number, &visitor), events.len(), now) };
+        if matches!(state, ConsentState::Granted(purposes) if purposes.cover(Purposes::ANALYTICS)) && bot.class().is_none() {
+            self.counters.tell(site, &visitor, device.browser, tags, now);
+        }
         let mut records = Vec::with_capacity(events.len());
         let mut shapes = Vec::new();
         for event in events {

@@ -8,8 +8,8 @@ use crate::{
     console::{
         Sources,
         overview::{
-            self, AlertOverview, CrowdOverview, DestinationOverview, EgressOverview, Health, LeftOverview, LogOverview, Overview,
-            RecleanseOverview, RefusedCount, ReleasedOverview, SiteOverview, UncoveredCount,
+            self, AlertOverview, CrowdOverview, DestinationOverview, EgressOverview, Health, LeftOverview, LogOverview, MissedOverview,
+            Overview, RecleanseOverview, RefusedCount, ReleasedOverview, SiteOverview, UncoveredCount,
         },
     },
     counters::{self, Counters},
@@ -30,6 +30,7 @@ use crate::{
         uniques::Estimate,
     },
     recleanse::Recleanse,
+    recovery::{self, Missed},
     server::{Looks, ServerMetrics, tls::Tls},
     state::{StateDb, StoreError},
 };
@@ -264,6 +265,11 @@ impl Report {
             stored: counts.get(counters::STORED).copied().unwrap_or(0),
             refused: refused.collect(),
             uncovered: uncovered.collect(),
+            missed: recovery::of_site(&self.state, site, Epoch(day.0 - recovery::DAYS + 1))
+                .unwrap_or_default()
+                .iter()
+                .map(missed)
+                .collect(),
             epoch_breaks: self.epoch_breaks(site, now).unwrap_or(0),
             visitors,
             visits,
@@ -331,6 +337,12 @@ impl Report {
     fn epoch_breaks(&self, site: &Site, now: Timestamp) -> Result<u64, StoreError> {
         epoch_breaks(&self.state, site, LocalDay::of(&site.time_zone, now).epoch)
     }
+}
+
+/// The same for the console.
+fn missed(group: &Missed) -> MissedOverview {
+    let Missed { tag, browser, visits, missed, share, low, high } = *group;
+    MissedOverview { tag, browser, visits, missed, share, low, high }
 }
 
 /// How often a site's day was begun anew: each start but the first.

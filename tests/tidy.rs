@@ -74,6 +74,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "supervise",
         ],
     ),
+    ("recovery", &["counters", "documents", "event", "privacy", "state"]),
     ("records", &["clock", "documents", "privacy"]),
     ("recleanse", &["clock", "documents", "event", "event_log", "metrics", "privacy", "state", "supervise"]),
     ("rights", &["clock", "delivery", "documents", "egress", "event", "event_log", "privacy", "recleanse", "schema", "state", "supervise"]),

@@ -27,10 +27,13 @@ let tries = 0;
 export let timer = 0;
 let idle = false;
 /** What a part has to say of this page; it goes with the next events, and never alone. */
-let aside = (): Record<string, number> | undefined => undefined;
+let aside = (_yes: unknown): Record<string, number> | undefined => undefined;
 
-export const sayAside = (take: typeof aside): void => {
+/** `take` is told whether a yes stands behind the events that it goes with. Returns the one before it, which it says along. */
+export const sayAside = (take: typeof aside): typeof aside => {
+  const before = aside;
   aside = take;
+  return before;
 };
 
 export const text = (message: object): string => JSON.stringify({ s: Date.now(), ...message });
@@ -64,7 +67,7 @@ const keep = (): void => {
 /** Sends as many of them as go into one message. */
 const send = (yes: number): void => {
   const events = queues[yes]!.slice(0, WAITING_MAX);
-  const u = aside();
+  const u = aside(yes);
   // Who the page says the visitor is goes with a yes alone.
   const write = (): string => text({ ...consentMessage(yes), u, e: yes ? events : events.map((event) => ({ ...event, a: undefined, as: undefined, ae: undefined })) });
   let body: string;

@@ -2,7 +2,8 @@
 
 /**
  * The server's: e, the collector's path; u, whether events may go before the choice; g, the global name; o, whether a yes on this site
- * outranks Global Privacy Control; b, an address that blockers block, where the site does not want to be told of visitors who have one.
+ * outranks Global Privacy Control; b, an address that blockers block, where the site does not want to be told of visitors who have one; r, vendors whose own tags
+ * are on the pages, of which is said whether they ran.
  */
 export interface Settings {
   e: string;
@@ -10,6 +11,7 @@ export interface Settings {
   g: string;
   o?: boolean;
   b?: string;
+  r?: string[];
 }
 
 /** What is there at load. `since`: when that was. `calls`: those made before the core has begun. */

@@ -48,7 +48,7 @@ export async function startSite() {
       messages.push(message);
       site.answer(message, (status, headers) => response.writeHead(status, headers).end());
     } else if (url.pathname.startsWith("/q/core.")) {
-      const config = { e: "/q/e", u: url.pathname.includes("exempt"), g: "fpw", o: url.pathname.includes("override"), b: url.searchParams.has("bait") ? "/q/matomo.js" : undefined };
+      const config = { e: "/q/e", u: url.pathname.includes("exempt"), g: "fpw", o: url.pathname.includes("override"), b: url.searchParams.has("bait") ? "/q/matomo.js" : undefined, r: url.searchParams.get("measured")?.split(",") };
       const parts = (url.searchParams.get("parts") ?? "").split(",").filter(Boolean);
       response.writeHead(200, { "content-type": "text/javascript" }).end(scriptOf(config, parts));
     } else if (url.pathname.startsWith("/installed/")) {
@@ -61,7 +61,7 @@ export async function startSite() {
       const name = (url.searchParams.has("consent-only") ? "consent" : "exempt") + (url.searchParams.has("override") ? "-override" : "");
       const stub = url.searchParams.get("stub") ?? "";
       const follow = url.searchParams.has("follow") ? ` data-follow="${url.searchParams.get("follow")}"` : "";
-      const asked = ["parts", "bait"].filter((name) => url.searchParams.has(name)).map((name) => `${name}=${url.searchParams.get(name)}`);
+      const asked = ["parts", "bait", "measured"].filter((name) => url.searchParams.has(name)).map((name) => `${name}=${url.searchParams.get(name)}`);
       const parts = asked.length ? `?${asked.join("&")}` : "";
       const strict = url.pathname === "/page/strict" ? { "content-security-policy": STRICT } : {};
       response.writeHead(url.pathname === "/page/gone" ? 404 : 200, { "content-type": "text/html", ...strict });

@@ -18,6 +18,7 @@ mod prove;
 mod proxy;
 mod recleanse;
 mod records;
+mod recovery;
 mod replay;
 mod restore;
 mod run;
@@ -119,6 +120,8 @@ enum Command {
     Lint(lint::LintArguments),
     /// Send events to a destination again that have ended there.
     Replay(replay::ReplayArguments),
+    /// Say in how many visits a vendor's own tag did not run, where a site measures that (`measure_recovery`).
+    Recovery(recovery::RecoveryArguments),
     /// Write the records that the law asks for, made from the documents in force: Article 30, impact assessment, audience measurement.
     Records(records::RecordsArguments),
 }
@@ -167,6 +170,7 @@ pub fn execute(arguments: Arguments, out: &mut dyn Write) -> Result<(), CommandE
         Some(Command::Backup(backup)) => backup::backup(&place, &backup, out),
         Some(Command::Restore(restore)) => restore::restore(&place, &restore, out),
         Some(Command::Recleanse(recleanse)) => recleanse::recleanse(&place, &recleanse, out),
+        Some(Command::Recovery(recovery)) => recovery::recovery(&place, &recovery, out),
         Some(Command::Records(records)) => records::records(&place, &records, out),
         Some(Command::Trace(trace)) => trace::trace(&place, &trace, out),
         Some(Command::Lint(lint)) => lint::lint(&place, &lint, out),
@@ -212,6 +216,7 @@ mod tests {
             "backup",
             "restore",
             "records",
+            "recovery",
             "trace",
             "lint",
             "replay",

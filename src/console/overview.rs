@@ -116,6 +116,8 @@ pub struct SiteOverview {
     pub refused: Vec<RefusedCount>,
     /// Vendors' calls that its pages made today and no shim covers.
     pub uncovered: Vec<UncoveredCount>,
+    /// Of visits with consent of the last four weeks: in how many vendors' own tags did not run.
+    pub missed: Vec<MissedOverview>,
     /// How often the day's key was lost today: visitors before and after count as different ones.
     pub epoch_breaks: u64,
     /// Different visitors today, by our own count.
@@ -124,6 +126,25 @@ pub struct SiteOverview {
     pub visits: u64,
     /// What is a crowd's today, and how what left stands.
     pub crowds: CrowdOverview,
+}
+
+/// Visits of one family of browsers in which a vendor's own tag did not run, of those that told.
+#[derive(Debug, Serialize)]
+pub struct MissedOverview {
+    /// The vendor.
+    pub tag: &'static str,
+    /// The family.
+    pub browser: &'static str,
+    /// Visits that told.
+    pub visits: u64,
+    /// Those of them in which it did not run.
+    pub missed: u64,
+    /// Their share.
+    pub share: f64,
+    /// The lower end of its 95 % interval,
+    pub low: f64,
+    /// and the upper one.
+    pub high: f64,
 }
 
 /// A site's crowds today.

@@ -340,6 +340,19 @@ fn compile_site(
     errors: &mut Vec<DocumentError>,
 ) -> Option<Site> {
     let before = errors.len();
+    for vendor in document.measure_recovery.intersection(&document.shims) {
+        let reason = format!(
+            "the shim \"{}\" takes this vendor's calls in the place of its own tag, which would never be seen to run",
+            vendor.name()
+        );
+        fault(
+            errors,
+            ("site", &document.name),
+            "measure_recovery",
+            reason,
+            "leave it out of `shims` for as long as its own tag is measured",
+        );
+    }
     let of = ("site", document.name.as_str());
     if document.hosts.is_empty() {
         fault(errors, of, "hosts", "a site has at least one host", "hosts = [\"www.shop.example\"]");
@@ -464,6 +477,7 @@ fn compile_site(
             shims: document.shims.clone(),
             tools: document.follow.clone(),
             watch: document.watch.clone(),
+            measure_recovery: document.measure_recovery.clone(),
             respect_blockers: document.respect_blockers,
         },
         keys: document.keys.clone(),

@@ -148,6 +148,9 @@ pub struct SiteDocument {
     /// What the script watches by itself, beside page views, links and the time in sight.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub watch: BTreeSet<Watch>,
+    /// Vendors whose own tags are still on the pages, and of which is counted in how many visits with consent they did not run.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub measure_recovery: BTreeSet<Shim>,
     /// Whether the script sends nothing where a blocker is at work.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub respect_blockers: bool,

@@ -98,6 +98,8 @@ pub struct SnippetParts {
     pub tools: BTreeSet<ConsentTool>,
     /// What is watched.
     pub watch: BTreeSet<Watch>,
+    /// Of which vendors' own tags is said whether they ran.
+    pub measure_recovery: BTreeSet<Shim>,
     /// Whether it sends nothing where a blocker is at work.
     pub respect_blockers: bool,
 }

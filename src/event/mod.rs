@@ -1,6 +1,7 @@
 //! The canonical model: the words in which every protocol's beacons and every destination's hits are said.
 //! Numbers and ids that name things; no personal data rests in a type of this module.
 
+pub mod aside;
 pub mod shims;
 pub mod vocabulary;
 

@@ -25,6 +25,7 @@ pub mod recleanse;
 pub mod record;
 pub mod replay;
 pub mod scrub;
+pub mod tellers;
 mod ticket;
 pub mod transform;
 mod twin;

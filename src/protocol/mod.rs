@@ -31,7 +31,7 @@ use self::{inbound::Inbound, library::Library};
 use crate::{
     clock::Timestamp,
     documents::Site,
-    event::shims::UncoveredCall,
+    event::aside::Aside,
     privacy::{
         consent::{ConsentSignal, evidence::Evidence},
         raw::RawEvent,
@@ -134,8 +134,8 @@ pub struct Decoded<'a> {
     pub key: Option<VendorKey>,
     /// Whether the page asked for nobody to be known again: no cookie of ours is read or set then.
     pub anonymous: bool,
-    /// Vendors' calls that the page made and no shim of ours covers, and how often.
-    pub uncovered: Vec<(UncoveredCall, u32)>,
+    /// What the page says of vendors' calls and tags, beside its events.
+    pub aside: Aside,
     /// What `reply` needs to know of the request; never personal.
     pub hints: ReplyHints,
 }

@@ -11,7 +11,7 @@
 //! | `gt` | a TC string, as the page's consent tool gives it |
 //! | `gp` | a GPP string |
 //! | `gu` | a US Privacy string |
-//! | `u` | vendors' calls that the page made and no shim covers: how often, by the names of [`UNCOVERED`](crate::event::shims::UNCOVERED) |
+//! | `u` | said aside ([`Aside`]): how often the page made which vendor's call that no shim covers, and whose own tag ran |
 //! | `o` | 1: opt out of everything here; 0: take that back |
 //! | `e` | list of events, at most 50; an objection has none |
 //!
@@ -23,7 +23,7 @@
 //!
 //! Of `g`, `gt`, `gp` and `gu`, those that are there count together, and the most restrictive wins; null and an empty string say nothing.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
 
 use http::{Method, StatusCode};
 use serde::Deserialize;
@@ -39,7 +39,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    event::{Purposes, shims::UncoveredCall},
+    event::{Purposes, aside::Aside},
     privacy::{
         consent::{ConsentSignal, Stance, amp, evidence::Evidence, gpp, tcf, us_privacy},
         personal::Personal,
@@ -51,8 +51,6 @@ use crate::{
 const EVENTS_MAX: usize = 50;
 /// Products looked at in one event.
 const ITEMS_MAX: usize = 200;
-/// One page's count of one call: the script counts no further.
-const UNCOVERED_COUNT_MAX: u32 = 1000;
 
 /// The protocol of our own snippet.
 pub struct Native;
@@ -96,7 +94,7 @@ impl Protocol for Native {
                 signal: body.signal(now),
                 evidence: body.evidence(now),
                 hints: ReplyHints { events: body.e.len(), ..ReplyHints::default() },
-                uncovered: body.uncovered(),
+                aside: body.aside(),
                 events: body.e.into_iter().map(|event| event.into_raw(body.s, now)).collect(),
                 ..Decoded::default()
             },
@@ -158,8 +156,7 @@ fn one_by_one(bytes: &[u8], now: Timestamp) -> Decoded<'_> {
         return unreadable(DecodeError { reason: "more than 50 events", byte: None });
     }
     let hints = ReplyHints { events: body.e.len(), ..ReplyHints::default() };
-    let mut decoded =
-        Decoded { signal: body.signal(now), evidence: body.evidence(now), uncovered: body.uncovered(), hints, ..Decoded::default() };
+    let mut decoded = Decoded { signal: body.signal(now), evidence: body.evidence(now), aside: body.aside(), hints, ..Decoded::default() };
     for (index, raw) in body.e.into_iter().enumerate() {
         let text = raw.get();
         match serde_json::from_str::<Event<'_>>(text) {
@@ -319,10 +316,9 @@ impl<'a, E> Body<'a, E> {
         strings.into_iter().fold(Stance::from(opt_out).and(self.list().into()), Stance::and).signal()
     }
 
-    /// How often the page made which call that no shim covers. What is none of the list is nobody's: a page may not choose names.
-    fn uncovered(&self) -> Vec<(UncoveredCall, u32)> {
-        let counts: BTreeMap<Cow<'_, str>, u32> = self.u.and_then(|said| serde_json::from_str(said.get()).ok()).unwrap_or_default();
-        counts.iter().filter_map(|(name, count)| Some((UncoveredCall::told(name)?, (*count).min(UNCOVERED_COUNT_MAX)))).collect()
+    /// What the page says beside its events, by names of closed lists.
+    fn aside(&self) -> Aside {
+        self.u.map(|said| Aside::told(said.get())).unwrap_or_default()
     }
 
     /// A yes of the list, or of the TC string alone, was given in the dialogue of this site.
@@ -498,7 +494,7 @@ mod tests {
     fn calls_that_no_shim_covers_are_counted_by_known_names_alone() {
         let told = |body: &str| -> Vec<_> {
             let inbound = inbound(body);
-            Native.decode(&inbound, Timestamp(1_000_000)).uncovered.into_iter().map(|(call, count)| (call.names().1, count)).collect()
+            Native.decode(&inbound, Timestamp(1_000_000)).aside.uncovered.into_iter().map(|(call, count)| (call.names().1, count)).collect()
         };
         let sound = r#"{"u":{"gtag.get":2,"matomo.other":5000,"gtag.jane@example.org":1,"x":1},"e":[{"k":"a"}]}"#;
         assert_eq!(told(sound), [("get", 2), ("other", 1000)]);

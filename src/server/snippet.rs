@@ -34,6 +34,8 @@ macro_rules! part {
     };
 }
 
+/// Whether vendors' own tags ran.
+const RECOVERY: &str = part!("recovery");
 /// What all shims have in common; before the first of them.
 const SHIMS: &str = part!("shims");
 
@@ -82,8 +84,9 @@ fn parts(of: &SnippetParts) -> String {
     let common = (!of.shims.is_empty()).then_some(SHIMS);
     let shims = of.shims.iter().map(|each| shim(*each));
     let watched = of.watch.iter().map(|each| watched(*each));
-    // What shims hand on is for shims; the rest is content with it.
-    let all: Vec<_> = tools.chain(watched).chain(common).chain(shims).map(str::trim_ascii_end).collect();
+    let recovery = (!of.measure_recovery.is_empty()).then_some(RECOVERY);
+    // What shims hand on is for shims; the rest is content with it. What is said aside is put together by the last of them.
+    let all: Vec<_> = tools.chain(watched).chain(common).chain(shims).chain(recovery).map(str::trim_ascii_end).collect();
     format!("[{}]", all.join(","))
 }
 /// How long a browser uses the script without asking again: a change of the site's settings reaches every page within the hour.
@@ -104,6 +107,9 @@ struct Settings<'a> {
     /// What blockers stop, where the site wants nothing sent for visitors who have one.
     #[serde(skip_serializing_if = "Option::is_none")]
     b: Option<String>,
+    /// Of which vendors' own tags it says whether they ran.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    r: Vec<&'static str>,
 }
 
 /// The rendered scripts of all sites, bounded.
@@ -163,6 +169,7 @@ fn render(site: &Arc<Site>) -> Rendered {
         g: &site.global,
         o: site.signals.gpc_site_override.is_some(),
         b: site.snippet.respect_blockers.then(|| format!("{}{BAIT_PATH}", site.prefix)),
+        r: site.snippet.measure_recovery.iter().map(|vendor| vendor.name()).collect(),
     };
     let settings = serde_json::to_string(&settings).expect("texts and flags are always JSON");
     let script = SOURCE.replace(SETTINGS_TOKEN, &settings).replace(PARTS_TOKEN, &parts(&site.snippet));
@@ -225,13 +232,14 @@ mod tests {
             ]
             .into(),
             watch: [Watch::Forms, Watch::NotFound, Watch::Scroll, Watch::Search, Watch::Video, Watch::Vitals].into(),
+            measure_recovery: [Shim::Gtag, Shim::Meta].into(),
             respect_blockers: true,
         };
-        let every = [SHIMS].into_iter().chain(Shim::ALL.map(shim));
+        let every = [SHIMS, RECOVERY].into_iter().chain(Shim::ALL.map(shim));
         let every = every.chain(everything.tools.iter().filter_map(|each| tool(*each)));
         let every: Vec<_> = every.chain(everything.watch.iter().map(|each| watched(*each))).map(str::trim_ascii_end).collect();
         let all = script(everything.clone());
-        assert!(every.iter().all(|part| all.contains(part)) && all.contains("\"b\":\"/keso/matomo.js\""));
+        assert!(every.iter().all(|part| all.contains(part)) && all.contains("\"b\":\"/keso/matomo.js\",\"r\":[\"gtag\",\"meta\"]"));
         let none = script(SnippetParts { tools: [ConsentTool::Matomo].into(), ..SnippetParts::default() });
         assert!(every.iter().all(|part| !none.contains(part)) && !none.contains("matomo"));
         assert_eq!(

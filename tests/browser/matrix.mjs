@@ -37,7 +37,7 @@ function writeSites() {
     .replaceAll('"site"', '"lamps"')
     .replace('name = "customers"', 'name = "lamps"')
     .replace("outbox/customers", "outbox/lamps");
-  writeFileSync(join(data, "sites/site.toml"), one);
+  writeFileSync(join(data, "sites/site.toml"), one.replace('policy = "site"', 'policy = "site"\nmeasure_recovery = ["gtag"]'));
   writeFileSync(join(data, "sites/lamps.toml"), lamps);
   const machine = readFileSync(join(data, "firsthand.toml"), "utf8");
   writeFileSync(join(data, "firsthand.toml"), machine.replace("127.0.0.1:8080", `127.0.0.1:${plain}`).replace("127.0.0.1:8081", `127.0.0.1:${admin}`));
@@ -132,6 +132,20 @@ async function closedTabs(started) {
   return { ok: found >= TAB_CLOSE_MIN * TRIALS && found <= TRIALS, text: `${found}/${TRIALS}` };
 }
 
+/** What the script says of the listed tracker's own tag, beside an event of somebody who agreed: 1, it ran; 0, it did not. */
+async function saidOfTag(started) {
+  const before = web.beacons.length;
+  const said = () => web.beacons.slice(before).map(({ body }) => body.u?.["ran.gtag"]).find((ran) => ran !== undefined);
+  const { visitor, page } = await arrive(started, `https://${SHOP}/tag?said=yes`);
+  await page.evaluate(() => window.tracker);
+  await until(() => web.beacons.length > before);
+  // A page that has been open for long enough.
+  await page.evaluate(() => { const now = Date.now; Date.now = () => now() + 6000; fpw.event("login"); });
+  await until(() => said() !== undefined);
+  await visitor.close();
+  return said();
+}
+
 /** Visitors who have not chosen, then refuse: `first` page views reach the exempt destination, nothing else does and nothing is stored. */
 async function unchosen(started, host, exempt, needsConsent) {
   const before = { consent: all(needsConsent), exempt: exempt && all(exempt), beacons: web.beacons.length };
@@ -163,6 +177,8 @@ async function matrixOf({ name, start, protects }) {
     for (const fact of await agreedVisits(started)) say(...fact);
     const control = web.tracked - tracked;
     say("control: listed tracker", protects ? control === 0 : control > 0, protects && !control ? "blocked" : `reached ${control} times`);
+    const tag = await saidOfTag(started);
+    say("its tag, as measured live", tag === (protects ? 0 : 1), { 0: "did not run", 1: "ran" }[tag] ?? "nothing was said");
     const closed = await closedTabs(started);
     say("tab closed", closed.ok, closed.text);
     // An event of time in sight comes with the route that is left and with the page that is: the exempt destination has those, too.

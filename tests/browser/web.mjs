@@ -29,7 +29,7 @@ export async function startWeb(directory, shops, upstream) {
     const html = (text) => reply.writeHead(200, { "content-type": "text/html" }).end(text);
     if (host === TRACKER) {
       web.tracked += 1;
-      return reply.writeHead(200, { "content-type": "text/javascript" }).end("");
+      return reply.writeHead(200, { "content-type": "text/javascript" }).end("window.google_tag_manager = {};");
     }
     if (host === ELSEWHERE) return html("<!doctype html><title>Elsewhere</title>");
     if (!prefix) return reply.writeHead(404).end();

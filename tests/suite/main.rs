@@ -19,6 +19,7 @@
 //! | `releases` | the data of every release opens, is brought up to date and delivers what waited; newer data is refused |
 //! | `records` | what a privacy officer is given of an installation, and that it is of what is in force |
 //! | `recleanse` | what is stored is brought to tightened documents, through kills too, and never becomes wider again |
+//! | `recovery` | in how many visits a vendor's own tag did not run: counted once, by family, with consent alone |
 //! | `relay` | what a vendor's library says leaves in words that its protocol reads as the same event |
 //! | `regressions` | what other products got wrong, R1 to R14, is not wrong here |
 //! | `rights` | export, erasure, backup and restore: what is handed out is what rests, and nobody comes back |
@@ -75,6 +76,7 @@ mod prove;
 mod proxies;
 mod recleanse;
 mod records;
+mod recovery;
 mod regressions;
 mod relay;
 mod releases;

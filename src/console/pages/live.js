@@ -375,6 +375,7 @@ function showNumbers({ sites, destinations: known, log, recleanse, egress, alert
     if (site.epoch_breaks) lines.push(["the day's key was lost and made anew", site.epoch_breaks]);
     const people = [["different visitors, about", site.visitors], ["visits, about", site.visits]];
     grid.append(numbers(site.name, [...people, ["kept", site.stored], ...lines, ...crowdLines(site.crowds)]));
+    if (site.missed?.length) grid.append(numbers(`${site.name}: vendors' own tags that did not run, four weeks`, site.missed.map(missedLine)));
   }
   grid.append(numbers("Event log", [["records since the start", log.records], ["records per sync", log.events_per_sync.toFixed(1)]]));
   const closed = egress.entries ? [["signed entries", egress.entries], ["closed until", egress.last]] : [["no day is closed yet", "–"]];
@@ -390,6 +391,11 @@ function showNumbers({ sites, destinations: known, log, recleanse, egress, alert
   }
   byId("today-detail").replaceChildren(grid);
   byId("today").hidden = false;
+}
+
+function missedLine({ tag, browser, visits, missed, share, low, high }) {
+  const percent = (part) => (part * 100).toFixed(1);
+  return [`${tag}, ${words(browser)}: in ${missed} of ${visits} visits with consent (95 %: ${percent(low)} to ${percent(high)})`, `${percent(share)} %`];
 }
 
 function leftLines({ parcels, events, bytes, fields, schemas }) {

@@ -38,6 +38,25 @@ pub enum Browser {
     Other,
 }
 
+impl Browser {
+    /// Every family.
+    pub const ALL: [Self; 7] = [Self::Chrome, Self::Edge, Self::Firefox, Self::Opera, Self::Safari, Self::SamsungInternet, Self::Other];
+
+    /// The name in counters.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Chrome => "chrome",
+            Self::Edge => "edge",
+            Self::Firefox => "firefox",
+            Self::Opera => "opera",
+            Self::Safari => "safari",
+            Self::SamsungInternet => "samsung_internet",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// Operating system families.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
