@@ -29,6 +29,7 @@ use crate::{
             Carriers,
             file::FileCarrier,
             http::{HttpCarrier, HttpCarrierError},
+            postgres::PostgresCarrier,
         },
         ledger::Ledger,
     },
@@ -268,7 +269,11 @@ impl App {
         let discloser =
             Discloser::new(Arc::clone(&persistent), Arc::clone(&epochs), Arc::clone(&persons), Arc::clone(&purge_set), Arc::clone(&crowds))
                 .beside(Arc::clone(&log));
-        let carriers = Arc::new(Carriers::new(HttpCarrier::new(None)?, FileCarrier::new(config.data_dir.clone(), supervisor.clone())));
+        let carriers = Arc::new(Carriers::new(
+            HttpCarrier::new(None)?,
+            FileCarrier::new(config.data_dir.clone(), supervisor.clone()),
+            PostgresCarrier::new(supervisor.clone()),
+        ));
         let alerts = Arc::new(Alerts::new(config.alerts.clone(), Arc::clone(&carriers)).map_err(StartError::Alerts)?);
         let parts = delivery::Parts {
             log: Arc::clone(&log),

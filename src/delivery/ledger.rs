@@ -86,6 +86,7 @@ pub struct Status(Came);
 enum Came {
     Http(u16),
     Written,
+    Database([u8; 5]),
     Failed(Failure),
 }
 
@@ -96,6 +97,7 @@ impl Status {
         match answer {
             Answer::Http { status, .. } => Self(Came::Http(*status)),
             Answer::Written => Self(Came::Written),
+            Answer::Database(code) => Self(Came::Database(*code)),
             Answer::Failed(failure) => Self(Came::Failed(*failure)),
         }
     }
@@ -106,6 +108,7 @@ impl fmt::Display for Status {
         match self.0 {
             Came::Http(status) => write!(f, "{status}"),
             Came::Written => f.write_str("written"),
+            Came::Database(code) => write!(f, "sqlstate {}", String::from_utf8_lossy(&code)),
             Came::Failed(Failure::Connect) => f.write_str("connect"),
             Came::Failed(Failure::Timeout) => f.write_str("timeout"),
             Came::Failed(Failure::Tls) => f.write_str("tls"),

@@ -358,7 +358,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        delivery::carrier::{file::FileCarrier, http::HttpCarrier},
+        delivery::carrier::{file::FileCarrier, http::HttpCarrier, postgres::PostgresCarrier},
         documents::Basis,
         event::{DestinationNumber, RetentionClass},
         event_log::{DiskFiles, LogOptions},
@@ -387,7 +387,11 @@ mod tests {
         let options = LogOptions { preallocate_bytes: 1 << 16, ..LogOptions::default() };
         let log = EventLog::open(Arc::new(DiskFiles::open(&directory.join("log")).unwrap()), options, clock::now()).unwrap();
         let supervisor = Supervisor::new();
-        let carriers = Carriers::new(HttpCarrier::new(None).unwrap(), FileCarrier::new(directory.to_owned(), supervisor.clone()));
+        let carriers = Carriers::new(
+            HttpCarrier::new(None).unwrap(),
+            FileCarrier::new(directory.to_owned(), supervisor.clone()),
+            PostgresCarrier::new(supervisor.clone()),
+        );
         Parts {
             log: Arc::new(log),
             discloser: Arc::new(discloser),

@@ -11,6 +11,7 @@ pub mod goatcounter;
 pub mod matomo;
 pub mod mixpanel;
 pub mod plausible;
+pub mod postgres;
 pub mod posthog;
 pub mod segment;
 pub mod settings;
@@ -83,7 +84,8 @@ pub struct DestinationType {
 
 /// What a destination is tried out with by `firsthand prove`, and by tests: nothing of it leads to a receiver or guards anything.
 pub struct Rehearsal {
-    /// The settings that it cannot do without, in TOML: `{url}` is where a stand-in for its receiver is, `{secret}` a reference to `secret`,
+    /// The settings that it cannot do without, in TOML: `{url}` is where a stand-in for its receiver is, `{authority}` its host and port,
+    /// `{secret}` a reference to `secret`,
     /// `{name}` the destination's own name.
     pub settings: &'static str,
     /// A secret of the right form; empty where there is none.
@@ -104,6 +106,7 @@ pub const DESTINATIONS: &[DestinationType] = &[
     matomo::TYPE,
     mixpanel::TYPE,
     plausible::TYPE,
+    postgres::TYPE,
     posthog::TYPE,
     segment::TYPE,
     snowplow::TYPE,
@@ -181,6 +184,8 @@ pub enum Via {
     Http(HttpCall),
     /// Lines appended to a rotating file.
     File(FileAppend),
+    /// Rows of a table.
+    Rows(RowInsert),
 }
 
 /// An HTTP POST, but for what only the moment of the attempt can say (the signature's time).
@@ -229,6 +234,35 @@ pub struct FileAppend {
     pub keep: usize,
 }
 
+/// Rows for a table of a PostgreSQL. The parcel's body is the one parameter of the statement.
+pub struct RowInsert {
+    /// Where the table is.
+    pub database: Database,
+    /// Its name, which needs no quotes.
+    pub table: String,
+    /// How it is made and then changed, one step after the other; `{table}` is its name.
+    pub steps: &'static [&'static str],
+    /// What puts the rows in: all of them, or none.
+    pub statement: String,
+}
+
+/// A PostgreSQL, and who asks.
+#[derive(Clone)]
+pub struct Database {
+    /// Its machine.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The database's name.
+    pub name: String,
+    /// The role.
+    pub user: String,
+    /// The role's password, where it has one.
+    pub password: Option<crate::config::secret::Secret>,
+    /// Over TLS alone, with a certificate that this machine trusts.
+    pub encrypted: bool,
+}
+
 /// What came back.
 #[derive(Clone, Debug)]
 pub enum Answer {
@@ -243,8 +277,10 @@ pub enum Answer {
         /// What the header that the call notes said, cut at a bound.
         noted: Option<String>,
     },
-    /// The lines are on disk.
+    /// The lines are on disk, or the rows committed.
     Written,
+    /// The database said no: its SQLSTATE.
+    Database([u8; 5]),
     /// No answer came.
     Failed(Failure),
 }
@@ -326,7 +362,11 @@ mod tests {
         }
         for parcel in &parcels {
             let called = matches!(&parcel.via, Via::Http(call) if destination.url().is_some_and(|url| call.url.starts_with(url)));
-            assert!(called || matches!((&parcel.via, destination.url()), (Via::File(_), None)), "{}: calls another address", row.name);
+            assert!(
+                called || matches!((&parcel.via, destination.url()), (Via::File(_) | Via::Rows(_), None)),
+                "{}: calls another address",
+                row.name
+            );
         }
         case["parcels"] = parcels.iter().map(shown).collect();
     }
@@ -340,7 +380,7 @@ mod tests {
         let listed: Vec<String> = all.flat_map(|disclosure| [of(disclosure, "properties"), of(disclosure, "click_ids")].concat()).collect();
         let query = match &parcel.via {
             Via::Http(call) => call.url.split_once('?').map_or("", |(_, query)| query),
-            Via::File(_) => "",
+            Via::File(_) | Via::Rows(_) => "",
         };
         let mut beyond = Vec::new();
         form::read(query, &parcel.body, &mut |path, part| {
@@ -390,7 +430,11 @@ mod tests {
     fn what_is_tried_out_is_taken_whole_and_a_purchase_is_seen_in_it() {
         for row in DESTINATIONS {
             let settings: toml::Table = row.rehearsal.settings.parse().unwrap();
-            let settings = serde_json::to_string(&settings).unwrap().replace("{url}", "http://127.0.0.1:9").replace("{name}", "x");
+            let settings = serde_json::to_string(&settings)
+                .unwrap()
+                .replace("{url}", "http://127.0.0.1:9")
+                .replace("{authority}", "127.0.0.1:9")
+                .replace("{name}", "x");
             let destination = open(row, &serde_json::from_str(&settings).unwrap());
             let disclosure = |offset| Disclosure::for_test(Offset(offset), 1, Timestamp(0));
             let purchase = disclosure(4).saying(&json!({ "name": "purchase", "value": 5.0, "currency": "EUR", "transaction_id": "1" }));
@@ -399,7 +443,7 @@ mod tests {
             assert!(!plain.iter().any(sees) && destination.encode(&[&purchase]).iter().any(sees), "{}", row.name);
             for parcel in plain.into_iter().chain(destination.encode(&[&purchase])) {
                 let yes = match parcel.via {
-                    Via::File(_) => Answer::Written,
+                    Via::File(_) | Via::Rows(_) => Answer::Written,
                     Via::Http(_) => {
                         Answer::Http { status: 200, retry_after: None, body: (row.rehearsal.yes)(&parcel.body).into(), noted: None }
                     }
@@ -432,7 +476,11 @@ mod tests {
         ];
         for row in DESTINATIONS {
             let settings: toml::Table = row.rehearsal.settings.parse().unwrap();
-            let settings = serde_json::to_string(&settings).unwrap().replace("{url}", "http://127.0.0.1:9").replace("{name}", "x");
+            let settings = serde_json::to_string(&settings)
+                .unwrap()
+                .replace("{url}", "http://127.0.0.1:9")
+                .replace("{authority}", "127.0.0.1:9")
+                .replace("{name}", "x");
             let destination = open(row, &serde_json::from_str(&settings).unwrap());
             let disclosures: Vec<Disclosure> = (1..=3).map(|offset| Disclosure::for_test(Offset(offset), 1, Timestamp(0))).collect();
             let parcel = destination.encode(&disclosures.iter().collect::<Vec<_>>()).remove(0);
@@ -473,6 +521,10 @@ mod tests {
                     Signing::Authorization(said) => json!({ "authorization": String::from_utf8_lossy(said.bytes()) }),
                 }),
             }),
+            Via::Rows(RowInsert { database, table, statement, .. }) => json!({
+                "host": database.host, "port": database.port, "database": database.name, "user": database.user,
+                "encrypted": database.encrypted, "table": table, "statement": statement,
+            }),
             Via::File(append) => json!({ "directory": append.directory, "rotate_bytes": append.rotate_bytes, "keep": append.keep }),
         };
         let body: Vec<&str> = std::str::from_utf8(&parcel.body).unwrap().lines().collect();
@@ -489,6 +541,9 @@ mod tests {
                 body,
                 noted: said["noted"].as_str().map(str::to_owned),
             };
+        }
+        if let Some(code) = said["sqlstate"].as_str() {
+            return Answer::Database(code.as_bytes().try_into().unwrap());
         }
         match said.as_str().unwrap() {
             "written" => Answer::Written,

@@ -171,7 +171,9 @@ pub fn check_url(key: &str, url: &str) -> Result<(), SettingsError> {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether a host is this very machine.
+#[must_use]
+pub fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost") || address.parse::<core::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -289,7 +289,13 @@ mod tests {
         let _early = submit();
         let mut batch = Vec::new();
         std::thread::scope(|threads| {
-            threads.spawn(|| [submit(), submit(), submit()]);
+            threads.spawn(|| {
+                // Those who come before anybody gathers are not waited for.
+                while pending.lock().wakes_at.is_none() {
+                    std::thread::yield_now();
+                }
+                [submit(), submit(), submit()]
+            });
             pending.gather(3, forever);
         });
         assert_eq!((pending.take(&mut batch, None), batch.len()), (Taken::Batch, 4));

@@ -48,6 +48,11 @@ impl ShownParcel {
                 }
                 (format!("POST {}", hide(&call.url)), headers)
             }
+            Via::Rows(insert) => {
+                let database = &insert.database;
+                let to = format!("postgres://{}:{}/{}\n{}", database.host, database.port, database.name, insert.statement);
+                (to, vec![format!("user: {}", database.user)])
+            }
             Via::File(append) => (format!("lines of {}/events.ndjson", append.directory.display()), Vec::new()),
         };
         Self { to, headers, body: hide(&String::from_utf8_lossy(&parcel.body)), unsaid: parcel.unsaid }

@@ -10,6 +10,7 @@ pub mod arrivals;
 pub mod beacons;
 pub mod canaries;
 pub mod child;
+pub mod database;
 pub mod day_end;
 pub mod grammar;
 pub mod html;

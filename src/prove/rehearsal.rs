@@ -138,6 +138,8 @@ pub fn tees(documents: &[Document], wanted: &[String]) -> Result<BTreeMap<String
                 let known = GA4_REAL.iter().find(|(name, _)| *name == said).map(|(_, url)| *url);
                 known.or_else(|| said.strip_suffix("/mp/collect").or_else(|| said.strip_suffix("/g/collect"))).map(str::to_owned)
             }
+            // What is no call cannot be passed on.
+            "postgres" => None,
             _ => text("url").map(str::to_owned),
         };
         real.insert(name.clone(), address.ok_or_else(|| name.clone())?);
@@ -190,7 +192,10 @@ fn redirected(mut destination: DestinationDocument, url: String, keeps_secret: b
             Some("{secret}") if keeps_secret => {}
             Some("{secret}") => drop(settings.insert(key, format!("file:{}", secret_of(row, directory).display()).into())),
             Some(text) if text.contains(['{']) => {
-                drop(settings.insert(key, text.replace("{url}", &url).replace("{name}", &destination.name).into()));
+                drop(settings.insert(
+                    key,
+                    text.replace("{url}", &url).replace("{authority}", authority(&url)).replace("{name}", &destination.name).into(),
+                ));
             }
             _ => drop(settings.entry(key).or_insert(value)),
         }
@@ -216,6 +221,12 @@ pub fn for_reading(documents: &[Document], directory: &Path) -> Vec<Document> {
         other => other,
     });
     read.collect()
+}
+
+/// Host and port of an address.
+fn authority(url: &str) -> &str {
+    let (_, rest) = url.split_once("://").unwrap_or_default();
+    rest.split('/').next().unwrap_or_default()
 }
 
 fn is_address(value: &toml::Value) -> bool {

@@ -18,7 +18,7 @@ use flate2::read::GzDecoder;
 use http::{HeaderName, HeaderValue, header};
 use serde::Serialize;
 
-use super::{rehearsal::REFUSED, wire};
+use super::{database, rehearsal::REFUSED, wire};
 use crate::{clock, delivery::carrier::http::HttpCarrier, destination::Answer, supervise::thread};
 
 /// No parcel of any destination is longer; what is, is cut off.
@@ -148,6 +148,11 @@ impl State {
         let Ok(mut writer) = stream.try_clone() else { return };
         let mut reader = BufReader::new(stream);
         let tee = (!self.tees.is_empty()).then(Tee::new).and_then(Result::ok);
+        // A PostgreSQL's client begins with a length of less than 16 MB, others with a word.
+        if reader.fill_buf().is_ok_and(|bytes| bytes.first() == Some(&0)) {
+            let _ = database::serve(&mut reader, &mut writer, |name, statement, rows| self.take_rows(name, statement, rows));
+            return;
+        }
         while reader.fill_buf().is_ok_and(|bytes| !bytes.is_empty()) {
             let (mut head, mut body) = (Vec::new(), Vec::new());
             if wire::read_head(&mut reader, &mut head).is_err() {
@@ -166,6 +171,13 @@ impl State {
                 return;
             }
         }
+    }
+
+    /// Keeps rows as a request: the statement where a request has its address.
+    fn take_rows(&self, name: &str, statement: &str, rows: &[u8]) -> bool {
+        let encoded = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+        let head = format!("INSERT /{}/{} SQL\r\n\r\n", encoded(name), encoded(statement));
+        self.take(head.as_bytes(), rows.to_vec(), None).is_some()
     }
 
     /// Keeps a request. What is answered, where it is taken.

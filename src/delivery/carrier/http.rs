@@ -308,7 +308,8 @@ mod tests {
             std::fs::write(&secret, row.rehearsal.secret).unwrap();
             let settings = row.rehearsal.settings.replace("{secret}", &format!("file:{}", secret.display()));
             let receiver = HttpDouble::start(&supervisor, |_, _| Reply::Status(204)).await;
-            let destination = (row.open)(&settings.replace("{url}", &receiver.url()).parse().unwrap()).unwrap();
+            let destination =
+                (row.open)(&settings.replace("{url}", &receiver.url()).replace("{authority}", "127.0.0.1:9").parse().unwrap()).unwrap();
             let parcel = destination.encode(&[&Disclosure::for_test(Offset(1), 1, Timestamp(0))]).remove(0);
             let Via::Http(call) = parcel.via else {
                 assert!(row.headers.is_empty(), "{}: makes no calls", row.name);

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     backoff::Backoff,
     breaker::{Breaker, Gate},
-    carrier::{Carriers, file::FileCarrier, http::HttpCarrier},
+    carrier::{Carriers, file::FileCarrier, http::HttpCarrier, postgres::PostgresCarrier},
     courier::{Courier, DiscloseError},
     http_double::{HttpDouble, Reply, Taken},
     lane::Lane,
@@ -121,7 +121,7 @@ impl Yard {
         let supervisor = Supervisor::new();
         let http = HttpCarrier::with_timeouts(None, TIMEOUT, TIMEOUT).unwrap();
         let file = FileCarrier::new(directory.path().to_owned(), supervisor.clone());
-        let carriers = Arc::new(Carriers::new(http, file));
+        let carriers = Arc::new(Carriers::new(http, file, PostgresCarrier::new(supervisor.clone())));
         Self { directory, log, ledger, egress, carriers, feed: Feed::default(), supervisor, appended: AtomicUsize::new(0) }
     }
 
