@@ -101,7 +101,7 @@ fn is_of_this_machine(origin: &str) -> bool {
 fn of_receiver(destination: &Destination, findings: &mut Vec<Finding>) {
     let name = &destination.name;
     let urls = destination.settings.iter().filter_map(|(key, value)| Some((key, value.as_str()?.parse::<Uri>().ok()?)));
-    for (key, url) in urls.filter(|(_, url)| matches!(url.scheme_str(), Some("http" | "https"))) {
+    for (key, url) in urls.filter(|(_, url)| matches!(url.scheme_str(), Some("http" | "https" | "postgres" | "postgresql"))) {
         let Some(host) = url.host() else { continue };
         let addresses = addresses_of(host, url.port_u16().unwrap_or(443));
         if addresses.is_empty() {
@@ -192,5 +192,13 @@ mod tests {
         );
         assert!(webhook("https://169.254.169.254/latest").starts_with("Wrong"));
         assert_eq!(webhook("https://192.0.2.7/hook"), "");
+        let database = |host: &str| {
+            let settings = format!("settings = {{ url = \"postgres://{host}/analytics\", user = \"firsthand\" }}");
+            found(&[SITE, &FILE.replace("\"file\"", "\"postgres\"").replace("settings = { directory = \"outbox\" }", &settings)].concat())
+                .join("\n")
+        };
+        assert!(database("10.0.0.7").starts_with("Note destination \"own\": settings.url leads to 10.0.0.7, a private address"));
+        assert!(database("169.254.169.254").starts_with("Wrong"));
+        assert_eq!(database("192.0.2.7"), "");
     }
 }
