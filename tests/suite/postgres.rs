@@ -92,6 +92,11 @@ fn every_event_is_one_row_and_the_ledger_counts_the_rows() {
     eventually("an end of all of it", PATIENCE, || {
         server.overview()["destinations"][0]["lag"] == 0 && server.overview()["destinations"][0]["in_flight"] == 0
     });
+    assert!(
+        installation.ledger("own").iter().all(|(state, ..)| state == "accepted"),
+        "a row that is there is no fault: {:?}",
+        installation.ledger("own")
+    );
     assert_eq!(postgres.ask("SELECT count(*) FROM firsthand_events"), "60");
     assert!(server.stop().success(), "open connections do not keep the program");
 }
