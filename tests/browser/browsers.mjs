@@ -20,7 +20,7 @@ const found = (name, paths, from) => {
   return path;
 };
 
-async function launch(options, prepare) {
+async function launch(options) {
   const profile = mkdtempSync(join(tmpdir(), "browser-"));
   const browser = await puppeteer.launch({ headless: true, userDataDir: profile, acceptInsecureCerts: true, timeout: STEP_MS_MAX, ...options });
   return {
@@ -28,7 +28,6 @@ async function launch(options, prepare) {
     async newPage(visitor) {
       const page = await visitor.newPage();
       page.setDefaultTimeout(STEP_MS_MAX);
-      await prepare?.(page);
       return page;
     },
     async stop() {
@@ -38,14 +37,20 @@ async function launch(options, prepare) {
   };
 }
 
-async function chromium(proxy, { lists }) {
+async function chromium(hosts, { lists }) {
   const executablePath = found("CHROMIUM", ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"], "chromium");
-  const prepare = lists && readLists();
-  if (lists && !prepare) throw new LeftOut("not installed: the package webext-ublock-origin-chromium has the lists");
-  return launch({ executablePath, args: [...FLAGS, `--proxy-server=127.0.0.1:${proxy}`] }, prepare);
+  const stops = lists && readLists();
+  if (lists && !stops) throw new LeftOut("not installed: the package webext-ublock-origin-chromium has the lists");
+  const started = await launch({ executablePath, args: [...FLAGS, `--proxy-server=127.0.0.1:${hosts.proxy}`] });
+  hosts.stops = stops;
+  const stop = async () => {
+    await started.stop();
+    hosts.stops = undefined;
+  };
+  return { ...started, stop };
 }
 
-async function firefox(proxy, { blocker, strict, objects, listed }) {
+async function firefox({ proxy }, { blocker, strict, objects, listed }) {
   const executablePath = found("FIREFOX", ["/usr/bin/firefox-esr", "/usr/bin/firefox"], "firefox-esr");
   const path = blocker && found("", [FIREFOX_BLOCKER], "webext-ublock-origin-firefox");
   const extraPrefsFirefox = {
@@ -70,13 +75,13 @@ async function firefox(proxy, { blocker, strict, objects, listed }) {
   return started;
 }
 
-/** Each: its name, how to start it (where its protection needs a list: with these hosts on it), and whether it keeps a listed tracker away, which is how the test sees that the protection is on. */
+/** Each: its name, how to start it behind the proxy of these hosts (where its protection needs a list: with these names on it), and whether it keeps a listed tracker away, which is how the test sees that the protection is on. */
 export const BROWSERS = [
-  { name: "Chromium", start: (proxy) => chromium(proxy, {}), protects: false },
-  { name: "Chromium with uBlock Origin's lists", start: (proxy) => chromium(proxy, { lists: true }), protects: true },
-  { name: "Firefox", start: (proxy) => firefox(proxy, {}), protects: false },
-  { name: "Firefox with strict tracking protection", start: (proxy, listed = [TRACKER]) => firefox(proxy, { strict: true, listed }), protects: true },
-  { name: "Firefox with uBlock Origin", start: (proxy) => firefox(proxy, { blocker: true }), protects: true },
+  { name: "Chromium", start: (hosts) => chromium(hosts, {}), protects: false },
+  { name: "Chromium with uBlock Origin's lists", start: (hosts) => chromium(hosts, { lists: true }), protects: true },
+  { name: "Firefox", start: (hosts) => firefox(hosts, {}), protects: false },
+  { name: "Firefox with strict tracking protection", start: (hosts, listed = [TRACKER]) => firefox(hosts, { strict: true, listed }), protects: true },
+  { name: "Firefox with uBlock Origin", start: (hosts) => firefox(hosts, { blocker: true }), protects: true },
 ];
 /** A browser that objects by itself: Firefox has a setting for it, Chromium has none. */
-export const OBJECTING = { name: "Firefox with Global Privacy Control", start: (proxy) => firefox(proxy, { objects: true }), protects: false };
+export const OBJECTING = { name: "Firefox with Global Privacy Control", start: (hosts) => firefox(hosts, { objects: true }), protects: false };

@@ -8,13 +8,16 @@ import { createServer } from "node:https";
 import { connect } from "node:net";
 import { join } from "node:path";
 
-/** Serves these hosts by `answer(asked, reply)`, on every port. `connected`: the authorities (`host:port`) that browsers asked the proxy for. */
+/**
+ * Serves these hosts by `answer(asked, reply)`, on every port. `connected`: the authorities (`host:port`) that browsers asked the proxy for. `stops`, where it is set, says of a request
+ * whether a blocker stands before it: its connection ends then, and nobody has seen it.
+ */
 export async function startHosts(directory, hosts, answer) {
   const [key, certificate] = ["key.pem", "certificate.pem"].map((name) => join(directory, name));
   const names = hosts.map((host) => `DNS:${host}`).join(",");
   execFileSync("openssl", ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=test", "-addext", `subjectAltName=${names}`, "-keyout", key, "-out", certificate], { stdio: "ignore" });
   const connected = new Set();
-  const server = createServer({ key: readFileSync(key), cert: readFileSync(certificate) }, answer);
+  const server = createServer({ key: readFileSync(key), cert: readFileSync(certificate) }, (asked, reply) => (started.stops?.(asked) ? reply.destroy() : answer(asked, reply)));
   const proxy = createProxy((asked, reply) => {
     connected.add(URL.parse(asked.url)?.host);
     reply.writeHead(404).end();
@@ -28,8 +31,9 @@ export async function startHosts(directory, hosts, answer) {
     for (const [one, other] of [[inner, socket], [socket, inner]]) one.on("error", () => other.destroy());
   });
   await Promise.all([server, proxy].map((each) => new Promise((listening) => each.listen(0, "127.0.0.1", listening))));
-  return {
+  const started = {
     connected,
+    stops: undefined,
     proxy: proxy.address().port,
     stop() {
       server.closeAllConnections();
@@ -38,6 +42,7 @@ export async function startHosts(directory, hosts, answer) {
       proxy.close();
     },
   };
+  return started;
 }
 
 /** A request's whole body. */

@@ -167,7 +167,7 @@ async function unchosen(started, host, exempt, needsConsent) {
 }
 
 async function matrixOf({ name, start, protects }) {
-  const started = await start(web.proxy);
+  const started = await start(web.hosts);
   const lines = [];
   const say = (what, ok, text) => lines.push({ name, what, ok, text });
   try {
@@ -194,7 +194,7 @@ async function matrixOf({ name, start, protects }) {
 }
 
 async function objecting({ name, start }) {
-  const started = await start(web.proxy);
+  const started = await start(web.hosts);
   try {
     const before = { beacons: web.beacons.length, kept: all("measurement") + all("customers") };
     const visit = await arrive(started, `https://${SHOP}/?said=yes`);
@@ -244,7 +244,7 @@ try {
 } catch (problem) {
   console.error(problem.stack);
 }
-web?.stop();
+web?.hosts.stop();
 const unclean = await program?.stop();
 if (unclean) console.error(unclean);
 const wrong = results.filter(({ ok }) => !ok);

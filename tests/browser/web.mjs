@@ -44,5 +44,5 @@ export async function startWeb(directory, shops, upstream) {
     reply.writeHead(answer.statusCode, answer.headers);
     answer.pipe(reply);
   });
-  return Object.assign(web, { proxy: hosts.proxy, stop: hosts.stop });
+  return Object.assign(web, { hosts });
 }

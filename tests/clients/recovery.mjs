@@ -76,7 +76,7 @@ async function waitForBlocker(started) {
 }
 
 async function row({ name, start, protects }) {
-  const started = await start(hosts.proxy, LISTED);
+  const started = await start(hosts, LISTED);
   try {
     const version = await started.browser.version();
     if (protects) await waitForBlocker(started);

@@ -67,7 +67,7 @@ export async function openShop() {
   writeFileSync(machine, readFileSync(machine, "utf8").replace("127.0.0.1:8080", `127.0.0.1:${plain}`).replace("127.0.0.1:8081", `127.0.0.1:${console_}`));
   program = await startProgram(["run", "--config", machine], data, admin);
   hosts = await startHosts(data, [SHOP, ELSEWHERE].map((origin) => new URL(origin).hostname), (asked, reply) => answer(asked, reply, `http://127.0.0.1:${plain}`));
-  chromium = await BROWSERS.find(({ name }) => name === "Chromium").start(hosts.proxy);
+  chromium = await BROWSERS.find(({ name }) => name === "Chromium").start(hosts);
 }
 
 /** The address that the shop's own servers send to: they stand beside the program. */
