@@ -9,6 +9,7 @@ pub mod form;
 pub mod ga4;
 pub mod goatcounter;
 pub mod matomo;
+pub mod meta;
 pub mod mixpanel;
 pub mod plausible;
 pub mod postgres;
@@ -16,6 +17,7 @@ pub mod posthog;
 pub mod segment;
 pub mod settings;
 pub mod snowplow;
+pub mod tiktok;
 pub mod umami;
 pub mod webhook;
 mod words;
@@ -104,12 +106,14 @@ pub const DESTINATIONS: &[DestinationType] = &[
     ga4::relay::TYPE,
     goatcounter::TYPE,
     matomo::TYPE,
+    meta::TYPE,
     mixpanel::TYPE,
     plausible::TYPE,
     postgres::TYPE,
     posthog::TYPE,
     segment::TYPE,
     snowplow::TYPE,
+    tiktok::TYPE,
     umami::TYPE,
     webhook::TYPE,
 ];
@@ -222,6 +226,13 @@ pub enum Signing {
     },
     /// By no signature, but a secret that is said: the value of the header `authorization`.
     Authorization(crate::config::secret::Secret),
+    /// The same under a header of the receiver's own, in lower case.
+    Token {
+        /// The header.
+        header: &'static str,
+        /// What it says.
+        secret: crate::config::secret::Secret,
+    },
 }
 
 /// Lines appended to a file that rotates.
@@ -519,6 +530,7 @@ mod tests {
                 "signing": call.signing.as_ref().map(|signing| match signing {
                     Signing::StandardWebhooks { message_id, keys } => json!({ "message_id": message_id, "keys": keys.len() }),
                     Signing::Authorization(said) => json!({ "authorization": String::from_utf8_lossy(said.bytes()) }),
+                    Signing::Token { header, secret } => json!({ *header: String::from_utf8_lossy(secret.bytes()) }),
                 }),
             }),
             Via::Rows(RowInsert { database, table, statement, .. }) => json!({

@@ -105,6 +105,38 @@ pub const MIXPANEL: &[Named] = &[
     ("$mp_web_page_view", "page_view", Order),
 ];
 
+/// Meta's standard events (<https://developers.facebook.com/docs/meta-pixel/reference>) that have a name of GA4's, exactly so written.
+#[rustfmt::skip]
+pub const META: &[Named] = &[
+    ("AddPaymentInfo",       "add_payment_info", Order),
+    ("AddToCart",            "add_to_cart",      Order),
+    ("AddToWishlist",        "add_to_wishlist",  Order),
+    ("CompleteRegistration", "sign_up",          Order),
+    ("InitiateCheckout",     "begin_checkout",   Order),
+    ("Lead",                 "generate_lead",    Order),
+    ("PageView",             "page_view",        Order),
+    ("Purchase",             "purchase",         Order),
+    ("Search",               "search",           Order),
+    ("ViewContent",          "view_item",        Order),
+    ("SubmitApplication",    "form_submit",      Order),
+];
+
+/// TikTok's standard events (<https://business-api.tiktok.com/portal/docs?id=1741601162187777>) that have a name of GA4's, exactly so written.
+#[rustfmt::skip]
+pub const TIKTOK: &[Named] = &[
+    ("AddPaymentInfo",       "add_payment_info", Order),
+    ("AddToCart",            "add_to_cart",      Order),
+    ("AddToWishlist",        "add_to_wishlist",  Order),
+    ("CompletePayment",      "purchase",         Order),
+    ("CompleteRegistration", "sign_up",          Order),
+    ("Download",             "file_download",    Order),
+    ("InitiateCheckout",     "begin_checkout",   Order),
+    ("Pageview",             "page_view",        Order),
+    ("Search",               "search",           Order),
+    ("SubmitForm",           "form_submit",      Order),
+    ("ViewContent",          "view_item",        Order),
+];
+
 /// The canonical name of a vendor's event that is called exactly so.
 #[must_use]
 pub fn exactly(table: &[Named], theirs: &str) -> Option<&'static str> {
@@ -252,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_vendors_own_names_are_exact() {
-        for table in [POSTHOG, AMPLITUDE, MIXPANEL] {
+        for table in [POSTHOG, AMPLITUDE, MIXPANEL, META, TIKTOK] {
             for (theirs, ours, subject) in table {
                 assert_eq!(exactly(table, theirs), Some(*ours));
                 assert_eq!(vendors(table, ours, *subject).and_then(|said| exactly(table, said)), Some(*ours));
@@ -315,7 +347,7 @@ mod tests {
     #[test]
     fn people_are_shown_the_same_tables() {
         let page = include_str!("../../docs/translation.md");
-        for (theirs, ours, _) in [SEGMENT, SNOWPLOW, SNOWPLOW_SHOP, POSTHOG, AMPLITUDE, MIXPANEL].concat() {
+        for (theirs, ours, _) in [SEGMENT, SNOWPLOW, SNOWPLOW_SHOP, POSTHOG, AMPLITUDE, MIXPANEL, META, TIKTOK].concat() {
             assert!(page.contains(&format!("| `{theirs}` | `{ours}` |")), "{theirs}");
         }
         for word in CAMPAIGN {

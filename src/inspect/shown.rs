@@ -38,6 +38,7 @@ impl ShownParcel {
                 match &call.signing {
                     None => {}
                     Some(Signing::Authorization(_)) => headers.push(format!("authorization: {HIDDEN}")),
+                    Some(Signing::Token { header, .. }) => headers.push(format!("{header}: {HIDDEN}")),
                     Some(Signing::StandardWebhooks { message_id, .. }) => {
                         headers.extend([
                             format!("webhook-id: {message_id}"),

@@ -3,7 +3,7 @@
 //!
 //! | Meta's | ours |
 //! |---|---|
-//! | `ev` of Meta's standard events | GA4's name: see [`NAMES`] |
+//! | `ev` of Meta's standard events | GA4's name: see [`META`] |
 //! | any other `ev` | that name in canonical words |
 //! | `dl`, `rl`, `sw` | page, referrer, screen |
 //! | `ts` (milliseconds) | the time, where it is no more than 72 hours ago |
@@ -32,26 +32,13 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    event::vocabulary::{META, exactly},
     privacy::{
         personal::Personal,
         raw::{PropertyValue, RawEvent, RawItem},
     },
 };
 
-/// Meta's standard events (<https://developers.facebook.com/docs/meta-pixel/reference>) that have a name of GA4's.
-pub const NAMES: [(&str, &str); 11] = [
-    ("AddPaymentInfo", "add_payment_info"),
-    ("AddToCart", "add_to_cart"),
-    ("AddToWishlist", "add_to_wishlist"),
-    ("CompleteRegistration", "sign_up"),
-    ("InitiateCheckout", "begin_checkout"),
-    ("Lead", "generate_lead"),
-    ("PageView", "page_view"),
-    ("Purchase", "purchase"),
-    ("Search", "search"),
-    ("ViewContent", "view_item"),
-    ("SubmitApplication", "form_submit"),
-];
 /// Products looked at in one hit.
 const ITEMS_MAX: usize = 200;
 /// Properties looked at in one hit.
@@ -128,8 +115,8 @@ impl Protocol for Meta {
 
 fn event<'a>(hit: &Parameters<'a>, now: Timestamp) -> Option<RawEvent<'a>> {
     let said = hit.text("ev")?;
-    let name = match NAMES.iter().find(|(theirs, _)| *theirs == said) {
-        Some((_, ours)) => Cow::Borrowed(*ours),
+    let name = match exactly(META, &said) {
+        Some(ours) => Cow::Borrowed(ours),
         None => Cow::Owned(names::canonical(&names::property(&said)).0),
     };
     let text = |name| hit.text(name).map(Personal::new);
@@ -242,7 +229,7 @@ mod tests {
     #[test]
     fn the_scripts_shim_has_the_same_names() {
         let shim = include_str!("../../js-snippet/src/shims/meta.ts");
-        assert!(NAMES.iter().all(|(theirs, ours)| shim.contains(&format!("  {theirs}: \"{ours}\",\n"))));
+        assert!(META.iter().all(|(theirs, ours, _)| shim.contains(&format!("  {theirs}: \"{ours}\",\n"))));
     }
 
     #[test]

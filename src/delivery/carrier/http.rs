@@ -185,17 +185,20 @@ const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
+/// A secret as a header's value. A destination takes none that could not stand there.
+fn said_in(name: HeaderName, said: &Secret) -> HeaderMap {
+    let value = HeaderValue::from_bytes(said.bytes()).ok().map(|mut value| {
+        value.set_sensitive(true);
+        value
+    });
+    value.into_iter().map(|value| (name.clone(), value)).collect()
+}
+
 fn signature_headers(signing: &Signing, body: &[u8], now: Timestamp) -> HeaderMap {
     let (message_id, keys) = match signing {
         Signing::StandardWebhooks { message_id, keys } => (message_id, keys),
-        Signing::Authorization(said) => {
-            // A destination takes no secret that could not stand in a header.
-            let value = HeaderValue::from_bytes(said.bytes()).ok().map(|mut value| {
-                value.set_sensitive(true);
-                value
-            });
-            return value.into_iter().map(|value| (header::AUTHORIZATION, value)).collect();
-        }
+        Signing::Authorization(said) => return said_in(header::AUTHORIZATION, said),
+        Signing::Token { header, secret } => return said_in(HeaderName::from_static(header), secret),
     };
     let seconds = now.seconds().to_string();
     let signatures: Vec<String> = keys.iter().map(|key| standard_webhooks_signature(key, message_id, &seconds, body)).collect();

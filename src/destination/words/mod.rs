@@ -5,6 +5,7 @@ pub(in crate::destination) mod address;
 pub(in crate::destination) mod agent;
 pub(in crate::destination) mod answers;
 pub(in crate::destination) mod device;
+pub(in crate::destination) mod digest;
 pub(in crate::destination) mod disclosed;
 pub(in crate::destination) mod figures;
 pub(in crate::destination) mod flat;
