@@ -57,6 +57,7 @@ use crate::{
         },
         hand_over::{Estate, Unreadable},
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
+        profiled::ProfileSeals,
         purge_set::PurgeSet,
         rights::{
             erase::destroy_begun,
@@ -64,6 +65,10 @@ use crate::{
         },
         uniques::Uniques,
         visitor::Visitors,
+    },
+    profile::{
+        Profiles,
+        projector::{self, Projector},
     },
     recleanse::{self, Recleanse},
     report::Report,
@@ -269,6 +274,8 @@ impl App {
         let discloser =
             Discloser::new(Arc::clone(&persistent), Arc::clone(&epochs), Arc::clone(&persons), Arc::clone(&purge_set), Arc::clone(&crowds))
                 .beside(Arc::clone(&log));
+        let profile_discloser =
+            Discloser::new(Arc::clone(&persistent), Arc::clone(&epochs), Arc::clone(&persons), Arc::clone(&purge_set), Arc::clone(&crowds));
         let carriers = Arc::new(Carriers::new(
             HttpCarrier::new(None)?,
             FileCarrier::new(config.data_dir.clone(), supervisor.clone()),
@@ -292,6 +299,7 @@ impl App {
             supervisor: supervisor.clone(),
         };
         let recleanse = Recleanse::start(parts, Arc::clone(&documents))?;
+        let profiles = Arc::new(Profiles::in_directory(config.data_dir.clone(), ProfileSeals::new(Arc::clone(&persons))));
         let following = Following { log: Arc::clone(&log), persons: Arc::clone(&persons), list: Arc::clone(&list) };
         following.start(&supervisor).map_err(StartError::Thread)?;
         let (place_file, places) = open_places(&config, demonstration)?;
@@ -308,6 +316,16 @@ impl App {
             feed: feed.clone(),
         });
 
+        let in_force = Arc::clone(&pipeline);
+        let projector = Arc::new(Projector::new(projector::Parts {
+            log: Arc::clone(&log),
+            // It waits for no twin: an order that is told of twice is one order of a profile anyway.
+            discloser: Arc::new(profile_discloser),
+            documents: Box::new(move || in_force.documents.load_full()),
+            profiles,
+        }));
+        let projecting = Arc::clone(projector.gauges());
+        projector.start(&supervisor).map_err(StartError::Thread)?;
         let egress = EgressLedger::new(Arc::clone(&state), &config.data_dir);
         let report = Arc::new(Report {
             pipeline: Arc::clone(&pipeline),
@@ -319,6 +337,7 @@ impl App {
             recleanse: Arc::clone(&recleanse),
             egress: egress.clone(),
             alerts: Arc::clone(&alerts),
+            projecting,
         });
         let figures = Arc::clone(&report);
         alerts.start(&supervisor, move || figures.figures());

@@ -30,6 +30,7 @@ pub mod hand_over;
 pub mod housekeeping;
 pub mod inspect;
 pub mod pipeline;
+pub mod profile;
 pub mod prove;
 pub mod recleanse;
 pub mod records;

@@ -1,6 +1,9 @@
 //! What the console asks for: metrics, health and today's numbers, gathered from the parts.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use crate::{
     alerts::{Alerts, judge::Figures},
@@ -9,7 +12,7 @@ use crate::{
         Sources,
         overview::{
             self, AlertOverview, CrowdOverview, DestinationOverview, EgressOverview, Health, LeftOverview, LogOverview, MissedOverview,
-            Overview, RecleanseOverview, RefusedCount, ReleasedOverview, SiteOverview, UncoveredCount,
+            Overview, ProfilesOverview, RecleanseOverview, RefusedCount, ReleasedOverview, SiteOverview, UncoveredCount,
         },
     },
     counters::{self, Counters},
@@ -29,6 +32,7 @@ use crate::{
         refusal::Refusal,
         uniques::Estimate,
     },
+    profile::projector,
     recleanse::Recleanse,
     recovery::{self, Missed},
     server::{Looks, ServerMetrics, tls::Tls},
@@ -55,6 +59,8 @@ pub struct Report {
     pub egress: EgressLedger,
     /// What calls for a person.
     pub alerts: Arc<Alerts>,
+    /// How the profile store's reading stands.
+    pub projecting: Arc<projector::Gauges>,
 }
 
 impl Report {
@@ -153,6 +159,7 @@ impl Report {
         let help = "Stored records that narrower ones took the place of.";
         text.sample("firsthand_recleanse_replaced_total", "counter", help, &[], self.recleanse.replaced());
         status::expose(&self.delivery.status(clock::now()), &mut text);
+        self.projecting.write(&mut text);
         self.alerts.write(&mut text);
         self.server.write(&mut text);
         text.into_text()
@@ -202,6 +209,7 @@ impl Report {
             },
             recleanse: self.recleansing(),
             egress: self.closed_days(),
+            profiles: self.profiles(),
             alerts: self
                 .alerts
                 .raised()
@@ -229,6 +237,16 @@ impl Report {
                 .and_then(|tls| tls.validity())
                 .is_some_and(|validity| validity.ends_soon(clock::now())),
         }
+    }
+
+    fn profiles(&self) -> Option<ProfilesOverview> {
+        let projecting = &self.projecting;
+        projecting.on.load(Ordering::Relaxed).then(|| ProfilesOverview {
+            state: if projecting.stuck.load(Ordering::Relaxed) { overview::CourierState::Waiting } else { overview::CourierState::Running },
+            lag: projecting.lag.load(Ordering::Relaxed),
+            taken: projecting.taken.load(Ordering::Relaxed),
+            removed: projecting.removed.load(Ordering::Relaxed),
+        })
     }
 
     fn closed_days(&self) -> EgressOverview {

@@ -5,6 +5,7 @@
 //! | `state.db` | SQLite's `user_version` | `MIGRATIONS` in `state.rs` |
 //! | `keys.db` | the same | `MIGRATIONS` in `privacy/keys/database.rs` |
 //! | `erasures.db` | the same | `MIGRATIONS` in `privacy/rights/erasures.rs` |
+//! | `profiles.db` | the same | `MIGRATIONS` in `profile/sqlite.rs` |
 //! | `log/*.log` | a byte in each file's header | none: formats N and N−1 are read, N is written |
 //!
 //! At a start, under the directory's lock: look at every version, writing nothing → refuse what is newer → copy `state.db` → take all
@@ -26,6 +27,7 @@ use crate::{
     clock::Timestamp,
     event_log::{self, LogError},
     privacy::{keys::database::KEYS, rights::erasures::ERASURES},
+    profile::sqlite::PROFILES,
     schema::{Schema, open_to_look},
     state::{STATE, StateDb, StoreError},
 };
@@ -111,7 +113,7 @@ pub struct Behind {
 /// # Errors
 /// Where something is newer, or cannot be read.
 pub fn look(directory: &Path) -> Result<Vec<Behind>, UpgradeError> {
-    look_with(directory, [STATE, KEYS, ERASURES])
+    look_with(directory, [STATE, KEYS, ERASURES, PROFILES])
 }
 
 /// Brings the directory up to date. The caller holds its lock.
@@ -119,7 +121,7 @@ pub fn look(directory: &Path) -> Result<Vec<Behind>, UpgradeError> {
 /// # Errors
 /// As for [`look`]; where no copy can be made, or a step not be taken. The data is then as it was.
 pub fn bring_up_to_date(directory: &Path, now: Timestamp) -> Result<(), UpgradeError> {
-    bring_with(directory, [STATE, KEYS, ERASURES], now)
+    bring_with(directory, [STATE, KEYS, ERASURES, PROFILES], now)
 }
 
 fn look_with<const N: usize>(directory: &Path, schemas: [Schema; N]) -> Result<Vec<Behind>, UpgradeError> {

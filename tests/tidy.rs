@@ -51,6 +51,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["clock", "console", "counters", "documents", "event", "event_log", "metrics", "privacy", "protocol", "state", "supervise"],
     ),
     ("privacy", &["clock", "config", "documents", "event", "event_log", "protocol", "schema", "state", "supervise"]),
+    ("profile", &["clock", "documents", "event", "event_log", "metrics", "privacy", "schema", "state", "supervise"]),
     ("protocol", &["clock", "documents", "event", "privacy"]),
     (
         "prove",
@@ -83,7 +84,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("signing", &[]),
     ("state", &["schema"]),
     ("supervise", &[]),
-    ("upgrade", &["clock", "event_log", "privacy", "schema", "state"]),
+    ("upgrade", &["clock", "event_log", "privacy", "profile", "schema", "state"]),
 ];
 const WIRING: [&str; 7] = ["app", "cli", "demonstration", "housekeeping", "lib", "main", "report"];
 
@@ -111,11 +112,18 @@ const OWNERS: &[(&str, &[&str], &str)] = &[
             "delivery/replay.rs",
             "documents/store.rs",
             "egress/store.rs",
+            "profile/sqlite.rs",
+            "profile/store.rs",
             "recleanse/progress.rs",
         ],
         "SQL is spoken by the stores alone",
     ),
     (".hand_over_to_the_", &["cli/person.rs"], "what a person asks for is handed out by one command"),
+    (
+        ".at_rest(",
+        &["profile/store.rs", "profile/sqlite.rs", "profile/postgres.rs"],
+        "whose a part of a profile is, is known to its stores alone",
+    ),
     ("maxminddb::", &["privacy/enrich/"], "the address is looked up in privacy/ alone"),
     ("UnixStream", &["hand_over.rs", "privacy/hand_over/"], "what is handed over goes to the next process alone"),
     ("forwarded", &["server/client_address.rs", "destination/words/likeness.rs"], "one place believes or disbelieves forwarding headers"),

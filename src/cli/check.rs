@@ -64,7 +64,7 @@ pub(super) fn check(place: &Place, out: &mut dyn Write) -> Result<(), CommandErr
 fn describe(documents: &Documents, out: &mut dyn Write) -> std::io::Result<()> {
     for site in &documents.sites {
         writeln!(out, "  site \"{}\": {}{}/ from {}", site.name, site.hosts.join(", "), site.prefix, join(&site.origins))?;
-        for destination in documents.destinations.iter().filter(|destination| destination.sites.contains(&site.number)) {
+        for destination in documents.receiving(site.number) {
             let basis = match destination.basis {
                 Basis::ExemptMeasurement => String::from("exempt_measurement"),
                 Basis::Consent(purposes) => format!("consent to {}", purposes.names().collect::<Vec<_>>().join(" and ")),

@@ -13,6 +13,7 @@ mod lint;
 mod person;
 mod place;
 mod policy;
+mod profile;
 mod proof;
 mod prove;
 mod proxy;
@@ -108,6 +109,9 @@ enum Command {
     /// Hand out, or erase, what rests about one person.
     #[command(subcommand)]
     Person(person::PersonCommand),
+    /// Show customer profiles and what joined them; part them, join them again, or have them made again.
+    #[command(subcommand)]
+    Profile(profile::ProfileCommand),
     /// Copy event log and state into a new directory, or the keys into a file, while the server runs or not.
     Backup(backup::BackupArguments),
     /// Put a backup back. Who was erased, withdrew or objected since it was made stays gone.
@@ -167,6 +171,7 @@ pub fn execute(arguments: Arguments, out: &mut dyn Write) -> Result<(), CommandE
         Some(Command::Proof(proof)) => proof::proof(&place, &proof, out),
         Some(Command::Prove(prove)) => prove::prove(&place, &prove, out),
         Some(Command::Person(command)) => person::person(&place, &command, &mut std::io::stdin().lock(), out),
+        Some(Command::Profile(command)) => profile::profile(&place, &command, &mut std::io::stdin().lock(), out),
         Some(Command::Backup(backup)) => backup::backup(&place, &backup, out),
         Some(Command::Restore(restore)) => restore::restore(&place, &restore, out),
         Some(Command::Recleanse(recleanse)) => recleanse::recleanse(&place, &recleanse, out),
@@ -213,6 +218,7 @@ mod tests {
             "prove",
             "recleanse",
             "person",
+            "profile",
             "backup",
             "restore",
             "records",

@@ -225,6 +225,7 @@ mod tests {
                 replaced: 7,
             },
             egress: EgressOverview::default(),
+            profiles: None,
             alerts: Vec::new(),
         };
         let sources = Sources {

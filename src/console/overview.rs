@@ -35,8 +35,24 @@ pub struct Overview {
     pub recleanse: RecleanseOverview,
     /// Days of what left that are closed and signed.
     pub egress: EgressOverview,
+    /// How far customer profiles are, where a site has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profiles: Option<ProfilesOverview>,
     /// What calls for a person now.
     pub alerts: Vec<AlertOverview>,
+}
+
+/// The reading of the event log for customer profiles.
+#[derive(Debug, Serialize)]
+pub struct ProfilesOverview {
+    /// Whether it goes on.
+    pub state: CourierState,
+    /// Records of the log that are still to be read.
+    pub lag: u64,
+    /// Events that were taken in since the start.
+    pub taken: u64,
+    /// Parts of profiles that were removed since the start.
+    pub removed: u64,
 }
 
 /// Something that calls for a person.

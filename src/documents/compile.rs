@@ -13,7 +13,7 @@ use super::{
     deviation::{Deviation, State},
     listed_names,
     parse::{BasisName, DestinationDocument, Document, GpcSiteOverride, PolicyDocument, Release, SiteDocument},
-    routes,
+    profile, routes,
     site::{Ceilings, Policy, Recipient, SignalRules, Site},
     snippet::{ConsentTool, SnippetParts},
 };
@@ -87,12 +87,15 @@ pub fn compile(documents: &[Numbered]) -> Result<Documents, Vec<DocumentError>> 
             destinations.extend(compile_destination(document, DestinationNumber(*number), &site_documents, &mut errors).map(Arc::new));
         }
     }
+    let profiles: Vec<_> =
+        site_documents.iter().filter_map(|(document, number)| profile::compile(document, *number, &mut errors)).collect();
+    let receiving: Vec<_> = destinations.iter().chain(profiles.iter().map(|rules| &rules.destination)).map(Arc::clone).collect();
     let mut sites = Vec::new();
     for (document, number) in &site_documents {
-        sites.extend(compile_site(document, *number, &policies, &destinations, &mut errors).map(Arc::new));
+        sites.extend(compile_site(document, *number, &policies, &receiving, &mut errors).map(Arc::new));
     }
     check_routes(&sites, &mut errors);
-    check_deviations(&policies, &destinations, &mut errors);
+    check_deviations(&policies, &receiving, &mut errors);
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -105,7 +108,7 @@ pub fn compile(documents: &[Numbered]) -> Result<Documents, Vec<DocumentError>> 
     for sites in by_host.values_mut() {
         sites.sort_by_key(|site| std::cmp::Reverse(site.prefix.len()));
     }
-    Ok(Documents { sites, destinations, by_host, ..Documents::default() })
+    Ok(Documents { sites, destinations, profiles, by_host, ..Documents::default() })
 }
 
 pub(super) fn fault(
@@ -453,6 +456,11 @@ fn compile_site(
         fault(errors, of, "policy", format!("there is no policy \"{}\"", document.policy), suggestion(&document.policy, &known));
     }
     let (time_zone, policy) = (time_zone.ok()?, policy?);
+    for name in document.profile.iter().flat_map(|profile| profile.traits.keys()).filter(|name| !policy.properties.contains_key(*name)) {
+        let known: Vec<_> = policy.properties.keys().map(String::as_str).collect();
+        let reason = format!("\"{name}\" is no property of the policy \"{}\"", policy.name);
+        fault(errors, of, "profile.traits", reason, suggestion(name, &known));
+    }
     let recipients = recipients(number, &policy, destinations);
     let vendors = vendors(&recipients, of, errors);
     (errors.len() == before).then(|| Site {

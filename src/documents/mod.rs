@@ -14,6 +14,7 @@ mod leaving;
 mod listed_names;
 pub mod names;
 pub mod parse;
+pub mod profile;
 mod routes;
 pub mod site;
 pub mod snippet;
@@ -22,6 +23,7 @@ pub mod tightened;
 
 pub use leaving::Leaving;
 pub use parse::Release;
+pub use profile::ProfileRules;
 pub use site::Site;
 
 use std::{collections::HashMap, sync::Arc};
@@ -44,6 +46,8 @@ pub struct Documents {
     pub sites: Vec<Arc<Site>>,
     /// Every destination.
     pub destinations: Vec<Arc<Destination>>,
+    /// The rules of every site that has customer profiles.
+    pub profiles: Vec<Arc<ProfileRules>>,
     /// Sites by host name (lower case, without port), longest prefix first.
     pub by_host: HashMap<String, Vec<Arc<Site>>>,
     /// When each site's document was last changed.
@@ -64,6 +68,18 @@ impl Documents {
     #[must_use]
     pub fn changed_at(&self, site: SiteNumber) -> Option<Timestamp> {
         self.changed.get(&site).copied()
+    }
+
+    /// The rules of a site's customer profiles, where it has any.
+    #[must_use]
+    pub fn profile_of(&self, site: SiteNumber) -> Option<&Arc<ProfileRules>> {
+        self.profiles.iter().find(|rules| rules.site() == site)
+    }
+
+    /// All who are given a site's events: its destinations, and its own profile store.
+    pub fn receiving(&self, site: SiteNumber) -> impl Iterator<Item = &Arc<Destination>> {
+        let all = self.destinations.iter().chain(self.profiles.iter().map(|rules| &rules.destination));
+        all.filter(move |destination| destination.sites.contains(&site))
     }
 
     /// The site of that number.
@@ -111,6 +127,9 @@ impl Destination {
     /// Who receives, in words for the site's visitors.
     #[must_use]
     pub fn receiver(&self) -> &'static str {
+        if self.kind == profile::KIND {
+            return "This website’s own customer profiles";
+        }
         DestinationType::named(self.kind).map_or(self.kind, |row| row.receiver)
     }
 

@@ -46,6 +46,7 @@ use super::{
     Bots,
     declared::{Controller, Party, Processor},
     deviation::Deviation,
+    profile::ProfileDocument,
     site::PropertyKind,
     snippet::{ConsentTool, Shim, Watch},
 };
@@ -163,6 +164,9 @@ pub struct SiteDocument {
     /// That its backend sends every purchase, beside what pages tell of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_purchases: Option<ServerPurchases>,
+    /// That its customers who agree to it have a profile here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<ProfileDocument>,
     /// Who decides why and how its data are processed; for the records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub controller: Option<Controller>,

@@ -38,7 +38,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     documents::{Destination, Documents, Site, site::PropertyKind},
-    event::{Offset, Purposes},
+    event::{DestinationNumber, Offset, Purposes},
     event_log::{EventLog, LogRecord},
     state::StoreError,
 };
@@ -213,8 +213,13 @@ impl Discloser {
         &self.crowds
     }
 
+    /// The key that a destination's ids are made with.
+    pub(super) fn destination_key(&self, destination: DestinationNumber) -> Result<Arc<DestinationKey>, StoreError> {
+        self.persistent.destination(destination)
+    }
+
     /// The record's event and how much of it the destination may see; or what becomes of it instead.
-    fn entitled<'d>(
+    pub(super) fn entitled<'d>(
         &self,
         record: &LogRecord,
         documents: &'d Documents,
@@ -399,12 +404,12 @@ fn ids_with_consent(key: &DestinationKey, header: &Header, body: &CleanBody, gra
 }
 
 /// A record's event that a destination may have.
-struct Entitled<'d> {
-    event: CleanEvent,
-    breadth: Breadth,
-    site: &'d Site,
-    purposes: Purposes,
-    consent_now: Purposes,
+pub(super) struct Entitled<'d> {
+    pub(super) event: CleanEvent,
+    pub(super) breadth: Breadth,
+    pub(super) site: &'d Site,
+    pub(super) purposes: Purposes,
+    pub(super) consent_now: Purposes,
 }
 
 struct Ids {

@@ -170,7 +170,7 @@ pub fn explain(event: RawEvent<'_>, arrival: &Arrival<'_>, with: &Explainer<'_>)
     let decision = consent::decide(arrival, &site.signals);
     let state = decision.state();
     let shape = Shape::of(&event, arrival);
-    let addressed = documents.destinations.iter().filter(|destination| destination.sites.contains(&site.number));
+    let addressed = documents.receiving(site.number);
     let refused = |refusal: super::refusal::Refusal, shape| Explanation {
         visitor: state.describe(),
         shape,

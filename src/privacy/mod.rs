@@ -21,6 +21,7 @@ pub mod explain;
 pub mod fidelity;
 pub mod identity;
 pub mod policy;
+pub mod profiled;
 pub mod recleanse;
 pub mod record;
 pub mod replay;

@@ -57,15 +57,15 @@ const PROXY: &str = "10.0.0.1:40000";
 /// Everything that a beacon passes through but the pipeline's own order, which `golden` compares with this one. It knows no pace: the same
 /// request gives the same event, however often it comes.
 pub(crate) struct Line {
-    pub(crate) documents: Documents,
-    pub(crate) logs: Vec<EventLog>,
+    pub(crate) documents: Arc<Documents>,
+    pub(crate) logs: Vec<Arc<EventLog>>,
     pub(crate) runtime: Runtime,
     visitors: Visitors,
     persistent: Arc<PersistentKeys>,
     places: PlaceDatabase,
     networks: NetworkDatabase,
-    pub(crate) discloser: Discloser,
-    persons: Arc<PersonKeys>,
+    pub(crate) discloser: Arc<Discloser>,
+    pub(crate) persons: Arc<PersonKeys>,
     epochs: Arc<EpochKeys>,
     purge_set: Arc<PurgeSet>,
     crowds: Arc<Crowds>,
@@ -130,14 +130,14 @@ impl Line {
         let discloser =
             Discloser::new(Arc::clone(&persistent), Arc::clone(&epochs), Arc::clone(&persons), Arc::clone(&purge_set), Arc::clone(&crowds));
         Self {
-            documents: compiled(documents, Arc::clone(&state)),
-            logs,
+            documents: Arc::new(compiled(documents, Arc::clone(&state))),
+            logs: logs.into_iter().map(Arc::new).collect(),
             runtime,
             visitors: Visitors::new(Supervisor::new(), Arc::clone(&persistent), Arc::clone(&persons), Arc::clone(&purge_set), proof),
             persistent,
             places,
             networks: networks(),
-            discloser,
+            discloser: Arc::new(discloser),
             persons,
             epochs,
             purge_set,
@@ -164,7 +164,7 @@ impl Line {
 
     /// Puts other documents in force, instead of those with the same names.
     pub(crate) fn put_in_force(&mut self, documents: &str) {
-        self.documents = compiled(documents, Arc::clone(&self.state));
+        self.documents = Arc::new(compiled(documents, Arc::clone(&self.state)));
     }
 
     /// The ticket that a page gets which asks for one.

@@ -11,6 +11,7 @@
 //! | `consent_proof` | what is on record of what visitors said |
 //! | `egress` | what left is counted as its receivers count it, signed by day, and a change is found |
 //! | `policies` | a deviation changes its field alone, and never what rested to something wider |
+//! | `profiles` | customer profiles: joined by proof alone, explained, parted again, gone with the consent; on every store |
 //! | `hand_over` | a new process takes over from the one that runs, and nobody notices |
 //! | `hostile` | a thousand broken requests of each dialect are answered and cost nothing |
 //! | `inspect` | what became of an event, what a destination would make of events, and sending them again |
@@ -73,6 +74,7 @@ mod hostile;
 mod non_interference;
 mod policies;
 mod postgres;
+mod profiles;
 mod prove;
 mod proxies;
 mod recleanse;

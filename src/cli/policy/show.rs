@@ -35,7 +35,8 @@ pub(super) fn show(documents: &Documents, arguments: &ShowArguments, out: &mut d
         return Err(format!("--site: there is no site \"{name}\"\n  fix: {}", suggestion(name, &known)).into());
     }
     if let Some(name) = &arguments.destination {
-        let known: Vec<_> = documents.destinations.iter().map(|destination| destination.name.as_str()).collect();
+        let known: Vec<_> =
+            sites.iter().flat_map(|site| documents.receiving(site.number)).map(|destination| destination.name.as_str()).collect();
         if !known.contains(&name.as_str()) {
             return Err(format!("--destination: there is no destination \"{name}\"\n  fix: {}", suggestion(name, &known)).into());
         }
@@ -58,10 +59,8 @@ pub(super) fn show(documents: &Documents, arguments: &ShowArguments, out: &mut d
             writeln!(out, "  vendors' cookies that are kept alive after a yes to their purpose: {}", kept_alive.join(", "))?;
         }
         show_crowds(&policy.crowd, out)?;
-        let wanted = |destination: &&Arc<Destination>| {
-            destination.sites.contains(&site.number) && arguments.destination.as_ref().is_none_or(|name| *name == destination.name)
-        };
-        for destination in documents.destinations.iter().filter(wanted) {
+        let wanted = |destination: &&Arc<Destination>| arguments.destination.as_ref().is_none_or(|name| *name == destination.name);
+        for destination in documents.receiving(site.number).filter(wanted) {
             show_destination(site, destination, out)?;
         }
         writeln!(out)?;

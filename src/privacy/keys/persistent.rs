@@ -84,6 +84,11 @@ impl DestinationKey {
         hex(&mac::mac128(&self.0, &[b"user", user_id.as_bytes()]))
     }
 
+    /// An account in the profile store of this destination.
+    pub(in crate::privacy) fn account_id(&self, account: &str) -> [u8; 16] {
+        mac::mac128(&self.0, &[b"account", account.as_bytes()])
+    }
+
     /// An order id that is stable and says nothing.
     pub(in crate::privacy) fn transaction_id(&self, transaction: &str) -> String {
         hex(&mac::mac128(&self.0, &[b"transaction", transaction.as_bytes()]))

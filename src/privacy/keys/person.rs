@@ -139,6 +139,7 @@ pub struct PersonKeys {
     cache: Arc<Mutex<Cache>>,
     newcomers: mpsc::Sender<Newcomer>,
     destroyed: AtomicU64,
+    narrowed: AtomicU64,
     list: Option<Arc<Erasures>>,
 }
 
@@ -160,7 +161,7 @@ impl PersonKeys {
         let cache = Arc::new(Mutex::new(Cache::default()));
         let committer = (Arc::clone(&database), Arc::clone(&cache));
         supervise::thread("person-keys", move || commit_newcomers(&committer.0, &committer.1, queue));
-        Self { database, cache, newcomers, destroyed: AtomicU64::new(0), list: None }
+        Self { database, cache, newcomers, destroyed: AtomicU64::new(0), narrowed: AtomicU64::new(0), list: None }
     }
 
     /// The same, who note whose key is destroyed, so that no older copy brings it back.
@@ -225,8 +226,29 @@ impl PersonKeys {
     pub(in crate::privacy) fn note_purposes(&self, person: &Person, purposes: Purposes) -> Result<(), StoreError> {
         let update = "UPDATE persons SET purposes = ?1 WHERE handle = ?2";
         self.database.with(|connection| connection.execute(update, (purposes.bits(), person.handle)))?;
-        person.purposes.store(purposes.bits(), Ordering::Relaxed);
+        let before = Purposes::from_bits(person.purposes.swap(purposes.bits(), Ordering::Relaxed));
+        self.narrowed.fetch_add(u64::from(!purposes.cover(before)), Ordering::Release);
         Ok(())
+    }
+
+    /// Those of these whose key is gone, or who do not agree to that purpose. Blocks.
+    pub(in crate::privacy) fn without(&self, purpose: Purposes, handles: &[[u8; 16]], now: Timestamp) -> Result<Vec<[u8; 16]>, StoreError> {
+        self.database.with(|connection| {
+            let mut select = connection.prepare_cached("SELECT purposes, expires FROM persons WHERE handle = ?1")?;
+            let mut without = Vec::new();
+            for handle in handles {
+                let person = select.query_row([handle], |row| Ok((Purposes::from_bits(row.get(0)?), Timestamp(row.get(1)?)))).optional()?;
+                if person.is_none_or(|(agreed, expires)| !agreed.cover(purpose) || expires <= now) {
+                    without.push(*handle);
+                }
+            }
+            Ok(without)
+        })
+    }
+
+    /// How often somebody has ceased to agree to something, and still agrees to something else.
+    pub(in crate::privacy) fn narrowed(&self) -> u64 {
+        self.narrowed.load(Ordering::Acquire)
     }
 
     /// Destroys the key row of this cookie index. Returns whose consent that ended, if there was one. Blocks.

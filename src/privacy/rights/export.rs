@@ -283,7 +283,7 @@ fn answer(found: &Found, events: usize, left_out: u64, unreadable: u64, facts: &
 }
 
 fn who_may_receive(facts: &Facts<'_>) -> Vec<Value> {
-    let of_site = facts.documents.destinations.iter().filter(|destination| destination.sites.contains(&facts.site.number));
+    let of_site = facts.documents.receiving(facts.site.number);
     of_site
         .map(|destination| json!({ "name": destination.name, "receiver": destination.receiver(), "ground": ground(destination.basis) }))
         .collect()

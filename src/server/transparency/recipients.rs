@@ -54,7 +54,7 @@ pub(super) fn someone_before_the_choice(site: &Site) -> bool {
 /// One card for each receiver.
 pub(super) fn recipients(site: &Site, documents: &Documents) -> String {
     let mut cards = String::new();
-    for destination in documents.destinations.iter().filter(|destination| destination.sites.contains(&site.number)) {
+    for destination in documents.receiving(site.number) {
         card(&mut cards, site, destination);
     }
     if cards.is_empty() {

@@ -194,7 +194,7 @@ fn measure(traffic: &Traffic) -> Measured {
             let log = directory.path().join("log");
             line.logs.clear();
             fs::remove_dir_all(&log).unwrap();
-            line.logs = vec![log_in(&log, midnight)];
+            line.logs = vec![log_in(&log, midnight).into()];
         }
         visits.clear();
         cookies.by_person.retain(|person, _| visits.is_regular(*person));

@@ -40,7 +40,7 @@ pub(super) fn measure() -> Overdue {
     let mut line = Line::new(&documents.concat(), 0);
     // The log rolls its files by the monotonic clock, which nobody can turn, or by size: here with every commit.
     let options = LogOptions { roll_bytes: 1, preallocate_bytes: 1 << 12, ..LogOptions::default() };
-    line.logs = vec![EventLog::open(Arc::new(MemoryFiles::default()), options, Timestamp(FIRST_MIDNIGHT)).unwrap()];
+    line.logs = vec![EventLog::open(Arc::new(MemoryFiles::default()), options, Timestamp(FIRST_MIDNIGHT)).unwrap().into()];
     let (mut looked_at, mut overdue, mut appended) = (0, 0, 0);
     for step in 0..STEPS {
         let now = Timestamp(FIRST_MIDNIGHT).plus(STEP * step);

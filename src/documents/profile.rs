@@ -1,0 +1,150 @@
+//! A site's profile document: that its customers who agree to it have a profile, what joins profiles, and how long what is kept.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Basis, Bots, Destination, Release, compile::DocumentError, compile::fault, parse::SiteDocument};
+use crate::{
+    event::{DestinationNumber, Purposes, SiteNumber},
+    privacy::transform::Transform,
+};
+
+/// What stands in the place of a destination's type.
+pub const KIND: &str = "profile";
+/// Numbers of profile stores begin here; those of destinations are given one by one, from 1 on.
+const NUMBERS_FROM: u32 = 1 << 31;
+/// Nobody has an account in more browsers within 13 months, and every one of them is read when a profile is shown.
+const BROWSERS_PER_ACCOUNT_MAX: u32 = 100;
+/// A person's key lives for 13 months at most, and what is sealed under it no longer.
+pub const KEPT_DAYS_MAX: u16 = 395;
+/// The same in months, as the site's visitors are told.
+const KEPT_MONTHS: u16 = 13;
+
+/// That a site has customer profiles.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileDocument {
+    /// An account that is proven in more browsers than this joins none of them.
+    #[serde(default = "default_browsers")]
+    pub browsers_per_account: u32,
+    /// For how many days page views and the like stay in the timeline.
+    #[serde(default = "default_views_days")]
+    pub keep_views_days: u16,
+    /// The same for what a visitor does in a shop or a form.
+    #[serde(default = "default_actions_days")]
+    pub keep_actions_days: u16,
+    /// The same for purchases and refunds.
+    #[serde(default = "default_actions_days")]
+    pub keep_orders_days: u16,
+    /// Properties of events that are traits of their profile, and which of several values counts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub traits: BTreeMap<String, TraitRule>,
+}
+
+/// Which of several values of a trait counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TraitRule {
+    /// The one of the latest event.
+    Last,
+    /// The one of the earliest event.
+    First,
+    /// The largest number.
+    Highest,
+    /// The smallest number.
+    Lowest,
+    /// The latest of the site's backend, or said while its account was proven; another's only where there is none.
+    Proven,
+}
+
+impl TraitRule {
+    /// The name in documents and on pages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Last => "last",
+            Self::First => "first",
+            Self::Highest => "highest",
+            Self::Lowest => "lowest",
+            Self::Proven => "proven",
+        }
+    }
+}
+
+const fn default_browsers() -> u32 {
+    25
+}
+
+const fn default_views_days() -> u16 {
+    90
+}
+
+const fn default_actions_days() -> u16 {
+    KEPT_DAYS_MAX
+}
+
+/// A site's profile document, compiled.
+#[derive(PartialEq)]
+pub struct ProfileRules {
+    /// What may be seen of the site's events: that of a destination with the basis `consent` to the purpose `profile` and the transform
+    /// `consented-profile`.
+    pub destination: Arc<Destination>,
+    /// An account that is proven in more browsers than this joins none of them.
+    pub browsers_per_account: usize,
+    /// For how long events stay in the timeline: views, actions, orders.
+    pub kept: [Duration; 3],
+    /// Which properties are traits, and which of their values counts.
+    pub traits: BTreeMap<String, TraitRule>,
+}
+
+impl ProfileRules {
+    /// Of which site.
+    #[must_use]
+    pub fn site(&self) -> SiteNumber {
+        self.destination.sites.first().copied().unwrap_or(SiteNumber(0))
+    }
+}
+
+/// Compiles what a site's document says of profiles. Nothing: it has none.
+pub(super) fn compile(document: &SiteDocument, number: SiteNumber, errors: &mut Vec<DocumentError>) -> Option<Arc<ProfileRules>> {
+    let said = document.profile.as_ref()?;
+    let of = ("site", document.name.as_str());
+    if !(1..=BROWSERS_PER_ACCOUNT_MAX).contains(&said.browsers_per_account) {
+        let reason = format!("an account is of 1 to {BROWSERS_PER_ACCOUNT_MAX} browsers, or it is no one person's");
+        fault(errors, of, "profile.browsers_per_account", reason, "browsers_per_account = 25");
+    }
+    let days = [
+        ("profile.keep_views_days", said.keep_views_days),
+        ("profile.keep_actions_days", said.keep_actions_days),
+        ("profile.keep_orders_days", said.keep_orders_days),
+    ];
+    for (key, days) in days {
+        if !(1..=KEPT_DAYS_MAX).contains(&days) {
+            let reason = format!("1 to {KEPT_DAYS_MAX} days: a consent ends with its cookie, and what it allowed to keep with it");
+            fault(errors, of, key, reason, format!("{} = {}", key.trim_start_matches("profile."), days.clamp(1, KEPT_DAYS_MAX)));
+        }
+    }
+    let destination = Destination {
+        number: DestinationNumber(NUMBERS_FROM | number.0),
+        // No destination's name has a colon.
+        name: format!("{KIND}:{}", document.name),
+        kind: KIND,
+        sites: vec![number],
+        basis: Basis::Consent(Purposes::PROFILE),
+        tcf_vendor: None,
+        transform: Transform::ConsentedProfile,
+        kept_months: Some(KEPT_MONTHS),
+        release: Release::Live,
+        // A verdict may be wrong of somebody who agreed; programs do not agree.
+        bots: Bots::All,
+        paused: false,
+        settings: toml::Table::new(),
+    };
+    Some(Arc::new(ProfileRules {
+        destination: Arc::new(destination),
+        browsers_per_account: said.browsers_per_account as usize,
+        kept: days.map(|(_, days)| Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
+        traits: said.traits.clone(),
+    }))
+}

@@ -1,0 +1,308 @@
+//! What the profile store may see of an event: a disclosure under the site's own profile document, and whose it is. It is of a person who
+//! consented to a profile, always: an event of nobody, or of a day's token, becomes none here, and there is no other way to one.
+//!
+//! What is kept of a person is sealed under that person's key, so that it dies with the key, in copies too; and it is opened only while they
+//! agree to a profile.
+
+use std::{fmt, io, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use smol_str::SmolStr;
+
+use super::{
+    clean::OpenError,
+    disclose::{Discloser, Entitled},
+    disclosure::{Disclosure, Grounds},
+    identity::Assurance,
+    keys::{persistent::PersistentKeys, person::PersonKeys},
+    personal::Personal,
+    policy::Field,
+    record::Subject,
+};
+use crate::{
+    clock::Timestamp,
+    documents::{Destination, Documents},
+    event::Purposes,
+    event_log::LogRecord,
+    protocol::server,
+    state::StoreError,
+};
+
+/// Whose a part of a profile is: the handle of their key row. It says nothing of them, leaves for nobody, and rests where their sealed events do.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PersonHandle([u8; 16]);
+
+impl PersonHandle {
+    /// The form in which it rests; for the stores of profiles alone.
+    #[must_use]
+    pub const fn at_rest(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// One that has rested; for the stores of profiles alone.
+    #[must_use]
+    pub const fn from_rest(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    pub(in crate::privacy) const fn bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+/// Sixteen bytes, written as hexadecimal digits.
+fn written(bytes: &[u8; 16], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
+
+fn read(text: &str) -> Option<[u8; 16]> {
+    (text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        .then(|| u128::from_str_radix(text, 16).ok().map(u128::to_be_bytes))
+        .flatten()
+}
+
+macro_rules! hexadecimal {
+    ($name:ident) => {
+        impl $name {
+            /// Its bytes.
+            #[must_use]
+            pub const fn bytes(&self) -> &[u8; 16] {
+                &self.0
+            }
+
+            /// Of its bytes.
+            #[must_use]
+            pub const fn of_bytes(bytes: [u8; 16]) -> Self {
+                Self(bytes)
+            }
+
+            /// As it is written: 32 hexadecimal digits.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                read(text).map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                written(&self.0, f)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = SmolStr::deserialize(deserializer)?;
+                Self::parse(&text).ok_or_else(|| D::Error::custom("32 hexadecimal digits"))
+            }
+        }
+    };
+}
+
+/// An account of the site's, under the key of its profile store. Not the id that the site knows it by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountId([u8; 16]);
+hexadecimal!(AccountId);
+
+/// An event, under the same key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventKey([u8; 16]);
+hexadecimal!(EventKey);
+
+/// An event for the profile store. Made here alone, of events of persons who agree to a profile.
+pub struct ProfileEvent {
+    disclosure: Disclosure,
+    person: PersonHandle,
+    event: EventKey,
+    browser: u64,
+    account: Option<(AccountId, Assurance)>,
+    source: SmolStr,
+}
+
+impl ProfileEvent {
+    /// What may be seen of it.
+    #[must_use]
+    pub const fn disclosure(&self) -> &Disclosure {
+        &self.disclosure
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub const fn person(&self) -> PersonHandle {
+        self.person
+    }
+
+    /// Which event it is: the same, however often it comes.
+    #[must_use]
+    pub const fn event(&self) -> EventKey {
+        self.event
+    }
+
+    /// The visitor cookie that it came with, under the store's key.
+    #[must_use]
+    pub const fn browser(&self) -> u64 {
+        self.browser
+    }
+
+    /// The account that it names, and how far that is to be believed.
+    #[must_use]
+    pub const fn account(&self) -> Option<(AccountId, Assurance)> {
+        self.account
+    }
+
+    /// Which protocol brought it.
+    #[must_use]
+    pub const fn source(&self) -> &SmolStr {
+        &self.source
+    }
+
+    /// Whether the site's backend sent it.
+    #[must_use]
+    pub fn is_backends(&self) -> bool {
+        self.source == server::NAME
+    }
+}
+
+/// What became of a record for the profile store.
+pub enum Profiled {
+    /// It may see this.
+    Event(Box<ProfileEvent>),
+    /// The person withdrew, was erased, or does not agree to a profile; or it is nobody's.
+    Withheld,
+}
+
+impl Discloser {
+    /// What the profile store of the record's site may see of it. `destination` is the one of the site's profile document. Blocks where a key is
+    /// not in RAM.
+    ///
+    /// # Errors
+    /// As [`Self::disclose`].
+    pub fn profiled(
+        &self,
+        record: &LogRecord,
+        documents: &Documents,
+        destination: &Destination,
+        now: Timestamp,
+    ) -> Result<Profiled, OpenError> {
+        let entitled = self.entitled(record, documents, destination, now, |header, _| Some(header.ceiling))?;
+        let Ok(Entitled { event, breadth, site, purposes, consent_now }) = entitled.map(|entitled| *entitled) else {
+            return Ok(Profiled::Withheld);
+        };
+        // A token is no person, and no profile begins with it.
+        let (Subject::Person(handle), Some(granted)) = (event.header().subject, event.body().granted.as_deref()) else {
+            return Ok(Profiled::Withheld);
+        };
+        if !breadth.has_profile() || !purposes.cover(Purposes::PROFILE) {
+            return Ok(Profiled::Withheld);
+        }
+        let policy = site.allowed(destination.number).treatments(breadth, true);
+        if !policy.lets(Field::Visitor) {
+            // Without a visitor's id nothing may be joined, and a profile is nothing else.
+            return Ok(Profiled::Withheld);
+        }
+        let key = self.destination_key(destination.number)?;
+        let mut disclosure = self.build(record.offset, &event, breadth, site, destination)?;
+        disclosure.grounds = Grounds { consent: consent_now, revision: documents.revision, ..disclosure.grounds };
+        disclosure.consent.purposes = purposes;
+        let named = granted.user_id.as_deref().zip(granted.user_assurance).filter(|_| policy.lets(Field::UserId));
+        Ok(Profiled::Event(Box::new(ProfileEvent {
+            disclosure,
+            person: PersonHandle(handle),
+            event: EventKey(key.event_id_bytes(event.header().event_id)),
+            browser: key.visitor_id(&granted.cookie_id),
+            account: named.map(|(account, assurance)| (AccountId(key.account_id(account)), assurance)),
+            source: event.body().protocol.clone(),
+        })))
+    }
+}
+
+/// The account of that name, as the profile store of that destination knows it.
+///
+/// # Errors
+/// When `state.db` cannot be used.
+pub fn account_of_site(keys: &PersistentKeys, destination: &Destination, account: &Personal<String>) -> Result<AccountId, StoreError> {
+    Ok(AccountId(keys.destination(destination.number)?.account_id(account.expose().trim())))
+}
+
+/// Nothing can be sealed or opened now.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// `keys.db` cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The system has no randomness to give.
+    #[error("the system gives no randomness: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Seals what is kept of persons in profiles, under their keys.
+pub struct ProfileSeals {
+    persons: Arc<PersonKeys>,
+}
+
+impl ProfileSeals {
+    /// With these keys.
+    #[must_use]
+    pub const fn new(persons: Arc<PersonKeys>) -> Self {
+        Self { persons }
+    }
+
+    /// Seals something of a person's. What it is of (`of`) is authenticated with it. Nothing: they do not agree to a profile any more.
+    ///
+    /// # Errors
+    /// See [`SealError`].
+    pub fn seal(&self, person: &PersonHandle, of: &[u8], body: &[u8], now: Timestamp) -> Result<Option<Vec<u8>>, SealError> {
+        let Some(person) = self.persons.of_handle(person.bytes(), now)?.filter(|person| person.purposes().cover(Purposes::PROFILE)) else {
+            return Ok(None);
+        };
+        let mut sealed = person.seal(of, body)?;
+        sealed.drain(..of.len());
+        Ok(Some(sealed))
+    }
+
+    /// Opens it. Nothing: they do not agree to a profile any more, or it is not what was sealed.
+    ///
+    /// # Errors
+    /// When `keys.db` cannot be used.
+    pub fn open(&self, person: &PersonHandle, of: &[u8], sealed: &[u8], now: Timestamp) -> Result<Option<Vec<u8>>, StoreError> {
+        let person = self.persons.of_handle(person.bytes(), now)?.filter(|person| person.purposes().cover(Purposes::PROFILE));
+        Ok(person.and_then(|person| person.open(of, sealed).ok()))
+    }
+
+    /// Those of them who do not agree to a profile any more. Blocks.
+    ///
+    /// # Errors
+    /// When `keys.db` cannot be used.
+    pub fn gone(&self, persons: &[PersonHandle], now: Timestamp) -> Result<Vec<PersonHandle>, StoreError> {
+        let handles: Vec<[u8; 16]> = persons.iter().map(|person| person.0).collect();
+        Ok(self.persons.without(Purposes::PROFILE, &handles, now)?.into_iter().map(PersonHandle).collect())
+    }
+
+    /// Grows whenever somebody may have ceased to agree to a profile.
+    #[must_use]
+    pub fn endings(&self) -> u64 {
+        self.persons.destroyed() + self.persons.narrowed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_written_and_read_as_the_same() {
+        let id = AccountId(std::array::from_fn(|place| u8::try_from(place * 17).unwrap()));
+        assert_eq!(AccountId::parse(&id.to_string()), Some(id));
+        assert_eq!(serde_json::from_str::<AccountId>(&serde_json::to_string(&id).unwrap()).unwrap(), id);
+        for wrong in
+            ["", "00", "zz112233445566778899aabbccddeeff", "+0112233445566778899aabbccddeeff", "00112233445566778899aabbccddeeff00"]
+        {
+            assert_eq!(AccountId::parse(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! One event in a profile's timeline: what the profile store may see of it, in the form in which it is sealed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+
+use super::lattice::{Moment, Said};
+use crate::{
+    clock::Timestamp,
+    event::Purposes,
+    privacy::{
+        clean::{CampaignField, Item, Page, Property},
+        enrich::{device::DeviceClass, language::Language, place::Country},
+        identity::Assurance,
+        profiled::{AccountId, EventKey, ProfileEvent},
+    },
+};
+
+/// For how long an event stays in the timeline: by what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Page views and the like.
+    Views,
+    /// What a visitor does in a shop, a form or an account; the site's own events.
+    Actions,
+    /// Purchases and refunds.
+    Orders,
+}
+
+/// Events that say only that somebody was there.
+const VIEWS: [&str; 10] = [
+    "page_view",
+    "screen_view",
+    "scroll",
+    "user_engagement",
+    "click",
+    "file_download",
+    "video_progress",
+    "view_item_list",
+    "view_promotion",
+    "session_start",
+];
+
+impl Class {
+    /// All of them, in the order of [`ProfileRules::kept`](crate::documents::ProfileRules::kept).
+    pub const ALL: [Self; 3] = [Self::Views, Self::Actions, Self::Orders];
+
+    /// Of an event of that name.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        match name {
+            PURCHASE | REFUND => Self::Orders,
+            name if VIEWS.contains(&name) => Self::Views,
+            _ => Self::Actions,
+        }
+    }
+
+    /// The number under which it rests.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+/// A purchase's canonical name.
+pub(super) const PURCHASE: &str = "purchase";
+/// A refund's.
+pub(super) const REFUND: &str = "refund";
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Which.
+    pub event: EventKey,
+    /// When it happened.
+    pub at: Timestamp,
+    /// When it came in.
+    pub received: Timestamp,
+    /// Its name.
+    pub name: SmolStr,
+    /// Which protocol brought it.
+    pub source: SmolStr,
+    /// Whether the site's backend sent it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_backend: bool,
+    /// Whether it came with a proven account.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub proven: bool,
+    /// What the person had agreed to.
+    pub purposes: Purposes,
+    /// The version of the policy that it was cleaned under.
+    pub policy: u32,
+    /// The page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<Page>,
+    /// What led there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub campaign: BTreeMap<CampaignField, String>,
+    /// The site that led there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub referrer: Option<String>,
+    /// Amount of money.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// Its currency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// The order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
+    /// The products.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<Item>,
+    /// The site's own properties.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub properties: BTreeMap<String, Property>,
+    /// The visit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// Browser, system, form.
+    pub device: DeviceClass,
+    /// The country.
+    pub country: Country,
+    /// The language.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
+    /// An account that a browser says is its, and nobody has proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claims: Option<AccountId>,
+}
+
+impl Entry {
+    /// What the timeline keeps of an event.
+    #[must_use]
+    pub fn of(event: &ProfileEvent) -> Self {
+        let seen = event.disclosure();
+        let received = seen.received();
+        let at = seen.time().parse::<jiff::Timestamp>().map_or(received, |time| Timestamp(time.as_millisecond()));
+        let claims = match event.account() {
+            Some((account, Assurance::Claimed)) => Some(account),
+            _ => None,
+        };
+        Self {
+            event: event.event(),
+            at,
+            received,
+            name: SmolStr::new(seen.name()),
+            source: event.source().clone(),
+            by_backend: event.is_backends(),
+            proven: matches!(event.account(), Some((_, Assurance::Proven))),
+            purposes: seen.purposes(),
+            policy: seen.policy().0,
+            page: seen.page().cloned(),
+            campaign: seen.campaign().clone(),
+            referrer: seen.referrer_host().map(str::to_owned),
+            value: seen.value(),
+            currency: seen.currency().map(str::to_owned),
+            order: seen.transaction_id().map(str::to_owned),
+            items: seen.items().to_vec(),
+            properties: seen.properties().clone(),
+            session: seen.session_id().map(str::to_owned),
+            device: *seen.device(),
+            country: seen.country(),
+            language: seen.language(),
+            claims,
+        }
+    }
+
+    /// Its place among all.
+    #[must_use]
+    pub const fn moment(&self) -> Moment {
+        Moment { at: self.at, event: self.event }
+    }
+
+    /// For how long it stays.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        Class::of(&self.name)
+    }
+
+    /// Something that it says, with where that is from.
+    pub(super) fn said<T>(&self, value: T) -> Said<T> {
+        Said {
+            value,
+            moment: self.moment(),
+            source: self.source.clone(),
+            proven: self.proven || self.by_backend,
+            purposes: self.purposes,
+            policy: self.policy,
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Profiles in `profiles.db`, beside the event log: the embedded store.
+
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{
+    entry::Class,
+    store::{Change, Decision, EntryRow, ProfileError, ProfileStore, SiteCounts, StrandKey, StrandRow},
+};
+use crate::{
+    clock::Timestamp,
+    event::{Offset, SiteNumber},
+    privacy::profiled::{AccountId, EventKey, PersonHandle},
+    schema::Schema,
+    state::StoreError,
+};
+
+/// An account is 16 bytes; none is none. What is found by an id is not sealed; the rest is.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE strands (
+        site INTEGER NOT NULL, person BLOB NOT NULL, account BLOB NOT NULL, browser INTEGER NOT NULL, sealed BLOB NOT NULL,
+        PRIMARY KEY (site, person, account)) WITHOUT ROWID;
+    CREATE INDEX strands_by_account ON strands (site, account) WHERE length(account) > 0;
+    CREATE INDEX strands_by_browser ON strands (site, browser);
+    CREATE INDEX strands_by_person ON strands (person);
+    CREATE TABLE entries (
+        site INTEGER NOT NULL, person BLOB NOT NULL, account BLOB NOT NULL, event BLOB NOT NULL, class INTEGER NOT NULL,
+        received INTEGER NOT NULL, sealed BLOB NOT NULL, PRIMARY KEY (site, person, account, event)) WITHOUT ROWID;
+    CREATE INDEX entries_by_time ON entries (site, person, account, received);
+    CREATE INDEX entries_by_age ON entries (site, class, received);
+    CREATE INDEX entries_by_person ON entries (person);
+    CREATE TABLE decisions (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, site INTEGER NOT NULL, person BLOB NOT NULL, account BLOB NOT NULL,
+        apart INTEGER NOT NULL, at INTEGER NOT NULL, author TEXT NOT NULL, reason TEXT NOT NULL);
+    CREATE INDEX decisions_by_strand ON decisions (person, site, account);
+    CREATE TABLE progress (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), position INTEGER, again INTEGER NOT NULL);
+    INSERT INTO progress VALUES (1, NULL, 0);
+"];
+
+/// profiles.db.
+pub const PROFILES: Schema = Schema { file: "profiles.db", steps: MIGRATIONS, keeps: &["strands", "entries", "decisions"] };
+
+const STRAND: &str = "SELECT site, person, account, browser, sealed FROM strands";
+const ENTRY: &str = "SELECT site, person, account, event, class, received, sealed FROM entries";
+
+/// The open file.
+pub struct SqliteProfiles {
+    connection: Mutex<Connection>,
+}
+
+impl SqliteProfiles {
+    /// Opens the file, making it where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is not of this program's schema.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self { connection: Mutex::new(PROFILES.open(path)?) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        // A poisoned lock means that a panic unwound through an open transaction, which SQLite rolled back: the connection is sound.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn strands(&self, select: &str, parameters: impl rusqlite::Params) -> Result<Vec<StrandRow>, ProfileError> {
+        let connection = self.lock();
+        let mut select = connection.prepare_cached(&format!("{STRAND} {select}"))?;
+        let rows = select.query_map(parameters, strand_row)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn entries_where(&self, select: &str, parameters: impl rusqlite::Params) -> Result<Vec<EntryRow>, ProfileError> {
+        let connection = self.lock();
+        let mut select = connection.prepare_cached(&format!("{ENTRY} {select}"))?;
+        let rows = select.query_map(parameters, entry_row)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+fn account_at_rest(account: Option<&AccountId>) -> &[u8] {
+    account.map_or(&[], |account| account.bytes().as_slice())
+}
+
+fn key_of(row: &Row<'_>) -> rusqlite::Result<StrandKey> {
+    let account: Vec<u8> = row.get(2)?;
+    Ok(StrandKey {
+        site: SiteNumber(row.get(0)?),
+        person: PersonHandle::from_rest(row.get(1)?),
+        account: account.try_into().ok().map(AccountId::of_bytes),
+    })
+}
+
+fn strand_row(row: &Row<'_>) -> rusqlite::Result<StrandRow> {
+    Ok(StrandRow { key: key_of(row)?, browser: row.get::<_, i64>(3)?.cast_unsigned(), sealed: row.get(4)? })
+}
+
+fn entry_row(row: &Row<'_>) -> rusqlite::Result<EntryRow> {
+    let number: u8 = row.get(4)?;
+    Ok(EntryRow {
+        key: key_of(row)?,
+        event: EventKey::of_bytes(row.get(3)?),
+        class: Class::ALL.into_iter().find(|class| class.number() == number).unwrap_or(Class::Views),
+        received: Timestamp(row.get(5)?),
+        sealed: row.get(6)?,
+    })
+}
+
+fn stored(offset: Offset) -> i64 {
+    i64::try_from(offset.0).unwrap_or(i64::MAX)
+}
+
+fn at_most(most: usize) -> i64 {
+    i64::try_from(most).unwrap_or(i64::MAX)
+}
+
+impl ProfileStore for SqliteProfiles {
+    fn position(&self) -> Result<Option<Offset>, ProfileError> {
+        let position: Option<i64> = self.lock().query_row("SELECT position FROM progress", [], |row| row.get(0))?;
+        Ok(position.and_then(|position| u64::try_from(position).ok()).map(Offset))
+    }
+
+    fn write(&self, change: &Change) -> Result<(), ProfileError> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        {
+            let mut put = transaction.prepare_cached(
+                "INSERT INTO strands (site, person, account, browser, sealed) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (site, person, account) DO UPDATE SET browser = excluded.browser, sealed = excluded.sealed",
+            )?;
+            for StrandRow { key, browser, sealed } in &change.strands {
+                let account = account_at_rest(key.account.as_ref());
+                put.execute(params![key.site.0, key.person.at_rest(), account, browser.cast_signed(), sealed])?;
+            }
+            let mut keep = transaction.prepare_cached(
+                "INSERT INTO entries (site, person, account, event, class, received, sealed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                 ON CONFLICT DO NOTHING",
+            )?;
+            for EntryRow { key, event, class, received, sealed } in &change.entries {
+                let account = account_at_rest(key.account.as_ref());
+                keep.execute(params![key.site.0, key.person.at_rest(), account, event.bytes(), class.number(), received.0, sealed])?;
+            }
+            let mut drop =
+                transaction.prepare_cached("DELETE FROM entries WHERE site = ?1 AND person = ?2 AND account = ?3 AND event = ?4")?;
+            for (key, event) in &change.dropped {
+                drop.execute(params![key.site.0, key.person.at_rest(), account_at_rest(key.account.as_ref()), event.bytes()])?;
+            }
+        }
+        if let Some(position) = change.position {
+            transaction.execute("UPDATE progress SET position = ?1", [stored(position)])?;
+        }
+        Ok(transaction.commit()?)
+    }
+
+    fn strand(&self, key: &StrandKey) -> Result<Option<StrandRow>, ProfileError> {
+        let connection = self.lock();
+        let mut select = connection.prepare_cached(&format!("{STRAND} WHERE site = ?1 AND person = ?2 AND account = ?3"))?;
+        Ok(select.query_row((key.site.0, key.person.at_rest(), account_at_rest(key.account.as_ref())), strand_row).optional()?)
+    }
+
+    fn of_person(&self, site: SiteNumber, person: &PersonHandle) -> Result<Vec<StrandRow>, ProfileError> {
+        self.strands("WHERE site = ?1 AND person = ?2 ORDER BY account", (site.0, person.at_rest()))
+    }
+
+    fn of_account(&self, site: SiteNumber, account: &AccountId, most: usize) -> Result<Vec<StrandRow>, ProfileError> {
+        let select = "WHERE site = ?1 AND account = ?2 AND length(account) > 0 ORDER BY person LIMIT ?3";
+        self.strands(select, (site.0, account.bytes().as_slice(), at_most(most)))
+    }
+
+    fn of_browser(&self, site: SiteNumber, browser: u64) -> Result<Vec<StrandRow>, ProfileError> {
+        self.strands("WHERE site = ?1 AND browser = ?2 ORDER BY person, account", (site.0, browser.cast_signed()))
+    }
+
+    fn strands_after(&self, after: Option<&StrandKey>, most: usize) -> Result<Vec<StrandRow>, ProfileError> {
+        match after {
+            None => self.strands("ORDER BY site, person, account LIMIT ?1", [at_most(most)]),
+            Some(key) => self.strands(
+                "WHERE (site, person, account) > (?1, ?2, ?3) ORDER BY site, person, account LIMIT ?4",
+                (key.site.0, key.person.at_rest(), account_at_rest(key.account.as_ref()), at_most(most)),
+            ),
+        }
+    }
+
+    fn entries(&self, key: &StrandKey, most: usize) -> Result<Vec<EntryRow>, ProfileError> {
+        self.entries_where(
+            "WHERE site = ?1 AND person = ?2 AND account = ?3 ORDER BY received DESC, event LIMIT ?4",
+            (key.site.0, key.person.at_rest(), account_at_rest(key.account.as_ref()), at_most(most)),
+        )
+    }
+
+    fn older(&self, site: SiteNumber, class: Class, than: Timestamp, most: usize) -> Result<Vec<EntryRow>, ProfileError> {
+        self.entries_where(
+            "WHERE site = ?1 AND class = ?2 AND received < ?3 ORDER BY received LIMIT ?4",
+            (site.0, class.number(), than.0, at_most(most)),
+        )
+    }
+
+    fn decide(&self, Decision { key, apart, at, author, reason }: &Decision) -> Result<(), ProfileError> {
+        let account = account_at_rest(key.account.as_ref());
+        self.lock().execute(
+            "INSERT INTO decisions (site, person, account, apart, at, author, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![key.site.0, key.person.at_rest(), account, apart, at.0, author, reason],
+        )?;
+        Ok(())
+    }
+
+    fn decisions(&self, key: &StrandKey) -> Result<Vec<Decision>, ProfileError> {
+        let connection = self.lock();
+        let mut select = connection.prepare_cached(
+            "SELECT apart, at, author, reason FROM decisions WHERE site = ?1 AND person = ?2 AND account = ?3 ORDER BY number",
+        )?;
+        let of = (key.site.0, key.person.at_rest(), account_at_rest(key.account.as_ref()));
+        let rows = select.query_map(of, |row| {
+            Ok(Decision { key: *key, apart: row.get(0)?, at: Timestamp(row.get(1)?), author: row.get(2)?, reason: row.get(3)? })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn remove(&self, persons: &BTreeSet<PersonHandle>) -> Result<u64, ProfileError> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        let mut removed = 0;
+        for person in persons {
+            removed += transaction.execute("DELETE FROM strands WHERE person = ?1", [person.at_rest()])?;
+            transaction.execute("DELETE FROM entries WHERE person = ?1", [person.at_rest()])?;
+            transaction.execute("DELETE FROM decisions WHERE person = ?1", [person.at_rest()])?;
+        }
+        transaction.commit()?;
+        if removed > 0 {
+            // What was deleted is overwritten in the file (`secure_delete`), and rests in the journal until that is emptied.
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        }
+        Ok(removed as u64)
+    }
+
+    fn counts(&self) -> Result<Vec<SiteCounts>, ProfileError> {
+        let connection = self.lock();
+        let mut select = connection.prepare_cached(
+            "SELECT site, count(DISTINCT person), count(DISTINCT nullif(account, x'')),
+                    (SELECT count(*) FROM entries WHERE entries.site = strands.site)
+             FROM strands GROUP BY site ORDER BY site",
+        )?;
+        let count = |row: &Row<'_>, column: usize| row.get::<_, i64>(column).map(i64::unsigned_abs);
+        let rows = select.query_map([], |row| {
+            Ok(SiteCounts { site: SiteNumber(row.get(0)?), browsers: count(row, 1)?, accounts: count(row, 2)?, events: count(row, 3)? })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn ask_again(&self) -> Result<(), ProfileError> {
+        self.lock().execute("UPDATE progress SET again = 1", [])?;
+        Ok(())
+    }
+
+    fn is_asked_again(&self) -> Result<bool, ProfileError> {
+        Ok(self.lock().query_row("SELECT again FROM progress", [], |row| row.get(0))?)
+    }
+
+    fn done_again(&self) -> Result<(), ProfileError> {
+        self.lock().execute("UPDATE progress SET again = 0", [])?;
+        Ok(())
+    }
+}

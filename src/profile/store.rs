@@ -1,0 +1,243 @@
+//! `ProfileStore`: where profiles rest. It knows strands and events as sealed bytes with the few ids by which they are found, and nothing of
+//! what is in them; what joins strands into a profile is decided above it.
+
+use std::collections::BTreeSet;
+
+use super::entry::Class;
+use crate::{
+    clock::Timestamp,
+    event::{Offset, SiteNumber},
+    event_log::LogError,
+    privacy::profiled::{AccountId, EventKey, PersonHandle, SealError},
+    state::StoreError,
+};
+
+/// Which strand: what one browser did, under one proven account or under none. A profile is one strand or several.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StrandKey {
+    /// On which site.
+    pub site: SiteNumber,
+    /// Whose browser's consent it came under, and under whose key it is sealed.
+    pub person: PersonHandle,
+    /// The account that was proven.
+    pub account: Option<AccountId>,
+}
+
+impl StrandKey {
+    /// What a seal of something of it authenticates.
+    pub(super) fn as_associated_data(&self, what: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(64);
+        bytes.extend_from_slice(b"profile ");
+        bytes.extend_from_slice(&self.site.0.to_le_bytes());
+        bytes.extend_from_slice(self.person.at_rest());
+        bytes.extend_from_slice(self.account.as_ref().map_or(&[][..], |account| account.bytes().as_slice()));
+        bytes.extend_from_slice(what);
+        bytes
+    }
+}
+
+/// A strand at rest.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StrandRow {
+    /// Which.
+    pub key: StrandKey,
+    /// Its visitor cookie, under the store's key.
+    pub browser: u64,
+    /// What is known, sealed.
+    pub sealed: Vec<u8>,
+}
+
+/// An event at rest.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EntryRow {
+    /// Of which strand.
+    pub key: StrandKey,
+    /// Which event.
+    pub event: EventKey,
+    /// For how long it stays.
+    pub class: Class,
+    /// When it came in.
+    pub received: Timestamp,
+    /// It, sealed.
+    pub sealed: Vec<u8>,
+}
+
+/// What somebody decided of a strand: that it does not belong to its account's profile, or does after all. The last one counts.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Of which strand.
+    pub key: StrandKey,
+    /// Whether it is apart.
+    pub apart: bool,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub author: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What is written at one stroke.
+#[derive(Default)]
+pub struct Change {
+    /// Strands as they are from now on.
+    pub strands: Vec<StrandRow>,
+    /// Events that are kept from now on; one that is kept already stays as it is.
+    pub entries: Vec<EntryRow>,
+    /// Events that are not kept any more.
+    pub dropped: Vec<(StrandKey, EventKey)>,
+    /// Up to where the event log was read.
+    pub position: Option<Offset>,
+}
+
+/// How much there is of one site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SiteCounts {
+    /// Which.
+    pub site: SiteNumber,
+    /// Browsers.
+    pub browsers: u64,
+    /// Proven accounts.
+    pub accounts: u64,
+    /// Events in timelines.
+    pub events: u64,
+}
+
+/// Why profiles cannot be read or written. Nothing of it quotes what is stored.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// A database of this machine cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The PostgreSQL of the configuration cannot be used.
+    #[error("the database of profiles: {0}")]
+    Database(String),
+    /// It is of a newer program, or another one's.
+    #[error("the database of profiles has schema {found}, this program knows {known}: start the program that wrote it, or a newer one")]
+    Newer {
+        /// The schema found.
+        found: u32,
+        /// The newest that is known.
+        known: u32,
+    },
+    /// The event log cannot be read.
+    #[error(transparent)]
+    Log(LogError),
+    /// Nothing can be sealed now.
+    #[error("the system gives no randomness: {0}")]
+    System(std::io::Error),
+}
+
+impl From<SealError> for ProfileError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Store(error) => Self::Store(error),
+            SealError::System(error) => Self::System(error),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for ProfileError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Where profiles rest. All calls block.
+pub trait ProfileStore: Send + Sync {
+    /// Up to where the event log was read; nothing: nothing was.
+    ///
+    /// # Errors
+    /// When the store cannot be used; so for all.
+    fn position(&self) -> Result<Option<Offset>, ProfileError>;
+
+    /// Writes all of it, or nothing.
+    ///
+    /// # Errors
+    /// As above.
+    fn write(&self, change: &Change) -> Result<(), ProfileError>;
+
+    /// One strand.
+    ///
+    /// # Errors
+    /// As above.
+    fn strand(&self, key: &StrandKey) -> Result<Option<StrandRow>, ProfileError>;
+
+    /// All strands of a browser's consent, in the order of their keys.
+    ///
+    /// # Errors
+    /// As above.
+    fn of_person(&self, site: SiteNumber, person: &PersonHandle) -> Result<Vec<StrandRow>, ProfileError>;
+
+    /// The strands of an account, in the order of their keys; no more than so many.
+    ///
+    /// # Errors
+    /// As above.
+    fn of_account(&self, site: SiteNumber, account: &AccountId, most: usize) -> Result<Vec<StrandRow>, ProfileError>;
+
+    /// The strands of a browser, by its visitor cookie under the store's key.
+    ///
+    /// # Errors
+    /// As above.
+    fn of_browser(&self, site: SiteNumber, browser: u64) -> Result<Vec<StrandRow>, ProfileError>;
+
+    /// Strands of all sites in the order of their keys, from behind that one on; no more than so many.
+    ///
+    /// # Errors
+    /// As above.
+    fn strands_after(&self, after: Option<&StrandKey>, most: usize) -> Result<Vec<StrandRow>, ProfileError>;
+
+    /// The newest events of a strand, newest first; no more than so many.
+    ///
+    /// # Errors
+    /// As above.
+    fn entries(&self, key: &StrandKey, most: usize) -> Result<Vec<EntryRow>, ProfileError>;
+
+    /// Events of a class that came in before a moment; no more than so many.
+    ///
+    /// # Errors
+    /// As above.
+    fn older(&self, site: SiteNumber, class: Class, than: Timestamp, most: usize) -> Result<Vec<EntryRow>, ProfileError>;
+
+    /// Puts a decision on record.
+    ///
+    /// # Errors
+    /// As above.
+    fn decide(&self, decision: &Decision) -> Result<(), ProfileError>;
+
+    /// What was decided of a strand, oldest first.
+    ///
+    /// # Errors
+    /// As above.
+    fn decisions(&self, key: &StrandKey) -> Result<Vec<Decision>, ProfileError>;
+
+    /// Removes everything of these people, so that it cannot be found in the store's files either. Returns how many strands there were.
+    ///
+    /// # Errors
+    /// As above.
+    fn remove(&self, persons: &BTreeSet<PersonHandle>) -> Result<u64, ProfileError>;
+
+    /// How much there is, by site.
+    ///
+    /// # Errors
+    /// As above.
+    fn counts(&self) -> Result<Vec<SiteCounts>, ProfileError>;
+
+    /// Asks that all be made again from what is kept.
+    ///
+    /// # Errors
+    /// As above.
+    fn ask_again(&self) -> Result<(), ProfileError>;
+
+    /// Whether that was asked.
+    ///
+    /// # Errors
+    /// As above.
+    fn is_asked_again(&self) -> Result<bool, ProfileError>;
+
+    /// Notes that it is done.
+    ///
+    /// # Errors
+    /// As above.
+    fn done_again(&self) -> Result<(), ProfileError>;
+}
