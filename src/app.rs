@@ -473,6 +473,7 @@ fn server_settings(config: &Config, tls: Option<Arc<Tls>>, pages: Option<Pages>,
         limits: Limits {
             rates: RateLimits {
                 client: rate(config.limits.client_events_per_second),
+                apps: rate(config.limits.app_events_per_second),
                 site: rate(config.limits.site_events_per_second),
                 global: rate(config.limits.total_events_per_second),
             },

@@ -81,7 +81,7 @@ impl Pipeline {
         inbound: Inbound,
         charge: impl FnOnce(usize) -> Result<(), Duration>,
     ) -> Ingested {
-        let Decoded { events, bad, signal, evidence, hints, key, anonymous, aside } = protocol.decode(&inbound, inbound.received());
+        let Decoded { events, bad, signal, evidence, hints, key, anonymous, app, aside } = protocol.decode(&inbound, inbound.received());
         let mut cookies = Vec::new();
         let mut outcome = Outcome { bad, ..Outcome::default() };
         self.refuse(site, Refusal::Undecodable, outcome.bad.len());
@@ -99,7 +99,7 @@ impl Pipeline {
                 for (call, times) in aside.uncovered {
                     self.counters.of(site.number).uncovered(call, times);
                 }
-                let arrival = inbound.arrival(&site.cookies, signal, evidence);
+                let arrival = inbound.arrival(&site.cookies, signal, evidence).by_app(app);
                 let arrival = if anonymous { arrival.anonymously() } else { arrival.or_named_by(&events) };
                 let taken = if protocol.is_backend() {
                     Box::pin(self.take_in_from_backend(site, protocol, inbound.received(), events, &mut outcome)).await

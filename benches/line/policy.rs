@@ -242,6 +242,7 @@ fn arrival(address: &Personal<ClientAddress>) -> Arrival<'_> {
     Arrival {
         address,
         user_agent: text("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"),
+        app: None,
         accept_language: text("fr-FR,fr;q=0.9"),
         brands: None,
         prefetched: false,

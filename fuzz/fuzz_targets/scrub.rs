@@ -189,6 +189,7 @@ impl Airlock {
         Arrival {
             address: &self.address,
             user_agent: text(said.user_agent),
+            app: None,
             accept_language: text(said.language),
             brands: None,
             prefetched: false,

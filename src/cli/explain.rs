@@ -128,7 +128,7 @@ fn explanations(
     }
     let with = Explainer { site, documents, places, networks, keys: &keys, discloser: &discloser, protocol: protocol.name() };
     let mut explanations = Vec::new();
-    let arrival = inbound.arrival(&site.cookies, decoded.signal, decoded.evidence);
+    let arrival = inbound.arrival(&site.cookies, decoded.signal, decoded.evidence).by_app(decoded.app);
     let arrival = if decoded.anonymous { arrival.anonymously() } else { arrival };
     for event in decoded.events {
         explanations.push(explain_event(event, &arrival, &with)?);

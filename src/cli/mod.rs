@@ -91,8 +91,8 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     /// Put documents (sites, destinations, policies) in force from a TOML file or a directory of them.
     Apply(apply::ApplyArguments),
-    /// Make an API key for a site's backend, which sends its purchases and refunds with it. The key is shown once and kept nowhere.
-    ApiKey,
+    /// Make a key for a site's backend, which sends purchases and refunds with it (shown once, kept nowhere), or for its app.
+    ApiKey(api_key::ApiKeyArguments),
     /// Say what left to whom, day by day; check that the ledger of it is whole; write it into a signed file.
     Egress(egress::EgressArguments),
     /// Print the documents in force as one TOML file.
@@ -163,7 +163,7 @@ pub fn execute(arguments: Arguments, out: &mut dyn Write) -> Result<(), CommandE
         Some(Command::Check) => check::check(&place, out),
         Some(Command::Doctor(doctor)) => doctor::doctor(&place, &doctor, out),
         Some(Command::Apply(apply)) => apply::apply(&place, &apply, out),
-        Some(Command::ApiKey) => api_key::api_key(out),
+        Some(Command::ApiKey(key)) => api_key::api_key(&key, out),
         Some(Command::Egress(egress)) => egress::egress(&place, &egress, out),
         Some(Command::Export) => export::export(&place, out),
         Some(Command::Policy(command)) => policy::policy(&place, &command, out),

@@ -100,6 +100,8 @@ pub struct Places {
 pub struct Limits {
     /// Events a second from one client address (an IPv6 /64); 0: no limit.
     pub client_events_per_second: u32,
+    /// Events a second from all apps of one site, whose key anybody can read in them; 0: no limit but the site's.
+    pub app_events_per_second: u32,
     /// Events a second for one site; 0: no limit.
     pub site_events_per_second: u32,
     /// Events a second for this machine; 0: no limit.
@@ -109,7 +111,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         // A person makes a few events a second at most; an office or a mobile carrier shares an address.
-        Self { client_events_per_second: 50, site_events_per_second: 2_000, total_events_per_second: 20_000 }
+        Self { client_events_per_second: 50, app_events_per_second: 500, site_events_per_second: 2_000, total_events_per_second: 20_000 }
     }
 }
 

@@ -315,6 +315,7 @@ mod tests {
         let arrival = Arrival {
             address: &address,
             user_agent: text("x"),
+            app: None,
             accept_language: text("fr"),
             brands: text("x"),
             prefetched: false,

@@ -131,12 +131,27 @@ pub enum PropertyValue<'a> {
     Text(Cow<'a, str>),
 }
 
+/// What an app says of itself and of what it runs on, each in its own words.
+#[derive(Default)]
+pub struct AppDevice<'a> {
+    /// The app's version: `3.12.0`.
+    pub version: Option<Text<'a>>,
+    /// The system's name: `iOS`, `Android`.
+    pub system: Option<Text<'a>>,
+    /// What kind of device: `phone`, `tablet`, `desktop`.
+    pub form: Option<Text<'a>>,
+    /// Its maker's name of it: `iPad13,1`. It is asked for the kind alone.
+    pub model: Option<Text<'a>>,
+}
+
 /// What the connection and the headers say of the visitor, shared by all events of one request.
 pub struct Arrival<'a> {
     /// The believed client address; `server/client_address.rs` alone decides it.
     pub address: &'a Personal<ClientAddress>,
     /// The `User-Agent` header.
     pub user_agent: Option<Text<'a>>,
+    /// What an app says of itself; its user agent is an HTTP library's then, and nobody looks at it.
+    pub app: Option<AppDevice<'a>>,
     /// The `Accept-Language` header.
     pub accept_language: Option<Text<'a>>,
     /// The `Sec-CH-UA` header: the brands that a browser says of itself.
@@ -168,6 +183,7 @@ impl<'a> Arrival<'a> {
         Self {
             address: &NOWHERE,
             user_agent: None,
+            app: None,
             accept_language: None,
             brands: None,
             prefetched: false,
@@ -182,9 +198,15 @@ impl<'a> Arrival<'a> {
         }
     }
 
+    /// The same; where an app sent it, with what that says of itself.
+    #[must_use]
+    pub fn by_app(self, app: Option<AppDevice<'a>>) -> Self {
+        Self { app, ..self }
+    }
+
     /// The same; and where no cookie came along, as with the one whose value these events say as their library's own id of the visitor. That
     /// value is a secret between a browser and its site, which no script can read: who says it is the site's backend, and says whose events it
-    /// sends. A value that is nobody's cookie tells nothing.
+    /// sends, or an app that was given it itself. A value that is nobody's cookie tells nothing.
     #[must_use]
     pub fn or_named_by(mut self, events: &[RawEvent<'a>]) -> Self {
         let mut ids = events.iter().map(|event| event.browser_id.as_ref().map(Personal::expose));

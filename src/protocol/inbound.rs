@@ -61,6 +61,7 @@ impl Inbound {
         Arrival {
             address: &self.address,
             user_agent: self.text(&header::USER_AGENT),
+            app: None,
             accept_language: self.text(&header::ACCEPT_LANGUAGE),
             brands: self.text(&BRANDS),
             prefetched: self.header(&PURPOSE).is_some_and(|purpose| purpose.starts_with("prefetch")),

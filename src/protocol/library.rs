@@ -35,6 +35,8 @@ pub enum Code {
     Vendors,
     /// The site's server runs it: no browser meets anyone.
     Server,
+    /// The site's own app has it: the same.
+    App,
 }
 
 /// One request of a library's.
@@ -125,7 +127,7 @@ impl Library {
     #[must_use]
     pub const fn where_hosts_are_known(&self) -> Recovery {
         match (self.code, self.change) {
-            (Code::Server, _) => Recovery::NoBrowser,
+            (Code::Server | Code::App, _) => Recovery::NoBrowser,
             (Code::Vendors, _) | (Code::Own, None) => Recovery::StaysTheVendors,
             (Code::Own, Some(_)) => Recovery::Arrives,
         }
@@ -147,7 +149,7 @@ impl Library {
         match self.code {
             Code::Own => self.change.is_some(),
             Code::Vendors => false,
-            Code::Server => true,
+            Code::Server | Code::App => true,
         }
     }
 

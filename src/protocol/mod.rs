@@ -4,6 +4,7 @@
 //! a row in [`PROTOCOLS`], and golden files; see CONTRIBUTING.md.
 
 pub mod amplitude;
+pub mod app;
 pub mod cookies;
 pub mod countly;
 pub mod ga4;
@@ -34,7 +35,7 @@ use crate::{
     event::aside::Aside,
     privacy::{
         consent::{ConsentSignal, evidence::Evidence},
-        raw::RawEvent,
+        raw::{AppDevice, RawEvent},
         refusal::Refusal,
     },
 };
@@ -51,10 +52,13 @@ pub trait Protocol: Send + Sync {
     fn says_choices(&self) -> bool {
         true
     }
-    /// Whether the site's own backend speaks it, for many visitors at once: its address, user agent and cookies are no visitor's. Its requests always
-    /// name a key that is a secret.
+    /// Who speaks it.
+    fn sent_by(&self) -> SentBy {
+        SentBy::Page
+    }
+    /// Whether the site's own backend speaks it.
     fn is_backend(&self) -> bool {
-        false
+        self.sent_by() == SentBy::Backend
     }
     /// Request headers that its libraries set beside those that every form sets: a page may send them.
     fn request_headers(&self) -> &'static [&'static str] {
@@ -66,10 +70,23 @@ pub trait Protocol: Send + Sync {
     fn reply(&self, hints: &ReplyHints, outcome: &Outcome) -> Reply;
 }
 
+/// Who speaks a protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SentBy {
+    /// A page in a browser, or a vendor's library wherever that runs.
+    Page,
+    /// The site's own app, of one visitor: no browser's user agent is to be expected. Its key stands in the app for anybody to read.
+    App,
+    /// The site's own backend, for many visitors at once: its address, user agent and cookies are no visitor's. Its requests always name a key
+    /// that is a secret.
+    Backend,
+}
+
 /// Every protocol there is.
 pub const PROTOCOLS: &[&dyn Protocol] = &[
     &native::Native,
     &amplitude::Amplitude,
+    &app::App,
     &countly::Countly,
     &ga4::Ga4,
     &goatcounter::GoatCounter,
@@ -134,6 +151,8 @@ pub struct Decoded<'a> {
     pub key: Option<VendorKey>,
     /// Whether the page asked for nobody to be known again: no cookie of ours is read or set then.
     pub anonymous: bool,
+    /// What an app says of itself, in place of a browser's user agent.
+    pub app: Option<AppDevice<'a>>,
     /// What the page says of vendors' calls and tags, beside its events.
     pub aside: Aside,
     /// What `reply` needs to know of the request; never personal.

@@ -21,7 +21,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route, VendorKey,
+    Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route, SentBy, VendorKey,
     library::{Code, Library, xhr},
     native::{describe, place},
     reading::{
@@ -87,8 +87,8 @@ impl Protocol for Server {
         false
     }
 
-    fn is_backend(&self) -> bool {
-        true
+    fn sent_by(&self) -> SentBy {
+        SentBy::Backend
     }
 
     fn decode<'a>(&self, request: &'a Inbound, now: Timestamp) -> Decoded<'a> {
@@ -105,9 +105,7 @@ impl Protocol for Server {
             return later;
         }
         if outcome.refused.first() == Some(&Refusal::UnknownKey) {
-            let mut reply = Reply::text(StatusCode::UNAUTHORIZED, "This is not the API key of a site here.\n");
-            reply.headers.push((header::WWW_AUTHENTICATE, Cow::Borrowed("Bearer")));
-            return reply;
+            return unknown_key("This is not the API key of a site here.\n");
         }
         match outcome.bad.first() {
             Some((_, error)) if hints.events == 0 => Reply::unreadable(error),
@@ -179,8 +177,15 @@ fn event<'a>(
     Ok(event)
 }
 
+/// 401: whoever sends it has another site's key, or an old one.
+pub(super) fn unknown_key(text: &'static str) -> Reply {
+    let mut reply = Reply::text(StatusCode::UNAUTHORIZED, text);
+    reply.headers.push((header::WWW_AUTHENTICATE, Cow::Borrowed("Bearer")));
+    reply
+}
+
 /// The token of a `Bearer` authorization (RFC 6750).
-fn bearer(authorization: &str) -> Option<&str> {
+pub(super) fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -28,11 +28,13 @@ pub struct Rate {
     pub burst: u32,
 }
 
-/// The three limits; `None` turns one off.
+/// The four limits; `None` turns one off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimits {
     /// Of one client: an IPv4 address or an IPv6 /64.
     pub client: Option<Rate>,
+    /// Of one site's apps, so that whoever reads the key out of one cannot use up what the site's pages have.
+    pub apps: Option<Rate>,
     /// Of one site, so that it cannot starve the others.
     pub site: Option<Rate>,
     /// Of all together, so that the log's disk is not filled faster than it can be read.
@@ -45,6 +47,7 @@ impl Default for RateLimits {
     fn default() -> Self {
         Self {
             client: Some(Rate { per_second: 50, burst: 200 }),
+            apps: Some(Rate { per_second: 500, burst: 2_000 }),
             site: Some(Rate { per_second: 2_000, burst: 10_000 }),
             global: Some(Rate { per_second: 20_000, burst: 40_000 }),
         }
@@ -67,6 +70,7 @@ impl RetryAfter {
 pub(super) struct RateLimiter {
     started: Instant,
     client: Option<Meter>,
+    apps: Option<Meter>,
     site: Option<Meter>,
     global: Option<Meter>,
 }
@@ -78,6 +82,7 @@ impl RateLimiter {
         Self {
             started: Instant::now(),
             client: limits.client.map(|rate| Meter::new(rate, CLIENT_CELLS)),
+            apps: limits.apps.map(|rate| Meter::new(rate, SITE_CELLS)),
             site: limits.site.map(|rate| Meter::new(rate, SITE_CELLS)),
             global: limits.global.map(|rate| Meter::new(rate, 1)),
         }
@@ -86,7 +91,7 @@ impl RateLimiter {
     /// The allowance that a request of this client to this site draws on.
     #[must_use]
     pub(super) const fn quota(&self, client: RateKey, site: SiteNumber) -> Quota<'_> {
-        Quota { limiter: self, client, site, is_one_client: true }
+        Quota { limiter: self, client, site, is_one_client: true, is_app: false }
     }
 }
 
@@ -96,6 +101,7 @@ pub(super) struct Quota<'a> {
     client: RateKey,
     site: SiteNumber,
     is_one_client: bool,
+    is_app: bool,
 }
 
 impl Quota<'_> {
@@ -103,6 +109,12 @@ impl Quota<'_> {
     #[must_use]
     pub(super) const fn of_site(self) -> Self {
         Self { is_one_client: false, ..self }
+    }
+
+    /// The same, drawn from what the site's apps have beside it.
+    #[must_use]
+    pub(super) const fn of_app(self) -> Self {
+        Self { is_app: true, ..self }
     }
 
     /// Takes that many events. The server takes one before it reads a body; the line takes what a batch holds beyond that.
@@ -118,10 +130,16 @@ impl Quota<'_> {
 
     fn take_at(&self, now: Duration, events: u32) -> Result<(), RetryAfter> {
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-        let RateLimiter { client, site, global, .. } = self.limiter;
+        let RateLimiter { client, apps, site, global, .. } = self.limiter;
+        let of_site = self.site.0 as usize % SITE_CELLS;
         // The narrowest first: a client over its limit takes nothing from its site, nor a site from the machine.
-        let meters = [(client, self.client.cell(CLIENT_CELLS)), (site, self.site.0 as usize % SITE_CELLS), (global, 0)];
-        for (meter, cell) in meters.into_iter().skip(usize::from(!self.is_one_client)) {
+        let meters = [
+            (client.as_ref().filter(|_| self.is_one_client), self.client.cell(CLIENT_CELLS)),
+            (apps.as_ref().filter(|_| self.is_app), of_site),
+            (site.as_ref(), of_site),
+            (global.as_ref(), 0),
+        ];
+        for (meter, cell) in meters {
             if let Some(meter) = meter {
                 meter.take(cell, now, events)?;
             }
@@ -172,7 +190,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn limiter(client: Option<Rate>, site: Option<Rate>, global: Option<Rate>) -> RateLimiter {
-        RateLimiter::new(&RateLimits { client, site, global })
+        RateLimiter::new(&RateLimits { client, apps: None, site, global })
     }
 
     fn taken(limiter: &RateLimiter, client: u64, site: u32, at: Duration, attempts: u32) -> u32 {
@@ -206,6 +224,18 @@ mod tests {
         assert_eq!(taken(&sites, 4, 2, SECOND, 100), 5);
         let machine = limiter(None, narrow, wide);
         assert_eq!([1, 2, 3].map(|site| taken(&machine, 1, site, SECOND, 100)), [5, 5, 2]);
+    }
+
+    #[test]
+    fn apps_that_use_up_theirs_leave_the_pages_their_own() {
+        let apps = Some(Rate { per_second: 1, burst: 5 });
+        let limiter = RateLimiter::new(&RateLimits { client: None, apps, site: Some(Rate { per_second: 1, burst: 12 }), global: None });
+        let taken = |is_app: bool, site: u32| -> u32 {
+            let quota = limiter.quota(RateKey::for_test(1), SiteNumber(site));
+            let quota = if is_app { quota.of_app() } else { quota };
+            (0..100).map(|_| u32::from(quota.take_at(SECOND, 1).is_ok())).sum()
+        };
+        assert_eq!([taken(true, 1), taken(false, 1), taken(true, 2)], [5, 7, 5]);
     }
 
     #[test]

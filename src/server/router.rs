@@ -158,7 +158,7 @@ impl Router {
                 let reply = Reply::text(StatusCode::FORBIDDEN, "Pages of this origin may not send to this site.\n");
                 self.turn_away(site, Refusal::ForeignOrigin, reply)
             }
-            Some(Target::Receive(work)) => match self.limiter.quota(client.key, site.number).take(1) {
+            Some(Target::Receive(work)) => match work.quota(self.limiter.quota(client.key, site.number)).take(1) {
                 Err(wait) => self.turn_away(site, Refusal::OverQuota, over_quota(wait)),
                 Ok(()) => {
                     let site = Arc::clone(site);
@@ -201,7 +201,7 @@ impl Router {
                     Work::Ticket => respond(Box::pin(ticket::answer(&self.pipeline, &site, &inbound)).await),
                     Work::Protocol(_, Action::Serve(serve)) => respond(serve(&site, &inbound)),
                     Work::Protocol(protocol, Action::Collect) => {
-                        let quota = self.limiter.quota(client.key, site.number);
+                        let quota = work.quota(self.limiter.quota(client.key, site.number));
                         // A backend speaks for all of a site's visitors from one address; that it is the site's is asked before it is charged.
                         let quota = if protocol.is_backend() { quota.of_site() } else { quota };
                         // The first event was taken at admission.

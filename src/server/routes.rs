@@ -4,12 +4,13 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 
 use super::{
     cors::request_headers,
+    rate_limit::Quota,
     reply::{ReplyBody, respond},
     transparency::Wish,
 };
 use crate::{
     documents::Site,
-    protocol::{self, Action, Protocol, Reply},
+    protocol::{self, Action, Protocol, Reply, SentBy},
 };
 
 /// The opt-out page's path below the prefix.
@@ -61,6 +62,16 @@ pub(super) enum Work {
     Transparency(Wish),
     /// The ticket of a visit.
     Ticket,
+}
+
+impl Work {
+    /// What it draws on, of a client's allowance: what apps send also on what the site's apps have, before their key is asked for.
+    pub(super) fn quota(self, quota: Quota<'_>) -> Quota<'_> {
+        match self {
+            Self::Protocol(protocol, _) if protocol.sent_by() == SentBy::App => quota.of_app(),
+            _ => quota,
+        }
+    }
 }
 
 /// All endpoints.

@@ -190,7 +190,7 @@ impl Line {
         let (site, protocol) = route(&self.documents, request);
         let inbound = request.inbound(&self.addresses, received);
         let decoded = protocol.decode(&inbound, received);
-        let arrival = inbound.arrival(&site.cookies, decoded.signal, decoded.evidence);
+        let arrival = inbound.arrival(&site.cookies, decoded.signal, decoded.evidence).by_app(decoded.app);
         let arrival = match decoded.anonymous {
             _ if protocol.is_backend() => self.visitors.named_by_backend(&decoded.events, site, received).unwrap(),
             true => arrival.anonymously(),

@@ -48,6 +48,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, what fails is told by the test")]
 
 mod alerts;
+mod apps;
 mod attacks;
 mod backend;
 mod bots;

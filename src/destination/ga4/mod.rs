@@ -317,7 +317,7 @@ impl Device {
             Browser::Opera => Some("Opera"),
             Browser::Safari => Some("Safari"),
             Browser::SamsungInternet => Some("Samsung Internet"),
-            Browser::Other => None,
+            Browser::Other | Browser::App => None,
         };
         Self {
             category: match class.form {

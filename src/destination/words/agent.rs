@@ -48,8 +48,8 @@ pub(in crate::destination) fn of(class: &DeviceClass) -> Option<String> {
             };
             return Some(format!("Mozilla/5.0 ({platform}; rv:{major}.0) Gecko/20100101 Firefox/{major}.0"));
         }
-        Browser::Other if mobile => String::from(" Mobile"),
-        Browser::Other => String::new(),
+        Browser::Other | Browser::App if mobile => String::from(" Mobile"),
+        Browser::Other | Browser::App => String::new(),
     };
     Some(format!("Mozilla/5.0 ({platform}){rest}"))
 }

@@ -11,7 +11,7 @@ pub(in crate::destination) const fn browser(browser: Browser) -> Option<&'static
         Browser::Opera => Some("Opera"),
         Browser::Safari => Some("Safari"),
         Browser::SamsungInternet => Some("Samsung Internet"),
-        Browser::Other => None,
+        Browser::Other | Browser::App => None,
     }
 }
 

@@ -210,6 +210,7 @@ mod tests {
         let arrival = Arrival {
             address: &address,
             user_agent: None,
+            app: None,
             accept_language: None,
             brands: None,
             prefetched: false,

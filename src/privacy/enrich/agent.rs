@@ -34,6 +34,9 @@ impl Agent {
     /// A request's.
     #[must_use]
     pub fn of_arrival(arrival: &Arrival<'_>) -> Self {
+        if let Some(app) = &arrival.app {
+            return Self { device: DeviceClass::of_app(app), declared: None, form: headers::Form::Application };
+        }
         arrival.user_agent.as_ref().map_or(Self::NONE, |agent| LATEST.with_borrow_mut(|latest| latest.of(agent.expose())))
     }
 

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::agent::Agent;
-use crate::privacy::raw::Arrival;
+use crate::privacy::raw::{AppDevice, Arrival, Text};
 
 /// Longer user agents are not looked at beyond this: real ones have at most a few hundred bytes.
 const LOOKED_AT_BYTES: usize = 512;
@@ -36,11 +36,14 @@ pub enum Browser {
     Safari,
     SamsungInternet,
     Other,
+    /// None: the site's own app.
+    App,
 }
 
 impl Browser {
     /// Every family.
-    pub const ALL: [Self; 7] = [Self::Chrome, Self::Edge, Self::Firefox, Self::Opera, Self::Safari, Self::SamsungInternet, Self::Other];
+    pub const ALL: [Self; 8] =
+        [Self::Chrome, Self::Edge, Self::Firefox, Self::Opera, Self::Safari, Self::SamsungInternet, Self::Other, Self::App];
 
     /// The name in counters.
     #[must_use]
@@ -53,6 +56,7 @@ impl Browser {
             Self::Safari => "safari",
             Self::SamsungInternet => "samsung_internet",
             Self::Other => "other",
+            Self::App => "app",
         }
     }
 }
@@ -157,6 +161,40 @@ impl DeviceClass {
             None => (System::Other, Form::Other),
         };
         Self { browser, major, system, form }
+    }
+
+    /// The class of what an app says of itself.
+    pub(in crate::privacy) fn of_app(app: &AppDevice<'_>) -> Self {
+        fn plain(said: Option<&Text<'_>>) -> String {
+            let text = said.map_or("", |text| text.expose());
+            text.chars()
+                .take(LOOKED_AT_BYTES)
+                .filter(|letter| letter.is_ascii_alphanumeric())
+                .map(|letter| letter.to_ascii_lowercase())
+                .collect()
+        }
+        let (system, mut form) = match plain(app.system.as_ref()).as_str() {
+            "android" => (System::Android, Form::Other),
+            "ios" => (System::Ios, Form::Other),
+            "iphoneos" => (System::Ios, Form::Mobile),
+            "ipados" => (System::Ios, Form::Tablet),
+            "macos" | "macosx" => (System::Macos, Form::Desktop),
+            "windows" => (System::Windows, Form::Desktop),
+            "linux" => (System::Linux, Form::Desktop),
+            "chromeos" => (System::ChromeOs, Form::Desktop),
+            _ => (System::Other, Form::Other),
+        };
+        let model = plain(app.model.as_ref());
+        form = match plain(app.form.as_ref()).as_str() {
+            "phone" | "mobile" | "smartphone" => Form::Mobile,
+            "tablet" => Form::Tablet,
+            "desktop" => Form::Desktop,
+            // Segment's libraries say the system there.
+            _ if model.starts_with("iphone") => Form::Mobile,
+            _ if model.starts_with("ipad") => Form::Tablet,
+            _ => form,
+        };
+        Self { browser: Browser::App, major: app.version.as_ref().map_or(0, |version| major(version.expose())), system, form }
     }
 
     /// What [`Self::of`] makes of a user agent of ours, for tests of what makes them.

@@ -37,6 +37,11 @@ impl<'a> Fields<'a> {
         Some(self.unread.remove(at).1)
     }
 
+    /// What a field is, without taking it out.
+    pub(in crate::protocol) fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.unread.iter().find(|(said, _)| said == name).map(|(_, value)| *value)
+    }
+
     /// Leaves fields out that are nobody's business here; they count as known.
     pub(in crate::protocol) fn leave(&mut self, names: &[&str]) {
         self.unread.retain(|(name, _)| !names.contains(&name.as_ref()));

@@ -22,6 +22,8 @@ use crate::{
 
 /// Parts of the context that have no canonical words and may be kept as the vendor's own: what is in them is flat.
 const OF_THE_CONTEXT: [&str; 4] = ["app", "library", "network", "os"];
+/// The property that a screen's name is: <https://support.google.com/analytics/answer/9267744> has GA4's.
+const SCREEN_NAME: &str = "screen_name";
 /// What a call says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::protocol) enum Call {
@@ -95,7 +97,11 @@ pub(in crate::protocol) fn event<'a>(
     let happened = ["originalTimestamp", "timestamp"].into_iter().find_map(|name| instant(fields.take(name)?));
     let mut event = RawEvent::default();
     commerce::take(&mut event, &mut properties, subject);
-    let (properties, not_flat) = properties.into_properties();
+    let screen_name = if call == Call::Screen && properties.get(SCREEN_NAME).is_none() { fields.words("name") } else { None };
+    let (mut properties, not_flat) = properties.into_properties();
+    if let Some(screen) = screen_name {
+        properties.push((Personal::new(Cow::Borrowed(SCREEN_NAME)), Personal::new(PropertyValue::Text(screen))));
+    }
     // What `identify` and `group` tell of a person is no event's to carry, unless the policy lists it.
     let traits = fields.object("traits");
     let user_id = fields.text("userId");

@@ -49,6 +49,8 @@ use crate::{clock::Timestamp, documents::Site, privacy::consent::ConsentSignal};
 
 /// The protocol's name in documents: `keys = { segment = ["…"] }`.
 const NAME: &str = "segment";
+/// What a batch is without calls.
+const NO_LIST: DecodeError = DecodeError { reason: "a batch needs a list of calls (batch)", byte: None };
 /// Calls in one body: the largest batch that a library of Segment's sends by default; the browser's sends 10.
 const EVENTS_MAX: usize = 250;
 
@@ -200,32 +202,17 @@ impl Protocol for Segment {
             Err(error) => return unreadable(describe(&error, bytes, 0)),
         };
         let key = write_key(&mut body, request.authorization());
-        let sent = body.take("sentAt").and_then(sender_clock::instant);
-        let mut reading = Reading { sent, now, for_all: None, choice: None, decoded: Decoded { key: Some(key), ..Decoded::default() } };
-        if let Some(call) = Call::named(request.path().rsplit('/').next().unwrap_or_default()) {
-            reading.decoded.hints = ReplyHints { events: 1, image, ..ReplyHints::default() };
-            reading.take(0, body, Some(call), Some(0));
-            return reading.finish();
-        }
-        let Some(said) = body.take("batch").and_then(loose::list) else {
-            return unreadable(DecodeError { reason: "a batch needs a list of calls (batch)", byte: None });
+        let calls = Calls::new(&mut body, None, now);
+        let decoded = if let Some(call) = Call::named(request.path().rsplit('/').next().unwrap_or_default()) {
+            let hints = ReplyHints { image, ..ReplyHints::default() };
+            calls.hinting(hints).of_one(body, Some(call))
+        } else {
+            let Some(batch) = body.take("batch") else {
+                return unreadable(NO_LIST);
+            };
+            calls.of_batch(body.take("context"), batch, bytes)
         };
-        if said.len() > EVENTS_MAX {
-            return unreadable(DecodeError { reason: "more than 250 calls", byte: None });
-        }
-        reading.decoded.hints.events = said.len();
-        reading.for_all = body.take("context");
-        for (index, raw) in said.into_iter().enumerate() {
-            let byte = place(raw.get(), bytes);
-            match Fields::of(raw) {
-                Some(mut fields) => {
-                    let call = fields.words("type").and_then(|name| Call::named(&name));
-                    reading.take(index, fields, call, byte);
-                }
-                None => reading.decoded.bad.push((index, DecodeError { reason: "a call is an object", byte })),
-            }
-        }
-        reading.finish()
+        Decoded { key: Some(key), ..decoded }
     }
 
     fn reply(&self, hints: &ReplyHints, outcome: &Outcome) -> Reply {
@@ -241,18 +228,67 @@ impl Protocol for Segment {
     }
 }
 
-/// One request while it is read.
-struct Reading<'a> {
+/// One request's calls while they are read.
+pub(super) struct Calls<'a> {
     /// The sender's clock when it sent.
     sent: Option<i64>,
     now: Timestamp,
+    /// What a call is that does not say it.
+    unsaid: Option<Call>,
     /// A batch's context, which holds for all calls that do not say otherwise.
     for_all: Option<&'a RawValue>,
     choice: Option<ConsentSignal>,
     decoded: Decoded<'a>,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> Calls<'a> {
+    /// Those of a body. `unsaid`: what a call is that does not say it; without one, such a call cannot be read.
+    pub(super) fn new(body: &mut Fields<'a>, unsaid: Option<Call>, now: Timestamp) -> Self {
+        let sent = body.take("sentAt").and_then(sender_clock::instant);
+        Self { sent, now, unsaid, for_all: None, choice: None, decoded: Decoded::default() }
+    }
+
+    /// With what the reply has to know.
+    fn hinting(mut self, hints: ReplyHints) -> Self {
+        self.decoded.hints = hints;
+        self
+    }
+
+    /// The body is one call.
+    pub(super) fn of_one(mut self, mut body: Fields<'a>, call: Option<Call>) -> Decoded<'a> {
+        self.decoded.hints.events = 1;
+        let call = call.or_else(|| self.call(&mut body));
+        self.take(0, body, call, Some(0));
+        self.finish()
+    }
+
+    /// The body is a list of calls.
+    pub(super) fn of_batch(mut self, context: Option<&'a RawValue>, batch: &'a RawValue, bytes: &[u8]) -> Decoded<'a> {
+        let Some(said) = loose::list(batch) else {
+            return unreadable(NO_LIST);
+        };
+        if said.len() > EVENTS_MAX {
+            return unreadable(DecodeError { reason: "more than 250 calls", byte: None });
+        }
+        self.decoded.hints.events = said.len();
+        self.for_all = context;
+        for (index, raw) in said.into_iter().enumerate() {
+            let byte = place(raw.get(), bytes);
+            match Fields::of(raw) {
+                Some(mut fields) => {
+                    let call = self.call(&mut fields);
+                    self.take(index, fields, call, byte);
+                }
+                None => self.decoded.bad.push((index, DecodeError { reason: "a call is an object", byte })),
+            }
+        }
+        self.finish()
+    }
+
+    fn call(&self, fields: &mut Fields<'a>) -> Option<Call> {
+        fields.words("type").map_or(self.unsaid, |name| Call::named(&name))
+    }
+
     /// Takes one call: its event, or why there is none, and its share of the visitor's choice.
     fn take(&mut self, index: usize, mut fields: Fields<'a>, call: Option<Call>, byte: Option<usize>) {
         let mut context = fields.object("context");
@@ -276,7 +312,7 @@ impl<'a> Reading<'a> {
 }
 
 /// The key in the body, else the one in the header; an empty one where there is none, which is no site's.
-fn write_key(body: &mut Fields<'_>, authorization: Option<&str>) -> VendorKey {
+pub(super) fn write_key(body: &mut Fields<'_>, authorization: Option<&str>) -> VendorKey {
     if let Some(said) = body.words("writeKey") {
         return VendorKey::new(said.split(':').next().unwrap_or_default());
     }

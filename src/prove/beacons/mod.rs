@@ -1,6 +1,7 @@
 //! Marked beacons: for each protocol its requests, with a canary in every slot that they have, and the headers that every request has. The
 //! older protocols' beacons are code, a file each; the vendors' that came later are data, in `templates`.
 
+mod app;
 mod ga4;
 mod matomo;
 mod native;
@@ -29,6 +30,8 @@ pub const GA4_KEY: &str = "G-PROVE00001";
 pub const SEGMENT_KEY: &str = "prove_write_key";
 /// As [`GA4_KEY`], for Matomo's.
 pub const MATOMO_KEY: &str = "4711";
+/// What the run's copy of each site has as the key of its apps.
+pub const APP_KEY: &str = "prove_app_key";
 /// The key of each site's backend; the documents hold its fingerprint.
 pub const SERVER_KEY: &str = "prove_api_key";
 /// A plain word as a part of the path. Where no detector knows it, it leaves with consent as part of the page's name: that is what a page's name
@@ -97,6 +100,7 @@ pub fn key(protocol: &str) -> Option<String> {
         "ga4" => Some(GA4_KEY.to_owned()),
         "segment" => Some(SEGMENT_KEY.to_owned()),
         "matomo" => Some(MATOMO_KEY.to_owned()),
+        protocol::app::NAME => Some(APP_KEY.to_owned()),
         protocol::server::NAME => Some(protocol::server::fingerprint(SERVER_KEY)),
         other => templates::has_key(other).then(|| format!("prove_{other}")),
     }
@@ -199,6 +203,7 @@ impl Slots<'_> {
             "ga4" => vec![self.ga4()],
             "segment" => vec![self.segment()],
             "matomo" => vec![self.matomo()],
+            protocol::app::NAME => vec![self.app()],
             protocol::server::NAME => vec![self.server()],
             protocol => self.of_templates(protocol),
         }

@@ -189,7 +189,7 @@ async fn http2_is_refused_without_words_of_http1() {
 #[tokio::test]
 async fn limits_are_per_client_and_a_spoofed_address_is_the_same_client() {
     let mut limited = settings();
-    limited.limits.rates = RateLimits { client: Some(Rate { per_second: 1, burst: 3 }), site: None, global: None };
+    limited.limits.rates = RateLimits { client: Some(Rate { per_second: 1, burst: 3 }), apps: None, site: None, global: None };
     let server = start(limited).await;
     let send = async |address: &str, body: &[u8]| {
         request(server.address, "POST", "/keso/e", &[OURS, &format!("x-forwarded-for: {address}")], body).await

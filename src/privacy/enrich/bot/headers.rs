@@ -128,6 +128,7 @@ mod tests {
         let arrival = Arrival {
             address: &address,
             user_agent: text(agent),
+            app: None,
             accept_language: text(language),
             brands: text(brands),
             prefetched,
