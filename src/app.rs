@@ -55,6 +55,7 @@ use crate::{
             place::{PlaceDatabase, PlaceError},
             place_file::{PlaceFile, is_old},
         },
+        envelope::Envelopes,
         hand_over::{Estate, Unreadable},
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
         profiled::ProfileSeals,
@@ -268,12 +269,14 @@ impl App {
         let feed = Feed::default();
         let crowds = Arc::new(Crowds::new(Arc::clone(&state)));
         let visitors = Visitors::new(supervisor.clone(), Arc::clone(&persistent), Arc::clone(&persons), Arc::clone(&purge_set), proof);
+        let envelopes = Arc::new(Envelopes::default());
         if let Some(estate) = inherited.estate {
-            estate.settle(&visitors, &uniques, &crowds, clock::now())?;
+            estate.settle(&visitors, &uniques, &crowds, &envelopes, clock::now())?;
         }
         let discloser =
             Discloser::new(Arc::clone(&persistent), Arc::clone(&epochs), Arc::clone(&persons), Arc::clone(&purge_set), Arc::clone(&crowds))
-                .beside(Arc::clone(&log));
+                .beside(Arc::clone(&log))
+                .with_envelopes(Arc::clone(&envelopes));
         let profile_discloser =
             Discloser::new(Arc::clone(&persistent), Arc::clone(&epochs), Arc::clone(&persons), Arc::clone(&purge_set), Arc::clone(&crowds));
         let carriers = Arc::new(Carriers::new(
@@ -310,6 +313,7 @@ impl App {
             places: ArcSwap::from_pointee(places),
             bots: Bots::new(open_networks(&config).map_err(StartError::Networks)?),
             log: Arc::clone(&log),
+            envelopes,
             uniques,
             crowds,
             counters: Counters::default(),
@@ -403,8 +407,8 @@ impl App {
         if !self.close().await {
             tracing::warn!("some requests or deliveries did not end in time; what was acknowledged is in the log");
         }
-        let Pipeline { visitors, uniques, crowds, .. } = &*self.pipeline;
-        let estate = Estate::of(visitors, uniques, crowds, clock::now());
+        let Pipeline { visitors, uniques, crowds, envelopes, .. } = &*self.pipeline;
+        let estate = Estate::of(visitors, uniques, crowds, envelopes, clock::now());
         (self.sockets.take(), estate)
     }
 

@@ -178,6 +178,8 @@ impl Housekeeping {
     fn destroy_what_is_over(&self, now: Timestamp) {
         upgrade::forget_old_copies(&self.data_dir, now);
         self.pipeline.visitors.destroy_old(now);
+        let wanted = self.pipeline.documents.load().sites.iter().any(|site| site.ceilings.have_envelopes());
+        self.pipeline.envelopes.destroy_old(wanted);
         if let Err(error) = self.pipeline.uniques.flush() {
             tracing::warn!(%error, "the count of visitors could not be written down; the next round tries again");
         }

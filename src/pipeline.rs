@@ -22,6 +22,7 @@ use crate::{
             device::DeviceClass,
             place::PlaceDatabase,
         },
+        envelope::{Contents, Envelopes},
         keys::persistent::{PersistentKeys, SiteKey},
         raw::{Arrival, RawEvent},
         record::Record,
@@ -51,6 +52,8 @@ pub struct Pipeline {
     pub bots: Bots,
     /// The durable log.
     pub log: Arc<EventLog>,
+    /// What is kept beside its events, in memory alone.
+    pub envelopes: Arc<Envelopes>,
     /// How many visitors and visits there are.
     pub uniques: Arc<Uniques>,
     /// How many visitors have what in common.
@@ -259,7 +262,11 @@ impl Pipeline {
     ) -> Result<Result<Record, Unavailable>, Refusal> {
         let permitted = consent::permit(event, decision, site)?;
         let enriched = enrich::enrich(permitted, arrival, derived, &self.places.load());
-        let clean = anonymise(enriched, visitor, site, site_key, protocol.name(), arrival.received);
+        let beside = Contents::of(&enriched, arrival, visitor);
+        let clean = anonymise(enriched, visitor, site, site_key, protocol.name(), arrival.received).and_then(|mut clean| {
+            beside.map_or(Ok(()), |contents| self.envelopes.keep(&contents, &mut clean, visitor))?;
+            Ok(clean)
+        });
         clean.iter().for_each(|clean| self.crowds.count(site, clean));
         if !protocol.is_backend() {
             clean.iter().for_each(|clean| self.visitors.note_landing(clean, site, site_key));

@@ -131,7 +131,7 @@ impl Report {
         let help = "The longest that a day's key has lived since the program began: without a lasting id, events further apart share none.";
         let longest = self.pipeline.visitors.visit_keys().longest_life().as_secs();
         text.sample("firsthand_visit_key_longest_seconds", "gauge", help, &[], longest);
-        let locked = u64::from(self.pipeline.visitors.visit_keys().all_locked());
+        let locked = u64::from(self.pipeline.visitors.visit_keys().all_locked() && self.pipeline.envelopes.all_locked());
         text.sample("firsthand_keys_locked", "gauge", "1 when every key in use could be locked into memory.", &[], locked);
         let help = "Withdrawals that were carried out and could not be put on record.";
         text.sample("firsthand_consent_proof_unwritten_total", "counter", help, &[], self.pipeline.visitors.proof().unwritten());
@@ -230,7 +230,7 @@ impl Report {
             sites: documents.sites.iter().map(|site| (site.name.clone(), stored(site))).collect(),
             destinations: self.delivery.status(clock::now()),
             log: self.pipeline.log.stats().state,
-            keys_locked: self.pipeline.visitors.visit_keys().all_locked(),
+            keys_locked: self.pipeline.visitors.visit_keys().all_locked() && self.pipeline.envelopes.all_locked(),
             certificate_ends_soon: self
                 .tls
                 .as_ref()

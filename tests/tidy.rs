@@ -124,6 +124,11 @@ const OWNERS: &[(&str, &[&str], &str)] = &[
         &["profile/store.rs", "profile/sqlite.rs", "profile/postgres.rs"],
         "whose a part of a profile is, is known to its stores alone",
     ),
+    (
+        ".envelope()",
+        &["privacy/", "destination/meta.rs", "destination/tiktok.rs"],
+        "what is in an envelope is for destinations whose row asks for it",
+    ),
     ("maxminddb::", &["privacy/enrich/"], "the address is looked up in privacy/ alone"),
     ("UnixStream", &["hand_over.rs", "privacy/hand_over/"], "what is handed over goes to the next process alone"),
     ("forwarded", &["server/client_address.rs", "destination/words/likeness.rs"], "one place believes or disbelieves forwarding headers"),

@@ -30,6 +30,7 @@ pub const TYPE: DestinationType = DestinationType {
     // What it does with data for itself is not known to us: decided as if it did.
     vendor_reuses_data: true,
     issuer: None,
+    envelope: None,
     headers: &["content-type"],
     form: &[
         ("", &["api_key"]),

@@ -16,6 +16,7 @@ pub const TYPE: DestinationType = DestinationType {
     receiver: "A file on this website’s own server",
     vendor_reuses_data: false,
     issuer: None,
+    envelope: None,
     headers: &[],
     form: &[
         ("", disclosed::ONE),

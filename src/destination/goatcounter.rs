@@ -26,6 +26,7 @@ pub const TYPE: DestinationType = DestinationType {
     receiver: "GoatCounter",
     vendor_reuses_data: false,
     issuer: None,
+    envelope: None,
     headers: &["authorization", "content-type"],
     form: &[("hits[]", &["path", "event", "ref", "query", "user_agent", "location", "created_at", "session"])],
     oldest: OLDEST,

@@ -32,6 +32,7 @@ pub const TYPE: DestinationType = DestinationType {
     receiver: "Matomo, on a server that the website’s owner chose",
     vendor_reuses_data: false,
     issuer: None,
+    envelope: None,
     headers: &["content-type"],
     form: &[
         ("", &["token_auth"]),

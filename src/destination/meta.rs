@@ -21,7 +21,13 @@ use super::{
 use crate::{
     config::secret::Secret,
     event::vocabulary::{self, Subject},
-    privacy::{clean::Item, disclose::Disclosure, enrich::place::Country, scrub::parameters::Issuer},
+    privacy::{
+        clean::Item,
+        disclose::Disclosure,
+        enrich::place::Country,
+        envelope::{Dialect, Part},
+        scrub::parameters::Issuer,
+    },
 };
 
 /// The row of the table of destinations.
@@ -30,12 +36,14 @@ pub const TYPE: DestinationType = DestinationType {
     receiver: "Meta, for its advertising",
     vendor_reuses_data: true,
     issuer: Some(Issuer::Meta),
+    envelope: Some(Dialect::Meta),
     headers: &["authorization", "content-type"],
     form: &[
         ("", &["test_event_code"]),
         ("data[]", &["event_name", "event_time", "event_id", "action_source", "event_source_url", "referrer_url"]),
         ("data[]", &["data_processing_options[]", "data_processing_options_country", "data_processing_options_state"]),
         ("data[].user_data", &["external_id[]", "country[]", "client_user_agent", "fbc"]),
+        ("data[].user_data", &["client_ip_address", "fbp", "em[]", "ph[]", "fn[]", "ln[]", "ct[]", "st[]", "zp[]"]),
         ("data[].custom_data", &["value", "currency", "order_id", "tax", "shipping", "coupon", "search_string", "*"]),
         ("data[].custom_data", &["content_type", "content_ids[]", "content_name", "content_category", "num_items"]),
         ("data[].custom_data.contents[]", &["id", "quantity", "item_price", "title", "brand", "category"]),
@@ -68,6 +76,16 @@ const ACTION_SOURCES: [&str; 8] = ["website", "app", "phone_call", "chat", "emai
 const VENDOR: &str = "meta.";
 /// The names of Meta's standard events that are more there than ours are: a form that was submitted is an application, by which campaigns are steered.
 const MORE_THAN_OURS: &str = "form_submit";
+/// Digests as Meta calls them.
+const DIGESTS: [(&str, Part); 7] = [
+    ("em", Part::Email),
+    ("ph", Part::Phone),
+    ("fn", Part::FirstName),
+    ("ln", Part::LastName),
+    ("ct", Part::City),
+    ("st", Part::Region),
+    ("zp", Part::Postcode),
+];
 /// Names in `custom_data` that have their meaning there: a property of the site's own does not take their place.
 const TAKEN: [&str; 6] = ["contents", "content_ids", "content_type", "content_name", "content_category", "num_items"];
 
@@ -225,7 +243,9 @@ impl Words {
         let mut say = |name: &str, value: Option<Value>| event.extend(value.map(|value| (name.to_owned(), value)));
         say("event_name", Some(theirs.filter(|_| disclosure.name() != MORE_THAN_OURS).unwrap_or_else(|| disclosure.name()).into()));
         say("event_time", figures::milliseconds(disclosure).map(|milliseconds| (milliseconds / 1000).into()));
-        say("event_id", Some(disclosure.event_id().into()));
+        // The page's own, by which Meta knows the event that its pixel told, too.
+        let own_id = disclosure.envelope().and_then(|envelope| envelope.get(Part::EventId));
+        say("event_id", Some(own_id.unwrap_or_else(|| disclosure.event_id()).into()));
         say("action_source", Some(self.action_source.as_str().into()));
         say("event_source_url", url.or_else(|| self.event_source_url.clone()).map(Value::from));
         say("referrer_url", referrer.map(Value::from));
@@ -245,19 +265,27 @@ impl Words {
 fn user_data(disclosure: &Disclosure) -> Value {
     let mut data = Map::new();
     let mut say = |name: &str, value: Option<Value>| data.extend(value.map(|value| (name.to_owned(), value)));
+    let enveloped = |part| disclosure.envelope().and_then(|envelope| envelope.get(part)).map(str::to_owned);
     // Both are ids of the site's own making; Meta recommends the digest.
-    let ids = disclosure.user().map(|(id, _)| normal_id(id)).into_iter().chain([disclosure.visitor_id().to_owned()]);
-    say("external_id", Some(ids.map(|id| digest::sha256(&id).into()).collect::<Vec<Value>>().into()));
-    let country = Some(disclosure.country()).filter(|country| *country != Country::UNKNOWN);
-    say("country", country.map(|country| json!([digest::sha256(&country.code().to_ascii_lowercase())])));
-    say("client_user_agent", agent::of(disclosure.device()).map(Value::from));
-    say("fbc", click(disclosure).map(Value::from));
+    let account = enveloped(Part::UserId).or_else(|| disclosure.user().map(|(id, _)| digest::sha256(&normal_id(id))));
+    let ids = account.into_iter().chain([digest::sha256(disclosure.visitor_id())]);
+    say("external_id", Some(ids.map(Value::from).collect::<Vec<_>>().into()));
+    let place = Some(disclosure.country()).filter(|country| *country != Country::UNKNOWN);
+    let place = place.map(|country| digest::sha256(&country.code().to_ascii_lowercase()));
+    say("country", enveloped(Part::Country).or(place).map(|digest| json!([digest])));
+    say("client_ip_address", enveloped(Part::Address).map(Value::from));
+    say("client_user_agent", enveloped(Part::UserAgent).or_else(|| agent::of(disclosure.device())).map(Value::from));
+    say("fbp", enveloped(Part::BrowserId).map(Value::from));
+    say("fbc", enveloped(Part::ClickId).or_else(|| click(disclosure)).map(Value::from));
+    for (name, part) in DIGESTS {
+        say(name, enveloped(part).map(|digest| json!([digest])));
+    }
     data.into()
 }
 
 /// An id as Meta's own libraries make it before they hash it.
 fn normal_id(id: &str) -> String {
-    id.trim().to_lowercase()
+    id.split_whitespace().collect::<String>().to_lowercase()
 }
 
 /// The click id in the form of Meta's cookie, which is what the pixel would have made of it:

@@ -29,6 +29,7 @@ pub const TYPE: DestinationType = DestinationType {
     // What it does with data for itself is not known to us: decided as if it did.
     vendor_reuses_data: true,
     issuer: None,
+    envelope: None,
     headers: &["authorization", "content-type"],
     form: &[
         ("?", &["strict", "project_id"]),

@@ -29,7 +29,7 @@ use bytes::Bytes;
 pub use self::words::likeness::{ADDRESS_HEADER, Likeness};
 use crate::{
     event::Offset,
-    privacy::{disclose::Disclosure, scrub::parameters::Issuer},
+    privacy::{disclose::Disclosure, envelope::Dialect, scrub::parameters::Issuer},
 };
 
 /// An outbound service: how clean events are put into its words, and what its answers mean.
@@ -70,6 +70,8 @@ pub struct DestinationType {
     pub vendor_reuses_data: bool,
     /// Whose ids of clicks may go there: the vendor's own, where it issues any.
     pub issuer: Option<Issuer>,
+    /// Whether it asks for what is in sealed envelopes, and in whose words; such a vendor is given events for advertising alone.
+    pub envelope: Option<Dialect>,
     /// Older events end as `expired` here, whatever the settings.
     pub oldest: Duration,
     /// The names of the headers that its calls carry beside [`CALL_HEADERS`]. Nothing else is on the wire.

@@ -25,6 +25,7 @@ pub const TYPE: DestinationType = DestinationType {
     receiver: "Plausible, of Plausible Insights or on a server that the website’s owner chose",
     vendor_reuses_data: false,
     issuer: None,
+    envelope: None,
     headers: &["content-type", ADDRESS_HEADER],
     form: &[
         ("", &["name", "url", "domain", "referrer", "interactive", "revenue.amount", "revenue.currency"]),

@@ -25,6 +25,7 @@ pub const TYPE: DestinationType = DestinationType {
     receiver: "A database on a server that the website’s owner chose",
     vendor_reuses_data: false,
     issuer: None,
+    envelope: None,
     headers: &[],
     form: &[
         ("[]", disclosed::ONE),

@@ -29,6 +29,7 @@ pub const TYPE: DestinationType = DestinationType {
     receiver: "PostHog",
     vendor_reuses_data: false,
     issuer: None,
+    envelope: None,
     headers: &["content-type"],
     form: &[
         ("", &["api_key"]),

@@ -36,6 +36,7 @@ pub const TYPE: DestinationType = DestinationType {
     receiver: "Segment, or another service that takes its calls",
     vendor_reuses_data: false,
     issuer: None,
+    envelope: None,
     headers: &["authorization", "content-type"],
     form: &[
         ("batch[]", &["type", "event", "messageId", "timestamp", "anonymousId", "userId"]),

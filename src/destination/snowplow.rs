@@ -28,6 +28,7 @@ pub const TYPE: DestinationType = DestinationType {
     receiver: "Snowplow, with a collector that the website’s owner chose",
     vendor_reuses_data: false,
     issuer: None,
+    envelope: None,
     headers: &["content-type", "sp-anonymous"],
     form: &[
         ("", &["schema"]),

@@ -19,7 +19,13 @@ use super::{
 use crate::{
     config::secret::Secret,
     event::vocabulary::{self, Subject},
-    privacy::{clean::Item, disclose::Disclosure, enrich::place::Country, scrub::parameters::Issuer},
+    privacy::{
+        clean::Item,
+        disclose::Disclosure,
+        enrich::place::Country,
+        envelope::{Dialect, Part},
+        scrub::parameters::Issuer,
+    },
 };
 
 /// The row of the table of destinations.
@@ -28,11 +34,13 @@ pub const TYPE: DestinationType = DestinationType {
     receiver: "TikTok, for its advertising",
     vendor_reuses_data: true,
     issuer: Some(Issuer::TikTok),
+    envelope: Some(Dialect::TikTok),
     headers: &[TOKEN_HEADER, "content-type"],
     form: &[
         ("", &["event_source", "event_source_id", "test_event_code"]),
         ("data[]", &["event", "event_time", "event_id", "limited_data_use"]),
         ("data[].user", &["external_id[]", "country", "locale", "user_agent", "ttclid"]),
+        ("data[].user", &["ip", "email[]", "phone[]", "first_name", "last_name", "zip_code"]),
         ("data[].page", &["url", "referrer"]),
         ("data[].properties", &["value", "currency", "order_id", "tax", "shipping", "coupon", "query", "content_type", "num_items", "*"]),
         ("data[].properties.contents[]", &["content_id", "content_name", "content_category", "brand", "price", "quantity"]),
@@ -153,7 +161,9 @@ impl TikTok {
         let mut say = |name: &str, value: Option<Value>| event.extend(value.map(|value| (name.to_owned(), value)));
         say("event", Some(theirs.unwrap_or_else(|| disclosure.name()).into()));
         say("event_time", figures::milliseconds(disclosure).map(|milliseconds| (milliseconds / 1000).into()));
-        say("event_id", Some(disclosure.event_id().into()));
+        // The page's own, by which TikTok knows the event that its pixel told, too.
+        let own_id = disclosure.envelope().and_then(|envelope| envelope.get(Part::EventId));
+        say("event_id", Some(own_id.unwrap_or_else(|| disclosure.event_id()).into()));
         say("user", Some(user(disclosure)));
         let page: Map<String, Value> =
             [("url", url), ("referrer", referrer)].into_iter().filter_map(|(name, said)| Some((name.to_owned(), said?.into()))).collect();
@@ -168,12 +178,20 @@ impl TikTok {
 fn user(disclosure: &Disclosure) -> Value {
     let mut user = Map::new();
     let mut say = |name: &str, value: Option<Value>| user.extend(value.map(|value| (name.to_owned(), value)));
-    let ids = disclosure.user().map(|(id, _)| id.trim().to_lowercase()).into_iter().chain([disclosure.visitor_id().to_owned()]);
-    say("external_id", Some(ids.map(|id| digest::sha256(&id).into()).collect::<Vec<Value>>().into()));
+    let enveloped = |part| disclosure.envelope().and_then(|envelope| envelope.get(part)).map(str::to_owned);
+    let account = enveloped(Part::UserId).or_else(|| disclosure.user().map(|(id, _)| digest::sha256(&id.trim().to_lowercase())));
+    let ids = account.into_iter().chain([digest::sha256(disclosure.visitor_id())]);
+    say("external_id", Some(ids.map(Value::from).collect::<Vec<_>>().into()));
+    say("email", enveloped(Part::Email).map(|digest| json!([digest])));
+    say("phone", enveloped(Part::Phone).map(|digest| json!([digest])));
+    say("first_name", enveloped(Part::FirstName).map(Value::from));
+    say("last_name", enveloped(Part::LastName).map(Value::from));
+    say("zip_code", enveloped(Part::Postcode).map(Value::from));
+    say("ip", enveloped(Part::Address).map(Value::from));
     let country = Some(disclosure.country()).filter(|country| *country != Country::UNKNOWN);
     say("country", country.map(|country| country.code().to_ascii_lowercase().into()));
     say("locale", disclosure.language().map(|language| language.code().into()));
-    say("user_agent", agent::of(disclosure.device()).map(Value::from));
+    say("user_agent", enveloped(Part::UserAgent).or_else(|| agent::of(disclosure.device())).map(Value::from));
     say("ttclid", disclosure.click_ids().get("ttclid").map(|id| json!(id)));
     user.into()
 }

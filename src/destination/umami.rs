@@ -27,6 +27,7 @@ pub const TYPE: DestinationType = DestinationType {
     receiver: "Umami, on a server that the website’s owner chose",
     vendor_reuses_data: false,
     issuer: None,
+    envelope: None,
     headers: &["content-type"],
     form: &[
         ("[]", &["type"]),

@@ -24,6 +24,7 @@ pub const TYPE: DestinationType = DestinationType {
     receiver: "A server that the website’s owner chose",
     vendor_reuses_data: false,
     issuer: None,
+    envelope: None,
     headers: &["content-type", "webhook-id", "webhook-signature", "webhook-timestamp"],
     form: &[
         ("", &["type", "timestamp"]),

@@ -23,7 +23,7 @@ use crate::{
     event::{DestinationNumber, PolicyVersion, Purposes, SiteNumber},
     privacy::{
         consent::vendor_decisions::VENDORS_MAX,
-        policy::{Allowed, Treatments},
+        policy::{Allowed, Field, Treatment, Treatments},
         rules::{Rule, holds},
         scrub::routes::Routes,
         transform::Transform,
@@ -168,6 +168,17 @@ fn check_deviations(policies: &HashMap<&str, Arc<Policy>>, destinations: &[Arc<D
             let wrong = format!("there is no destination \"{name}\"");
             fault(errors, ("policy", &policy.name), "deviation.destinations", wrong, suggestion(name, &known));
         }
+        let of_envelopes = policy.deviations.iter().filter(|deviation| Field::OF_THE_ENVELOPE.contains(&deviation.field));
+        for Deviation { field, .. } in of_envelopes.filter(|deviation| deviation.treatment > Treatment::Drop) {
+            let cannot = |destination: &&Arc<Destination>| destination.dialect().is_none() || !destination.transform.breadth().has_ads();
+            let named = |name: &String| destinations.iter().find(|destination| destination.name == *name);
+            let deviations = policy.deviations.iter().filter(|deviation| deviation.field == *field);
+            for destination in deviations.flat_map(|deviation| &deviation.destinations).filter_map(named).filter(cannot) {
+                let wrong = format!("\"{}\" is of the sealed envelope, which \"{}\" cannot have", field.name(), destination.name);
+                let fix = "name destinations of a type that asks for it (meta, tiktok), with transform = \"consented-ads\"";
+                fault(errors, ("policy", &policy.name), "deviation.destinations", wrong, fix);
+            }
+        }
     }
 }
 
@@ -308,7 +319,7 @@ fn recipients(site: SiteNumber, policy: &Policy, destinations: &[Arc<Destination
             .iter()
             .filter(|deviation| deviation.is_for(&destination.name))
             .for_each(|deviation| deviation.apply(&mut allowed));
-        let allowed = allowed.with_clicks_of(destination.issuer());
+        let allowed = allowed.with_clicks_of(destination.issuer()).with_envelope_of(destination.dialect());
         Recipient {
             number: destination.number,
             basis: destination.basis,

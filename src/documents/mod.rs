@@ -34,7 +34,7 @@ use crate::{
     clock::Timestamp,
     destination::DestinationType,
     event::{DestinationNumber, Purposes, SiteNumber},
-    privacy::{scrub::parameters::Issuer, transform::Transform},
+    privacy::{envelope::Dialect, policy::Field, scrub::parameters::Issuer, transform::Transform},
 };
 
 /// All documents in force, compiled. Replaced as a whole when one changes.
@@ -143,6 +143,18 @@ impl Destination {
     #[must_use]
     pub fn issuer(&self) -> Option<Issuer> {
         DestinationType::named(self.kind).and_then(|row| row.issuer)
+    }
+
+    /// In whose words it asks for what is in sealed envelopes, where it does.
+    #[must_use]
+    pub fn dialect(&self) -> Option<Dialect> {
+        DestinationType::named(self.kind).and_then(|row| row.envelope)
+    }
+
+    /// Whether it could have a field at all: those of the envelope are for whoever asks for them.
+    #[must_use]
+    pub fn could_have(&self, field: Field) -> bool {
+        self.dialect().is_some() || !Field::OF_THE_ENVELOPE.contains(&field)
     }
 
     /// Whether the vendor uses the data for itself.

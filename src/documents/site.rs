@@ -16,6 +16,7 @@ use crate::{
     privacy::{
         consent::vendor_decisions::VendorDecisions,
         crowd::rules::CrowdRules,
+        envelope::Dialects,
         policy::{Allowed, Field, Treatment, Treatments},
         rules::{Rule, holds},
         scrub::{clicks::Issuers, routes::Routes},
@@ -166,13 +167,15 @@ pub struct Ceiling {
     pub rests: Treatments,
     /// Whose click ids may rest.
     pub clicks: Issuers,
+    /// In whose words contact data may be kept beside it, in the sealed envelope.
+    pub dialects: Dialects,
 }
 
 impl Ceiling {
     /// A preset's.
     #[must_use]
     pub const fn of(breadth: Breadth, consented: bool) -> Self {
-        Self { breadth, rests: Treatments::of(breadth, consented), clicks: Issuers::NONE }
+        Self { breadth, rests: Treatments::of(breadth, consented), clicks: Issuers::NONE, dialects: Dialects::NONE }
     }
 
     /// The highest of these destinations', of those that are entitled: by what was granted, or while nothing was chosen. Of a held copy, those
@@ -194,12 +197,14 @@ impl Ceiling {
                 rests = rests.with(Field::Bot, rests.get(Field::Bot).max(Treatment::Generalise));
             }
             let clicks = if rests.lets(Field::ClickIds) { allowed.clicks } else { Issuers::NONE };
-            (!allowed.breadth.is_nothing()).then_some(Self { breadth: allowed.breadth, rests, clicks })
+            let dialects = if rests.keeps(Field::Contact) { Dialects::of(allowed.dialect) } else { Dialects::NONE };
+            (!allowed.breadth.is_nothing()).then_some(Self { breadth: allowed.breadth, rests, clicks, dialects })
         };
         recipients.filter_map(of_one).reduce(|one, other| Self {
             breadth: one.breadth.join(other.breadth),
             rests: one.rests.most(&other.rests),
             clicks: one.clicks.and(other.clicks),
+            dialects: one.dialects.and(other.dialects),
         })
     }
 }
@@ -233,6 +238,13 @@ impl Ceilings {
     #[must_use]
     pub fn lasting(&self) -> bool {
         self.held.iter().flatten().any(|ceiling| ceiling.breadth.needs_consent())
+    }
+
+    /// Whether some destination asks for a part of the sealed envelope.
+    #[must_use]
+    pub fn have_envelopes(&self) -> bool {
+        let of = |ceiling: &Ceiling| Field::OF_THE_ENVELOPE.into_iter().any(|field| ceiling.rests.keeps(field));
+        self.held.iter().flatten().any(of)
     }
 
     /// The ceiling for a granted event.

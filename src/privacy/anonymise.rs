@@ -149,6 +149,8 @@ fn granted(
         currency: text(Field::Currency, &raw.currency, words::currency),
         transaction: text(Field::OrderId, &raw.transaction, bounded),
         user_id,
+        // Noted where one is sealed.
+        enveloped: false,
     }
 }
 

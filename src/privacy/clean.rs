@@ -96,6 +96,9 @@ pub(in crate::privacy) struct Granted {
     /// How far that is to be believed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::privacy) user_assurance: Option<Assurance>,
+    /// Whether there was a sealed envelope beside it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::privacy) enveloped: bool,
 }
 
 impl Granted {
@@ -211,6 +214,13 @@ impl CleanEvent {
 
     pub(in crate::privacy) const fn body(&self) -> &CleanBody {
         &self.body
+    }
+
+    /// Notes that there is a sealed envelope beside it.
+    pub(in crate::privacy) fn has_envelope(&mut self) {
+        if let Some(granted) = &mut self.body.granted {
+            granted.enveloped = true;
+        }
     }
 
     /// The bytes that rest. A granted event's body is sealed under its person's key.

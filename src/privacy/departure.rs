@@ -9,6 +9,7 @@ use super::{
     crowd::referrer::ReferrerClass,
     disclosure::Disclosure,
     enrich::{device::DeviceClass, place::Country},
+    envelope::{Envelope, Part},
     policy::{Field, Treatment, Treatments},
     record::Subject,
     scrub::clicks,
@@ -81,6 +82,8 @@ pub struct Schema {
     listed: Vec<String>,
     /// How many have names that are on no list.
     unlisted: usize,
+    /// A bit for each part of the sealed envelope.
+    enveloped: u16,
 }
 
 impl Schema {
@@ -96,7 +99,8 @@ impl Schema {
         });
         let names: Vec<Option<String>> = clicks.chain(properties).collect();
         let unlisted = names.iter().filter(|name| name.is_none()).count();
-        Self { fixed, listed: names.into_iter().flatten().collect(), unlisted }
+        let enveloped = said.envelope().into_iter().flat_map(Envelope::parts).fold(0, |bits, part| bits | 1 << part as u16);
+        Self { fixed, listed: names.into_iter().flatten().collect(), unlisted, enveloped }
     }
 
     /// `name:kind` of each field, in order; those without a name that may be told at the end, by their number.
@@ -105,6 +109,8 @@ impl Schema {
         let fixed = FIXED.iter().enumerate().filter(|(at, _)| self.fixed & 1 << at != 0);
         let mut fields: Vec<String> = fixed.map(|(_, (name, kind, _))| format!("{name}:{kind}")).collect();
         fields.extend(self.listed.iter().cloned());
+        let enveloped = Part::ALL.into_iter().filter(|part| self.enveloped & 1 << *part as u16 != 0);
+        fields.extend(enveloped.map(|part| format!("{}:text", part.name())));
         fields.sort_unstable();
         if self.unlisted > 0 {
             fields.push(format!("(on no list):{}", self.unlisted));
@@ -162,6 +168,8 @@ fn rests(field: Field, event: &CleanEvent) -> bool {
     let granted = body.granted.as_deref();
     match field {
         Field::Name | Field::Time => true,
+        // They rest beside it, sealed; which of them, nothing says.
+        Field::Address | Field::UserAgent | Field::Contact | Field::VendorIds => false,
         Field::Page => body.page.is_some(),
         Field::Visitor => !matches!(event.header().subject, Subject::None),
         Field::Session => body.session.is_some(),

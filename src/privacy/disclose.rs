@@ -19,12 +19,13 @@ use super::{
     disclosure::{Consent, Grounds},
     enrich::{device::DeviceClass, place::Country},
     entitlement::{Withheld, entitlement, is_kept_from},
+    envelope::{Envelope, Envelopes},
     keys::{
         epoch::EpochKeys,
         persistent::{DestinationKey, PersistentKeys},
         person::PersonKeys,
     },
-    policy::{Field, Treatments},
+    policy::{Allowed, Field, Treatments},
     purge_set::PurgeSet,
     record::{Audience, Header, Subject},
     rules::{Rule, holds},
@@ -81,6 +82,8 @@ pub struct Discloser {
     lanes: RandomState,
     /// Where a purchase's twin is looked for.
     log: Option<Arc<EventLog>>,
+    /// Where events' envelopes are.
+    envelopes: Option<Arc<Envelopes>>,
 }
 
 impl Discloser {
@@ -93,13 +96,19 @@ impl Discloser {
         purge_set: Arc<PurgeSet>,
         crowds: Arc<Crowds>,
     ) -> Self {
-        Self { persistent, epochs, persons, purge_set, crowds, lanes: RandomState::new(), log: None }
+        Self { persistent, epochs, persons, purge_set, crowds, lanes: RandomState::new(), log: None, envelopes: None }
     }
 
     /// The same, for what is sent: a purchase's twin is looked for in this log.
     #[must_use]
     pub fn beside(self, log: Arc<EventLog>) -> Self {
         Self { log: Some(log), ..self }
+    }
+
+    /// The same, for what is sent: events' envelopes are here. Without them, what is in one is left out, and no event is taken for having lost it.
+    #[must_use]
+    pub fn with_envelopes(self, envelopes: Arc<Envelopes>) -> Self {
+        Self { envelopes: Some(envelopes), ..self }
     }
 
     /// What the destination may see of the record. Blocks where a key is not in RAM.
@@ -164,6 +173,11 @@ impl Discloser {
             Twin::None => None,
         };
         let mut disclosure = self.build(record.offset, &event, breadth, site, destination)?;
+        match self.envelope(&event, site.allowed(destination.number), breadth, now)? {
+            Enclosed::Nothing => {}
+            Enclosed::Envelope(envelope) => disclosure.envelope = Some(Box::new(envelope)),
+            Enclosed::Lost => return Ok(Disclosed::Withheld(Withheld::EnvelopeLost)),
+        }
         disclosure.grounds.revision = documents.revision;
         disclosure.grounds.consent = consent_now;
         disclosure.consent.purposes = purposes;
@@ -171,6 +185,21 @@ impl Discloser {
             Some(until) => Disclosed::Awaiting(Box::new(disclosure), until),
             None => Disclosed::Disclosure(Box::new(disclosure)),
         })
+    }
+
+    /// What a destination may see of the event's envelope.
+    fn envelope(&self, event: &CleanEvent, allowed: &Allowed, breadth: Breadth, now: Timestamp) -> Result<Enclosed, StoreError> {
+        let (Some(envelopes), Some(true)) = (&self.envelopes, event.body().granted.as_deref().map(|granted| granted.enveloped)) else {
+            return Ok(Enclosed::Nothing);
+        };
+        let policy = allowed.treatments(breadth, breadth.needs_consent());
+        let Subject::Person(handle) = event.header().subject else { return Ok(Enclosed::Nothing) };
+        if !Field::OF_THE_ENVELOPE.into_iter().any(|field| policy.keeps(field)) {
+            return Ok(Enclosed::Nothing);
+        }
+        let Some(person) = self.persons.of_handle(&handle, now)? else { return Ok(Enclosed::Lost) };
+        let opened = envelopes.open(event.header(), &person, allowed.dialect, &policy);
+        Ok(opened.map_or(Enclosed::Lost, Enclosed::Envelope))
     }
 
     /// What becomes of it beside its twin. Where nothing is sent, nothing waits.
@@ -332,6 +361,7 @@ impl Discloser {
             grounds: Grounds { site: header.site, epoch: header.epoch, subject: header.subject, consent: Purposes::NONE, revision: 0 },
             suppressed: shown.suppressed,
             dropped: Dropped::of(event, &policy),
+            envelope: None,
             event_id: key.event_id(header.event_id),
             name: words::event_name(name, &site.policy).to_owned(),
             time: if exact { body.time } else { body.time.rounded(TIME_STEP) }.rfc3339(),
@@ -410,6 +440,16 @@ pub(super) struct Entitled<'d> {
     pub(super) site: &'d Site,
     pub(super) purposes: Purposes,
     pub(super) consent_now: Purposes,
+}
+
+/// What a destination may see of an event's envelope.
+enum Enclosed {
+    /// There was none, or nothing in it is for this destination.
+    Nothing,
+    /// This.
+    Envelope(Envelope),
+    /// There was one, and it is gone.
+    Lost,
 }
 
 struct Ids {

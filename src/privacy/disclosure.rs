@@ -9,6 +9,7 @@ use super::{
     crowd::{Suppressed, referrer::ReferrerClass, tuple::Tuple},
     departure::Dropped,
     enrich::{ScreenClass, bot::Bot, device::DeviceClass, language::Language, place::Country},
+    envelope::Envelope,
     identity::Assurance,
     record::Subject,
 };
@@ -32,6 +33,8 @@ pub struct Disclosure {
     pub(super) suppressed: Option<Suppressed>,
     #[serde(skip)]
     pub(super) dropped: Dropped,
+    #[serde(skip)]
+    pub(super) envelope: Option<Box<Envelope>>,
     pub(super) event_id: String,
     pub(super) name: String,
     pub(super) time: String,
@@ -282,6 +285,13 @@ impl Disclosure {
         self.bot
     }
 
+    /// What may be seen of the event's sealed envelope. It is no part of what this serialises to, and only a destination whose row asks for it is
+    /// given one; `tests/tidy.rs` names the files that may look.
+    #[must_use]
+    pub fn envelope(&self) -> Option<&Envelope> {
+        self.envelope.as_deref()
+    }
+
     /// What is in it by which a visitor could be told from others.
     pub(super) fn tuple(&self) -> Tuple {
         Tuple { device: self.device, country: self.country, language: self.language, screen: self.screen, referrer: self.referrer_kind }
@@ -314,6 +324,7 @@ impl Disclosure {
             grounds: Grounds { site: SiteNumber(1), epoch: Epoch(0), subject: Subject::None, consent: Purposes::NONE, revision: 0 },
             suppressed: None,
             dropped: Dropped::default(),
+            envelope: None,
             event_id: format!("00000000-0000-8000-8000-{:012x}", offset.0),
             name: "page_view".to_owned(),
             time: received.rounded(super::disclose::TIME_STEP).rfc3339(),
@@ -380,6 +391,7 @@ impl Disclosure {
                 "screen" => put(&mut self.screen, said),
                 "bot" => put(&mut self.bot, said),
                 "purposes" => put(&mut self.consent.purposes, said),
+                "envelope" => self.envelope = Some(Box::new(Envelope::for_test(said))),
                 other => panic!("a test may not set {other}"),
             }
         }

@@ -31,6 +31,8 @@ pub enum Withheld {
     Bot,
     /// It is a page's purchase, and the site's backend has told of the same order: that one leaves.
     Twin,
+    /// What its destination asks for beside it was in memory alone, and is gone.
+    EnvelopeLost,
     /// It is a page's purchase without consent, which names no order, and the site's backend tells of all.
     LeftToBackend,
 }
@@ -47,6 +49,7 @@ impl Withheld {
             Self::Bot => "bot",
             Self::Twin => "merged_into_twin",
             Self::LeftToBackend => "left_to_backend",
+            Self::EnvelopeLost => "envelope_lost",
         }
     }
 }

@@ -88,9 +88,9 @@ const fn always(field: &'static str, becomes: &'static [&'static str], what: &'s
     Rule { field, becomes, by: By::Program(what) }
 }
 
-const RULES: [Rule; 24] = [
-    rule("client address", &["country", "bot"], &[Field::Place, Field::Bot]),
-    rule("user agent", &["device", "bot"], &[Field::Device, Field::Bot]),
+const RULES: [Rule; 25] = [
+    rule("client address", &["country", "bot"], &[Field::Place, Field::Bot, Field::Address]),
+    rule("user agent", &["device", "bot"], &[Field::Device, Field::Bot, Field::UserAgent]),
     rule("accept-language", &["language"], &[Field::Language]),
     rule("sec-ch-ua", &["bot"], &[Field::Bot]),
     rule("visitor cookie", &["visitor_id", "session_id"], &[Field::Visitor, Field::Session]),
@@ -108,6 +108,7 @@ const RULES: [Rule; 24] = [
     rule("coupon", &["coupon"], &[Field::Coupon]),
     rule("items", &["items"], &[Field::Items]),
     rule("user id", &["user_id", "user_assurance"], &[Field::UserId]),
+    rule("contact data", &[], &[Field::Contact, Field::VendorIds]),
     always("user id's signature", &[], "checked here, and goes no further"),
     rule("language", &["language"], &[Field::Language]),
     rule("screen width", &["screen"], &[Field::Screen]),
@@ -222,6 +223,7 @@ pub fn explain(event: RawEvent<'_>, arrival: &Arrival<'_>, with: &Explainer<'_>)
                 Withheld::Policy => "the policy allows it nothing",
                 Withheld::Vendor => "the visitor's TC string does not consent to this destination's vendor",
                 Withheld::Bot => "it looks like a program's, and this destination is for people's events",
+                Withheld::EnvelopeLost => "what this destination asks for beside it was in memory alone, and is gone",
                 Withheld::Twin => "the site's backend has told of the same order",
                 Withheld::LeftToBackend => {
                     "the site's backend tells of its purchases, and without consent nothing says which of them this is"
@@ -303,6 +305,7 @@ mod tests {
             user_signature_ends: Some(1),
             vouched: true,
             ticket: text("1"),
+            contact: Some(Box::default()),
             browser_id: text("1"),
             language: None,
             screen_width: Some(Personal::new(1)),

@@ -17,6 +17,7 @@ pub mod disclose;
 mod disclosure;
 pub mod enrich;
 pub mod entitlement;
+pub mod envelope;
 pub mod explain;
 pub mod fidelity;
 pub mod identity;

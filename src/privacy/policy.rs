@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    envelope::Dialect,
     rules::{Rule, holds},
     scrub::{clicks::Issuers, parameters::Issuer},
     transform::Breadth,
@@ -85,9 +86,17 @@ pub enum Field {
     Properties,
     /// Whether a program sent it.
     Bot,
+    /// The visitor's address, in the sealed envelope.
+    Address,
+    /// The browser's own words of itself, in the sealed envelope.
+    UserAgent,
+    /// Digests of contact data, in the sealed envelope.
+    Contact,
+    /// A vendor's own ids, in the sealed envelope.
+    VendorIds,
 }
 
-const FIELDS: usize = 22;
+const FIELDS: usize = 26;
 
 impl Field {
     /// All of them, in the order of pages.
@@ -114,7 +123,14 @@ impl Field {
         Self::Items,
         Self::Properties,
         Self::Bot,
+        Self::Address,
+        Self::UserAgent,
+        Self::Contact,
+        Self::VendorIds,
     ];
+
+    /// Those of the sealed envelope: no preset lets them leave, and only a vendor that asks for them can get them.
+    pub const OF_THE_ENVELOPE: [Self; 4] = [Self::Address, Self::UserAgent, Self::Contact, Self::VendorIds];
 
     /// The name in documents and on pages.
     #[must_use]
@@ -142,6 +158,10 @@ impl Field {
             Self::Items => "items",
             Self::Properties => "properties",
             Self::Bot => "bot",
+            Self::Address => "address",
+            Self::UserAgent => "user_agent",
+            Self::Contact => "contact",
+            Self::VendorIds => "vendor_ids",
         }
     }
 
@@ -162,6 +182,7 @@ impl Field {
             Self::UserId | Self::OrderId => &[Drop, Pseudonymise, Keep],
             Self::Referrer | Self::Value | Self::Tax | Self::Shipping | Self::Bot => &[Drop, Generalise, Keep],
             Self::Campaign | Self::ClickIds | Self::Currency | Self::Coupon | Self::Items | Self::Properties => &[Drop, Keep],
+            Self::Address | Self::UserAgent | Self::Contact | Self::VendorIds => &[Drop, Keep],
         }
     }
 
@@ -206,6 +227,15 @@ impl Field {
             }
             (Self::Bot, Generalise) => "\"suspected\" or \"declared\", where a program seems to have sent it",
             (Self::Bot, Keep) => "how much it looks like a program's (0 to 100), and why",
+            (Self::Address, Keep) => "the visitor's address itself; kept in memory alone, sealed, for a day at most",
+            (Self::UserAgent, Keep) => "the browser's own words of itself; kept in memory alone, sealed, for a day at most",
+            (Self::Contact, Keep) => {
+                "e-mail, phone, names, town, postcode, country and account as SHA-256 in the vendor's normal form, which is made for recognising \
+                 people: personal data; kept in memory alone, sealed, for a day at most"
+            }
+            (Self::VendorIds, Keep) => {
+                "the vendor's own cookies and the page's own id of the event, as they came; kept in memory alone, sealed, for a day at most"
+            }
             (_, Drop) => "does not leave",
             _ => "not offered",
         }
@@ -325,17 +355,30 @@ pub struct Allowed {
     pub granted: Treatments,
     /// Whose click ids, where the table lets any.
     pub clicks: Issuers,
+    /// In whose words contact data leave, where the table lets any.
+    pub dialect: Option<Dialect>,
 }
 
 impl Allowed {
     /// Nothing.
-    pub const NOTHING: Self =
-        Self { breadth: Breadth::NOTHING, unknown: Treatments::NOTHING, granted: Treatments::NOTHING, clicks: Issuers::NONE };
+    pub const NOTHING: Self = Self {
+        breadth: Breadth::NOTHING,
+        unknown: Treatments::NOTHING,
+        granted: Treatments::NOTHING,
+        clicks: Issuers::NONE,
+        dialect: None,
+    };
 
     /// A preset's, unchanged, but that it is not said whose click ids may leave: nobody's.
     #[must_use]
     pub const fn of(breadth: Breadth) -> Self {
-        Self { breadth, unknown: Treatments::of(breadth, false), granted: Treatments::of(breadth, true), clicks: Issuers::NONE }
+        Self {
+            breadth,
+            unknown: Treatments::of(breadth, false),
+            granted: Treatments::of(breadth, true),
+            clicks: Issuers::NONE,
+            dialect: None,
+        }
     }
 
     /// The same for a destination of this vendor: its own click ids leave under `consented-ads`, as far as the table lets them, and no other's.
@@ -347,6 +390,19 @@ impl Allowed {
         if self.clicks.is_empty() {
             self.granted = self.granted.with(Field::ClickIds, Treatment::Drop);
         }
+        self
+    }
+
+    /// The same for a destination of a vendor with these words, or of one that asks for no envelope: what is in envelopes leaves under
+    /// `consented-ads` to a vendor that asks, as far as the table lets it, and to no other.
+    #[must_use]
+    pub fn with_envelope_of(mut self, dialect: Option<Dialect>) -> Self {
+        let asked = dialect.is_some() || !holds(Rule::EnvelopeToWhoAsks);
+        let for_ads = self.breadth.has_ads() || !holds(Rule::EnvelopeForAds);
+        if !(asked && for_ads) {
+            self.granted = Field::OF_THE_ENVELOPE.into_iter().fold(self.granted, |table, field| table.with(field, Treatment::Drop));
+        }
+        self.dialect = dialect;
         self
     }
 

@@ -64,6 +64,8 @@ pub struct RawEvent<'a> {
     pub vouched: bool,
     /// The ticket of the visit in which it happened, as the site's backend says it.
     pub ticket: Option<Text<'a>>,
+    /// Contact data, and ids by which a vendor knows the visitor. Nothing of it rests but as the sealed envelope has it.
+    pub contact: Option<Box<RawContact<'a>>>,
     /// The sending library's own id of the browser. It rests nowhere: see `newcomers`.
     pub browser_id: Option<Text<'a>>,
     /// The browser's language, as said in the body.
@@ -100,6 +102,31 @@ impl<'a> RawEvent<'a> {
         }
         said(&self.browser_id) == said(&other.browser_id) && said(&self.ticket) == said(&other.ticket)
     }
+}
+
+/// Contact data of whom an event is of, as its sender said them, and what a vendor knows them by. In the clear or as digests.
+#[derive(Default)]
+pub struct RawContact<'a> {
+    /// E-mail address.
+    pub email: Option<Text<'a>>,
+    /// Phone number.
+    pub phone: Option<Text<'a>>,
+    /// First name.
+    pub first_name: Option<Text<'a>>,
+    /// Last name.
+    pub last_name: Option<Text<'a>>,
+    /// Town.
+    pub city: Option<Text<'a>>,
+    /// Region or state.
+    pub region: Option<Text<'a>>,
+    /// Postcode.
+    pub postcode: Option<Text<'a>>,
+    /// Country.
+    pub country: Option<Text<'a>>,
+    /// Meta's id of the browser, `fbp`.
+    pub browser_id: Option<Text<'a>>,
+    /// Meta's id of a click, `fbc`.
+    pub click_id: Option<Text<'a>>,
 }
 
 /// One product of an event.
@@ -216,6 +243,7 @@ impl<'a> Arrival<'a> {
             && ids.all(|other| other == Some(id))
         {
             self.own.visitor.push(Personal::new(id.clone()));
+            self.own.named_by_library = true;
         }
         self
     }
@@ -253,6 +281,8 @@ pub struct OwnCookies<'a> {
     pub of_vendors: Vec<(VendorCookie, Text<'a>)>,
     /// Whether no browser sent them: the site's backend says, with its key, whose they are.
     pub by_backend: bool,
+    /// Whether a library named the visitor by the value of their cookie: it runs on a server, and the request's address is that one's.
+    pub named_by_library: bool,
     /// Of which visit it says that they are.
     pub(in crate::privacy) visit: Option<Visit>,
 }

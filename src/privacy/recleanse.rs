@@ -172,5 +172,6 @@ fn narrowed_granted(granted: &Granted, Ceiling { rests, clicks, .. }: &Ceiling, 
         items: if rests.lets(Field::Items) { granted.items.clone() } else { Vec::new() },
         user_id: text(Field::UserId, &granted.user_id),
         user_assurance: granted.user_assurance.filter(|_| rests.lets(Field::UserId)),
+        enveloped: granted.enveloped && Field::OF_THE_ENVELOPE.into_iter().any(|field| rests.lets(field)),
     }
 }

@@ -147,6 +147,10 @@ rules! {
     ClickIdsForAds,
     /// A click id goes to the vendor that issued it alone.
     ClickIdsToTheirIssuer,
+    /// What is in a sealed envelope leaves for advertising that was agreed to alone.
+    EnvelopeForAds,
+    /// What is in a sealed envelope goes to a destination whose row asks for it alone.
+    EnvelopeToWhoAsks,
     /// The site's preset bounds every destination.
     SitePresetBounds,
     /// Lasting ids are each destination's own.

@@ -40,6 +40,7 @@ impl Shape {
             ("coupon", length(&event.coupon)),
             ("items", number(!event.items.is_empty())),
             ("user id", length(&event.user_id)),
+            ("contact data", number(event.contact.is_some())),
             ("user id's signature", length(&event.user_signature)),
             ("language", length(&event.language)),
             ("screen width", number(event.screen_width.is_some())),

@@ -11,7 +11,8 @@
 //! | `cd[value]`, `cd[currency]`, `cd[order_id]` | value, currency, order id |
 //! | `cd[contents]`, else `cd[content_ids]` with `cd[content_name]` | products |
 //! | `cd[…]`, the rest | properties |
-//! | `ud[…]`, `aud[…]`, `cud[…]`, `ncud[…]` (hashes and masks of contact data), `fbp`, `fbc` | not taken |
+//! | `ud[…]` (digests of contact data), `fbp`, `fbc` | nowhere but in [a sealed envelope](crate::privacy::envelope) |
+//! | `aud[…]`, `cud[…]`, `ncud[…]` (what the pixel gathered itself, and masks) | not taken |
 //! | `dpo=LDU` (limited data use) | nobody is known again: the event is one of somebody who has not chosen |
 //! | all else | the vendor's own, `meta.it` |
 
@@ -24,6 +25,7 @@ use super::{
     Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route, VendorKey,
     library::{Code, Library, List, image, script},
     reading::{
+        contact,
         loose::{Fields, flat, list},
         names,
         parameters::{Parameters, decoded, number},
@@ -128,6 +130,7 @@ fn event<'a>(hit: &Parameters<'a>, now: Timestamp) -> Option<RawEvent<'a>> {
         referrer: text("rl"),
         // Widths beyond any screen saturate into the widest class.
         screen_width: hit.number("sw").filter(|width| *width > 0.0).map(|width| Personal::new(width as u32)),
+        contact: contact::of_pixel(hit),
         unknown_fields: hit.left_out(),
         ..RawEvent::default()
     };

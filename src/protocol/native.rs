@@ -17,6 +17,7 @@
 //!
 //! and each event: `k` kind (name), `i` its id, `t` when (ms), `p` page URL, `r` referrer, `n` title, `v` value, `m` currency, `x` order id,
 //! `tx` tax, `sh` shipping, `cp` coupon, `y` list of products (at most 200, each `id`, `name`, `brand`, `category`, `variant`, `price`, `quantity`),
+//! `c` contact data (`em`, `ph`, `fn`, `ln`, `ct`, `st`, `zp`, `co`, and Meta's `fbp`, `fbc`), which go nowhere but into [a sealed envelope](crate::privacy::envelope),
 //! `a` user id (`as` the backend's signature of it, `ae` when that ends, s), `l` language, `w` width, `d` flat map of properties, `h` 1 for a copy that the page held until the choice.
 //!
 //! `GET <prefix>/n` is an image for browsers that run no script: a view of the page that asks for it, by somebody who has not chosen.
@@ -33,6 +34,7 @@ use super::{
     Action, DecodeError, Decoded, Inbound, Outcome, Protocol, Reply, ReplyHints, Route,
     library::{Code, Library, image, ping, script, xhr},
     reading::{
+        contact,
         flat::{Borrowed, Properties},
         sender_clock::corrected,
     },
@@ -227,6 +229,8 @@ struct Event<'a> {
     #[serde(rename = "ae")]
     signature_ends: Option<i64>,
     #[serde(borrow)]
+    c: Option<&'a RawValue>,
+    #[serde(borrow)]
     l: Option<Borrowed<'a>>,
     w: Option<f64>,
     #[serde(borrow, default)]
@@ -255,6 +259,7 @@ impl<'a> Event<'a> {
             user_id: sealed(self.a),
             vouched: false,
             ticket: None,
+            contact: contact::of_native(self.c),
             user_signature: sealed(self.signature),
             user_signature_ends: self.signature_ends,
             browser_id: None,

@@ -75,7 +75,8 @@ impl Allowance {
     pub fn covers(&self, canary: &Canary, destination: Option<&str>) -> bool {
         let Some(field) = canary.field.filter(|_| canary.stand == Stand::Granted) else { return false };
         self.0.iter().any(|exception| {
-            exception.field == field
+            // The account is among contact data, as a digest.
+            (exception.field == field || exception.field == Field::Contact && field == Field::UserId)
                 && canary.issuer.is_none_or(|issuer| exception.clicks.have(issuer))
                 && destination.is_none_or(|name| name == exception.destination)
         })

@@ -136,9 +136,9 @@ impl Canaries {
         voice.spelling.spell(&word)
     }
 
-    /// An e-mail address: it may leave nowhere.
-    pub fn email(&mut self, voice: &Voice, slot: &str) -> String {
-        let canary = Self::canary(voice, slot, None);
+    /// An e-mail address: it may leave nowhere, but as the envelope has it where a deviation keeps that `field`.
+    pub fn email(&mut self, voice: &Voice, slot: &str, field: Option<Field>) -> String {
+        let canary = Self::canary(voice, slot, field);
         let word = self.letters(&canary);
         let email = format!("{word}@mail.example");
         self.made.entry(canary).or_insert_with(|| vec![What::Text(word), What::Hashed(email.clone())]);
@@ -160,7 +160,7 @@ impl Canaries {
 
     /// The address that the beacon comes from: of the range for benchmarks (RFC 2544) or for documentation (RFC 3849).
     pub fn address(&mut self, voice: &Voice) -> IpAddr {
-        let canary = Self::canary(voice, "header: client address", None);
+        let canary = Self::canary(voice, "header: client address", Some(Field::Address));
         let digest = self.digest(&canary);
         // Three digits in each part, so that no address is the beginning of another.
         let part = |byte: u8| 100 + byte % 156;

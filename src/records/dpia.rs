@@ -64,7 +64,11 @@ fn necessity(words: &Words, activity: &Activity<'_>) -> Vec<Fact> {
     let said = |key: &str, value: String| Fact::known(key, words.dynamic("necessity", key), value);
     let plain = |key: &str| said(key, words.say(&format!("necessity.{key}_is")));
     let mut facts = vec![Fact::question("need", words.say("necessity.need"), words.say("necessity.need_is"))];
-    let nowhere = |field: &Field| !activity.receiving.iter().any(|receiving| receiving.leaving.has(*field, activity.site));
+    let nowhere = |field: &Field| {
+        let mut receiving = activity.receiving.iter();
+        receiving.clone().any(|receiving| receiving.destination.could_have(*field))
+            && !receiving.any(|receiving| receiving.leaving.has(*field, activity.site))
+    };
     let nowhere: Vec<_> = Field::ALL.into_iter().filter(nowhere).map(|field| words.dynamic("field", field.name())).collect();
     facts.push(said("minimisation", words.fill("necessity.minimisation_is", &[("fields", &Words::capitalised(&words.listed(&nowhere)))])));
     if activity.exempt().next().is_some() {
@@ -120,6 +124,8 @@ fn bearing(words: &Words, activity: &Activity<'_>, key: &str) -> String {
             let own_order = |receiving: &Receiving<'_>| receiving.leaving.table.get(Field::OrderId) == Treatment::Keep;
             names(activity.named(own_order), "criterion.matching_order");
             names(activity.named(keeps(Field::ClickIds)), "criterion.matching_clicks");
+            let recognises = |receiving: &Receiving<'_>| Field::OF_THE_ENVELOPE.into_iter().any(|field| keeps(field)(receiving));
+            names(activity.named(recognises), "criterion.matching_envelope");
         }
         "sensitive_data" => {
             let listed: Vec<_> = activity.site.policy.properties.keys().map(|name| format!("`{name}`")).collect();

@@ -112,7 +112,7 @@ fn group(words: &Words, activity: &Activity<'_>, receiving: &Receiving<'_>) -> P
         let whom = if receiving.is_exempt() { whom } else { "recipient.fields_agreed" };
         parts.push(Part::Text(words.say(whom)));
         parts.push(fields(words, activity, receiving));
-        let stays = |field: &Field| !receiving.leaving.has(*field, activity.site);
+        let stays = |field: &Field| !receiving.leaving.has(*field, activity.site) && destination.could_have(*field);
         let stays: Vec<_> = Field::ALL.into_iter().filter(stays).map(|field| words.dynamic("field", field.name())).collect();
         if !stays.is_empty() {
             parts.push(Part::Text(words.fill("recipient.stays", &[("fields", &words.listed(&stays))])));

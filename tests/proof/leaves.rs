@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use firsthand::{
     destination::DestinationType,
-    privacy::disclose::{Disclosed, Disclosure, Standing},
+    privacy::{
+        disclose::{Disclosed, Disclosure, Standing},
+        envelope::Part,
+    },
 };
 use serde_json::json;
 
@@ -161,6 +164,32 @@ pub(crate) fn click_ids_of_another_vendor() -> Found {
     let clicks = clicks_at_google("ads", "consented-ads");
     assert_eq!(clicks["gclid"], "Cj0-of-google", "the control: its own leaves");
     unless(!clicks["fbclid"].is_null(), "the id of a click that another vendor issued")
+}
+
+/// Whether a destination of that type and transform is given an envelope with the address of somebody who agreed to everything, where a
+/// deviation lets the address leave to whoever can have it.
+fn is_given_the_address(kind: &str, transform: &str, purpose: &str) -> bool {
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "a-token-of-the-vendor").unwrap();
+    let settings = match kind {
+        "meta" => format!("settings = {{ dataset_id = \"123\", access_token = \"file:{}\" }}", secret.path().display()),
+        _ => String::from("settings = { directory = \"outbox/campaigns\" }"),
+    };
+    let vendor = destination("campaigns", kind, "consent", transform, &settings).replace("\"analytics\"", &format!("\"{purpose}\""));
+    let deviation = "[[policy.deviation]]\nfield = \"address\"\ntreatment = \"keep\"\nstate = \"granted\"\nreason = \"a test\"\n";
+    let line = Line::new(&with_policy(&(SITE.to_owned() + &vendor), deviation), 1);
+    let (offset, _) = captured(&line, &beacon("\"g\":[\"analytics\",\"ads\"],", ""));
+    on_the_way(&line, offset, "campaigns").envelope().is_some_and(|envelope| envelope.get(Part::Address) == Some("192.0.2.7"))
+}
+
+pub(crate) fn an_envelope_without_advertising() -> Found {
+    assert!(is_given_the_address("meta", "consented-ads", "ads"), "the control: for advertising it leaves");
+    unless(is_given_the_address("meta", "consented-analytics", "analytics"), "an address, to a destination that is not for advertising")
+}
+
+pub(crate) fn an_envelope_for_a_file() -> Found {
+    assert!(is_given_the_address("meta", "consented-ads", "ads"), "the control: who asks for it is given it");
+    unless(is_given_the_address("file", "consented-ads", "ads"), "an address, to a destination that asks for none")
 }
 
 /// The visitor's ids that two destinations of a kind get.

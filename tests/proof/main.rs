@@ -112,6 +112,8 @@ fn case_of(rule: Rule) -> fn() -> Found {
         Rule::Pseudonymise => leaves::a_pseudonymised_field,
         Rule::ClickIdsForAds => leaves::click_ids_without_advertising,
         Rule::ClickIdsToTheirIssuer => leaves::click_ids_of_another_vendor,
+        Rule::EnvelopeForAds => leaves::an_envelope_without_advertising,
+        Rule::EnvelopeToWhoAsks => leaves::an_envelope_for_a_file,
         Rule::SitePresetBounds => leaves::the_sites_preset,
         Rule::LastingIdsOfOneDestination => leaves::lasting_ids_of_two_destinations,
         Rule::DailyIdsOfOneDestination => leaves::daily_ids_of_two_destinations,

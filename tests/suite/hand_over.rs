@@ -58,7 +58,7 @@ fn left(installation: &Installation) -> BTreeMap<usize, (Value, Value)> {
     installation.outbox("measured").iter().map(ids).collect()
 }
 
-fn take_over(installation: &Installation) -> Running {
+pub(crate) fn take_over(installation: &Installation) -> Running {
     installation.start_as(installation.command(&["run", "--take-over"]))
 }
 

@@ -29,6 +29,7 @@ use firsthand::{
             bot::{self, Bot, Bots, network::NetworkDatabase},
             place::PlaceDatabase,
         },
+        envelope::{Contents, Envelopes},
         hand_over::Estate,
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys, visit::LocalDay},
         purge_set::PurgeSet,
@@ -65,6 +66,7 @@ pub(crate) struct Line {
     places: PlaceDatabase,
     networks: NetworkDatabase,
     pub(crate) discloser: Arc<Discloser>,
+    pub(crate) envelopes: Arc<Envelopes>,
     pub(crate) persons: Arc<PersonKeys>,
     epochs: Arc<EpochKeys>,
     purge_set: Arc<PurgeSet>,
@@ -127,8 +129,10 @@ impl Line {
         let epochs = Arc::new(EpochKeys::new(keys).sized_by(Arc::clone(&uniques)));
         let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
         let crowds = Arc::new(Crowds::new(Arc::clone(&state)));
+        let envelopes = Arc::new(Envelopes::default());
         let discloser =
-            Discloser::new(Arc::clone(&persistent), Arc::clone(&epochs), Arc::clone(&persons), Arc::clone(&purge_set), Arc::clone(&crowds));
+            Discloser::new(Arc::clone(&persistent), Arc::clone(&epochs), Arc::clone(&persons), Arc::clone(&purge_set), Arc::clone(&crowds))
+                .with_envelopes(Arc::clone(&envelopes));
         Self {
             documents: Arc::new(compiled(documents, Arc::clone(&state))),
             logs: logs.into_iter().map(Arc::new).collect(),
@@ -138,6 +142,7 @@ impl Line {
             places,
             networks: networks(),
             discloser: Arc::new(discloser),
+            envelopes,
             persons,
             epochs,
             purge_set,
@@ -177,8 +182,8 @@ impl Line {
 
     /// Takes over what another line knows in its memory alone, as the next process does.
     pub(crate) fn take_over(&self, before: &Self, now: Timestamp) {
-        let estate = Estate::of(&before.visitors, &before.uniques, &before.crowds, now);
-        estate.settle(&self.visitors, &self.uniques, &self.crowds, now).unwrap();
+        let estate = Estate::of(&before.visitors, &before.uniques, &before.crowds, &before.envelopes, now);
+        estate.settle(&self.visitors, &self.uniques, &self.crowds, &self.envelopes, now).unwrap();
     }
 
     /// Takes a request through decode, consent, enrich and anonymise.
@@ -220,7 +225,9 @@ impl Line {
                 Err(refusal) => Became::Refused(refusal),
                 Ok(permitted) => {
                     let enriched = enrich::enrich(permitted, &arrival, (device, bot), &self.places);
-                    let clean: CleanEvent = anonymise(enriched, &visitor, site, &site_key, protocol.name(), received).unwrap();
+                    let beside = Contents::of(&enriched, &arrival, &visitor);
+                    let mut clean: CleanEvent = anonymise(enriched, &visitor, site, &site_key, protocol.name(), received).unwrap();
+                    beside.into_iter().for_each(|contents| self.envelopes.keep(&contents, &mut clean, &visitor).unwrap());
                     self.crowds.count(site, &clean);
                     if !protocol.is_backend() {
                         self.visitors.note_landing(&clean, site, &site_key);
@@ -315,6 +322,7 @@ pub(crate) fn pipeline_with(documents: &str, (state, keys): (StateDb, KeysDb), f
         places: ArcSwap::from_pointee(places()),
         bots: Bots::new(networks()),
         log: Arc::new(EventLog::open(files, LogOptions::default(), now).unwrap()),
+        envelopes: Arc::default(),
         crowds,
         counters: Counters::default(),
         feed: Feed::default(),

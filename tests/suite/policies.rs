@@ -96,8 +96,9 @@ fn a_deviation_changes_its_field_alone_for_what_rests_and_for_what_leaves() {
     let whole = captured(&line);
     let base = disclosed(&line, whole);
     let mut changed = BTreeSet::new();
-    // Click ids leave to their issuer alone, which none of these is: `clicks` has them.
-    let fields = Field::ALL.into_iter().filter(|field| *field != Field::ClickIds);
+    // Click ids leave to their issuer alone, which none of these is: `clicks` has them. What is in envelopes: `envelope`.
+    let elsewhere = |field: &Field| *field == Field::ClickIds || Field::OF_THE_ENVELOPE.contains(field);
+    let fields = Field::ALL.into_iter().filter(|field| !elsewhere(field));
     for field in fields.clone() {
         for treatment in field.offered() {
             line.put_in_force(&documents(Some((field, *treatment))));

@@ -91,6 +91,11 @@ impl Receiver {
         format!("settings = {{ url = \"http://{}/hook\", secret = \"env:{SECRET_VARIABLE}\" }}", self.address)
     }
 
+    /// Where it is, for other types of destination.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/hook", self.address)
+    }
+
     pub(crate) fn behave(&self, behaviour: Behaviour) {
         *self.state.behaviour.lock().unwrap() = behaviour;
     }

@@ -39,6 +39,7 @@ pub const TYPE: DestinationType = DestinationType {
     receiver: "Google Analytics 4, of Google",
     vendor_reuses_data: true,
     issuer: Some(Issuer::Google),
+    envelope: None,
     headers: &["content-type"],
     form: &[
         ("?", &["measurement_id", "api_secret"]),

@@ -33,6 +33,7 @@ pub const TYPE: DestinationType = DestinationType {
     receiver: "Google Analytics 4, of Google, as its own tag would tell it",
     vendor_reuses_data: true,
     issuer: Some(Issuer::Google),
+    envelope: None,
     headers: &["content-type"],
     form: &[
         ("?", &["v", "tid", "cid", "sid", "uid", "gcs", "gcd", "npa", "_uip", "ul", "sr", "_p", "_s"]),

@@ -16,12 +16,12 @@ use zeroize::Zeroizing;
 
 pub use self::bytes::Unreadable;
 use self::bytes::{Unread, Written};
-use super::{crowd::Crowds, uniques::Uniques, visitor::Visitors};
+use super::{crowd::Crowds, envelope::Envelopes, uniques::Uniques, visitor::Visitors};
 use crate::clock::{self, Timestamp};
 
 /// The form of it. Counts up whenever a part is written otherwise, or means something else; another form is refused before anything stops.
-pub const VERSION: u32 = 2;
-/// At most so many bytes: two full generations of sessions are 13 MiB, a large site's count of a day 4 MiB. What does not fit is left behind, and
+pub const VERSION: u32 = 3;
+/// At most so many bytes: two full generations of sessions are 13 MiB, a large site's count of a day 4 MiB, all envelopes there can be 90 MiB. What does not fit is left behind, and
 /// counted from nothing.
 const BYTES_MAX: usize = 256 << 20;
 
@@ -31,11 +31,12 @@ pub struct Estate(Zeroizing<Vec<u8>>);
 impl Estate {
     /// Of a program in which nothing moves any more.
     #[must_use]
-    pub fn of(visitors: &Visitors, uniques: &Uniques, crowds: &Crowds, now: Timestamp) -> Self {
+    pub fn of(visitors: &Visitors, uniques: &Uniques, crowds: &Crowds, envelopes: &Envelopes, now: Timestamp) -> Self {
         let mut written = Written::default();
         written.moment(now);
         written.optional(clock::since_boot(), Written::span);
         visitors.give(&mut written);
+        envelopes.give(&mut written);
         uniques.give(&mut written, BYTES_MAX / 2);
         crowds.give(&mut written, BYTES_MAX);
         Self(written.into_bytes())
@@ -45,13 +46,21 @@ impl Estate {
     ///
     /// # Errors
     /// When it cannot be read; then some of it may be in the parts already, and the program is not to go on.
-    pub fn settle(&self, visitors: &Visitors, uniques: &Uniques, crowds: &Crowds, now: Timestamp) -> Result<(), Unreadable> {
+    pub fn settle(
+        &self,
+        visitors: &Visitors,
+        uniques: &Uniques,
+        crowds: &Crowds,
+        envelopes: &Envelopes,
+        now: Timestamp,
+    ) -> Result<(), Unreadable> {
         let mut head = Unread::of(&self.0, Duration::ZERO);
         let (written, boot) = (head.moment()?, head.optional(Unread::span)?);
         // Both processes run on one machine, so that its own clock says how long it took; where it says nothing, the wall clock has to do.
         let on_the_way = boot.zip(clock::since_boot()).map_or_else(|| now.since(written), |(then, now)| now.saturating_sub(then));
         let mut unread = Unread::of(head.rest(), on_the_way);
         visitors.take(&mut unread, now)?;
+        envelopes.take(&mut unread)?;
         uniques.take(&mut unread)?;
         crowds.take(&mut unread)?;
         unread.end()

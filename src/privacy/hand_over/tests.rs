@@ -23,6 +23,7 @@ struct Parts {
     visitors: Visitors,
     uniques: Uniques,
     crowds: Crowds,
+    envelopes: Envelopes,
 }
 
 impl Parts {
@@ -37,6 +38,7 @@ impl Parts {
             visitors: Visitors::new(Supervisor::new(), persistent, persons, purge_set, proof),
             uniques: Uniques::new(Arc::clone(&state)),
             crowds: Crowds::new(state),
+            envelopes: Envelopes::default(),
         }
     }
 
@@ -49,11 +51,11 @@ impl Parts {
     }
 
     fn estate(&self) -> Estate {
-        Estate::of(&self.visitors, &self.uniques, &self.crowds, NOW)
+        Estate::of(&self.visitors, &self.uniques, &self.crowds, &self.envelopes, NOW)
     }
 
     fn settle(&self, estate: &Estate) -> Result<(), Unreadable> {
-        estate.settle(&self.visitors, &self.uniques, &self.crowds, NOW)
+        estate.settle(&self.visitors, &self.uniques, &self.crowds, &self.envelopes, NOW)
     }
 
     fn counted(&self) -> Estimate {

@@ -8,10 +8,12 @@
 //! | [`persistent::DestinationKey`] K_dest | destination | `state.db` | event ids that leave; ids of `consented-*` |
 //! | [`persistent::SiteKey`] K_site | site | `state.db` | our event ids; the index of cookie ids |
 //! | [`person::PersonKeys`] | person | `keys.db`, until withdrawal | seals the bodies of granted records |
+//! | [`envelope::EnvelopeKey`] K_envelope | the events of ten minutes, at most 24 h | nowhere, RAM only | seals what is kept beside them |
 
 mod age;
 pub(in crate::privacy) mod carry;
 pub mod database;
+pub(in crate::privacy) mod envelope;
 pub mod epoch;
 pub mod freed;
 pub mod guess;

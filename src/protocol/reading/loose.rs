@@ -66,6 +66,16 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The same, but that it stays where it is.
+    pub(in crate::protocol) fn look(&self, name: &str) -> Option<Cow<'a, str>> {
+        let (_, value) = self.unread.iter().find(|(said, _)| said == name)?;
+        match flat(value)? {
+            PropertyValue::Text(text) => Some(text).filter(|text| !text.is_empty()),
+            PropertyValue::Number(number) => Some(Cow::Owned(number.to_string())),
+            PropertyValue::Flag(_) => None,
+        }
+    }
+
     /// The same, sealed.
     pub(in crate::protocol) fn text(&mut self, name: &str) -> Option<Text<'a>> {
         self.words(name).map(Personal::new)

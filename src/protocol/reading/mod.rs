@@ -2,6 +2,7 @@
 //! clocks. All of it is pure and bounded.
 
 pub(in crate::protocol) mod commerce;
+pub(in crate::protocol) mod contact;
 pub(in crate::protocol) mod flat;
 pub(in crate::protocol) mod loose;
 pub(in crate::protocol) mod names;

@@ -13,7 +13,7 @@ use crate::{
         raw::{PropertyValue, RawEvent},
     },
     protocol::reading::{
-        commerce,
+        commerce, contact,
         loose::{Fields, flat},
         names::{self, Subject},
         sender_clock::{corrected, instant},
@@ -103,7 +103,7 @@ pub(in crate::protocol) fn event<'a>(
         properties.push((Personal::new(Cow::Borrowed(SCREEN_NAME)), Personal::new(PropertyValue::Text(screen))));
     }
     // What `identify` and `group` tell of a person is no event's to carry, unless the policy lists it.
-    let traits = fields.object("traits");
+    let (traits, traits_of_context) = (fields.object("traits"), context.object("traits"));
     let user_id = fields.text("userId");
     let browser_id = fields.text("anonymousId");
     let client_id = fields.text("messageId");
@@ -115,6 +115,7 @@ pub(in crate::protocol) fn event<'a>(
         page_title: page.words("title").or(said_title).map(Personal::new),
         referrer: page.words("referrer").or(said_referrer).map(Personal::new),
         user_id,
+        contact: contact::of_traits(&traits, &traits_of_context),
         browser_id,
         language: language.and_then(|said| match said {
             PropertyValue::Text(language) => Some(Personal::new(language)),
@@ -127,7 +128,7 @@ pub(in crate::protocol) fn event<'a>(
         ..event
     };
     keep(&mut event, "traits", traits);
-    keep(&mut event, "traits", context.object("traits"));
+    keep(&mut event, "traits", traits_of_context);
     for name in OF_THE_CONTEXT {
         keep(&mut event, name, context.object(name));
     }

@@ -220,7 +220,7 @@ impl Slots<'_> {
     }
 
     fn word(&mut self, slot: &str) -> String {
-        self.canaries.word(&self.voice, slot, None)
+        self.canaries.word(&self.voice, slot, enclosed(slot))
     }
 
     /// A plain word in a slot that may pass where a destination's preset keeps the field.
@@ -229,7 +229,7 @@ impl Slots<'_> {
     }
 
     fn email(&mut self, slot: &str) -> String {
-        self.canaries.email(&self.voice, slot)
+        self.canaries.email(&self.voice, slot, enclosed(slot))
     }
 
     fn amount(&mut self, slot: &str, field: Field) -> Value {
@@ -323,6 +323,20 @@ impl Slots<'_> {
             headers.push((String::from("Sec-GPC"), String::from("1")));
         }
         request.headers.append(&mut headers);
+    }
+}
+
+/// The field of the sealed envelope that a slot fills: what is in it may leave where a deviation keeps that field, and nowhere else.
+fn enclosed(slot: &str) -> Option<Field> {
+    let ends = |names: &[&str]| names.iter().any(|name| slot.ends_with(name));
+    if ends(&["User-Agent"]) {
+        Some(Field::UserAgent)
+    } else if ends(&[" fbp", " fbc", ": event id", "vendor's id"]) {
+        Some(Field::VendorIds)
+    } else if slot.contains(" ud[") || slot.contains(": contact ") || ends(&["traits.email", "traits.phone"]) {
+        Some(Field::Contact)
+    } else {
+        None
     }
 }
 

@@ -254,6 +254,7 @@ impl Line {
             places: ArcSwap::from_pointee(places),
             bots: Bots::new(NetworkDatabase::none()),
             log,
+            envelopes: Arc::default(),
             uniques,
             crowds: Arc::clone(&crowds),
             counters: Counters::default(),

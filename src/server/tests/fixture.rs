@@ -115,6 +115,7 @@ impl Line {
             places: ArcSwap::from_pointee(PlaceDatabase::none()),
             bots: Bots::new(NetworkDatabase::none()),
             log,
+            envelopes: Arc::default(),
             crowds: Arc::new(Crowds::supposed()),
             counters: Counters::default(),
             feed: Feed::default(),

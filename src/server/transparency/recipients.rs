@@ -43,6 +43,10 @@ const fn label(field: Field) -> &'static str {
         Field::Items => "Products",
         Field::Properties => "Further details",
         Field::Bot => "Whether a program sent it",
+        Field::Address => "Internet address",
+        Field::UserAgent => "What the browser says of itself",
+        Field::Contact => "Contact details, as digests",
+        Field::VendorIds => "This company’s own ids of you",
     }
 }
 
@@ -104,12 +108,12 @@ fn card(out: &mut String, site: &Site, destination: &Destination) {
     fact("Kept there", kept.as_deref().unwrap_or("As long as the receiver’s own rules say"));
     out.push_str("</dl>");
     if !nothing {
-        table(out, site, &site.leaving(destination));
+        table(out, site, destination, &site.leaving(destination));
     }
     out.push_str("</article>");
 }
 
-fn table(out: &mut String, site: &Site, leaving: &Leaving) {
+fn table(out: &mut String, site: &Site, destination: &Destination, leaving: &Leaving) {
     out.push_str("<table><thead><tr><th scope=\"col\">What</th><th scope=\"col\">What becomes of it</th></tr></thead><tbody>");
     for field in Field::ALL.into_iter().filter(|field| leaving.has(*field, site)) {
         let mut effect = coded(leaving.effect(field));
@@ -121,8 +125,8 @@ fn table(out: &mut String, site: &Site, leaving: &Leaving) {
         let _ = write!(out, "<tr><th scope=\"row\">{}</th><td>{effect}</td></tr>", label(field));
     }
     out.push_str("</tbody></table>");
-    let stays: Vec<_> =
-        Field::ALL.into_iter().filter(|field| !leaving.has(*field, site)).map(|field| label(field).to_lowercase()).collect();
+    let stays = |field: &Field| !leaving.has(*field, site) && destination.could_have(*field);
+    let stays: Vec<_> = Field::ALL.into_iter().filter(stays).map(|field| label(field).to_lowercase()).collect();
     if !stays.is_empty() {
         let stays: Vec<&str> = stays.iter().map(String::as_str).collect();
         let _ = write!(out, "<p class=\"stays\">Does not leave: {}.</p>", listed(&stays));
