@@ -19,7 +19,7 @@ use http::HeaderName;
 
 use crate::{
     alerts::Alerts,
-    clock,
+    clock::{self, Timestamp, agreement::Agreement},
     config::{Config, ConfigError},
     console::{Console, feed::Feed},
     counters::Counters,
@@ -42,6 +42,7 @@ use crate::{
         store::{Author, DocumentStore, DocumentStoreError},
     },
     egress::closing::EgressLedger,
+    event::Offset,
     event_log::{DiskFiles, EventLog, LogError},
     hand_over::{Next, Offer},
     housekeeping::Housekeeping,
@@ -60,6 +61,7 @@ use crate::{
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
         profiled::ProfileSeals,
         purge_set::PurgeSet,
+        record::header_of,
         rights::{
             erase::destroy_begun,
             erasures::{ERASURES, Erasures},
@@ -331,6 +333,7 @@ impl App {
         let projecting = Arc::clone(projector.gauges());
         projector.start(&supervisor).map_err(StartError::Thread)?;
         let egress = EgressLedger::new(Arc::clone(&state), &config.data_dir);
+        let agreement = Arc::new(Agreement::new(clock::machine(), clock::since_boot().unwrap_or_default(), newest_record(&log)));
         let report = Arc::new(Report {
             pipeline: Arc::clone(&pipeline),
             delivery: Arc::clone(&delivery),
@@ -341,6 +344,7 @@ impl App {
             recleanse: Arc::clone(&recleanse),
             egress: egress.clone(),
             alerts: Arc::clone(&alerts),
+            agreement: Arc::clone(&agreement),
             projecting,
         });
         let figures = Arc::clone(&report);
@@ -359,6 +363,7 @@ impl App {
             purge_set,
             erasures: list,
             egress,
+            agreement,
             began: clock::now(),
             places: place_file,
             data_dir: config.data_dir,
@@ -460,6 +465,14 @@ fn open_places(config: &Config, demonstration: bool) -> Result<(Option<PlaceFile
         None if demonstration => Ok((None, PlaceDatabase::from_bytes(demonstration::PLACE_DATABASE.to_vec())?)),
         None => Ok((None, PlaceDatabase::none())),
     }
+}
+
+/// When the newest record came in, if there is one.
+fn newest_record(log: &EventLog) -> Option<Timestamp> {
+    let last = log.durable_head().borrow().0.checked_sub(1).map(Offset)?;
+    // Where it cannot be read, the couriers will say so.
+    let records = log.reader(last).read(1, 1).ok()?;
+    header_of(&records.first()?.bytes).ok().map(|header| header.received)
 }
 
 fn open_networks(config: &Config) -> Result<NetworkDatabase, PlaceError> {

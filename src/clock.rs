@@ -1,5 +1,7 @@
 //! The one place that reads the wall clock. Everything else is handed a `Timestamp`, so that it can be tested with any.
 
+pub mod agreement;
+
 use std::{
     sync::atomic::{AtomicI64, Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -70,8 +72,10 @@ pub fn set(to: Timestamp) {
     AHEAD.store(to.0.saturating_sub(machine().0), Ordering::Relaxed);
 }
 
+/// The machine's clock, whatever a rehearsal has set this process's to.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
-fn machine() -> Timestamp {
+#[must_use]
+pub fn machine() -> Timestamp {
     let span = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(millis(span))
 }

@@ -4,7 +4,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
-    clock::{self, Timestamp},
+    clock::{self, Timestamp, agreement::Agreement},
     counters::Counters,
     delivery::Delivery,
     documents::{
@@ -59,6 +59,8 @@ pub struct Housekeeping {
     pub erasures: Arc<Erasures>,
     /// What left, whose days are closed.
     pub egress: EgressLedger,
+    /// Whether the wall clock may be believed with what cannot be undone.
+    pub agreement: Arc<Agreement>,
     /// When the program began.
     pub began: Timestamp,
     /// The place database's file, where there is one.
@@ -175,8 +177,8 @@ impl Housekeeping {
         }
     }
 
+    /// What ends by its own age, or only in memory, and then what ends by the calendar, if that can be believed.
     fn destroy_what_is_over(&self, now: Timestamp) {
-        upgrade::forget_old_copies(&self.data_dir, now);
         self.pipeline.visitors.destroy_old(now);
         let wanted = self.pipeline.documents.load().sites.iter().any(|site| site.ceilings.have_envelopes());
         self.pipeline.envelopes.destroy_old(wanted);
@@ -187,6 +189,20 @@ impl Housekeeping {
         if let Err(error) = self.begin_epochs(&documents, now) {
             tracing::warn!(%error, "the day's start could not be written down");
         }
+        if let Err(error) = self.pipeline.crowds.upkeep(&documents, now) {
+            tracing::warn!(%error, "the day's crowds could not be written; the next round tries again");
+        }
+        // Without the time since the system's start there is nothing to compare with.
+        let believed = self.agreement.holds();
+        if clock::since_boot().is_some_and(|running| !self.agreement.look(clock::machine(), running)) {
+            if believed {
+                tracing::warn!(
+                    "the clock was set by more than a minute: nothing is destroyed by the calendar until it is steady for ten minutes"
+                );
+            }
+            return;
+        }
+        upgrade::forget_old_copies(&self.data_dir, now);
         if let Err(error) = self.persons.destroy_expired(now) {
             tracing::warn!(%error, "keys whose consent has ended could not be destroyed; the next round tries again");
         }
@@ -195,9 +211,6 @@ impl Housekeeping {
         }
         if let Err(error) = self.pipeline.visitors.proof().erase_expired(now) {
             tracing::warn!(%error, "records of consent past their time could not be erased; the next round tries again");
-        }
-        if let Err(error) = self.pipeline.crowds.upkeep(&documents, now) {
-            tracing::warn!(%error, "the day's crowds could not be written; the next round tries again");
         }
         let with_crowds = |record: &mut DayRecord, day| record.crowds = self.measured(&documents, DestinationNumber(record.number), day);
         if let Err(error) = self.egress.close_due(now, with_crowds) {

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     alerts::{Alerts, judge::Figures},
-    clock::{self, Timestamp},
+    clock::{self, Timestamp, agreement::Agreement},
     console::{
         Sources,
         overview::{
@@ -59,6 +59,8 @@ pub struct Report {
     pub egress: EgressLedger,
     /// What calls for a person.
     pub alerts: Arc<Alerts>,
+    /// Whether the wall clock may be believed.
+    pub agreement: Arc<Agreement>,
     /// How the profile store's reading stands.
     pub projecting: Arc<projector::Gauges>,
 }
@@ -113,6 +115,8 @@ impl Report {
             let help = "Visits of the site's day so far, by our own count (within 2 %).";
             text.sample("firsthand_visits", "gauge", help, &[("site", &site.name)], visits);
         }
+        let help = "1: the wall clock is steady. 0: it was set, and nothing is destroyed by the calendar until it has been steady for ten minutes.";
+        text.sample("firsthand_clock_agrees", "gauge", help, &[], u64::from(self.agreement.holds()));
         if let Some(validity) = self.tls.as_ref().and_then(|tls| tls.validity()) {
             let help = "When the certificate that is served ends, in seconds since 1970.";
             text.sample(

@@ -59,6 +59,7 @@ mod build_script;
 mod canary;
 mod cells;
 mod clicks;
+mod clock_jump;
 mod command_line;
 mod consent_oracle;
 mod consent_proof;
