@@ -16,6 +16,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::HeaderName;
+use tokio::runtime::Handle;
 
 use crate::{
     alerts::Alerts,
@@ -183,6 +184,9 @@ pub enum StartError {
     /// Nobody could be told of what calls for a person.
     #[error("alerts: {0}")]
     Alerts(SettingsError),
+    /// Where profiles are kept cannot be used.
+    #[error("profiles.postgres: {0}")]
+    Profiles(SettingsError),
     /// What was handed over cannot be used.
     #[error(transparent)]
     Estate(#[from] Unreadable),
@@ -304,7 +308,10 @@ impl App {
             supervisor: supervisor.clone(),
         };
         let recleanse = Recleanse::start(parts, Arc::clone(&documents))?;
-        let profiles = Arc::new(Profiles::in_directory(config.data_dir.clone(), ProfileSeals::new(Arc::clone(&persons))));
+        let elsewhere = config.profiles.as_ref().map(|profiles| &profiles.postgres);
+        let seals = ProfileSeals::new(Arc::clone(&persons));
+        let profiles = Profiles::of_machine(config.data_dir.clone(), elsewhere, seals, Handle::current);
+        let profiles = Arc::new(profiles.map_err(StartError::Profiles)?);
         let following = Following { log: Arc::clone(&log), persons: Arc::clone(&persons), list: Arc::clone(&list) };
         following.start(&supervisor).map_err(StartError::Thread)?;
         let (place_file, places) = open_places(&config, demonstration)?;

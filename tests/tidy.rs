@@ -51,7 +51,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["clock", "console", "counters", "documents", "event", "event_log", "metrics", "privacy", "protocol", "state", "supervise"],
     ),
     ("privacy", &["clock", "config", "documents", "event", "event_log", "protocol", "schema", "state", "supervise"]),
-    ("profile", &["clock", "documents", "event", "event_log", "metrics", "privacy", "schema", "state", "supervise"]),
+    ("profile", &["clock", "destination", "documents", "event", "event_log", "metrics", "privacy", "schema", "state", "supervise"]),
     ("protocol", &["clock", "documents", "event", "privacy"]),
     (
         "prove",

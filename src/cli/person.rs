@@ -9,24 +9,27 @@ use std::{
 };
 
 use clap::{Args, Subcommand, ValueEnum};
+use tokio::runtime::Runtime;
 
 use super::{CommandError, Place};
 use crate::{
-    clock,
+    clock::{self, Timestamp},
     delivery::ledger::Ledger,
     documents::{Documents, Site, store::DocumentStore},
     event::{Offset, RetentionClass},
     event_log::LogOptions,
     privacy::{
-        keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys},
+        keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
         personal::Personal,
+        profiled::{ProfileSeals, account_of_site},
         rights::{
-            Asked, Rights,
+            Asked, Found, Rights,
             erasures::{ERASURES, Erasures},
             export::Facts,
             recipients::Ids,
         },
     },
+    profile::Profiles,
     rights::{ends, sweep},
     state::StateDb,
 };
@@ -83,6 +86,9 @@ struct Opened {
     epochs: EpochKeys,
     ledger: Ledger,
     list: Erasures,
+    profiles: Profiles,
+    /// Outlives them.
+    _runtime: Option<Runtime>,
     options: LogOptions,
     data_dir: PathBuf,
 }
@@ -102,12 +108,15 @@ impl Opened {
         let options = place.log_options()?;
         let state = Arc::new(StateDb::open(&data_dir.join("state.db"))?);
         let keys = Arc::new(KeysDb::open(&data_dir.join("keys.db"))?);
+        let (profiles, runtime) = place.profiles(ProfileSeals::new(Arc::new(PersonKeys::new(Arc::clone(&keys)))))?;
         Ok(Self {
             documents: DocumentStore::new(Arc::clone(&state)).compiled()?,
             rights: Rights::new(Arc::clone(&state), Arc::clone(&keys), &data_dir.join("log")),
             persistent: PersistentKeys::new(Arc::clone(&state)),
             epochs: EpochKeys::new(keys),
             ledger: Ledger::new(Arc::clone(&state)),
+            profiles,
+            _runtime: runtime,
             list: Erasures::open(&data_dir.join(ERASURES.file), options.short_retention)?,
             state,
             options,
@@ -125,6 +134,32 @@ impl Opened {
                 .find(|site| site.name == name)
                 .ok_or_else(|| format!("--site: there is no site of that name\n  fix: one of: {}", names()).into()),
         }
+    }
+
+    /// Whose data the id means: as the event log has it, and as the store of profiles does, which knows older proofs.
+    fn find(&self, site: &Site, asked: &Asked, now: Timestamp) -> Result<Found, CommandError> {
+        let mut found = self.rights.find(site.number, asked, now)?;
+        if let (Asked::Account(account), Some(rules)) = (asked, self.documents.profile_of(site.number))
+            && self.profiles.are_there()
+        {
+            let account = account_of_site(&self.persistent, &rules.destination, account)?;
+            for (person, shared) in self.profiles.holders(site.number, &account)? {
+                self.rights.add(&mut found, &person, shared, now)?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Their profiles, as far as what is in them is theirs.
+    fn profiles(&self, site: &Site, asked: &Asked, found: &Found, now: Timestamp) -> Result<Option<serde_json::Value>, CommandError> {
+        let Some(rules) = self.documents.profile_of(site.number).filter(|_| self.profiles.are_there()) else { return Ok(None) };
+        let account = match asked {
+            Asked::Account(account) => Some(account_of_site(&self.persistent, &rules.destination, account)?),
+            Asked::Cookie(_) => None,
+        };
+        let people: Vec<_> = found.people().collect();
+        let view = self.profiles.of_people(rules, &people, account.as_ref(), now)?;
+        Ok(view.map(serde_json::to_value).transpose()?.map(|view| serde_json::Value::Array(vec![view])))
     }
 
     fn facts<'a>(&'a self, site: &'a Site, now: clock::Timestamp) -> Facts<'a> {
@@ -173,9 +208,12 @@ fn export(opened: &Opened, who: &Who, directory: &Path, input: &mut dyn BufRead,
     }
     let asked = asked(who, input, out)?;
     let now = clock::now();
-    let found = opened.rights.find(site.number, &asked, now)?;
+    let found = opened.find(site, &asked, now)?;
     let mut ask = |offset: Offset| ends(&opened.ledger, &opened.documents, site, offset);
-    let export = opened.rights.export(&found, &opened.facts(site, now), &mut ask)?;
+    let mut export = opened.rights.export(&found, &opened.facts(site, now), &mut ask)?;
+    if let Some(profiles) = opened.profiles(site, &asked, &found, now)? {
+        export = export.with_profiles(profiles);
+    }
     let events = export.events();
     export.hand_over_to_the_person(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     if found.is_nobody() {
@@ -202,7 +240,7 @@ fn erase(opened: &Opened, who: &Who, notice_file: &Path, input: &mut dyn BufRead
     }
     let asked = asked(who, input, out)?;
     let (begun, now) = (Instant::now(), clock::now());
-    let found = opened.rights.find(site.number, &asked, now)?;
+    let found = opened.find(site, &asked, now)?;
     if found.is_nobody() {
         // An account stays on the list all the same: an older copy may hold something of it.
         opened.rights.erase(&found, &opened.list, now)?;
@@ -214,7 +252,11 @@ fn erase(opened: &Opened, who: &Who, notice_file: &Path, input: &mut dyn BufRead
     let notice = opened.rights.notice(&found, &opened.facts(site, now), &mut ask)?;
     let receivers = notice.receivers();
     notice.hand_over_to_the_operator(notice_file).map_err(|error| format!("{}: {error}", notice_file.display()))?;
+    let people = found.people().map(|(person, _)| person).collect();
     opened.rights.erase(&found, &opened.list, now)?;
+    if opened.profiles.are_there() {
+        opened.profiles.erase(&people)?;
+    }
     let finished = sweep::finish(&opened.data_dir, &opened.options, &opened.list, PATIENCE)
         .map_err(|error| format!("the keys are destroyed, so nothing can be read any more; but the event log still holds remains: {error}\n  fix: start the server, which goes on with it"))?;
     let keys = found.browsers();

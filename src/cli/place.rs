@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use tokio::runtime::Runtime;
+
 use super::{CommandError, Place};
 use crate::{
     clock,
@@ -16,7 +18,11 @@ use crate::{
         store::{Author, DocumentStore},
     },
     event_log::LogOptions,
-    privacy::rules::{Rule, holds},
+    privacy::{
+        profiled::ProfileSeals,
+        rules::{Rule, holds},
+    },
+    profile::Profiles,
     state::{IN_MEMORY, StateDb},
 };
 
@@ -40,6 +46,18 @@ impl Place {
             return Ok(directory.clone());
         }
         Ok(self.config()?.map_or_else(|| PathBuf::from("data"), |config| config.data_dir))
+    }
+
+    /// Its customer profiles, and what moves their bytes where they are in another program's database: it is kept as long as they are used.
+    pub(super) fn profiles(&self, seals: ProfileSeals) -> Result<(Profiles, Option<Runtime>), CommandError> {
+        let elsewhere = self.config()?.and_then(|config| config.profiles).map(|profiles| profiles.postgres);
+        let runtime = match &elsewhere {
+            Some(_) => Some(tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?),
+            None => None,
+        };
+        let handle = || runtime.as_ref().expect("made where it is asked for").handle().clone();
+        let profiles = Profiles::of_machine(self.data_dir()?, elsewhere.as_ref(), seals, handle);
+        Ok((profiles.map_err(|error| format!("profiles.postgres: {error}"))?, runtime))
     }
 
     /// How the event log is written and kept here.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
+use tokio::runtime::Runtime;
 
 use super::{CommandError, Place};
 use crate::{
@@ -103,6 +104,8 @@ struct Opened {
     documents: Documents,
     persistent: PersistentKeys,
     profiles: Profiles,
+    /// Outlives them.
+    _runtime: Option<Runtime>,
 }
 
 impl Opened {
@@ -116,13 +119,18 @@ impl Opened {
         }
         let state = Arc::new(StateDb::open(&data_dir.join("state.db"))?);
         let persons = Arc::new(PersonKeys::new(Arc::new(KeysDb::open(&data_dir.join("keys.db"))?)));
-        let profiles = Profiles::in_directory(data_dir, ProfileSeals::new(persons));
+        let (profiles, runtime) = place.profiles(ProfileSeals::new(persons))?;
         if !profiles.are_there() {
             return Err(
                 "there are no profiles yet\n  fix: `profile = {}` in a site's document switches them on; the server makes them".into()
             );
         }
-        Ok(Self { documents: DocumentStore::new(Arc::clone(&state)).compiled()?, persistent: PersistentKeys::new(state), profiles })
+        Ok(Self {
+            documents: DocumentStore::new(Arc::clone(&state)).compiled()?,
+            persistent: PersistentKeys::new(state),
+            profiles,
+            _runtime: runtime,
+        })
     }
 
     fn site(&self, named: &OfSite) -> Result<(&Arc<Site>, &Arc<ProfileRules>), CommandError> {

@@ -43,6 +43,16 @@ pub struct Config {
     /// What is told to a person at once.
     #[serde(default)]
     pub alerts: Alerts,
+    /// Where customer profiles are kept; without it, in the data directory.
+    pub profiles: Option<Profiles>,
+}
+
+/// Where customer profiles are kept.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profiles {
+    /// In a PostgreSQL: its `url`, `user`, and `password` by reference.
+    pub postgres: toml::Table,
 }
 
 /// The listeners.
@@ -220,6 +230,7 @@ impl Config {
             retention: Retention::default(),
             managed: None,
             alerts: Alerts::default(),
+            profiles: None,
         }
     }
 

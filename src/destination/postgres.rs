@@ -84,10 +84,17 @@ struct Postgres {
     table: String,
 }
 
-fn open(table: &toml::Table) -> Result<Box<dyn Destination>, SettingsError> {
-    let settings = Settings::read(table, &["url", "user", "password", "table"])?;
+/// The database that settings name by `url`, `user` and `password`, and by no other key. Reads a file: blocks.
+///
+/// # Errors
+/// For a key that is missing, wrong, or none of these.
+pub fn database(table: &toml::Table) -> Result<Database, SettingsError> {
+    database_of(&Settings::read(table, &["url", "user", "password"])?)
+}
+
+fn database_of(settings: &Settings<'_>) -> Result<Database, SettingsError> {
     let (host, port, name) = place(settings.text("url", "postgres://db.example.org/analytics")?)?;
-    let database = Database {
+    Ok(Database {
         // To another machine, nothing goes in the clear.
         encrypted: !is_loopback(&host),
         host,
@@ -95,7 +102,12 @@ fn open(table: &toml::Table) -> Result<Box<dyn Destination>, SettingsError> {
         name,
         user: settings.text("user", "firsthand")?.to_owned(),
         password: settings.optional_secret("password")?,
-    };
+    })
+}
+
+fn open(table: &toml::Table) -> Result<Box<dyn Destination>, SettingsError> {
+    let settings = Settings::read(table, &["url", "user", "password", "table"])?;
+    let database = database_of(&settings)?;
     let table = settings.optional_text("table")?.unwrap_or(TABLE);
     if !table.split('.').all(is_identifier) || table.matches('.').count() > 1 {
         let fix = String::from("lower case letters, digits and _, with a schema's name and a dot in front where it is in one");

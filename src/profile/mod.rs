@@ -11,7 +11,7 @@
 //! | what is known of a customer | `traits` |
 //! | what is sealed, kept and removed as one | `strand` |
 //! | which strands are one profile | `identity` |
-//! | where they rest | `store`, `sqlite` |
+//! | where they rest | `store`, `sqlite`, `postgres` |
 //! | reading the event log | `projector` |
 //! | removing what is of people who do not agree any more, and what is past its time | `upkeep` |
 //! | making all traits again | `again` |
@@ -21,6 +21,7 @@ mod again;
 pub mod entry;
 pub mod identity;
 pub mod lattice;
+pub mod postgres;
 pub mod projector;
 pub mod sqlite;
 pub mod store;
@@ -29,17 +30,23 @@ pub mod traits;
 mod upkeep;
 pub mod view;
 
-use std::{path::PathBuf, sync::OnceLock};
+use std::{collections::BTreeSet, path::PathBuf, sync::OnceLock};
 
 use self::{
     identity::{Joined, JoinedBy},
+    postgres::PostgresProfiles,
     sqlite::{PROFILES, SqliteProfiles},
     store::{Decision, ProfileError, ProfileStore, StrandKey},
+    view::ProfileView,
 };
+use tokio::runtime::Handle;
+
 use crate::{
+    clock::Timestamp,
+    destination::{SettingsError, postgres::database},
     documents::ProfileRules,
     event::SiteNumber,
-    privacy::profiled::{AccountId, ProfileSeals},
+    privacy::profiled::{AccountId, PersonHandle, ProfileSeals},
 };
 
 /// All profiles of an installation: where they rest, and the keys that open them.
@@ -61,6 +68,23 @@ impl Profiles {
     #[must_use]
     pub fn in_directory(data_dir: PathBuf, seals: ProfileSeals) -> Self {
         Self { place: Place::Directory(data_dir), store: OnceLock::new(), seals }
+    }
+
+    /// Those of a machine: in its data directory, or where `postgres` says. `runtime` moves a database's bytes; it is not to be asked on one of its
+    /// own threads then.
+    ///
+    /// # Errors
+    /// When what is said of the database is wrong.
+    pub fn of_machine(
+        data_dir: PathBuf,
+        postgres: Option<&toml::Table>,
+        seals: ProfileSeals,
+        runtime: impl FnOnce() -> Handle,
+    ) -> Result<Self, SettingsError> {
+        Ok(match postgres {
+            Some(settings) => Self::in_store(Box::new(PostgresProfiles::new(database(settings)?, runtime())), seals),
+            None => Self::in_directory(data_dir, seals),
+        })
     }
 
     /// Those in this store.
@@ -154,6 +178,62 @@ impl Profiles {
         self.store()?.decide(decision)
     }
 
+    /// In whose browsers an account was proven, and whether another one was, too.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub fn holders(&self, site: SiteNumber, account: &AccountId) -> Result<Vec<(PersonHandle, bool)>, ProfileError> {
+        let store = self.store()?;
+        let mut holders = Vec::new();
+        for row in store.of_account(site, account, HOLDERS_MAX)? {
+            let others = store.of_person(site, &row.key.person)?;
+            let shared = others.iter().any(|other| other.key.account.is_some_and(|other| other != *account));
+            holders.push((row.key.person, shared));
+        }
+        Ok(holders)
+    }
+
+    /// What is kept of these people, as one profile, with all of their events; where an account is asked for, what is certainly of it alone:
+    /// nothing that was done under another one, nor in a browser that others use (`shared`) under none. Nothing: there is nothing.
+    ///
+    /// # Errors
+    /// When store or keys cannot be used.
+    pub fn of_people(
+        &self,
+        rules: &ProfileRules,
+        people: &[(PersonHandle, bool)],
+        account: Option<&AccountId>,
+        now: Timestamp,
+    ) -> Result<Option<ProfileView>, ProfileError> {
+        let store = self.store()?;
+        let (mut strands, mut by) = (BTreeSet::new(), None);
+        for (person, shared) in people {
+            for row in store.of_person(rules.site(), person)? {
+                let theirs = match (account, row.key.account) {
+                    (None, _) => true,
+                    (Some(asked), Some(of)) => *asked == of,
+                    (Some(_), None) => !shared,
+                };
+                if theirs {
+                    by = by.or(Some(JoinedBy::Browser(row.browser)));
+                    strands.insert(row.key);
+                }
+            }
+        }
+        let Some(by) = account.map(|account| JoinedBy::Account(*account)).or(by).filter(|_| !strands.is_empty()) else { return Ok(None) };
+        self.view(&Joined { by, strands, refused: None }, rules, again::TIMELINE_MAX, now)
+    }
+
+    /// Removes all that is kept of these people, to the last byte as far as the store can. Blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub fn erase(&self, people: &BTreeSet<PersonHandle>) -> Result<(), ProfileError> {
+        let store = self.store()?;
+        store.remove(people)?;
+        store.wipe()
+    }
+
     /// Profiles in the order in which they rest, from behind a strand on: of each, the strand that it is counted by. Returns also where to go on.
     ///
     /// # Errors
@@ -165,7 +245,7 @@ impl Profiles {
         most: usize,
     ) -> Result<(Vec<Joined>, Option<StrandKey>), ProfileError> {
         let store = self.store()?;
-        let start = StrandKey { site: rules.site(), person: crate::privacy::profiled::PersonHandle::from_rest([0; 16]), account: None };
+        let start = StrandKey { site: rules.site(), person: PersonHandle::from_rest([0; 16]), account: None };
         let mut at = after.unwrap_or(start);
         let mut found = Vec::new();
         loop {
@@ -190,6 +270,9 @@ impl Profiles {
         }
     }
 }
+
+/// Browsers of one account that are asked for: of a name for everyone, a part at a time.
+const HOLDERS_MAX: usize = 10_000;
 
 /// Strands read at a time.
 const PAGE: usize = 256;

@@ -237,6 +237,14 @@ impl ProfileStore for SqliteProfiles {
         Ok(removed as u64)
     }
 
+    fn wipe(&self) -> Result<(), ProfileError> {
+        let connection = self.lock();
+        // The slack of a page may hold a copy of what stood there before the page was arranged anew.
+        connection.execute_batch("VACUUM")?;
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(())
+    }
+
     fn counts(&self) -> Result<Vec<SiteCounts>, ProfileError> {
         let connection = self.lock();
         let mut select = connection.prepare_cached(

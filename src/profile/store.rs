@@ -217,6 +217,12 @@ pub trait ProfileStore: Send + Sync {
     /// As above.
     fn remove(&self, persons: &BTreeSet<PersonHandle>) -> Result<u64, ProfileError>;
 
+    /// Sees to it that nothing of what was removed is left in the store's own files, as far as that is in its hands. It may take a while.
+    ///
+    /// # Errors
+    /// As above.
+    fn wipe(&self) -> Result<(), ProfileError>;
+
     /// How much there is, by site.
     ///
     /// # Errors

@@ -1,16 +1,18 @@
 //! The profile store: what the projector makes of real events of the line, on each store. One customer is one profile by proof alone, nobody's
 //! profile is changed by what another browser claims, merges are explained and can be undone, and what nobody agrees to any more is gone.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use firsthand::{
     clock::Timestamp,
+    destination::Database,
     documents::ProfileRules,
     event::Offset,
     privacy::profiled::ProfileSeals,
     profile::{
         Profiles,
+        postgres::PostgresProfiles,
         projector::{Parts, Projector, Round},
         sqlite::SqliteProfiles,
         store::{Decision, ProfileStore, StrandKey},
@@ -23,10 +25,14 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::{
-    installation::{Installation, SITE, file_destination},
+    http_client::Request,
+    installation::{Installation, SITE, eventually, file_destination},
+    left_out::left_out,
     line::{Line, RawRequest},
+    real_postgres::{PASSWORD, ROLE, RealPostgres},
 };
 
+const PATIENCE: Duration = Duration::from_secs(60);
 const NOW: Timestamp = Timestamp(1_790_000_000_000);
 const SECRET: &str = "thirty-two bytes are a good secret";
 const PROFILE: &str = "\n[site.profile]\nbrowsers_per_account = 3\ntraits = { plan = \"last\", number = \"highest\" }\n";
@@ -201,6 +207,50 @@ pub(crate) fn conform(store: &dyn Fn() -> Box<dyn ProfileStore>) {
 #[test]
 fn profiles_in_sqlite_pass_every_case() {
     conform(&in_memory);
+}
+
+#[test]
+fn profiles_in_postgresql_pass_every_case() {
+    let Some(postgres) = RealPostgres::start() else { return left_out("profiles in PostgreSQL", "PostgreSQL is not installed here") };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let number = std::cell::Cell::new(0);
+    let store = || -> Box<dyn ProfileStore> {
+        number.set(number.get() + 1);
+        let name = format!("profiles_{}", number.get());
+        assert_eq!(postgres.ask(&format!("CREATE DATABASE {name}")), "CREATE DATABASE");
+        let password = Some(firsthand::config::secret::Secret::new(PASSWORD.into()));
+        let database = Database { host: "127.0.0.1".into(), port: postgres.port, name, user: ROLE.into(), password, encrypted: false };
+        Box::new(PostgresProfiles::new(database, runtime.handle().clone()))
+    };
+    conform(&store);
+}
+
+#[test]
+fn profiles_in_postgresql_go_on_after_it_was_away() {
+    let Some(mut postgres) = RealPostgres::start() else { return left_out("profiles in PostgreSQL", "PostgreSQL is not installed here") };
+    let outside = Installation::empty();
+    let (secret, password) = (outside.write("secret", SECRET), outside.write("password", PASSWORD));
+    let installation = Installation::new(&documents(&secret, PROFILE));
+    let machine = fs::read_to_string(installation.path().join("firsthand.toml")).unwrap();
+    let url = format!("postgres://127.0.0.1:{}/analytics", postgres.port);
+    let profiles = format!("[profiles]\npostgres = {{ url = \"{url}\", user = \"{ROLE}\", password = \"file:{}\" }}\n", password.display());
+    installation.write("firsthand.toml", &format!("{machine}\n{profiles}"));
+    let server = installation.start();
+    let visit = |number: u8| {
+        let body = json!({ "g": ["profile"], "e": [view_of(&format!("view-{number}"))] });
+        let request = Request::beacon(body.to_string()).with("X-Forwarded-For", &format!("192.0.2.{number}"));
+        assert_eq!(server.send(&request).status, 204);
+    };
+    let listed = || String::from_utf8(installation.run(&["profile", "list"]).stdout).unwrap().lines().count();
+    (1..=3).for_each(visit);
+    eventually("three profiles and their head", PATIENCE, || listed() == 4);
+    postgres.pause();
+    (4..=6).for_each(visit);
+    eventually("that it says so", PATIENCE, || server.admin_page("/metrics").text().contains("firsthand_profile_stuck 1"));
+    postgres.resume();
+    eventually("six profiles and their head", PATIENCE, || listed() == 7);
+    assert!(!installation.data().join("profiles.db").exists());
+    assert!(server.stop().success());
 }
 
 fn one_customer_on_two_devices_is_one_profile(shop: &Shop) {

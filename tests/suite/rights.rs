@@ -75,10 +75,16 @@ struct House {
 
 impl House {
     fn new() -> Self {
+        Self::with("")
+    }
+
+    /// With more in the site's document.
+    fn with(more: &str) -> Self {
         let receiver = Receiver::start(Behaviour::Accept);
         let outside = Installation::empty();
         let secret = outside.write("secret", SECRET);
-        let installation = Installation::new(&documents(&secret, &receiver, true));
+        let identify = format!("identify_secret = \"file:{}\"\n", secret.display());
+        let installation = Installation::new(&documents(&secret, &receiver, true).replace(&identify, &format!("{identify}{more}")));
         Self { installation, receiver, secret, _outside: outside }
     }
 
@@ -662,4 +668,43 @@ fn what_is_no_whole_backup_is_not_put_back() {
     fs::create_dir(house.data().join("restoring")).unwrap();
     let (done, refused) = house.say(&["run"], "");
     assert!(!done && refused.contains("a restore was not finished here"), "{refused}");
+}
+
+#[test]
+fn a_profile_is_handed_out_to_its_person_and_erased_with_them() {
+    let house = House::with("[site.profile]\ntraits = { plan = \"last\" }\n");
+    let server = house.installation.start();
+    let (someone, other) = (visit(&server, 1, Some("quartz-1"), None), visit(&server, 2, Some("quartz-2"), None));
+    let listed = || house.does(&["profile", "list"], "").lines().count() - 1;
+    eventually("two profiles", PATIENCE, || house.data().join("profiles.db").exists() && listed() == 2);
+
+    let (_, document) = house.export("account", "quartz-1", "handed-out");
+    let profile = &document["profiles"][0];
+    assert_eq!(profile["traits"]["orders"], 1, "told three times, by its id one");
+    assert_eq!(profile["traits"]["own"]["plan"]["value"], "quartzviolet");
+    assert_eq!(profile["timeline"].as_array().unwrap().len(), 3);
+    assert!(!profile.to_string().contains(&other.order));
+    let page = fs::read_to_string(house.path("handed-out").join("person.html")).unwrap();
+    assert!(page.contains("<h2>Your customer profile</h2>") && page.contains("<dt>Orders</dt><dd>1 for 62.55 EUR</dd>"));
+    let (_, by_cookie) = house.export("cookie", &other.cookie, "by-cookie");
+    assert_eq!(by_cookie["profiles"][0]["timeline"].as_array().unwrap().len(), 3);
+    assert!(!by_cookie["profiles"].to_string().contains(&someone.order));
+
+    let row = row_of(&house.data(), &someone);
+    let marks = marks(&someone, &row);
+    let found = residue(&house.data(), &marks);
+    assert!(found.iter().any(|found| found.starts_with("handle in profiles.db")), "the control: it rests there until then: {found:?}");
+    assert!(!found.iter().any(|found| found.starts_with("order") || found.starts_with("account")), "and nothing that is sealed: {found:?}");
+    house.erase("account", "quartz-1", "notice.json");
+    let theirs = &marks[..marks.len() - 3];
+    eventually("nothing that is left", PATIENCE, || residue(&house.data(), theirs).is_empty());
+    assert_eq!(listed(), 1);
+    assert!(house.does(&["profile", "show"], "quartz-1").contains("Nobody"));
+
+    // A proof that is older than what the log has finds its browser all the same.
+    assert!(server.stop().success());
+    fs::remove_dir_all(house.data().join("log")).unwrap();
+    let erased = house.erase("account", "quartz-2", "second.json");
+    assert!(erased.contains("the key of 1 browser"), "{erased}");
+    assert!(house.does(&["profile", "list"], "").contains("There is no profile yet."));
 }

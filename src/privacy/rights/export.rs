@@ -265,6 +265,13 @@ fn answer(found: &Found, events: usize, left_out: u64, unreadable: u64, facts: &
             "This is everything that rests about you here: {what}, what you agreed to, and who has received what. Events are kept for {with}."
         )]
     };
+    if let Some(rules) = facts.documents.profile_of(facts.site.number) {
+        let [views, actions, orders] = rules.kept.map(span);
+        answer.push(format!(
+            "If you agree to a customer profile, what it says of you is kept as long as you agree, and 13 months at most; of the events in it, page views for {views}, \
+             what you do in the shop for {actions}, and purchases for {orders}."
+        ));
+    }
     if left_out > 0 {
         answer.push(format!(
             "{left_out} further events of the same browser are left out: other accounts have been used in it, and these events are theirs, or nobody's \
@@ -319,6 +326,15 @@ const RIGHTS: [&str; 7] = [
 ];
 
 impl PersonExport {
+    /// Puts their profiles in, as the store of profiles shows them.
+    #[must_use]
+    pub fn with_profiles(mut self, profiles: Value) -> Self {
+        if let Some(document) = self.document.as_object_mut() {
+            document.insert(String::from("profiles"), profiles);
+        }
+        self
+    }
+
     /// How many events are in it.
     #[must_use]
     pub const fn events(&self) -> usize {

@@ -28,6 +28,7 @@ use super::{
         person::{Person, PersonKeys},
     },
     personal::Personal,
+    profiled::PersonHandle,
     record::{Header, Subject},
     rules::{Rule, holds},
 };
@@ -81,6 +82,11 @@ impl Found {
     #[must_use]
     pub fn shared(&self) -> usize {
         self.people.iter().filter(|found| found.shared).count()
+    }
+
+    /// Who they are, for the store of profiles, and whether other accounts are used in their browser.
+    pub fn people(&self) -> impl Iterator<Item = (PersonHandle, bool)> {
+        self.people.iter().map(|found| (PersonHandle::from_rest(found.person.handle()), found.shared))
     }
 
     fn of(&self, header: &Header) -> Option<&FoundPerson> {
@@ -139,6 +145,20 @@ impl Rights {
             }
             Asked::Account(account) => self.find_account(site, account.expose().trim(), now),
         }
+    }
+
+    /// Adds one more whom the id means, as the store of profiles knows: a proof may be older than what is in the log. One who is found already
+    /// stays. Blocks.
+    ///
+    /// # Errors
+    /// When `keys.db` cannot be read.
+    pub fn add(&self, found: &mut Found, person: &PersonHandle, shared: bool, now: Timestamp) -> Result<(), StoreError> {
+        if let Some(known) = found.people.iter_mut().find(|known| known.person.handle() == *person.bytes()) {
+            known.shared |= shared;
+            return Ok(());
+        }
+        found.people.extend(self.persons.of_handle(person.bytes(), now)?.map(|person| FoundPerson { person, shared }));
+        Ok(())
     }
 
     fn find_account(&self, site: SiteNumber, account: &str, now: Timestamp) -> Result<Found, RightsError> {

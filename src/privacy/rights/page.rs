@@ -38,6 +38,7 @@ pub(super) fn page(document: &Value) -> String {
     }
     page.push_str("</div>");
     consents(&mut page, document);
+    profiles(&mut page, document);
     recipients(&mut page, document);
     events(&mut page, document);
     around(&mut page, document);
@@ -79,6 +80,48 @@ fn consents(page: &mut String, document: &Value) {
             );
         }
         page.push_str("</tbody></table>");
+    }
+}
+
+/// What the website's customer profile says of them: in words what most people ask for; all of it is in the JSON.
+fn profiles(page: &mut String, document: &Value) {
+    for profile in each(&document["profiles"]) {
+        let traits = &profile["traits"];
+        page.push_str("<h2>Your customer profile</h2><p>What the website has put together from these events and earlier ones. The file person.json says of each where it is from.</p><dl>");
+        let mut fact = |what: &str, is: String| {
+            if !is.is_empty() {
+                put(page, format_args!("<dt>{}</dt><dd>{}</dd>", escaped(what), escaped(&is)));
+            }
+        };
+        fact("First seen", moment(&traits["first_seen"]));
+        fact("Last seen", moment(&traits["last_seen"]));
+        fact("Visits", text(&traits["visits"]));
+        for of in each(&traits["revenue"]) {
+            fact("Orders", format!("{} for {} {}", text(&of["orders"]), text(&of["revenue"]), text(&of["currency"])));
+        }
+        for (what, key) in [("Last products", "last_products"), ("Last categories", "last_categories")] {
+            fact(what, each(&traits[key]).map(|met| text(&met["name"])).collect::<Vec<_>>().join(", "));
+        }
+        for (what, key) in [("First campaign", "first_campaign"), ("Last campaign", "last_campaign")] {
+            let words = traits[key]["value"].as_object().into_iter().flatten().map(|(_, word)| text(word));
+            fact(what, words.collect::<Vec<_>>().join(", "));
+        }
+        fact("Country", text(&traits["country"]["value"]));
+        fact("Language", text(&traits["language"]["value"]));
+        for (name, own) in traits["own"].as_object().into_iter().flatten() {
+            fact(name, text(&own["value"]));
+        }
+        page.push_str("</dl>");
+        let joined = each(&profile["parts"]).filter(|part| part["proof"].is_object()).count();
+        if joined > 0 {
+            put(
+                page,
+                format_args!(
+                    "<p>It joins what was done in {joined} browser{}, since the website knows each of them to be of your account.</p>",
+                    if joined == 1 { "" } else { "s" }
+                ),
+            );
+        }
     }
 }
 
