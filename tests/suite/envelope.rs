@@ -138,6 +138,44 @@ fn every_vendor_has_it_in_its_own_words_and_nobody_in_the_clear() {
     }
 }
 
+/// A request in another dialect, of the visitor with that cookie.
+fn in_dialect(path: &str, kind: &str, body: &str, cookie: &str) -> RawRequest {
+    RawRequest::parse(&format!(
+        "POST /keso{path} HTTP/1.1\nHost: www.shop.example\nOrigin: https://www.shop.example\nContent-Type: {kind}\nCookie: {cookie}\nUser-Agent: {AGENT}\nX-Forwarded-For: {ADDRESS}\n\n{body}"
+    ))
+}
+
+#[test]
+fn contact_data_come_under_the_names_of_every_dialect_that_has_some() {
+    let secret = secret();
+    let keys = documents(secret.path(), &[Field::Contact, Field::VendorIds], "").replacen(
+        "policy = \"shop\"\n",
+        "policy = \"shop\"\nkeys = { segment = [\"k\"], meta = [\"7\"] }\n",
+        1,
+    );
+    let line = Line::new(&keys, 1);
+    let received = line.receive(&request("[\"ads\"]", "the-first"), NOW);
+    let cookie = received.cookies[0].split(';').next().unwrap().to_owned();
+    line.append(0, received).unwrap();
+    let consent = r#""consent":{"categoryPreferences":{"Advertising":true}}"#;
+    let traits = r#"{"email":"John_Smith@gmail.com","phone":"+16505551212","address":{"country":"FR"}}"#;
+    let of_call = format!(r#"{{"writeKey":"k","event":"Lead","messageId":"in-the-context","context":{{"traits":{traits},{consent}}}}}"#);
+    let of_identify = format!(r#"{{"writeKey":"k","messageId":"of-the-call","traits":{traits},"context":{{{consent}}}}}"#);
+    let of_pixel =
+        format!("id=7&ev=Lead&eid=of-the-pixel&ud[em]={EMAIL}&ud[ph]={}&ud[country]=fr&fbp=fb.1.1790000000000.123456789", PHONES[0]);
+    for (request, browser_id) in [
+        (in_dialect("/v1/t", "application/json", &of_call, &cookie), None),
+        (in_dialect("/v1/i", "application/json", &of_identify, &cookie), None),
+        (in_dialect("/tr/", "application/x-www-form-urlencoded", &of_pixel, &cookie), Some("fb.1.1790000000000.123456789")),
+    ] {
+        let disclosure = gets(&line, captured(&line, &request), "meta");
+        let envelope = disclosure.envelope().unwrap_or_else(|| panic!("an envelope beside {}", request.path));
+        assert_eq!([Part::Email, Part::Phone].map(|part| envelope.get(part)), [Some(EMAIL), Some(PHONES[0])], "{}", request.path);
+        assert!(envelope.get(Part::Country).is_some(), "{}", request.path);
+        assert_eq!(envelope.get(Part::BrowserId), browser_id, "{}", request.path);
+    }
+}
+
 #[test]
 fn it_is_for_those_who_agreed_to_advertising() {
     let secret = secret();

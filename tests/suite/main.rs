@@ -13,7 +13,7 @@
 //! | `policies` | a deviation changes its field alone, and never what rested to something wider |
 //! | `profiles` | customer profiles: joined by proof alone, explained, parted again, gone with the consent; on every store |
 //! | `envelope` | what is kept beside an event for an advertising vendor, in memory alone, and what ends it |
-//! | `meta_oracle` | digests of contact data are those that Meta's own code makes |
+//! | `digest_oracles` | digests of contact data are those that vendors' own code makes |
 //! | `hand_over` | a new process takes over from the one that runs, and nobody notices |
 //! | `hostile` | a thousand broken requests of each dialect are answered and cost nothing |
 //! | `inspect` | what became of an event, what a destination would make of events, and sending them again |
@@ -67,6 +67,7 @@ mod consent_table;
 mod cookies;
 mod crowds;
 mod deployment;
+mod digest_oracles;
 mod durability;
 mod egress;
 mod envelope;
@@ -104,7 +105,6 @@ mod installation;
 mod left_out;
 mod line;
 mod memory_files;
-mod meta_oracle;
 mod real_postgres;
 mod receiver;
 mod system_calls;
