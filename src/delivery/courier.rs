@@ -14,7 +14,6 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    LANES,
     awaiting::Awaiting,
     backoff::Backoff,
     breaker::Gate,
@@ -23,6 +22,7 @@ use super::{
     group::Pending,
     held::HeldBack,
     lane::{CORRUPT, Lane, NOT_IN_LOG, TOO_OLD},
+    lanes,
     ledger::{Ledger, LedgerState},
     offsets::OffsetSet,
     settle::{Exception, Report, Settler},
@@ -47,8 +47,8 @@ use crate::{
 const READ_EVENTS_MAX: usize = 512;
 /// Bytes read from the log at a time.
 const READ_BYTES_MAX: usize = 1024 * 1024;
-/// Events that wait in one lane. Full lanes stop the reading; 8 lanes hold about 2 MB.
-const LANE_EVENTS_MAX: usize = 256;
+/// Events that wait in all lanes together, by their number equally in each. Full lanes stop the reading; these are about 4 MB.
+const WAITING_EVENTS_MAX: usize = 4_096;
 /// Reports that wait to be settled: a few transactions' worth.
 const REPORTS_MAX: usize = 256;
 /// The wait before a log or key store that failed is read again.
@@ -111,10 +111,11 @@ impl Courier {
     /// Delivers until it is stopped. `seed` is for the jitter.
     pub(super) async fn run(self: Arc<Self>, consumer: Consumer, seed: u64) {
         let (reports, reported) = mpsc::channel(REPORTS_MAX);
-        let mut queues = Vec::with_capacity(LANES);
-        let mut tasks = Vec::with_capacity(LANES + 1);
-        for index in 0..LANES {
-            let (queue, queued) = mpsc::channel(LANE_EVENTS_MAX);
+        let lanes = lanes(&self.limits);
+        let mut queues = Vec::with_capacity(lanes);
+        let mut tasks = Vec::with_capacity(lanes + 1);
+        for index in 0..lanes {
+            let (queue, queued) = mpsc::channel(WAITING_EVENTS_MAX / lanes);
             let backoff = Backoff::seeded(seed.wrapping_add(index as u64));
             let lane = Lane { courier: Arc::clone(&self), queue: queued, reports: reports.clone(), backoff };
             queues.push(queue);
@@ -464,7 +465,7 @@ impl Courier {
         batch.awaiting.iter().for_each(|(offset, _, until)| awaiting.add(*offset, *until));
         reports.send(Report::Read { head: batch.head, open, exceptions: batch.exceptions }).await.ok()?;
         for pending in batch.disclosures {
-            let lane = usize::try_from(pending.disclosure.lane() % LANES as u64).unwrap_or(0);
+            let lane = usize::try_from(pending.disclosure.lane() % queues.len() as u64).unwrap_or(0);
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return None,

@@ -40,6 +40,8 @@ impl Taken {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Reply {
     Status(u16),
+    /// 204, so much later, ms.
+    Late(u64),
     Body(&'static str),
     RetryAfter(u16, u64),
     /// A redirect to where something listens that must not be reached.
@@ -103,6 +105,10 @@ async fn connection(mut stream: TcpStream, script: Arc<Script>, all: Arc<Mutex<V
         };
         let answer = match reply {
             Reply::Status(status) => format!("HTTP/1.1 {status} Answer\r\ncontent-length: 2\r\n\r\nok"),
+            Reply::Late(wait) => {
+                tokio::time::sleep(Duration::from_millis(wait)).await;
+                "HTTP/1.1 204 Answer\r\n\r\n".to_owned()
+            }
             Reply::Body(text) => format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len()),
             Reply::RetryAfter(status, seconds) => {
                 format!("HTTP/1.1 {status} Later\r\nretry-after: {seconds}\r\ncontent-length: 0\r\n\r\n")

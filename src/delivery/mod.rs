@@ -54,7 +54,7 @@ use self::{
 use crate::{
     clock::{self, Timestamp},
     console::feed::Feed,
-    destination::{Destination, DestinationType},
+    destination::{BatchLimits, Destination, DestinationType, GroupBy},
     documents::{self, Documents},
     event::DestinationNumber,
     event_log::EventLog,
@@ -63,8 +63,20 @@ use crate::{
     supervise::{Supervisor, WorkThread},
 };
 
-/// Ordered queues per destination: as many attempts may be under way at once.
+/// Ordered queues of a courier whose parcels hold many events: as many attempts may be under way at once.
 const LANES: usize = 8;
+/// The same where a parcel holds one event or one visitor's: of a receiver that answers within 50 ms, each of them gets twenty answers a second.
+/// In calm times most of them rest; the receiver's own limit is a 429.
+const LANES_OF_SMALL_PARCELS: usize = 128;
+
+/// How many lanes a courier has whose parcels are as large as that.
+const fn lanes(limits: &BatchLimits) -> usize {
+    match limits.group_by {
+        GroupBy::None => LANES,
+        GroupBy::Visitor | GroupBy::Event => LANES_OF_SMALL_PARCELS,
+    }
+}
+
 /// How often the ledger drops what has left the log, and couriers that could not be started are tried again.
 const SWEEP: Duration = Duration::from_secs(60);
 /// How often it is looked whether events are to be sent again.

@@ -24,7 +24,7 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Of a header of the answer that a destination looks at; what it says there is a number or a word.
 const NOTED_CHARS_MAX: usize = 64;
 /// Idle connections kept per receiver: one per lane.
-const IDLE_CONNECTIONS_MAX: usize = crate::delivery::LANES;
+const IDLE_CONNECTIONS_MAX: usize = crate::delivery::LANES_OF_SMALL_PARCELS;
 /// All that a receiver learns about who is sending.
 const USER_AGENT: &str = "firsthand";
 

@@ -109,3 +109,46 @@ async fn an_endpoint_that_refuses_everything_costs_no_event() {
         assert_eq!(receiver.accepted().len(), 200);
     }
 }
+
+/// A receiver that takes one visitor's events at a time.
+struct OneVisitorEach(Box<dyn Destination>);
+
+impl Destination for OneVisitorEach {
+    fn name(&self) -> &'static str {
+        "one_visitor_each"
+    }
+    fn url(&self) -> Option<&str> {
+        self.0.url()
+    }
+    fn limits(&self) -> BatchLimits {
+        BatchLimits { group_by: GroupBy::Visitor, ..self.0.limits() }
+    }
+    fn encode(&self, batch: &[&Disclosure]) -> Vec<Parcel> {
+        self.0.encode(batch)
+    }
+    fn judge(&self, parcel: &Parcel, answer: &Answer) -> Vec<Verdict> {
+        self.0.judge(parcel, answer)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_distant_receiver_of_small_parcels_is_asked_many_times_at_once_and_in_order_for_each_visitor() {
+    const LATE_MS: u64 = 150;
+    let yard = Yard::new();
+    let receiver = HttpDouble::start(&yard.supervisor, |_, _| Reply::Late(LATE_MS)).await;
+    for _ in 0..3 {
+        let samples: Vec<Sample> = (0..200).map(|lane| Sample(lane, Fate::Disclosed)).collect();
+        yard.append(&samples, clock::now()).await;
+    }
+    yard.start(WEBHOOK, Box::new(OneVisitorEach(yard.webhook(&receiver.url()))), false);
+    yard.until_done(WEBHOOK).await;
+    let taken = receiver.taken();
+    let window = Duration::from_millis(LATE_MS);
+    // What came within one answer's time was under way together.
+    let together =
+        taken.iter().map(|first| taken.iter().filter(|other| other.at >= first.at && other.at - first.at < window).count()).max();
+    assert!(together > Some(64), "{together:?} at once");
+    let arrived: Vec<u64> = taken.iter().flat_map(Taken::offsets).collect();
+    assert_eq!(arrived.len(), 600);
+    assert_in_order(&arrived, |offset| (offset % 200) as u8);
+}
