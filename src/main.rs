@@ -14,6 +14,8 @@ static ALLOCATOR: freed::Allocator = freed::ALLOCATOR;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "firsthand=info,warn".into());
+    // It would write down what it logs in with, and calls for a person where nobody has to come; what became of a message is in the ledger.
+    let filter = filter.add_directive("async_nats=off".parse().expect("a directive of ours is one"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     std::panic::set_hook(Box::new(|panic| {
         // Where, and never what: a panic's message could hold a value.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    destination::{Answer, Failure},
+    destination::{Answer, Failure, publication::PublishAnswer},
     egress::{
         departures::Departures,
         store::{self as egress, OpenDay},
@@ -87,6 +87,7 @@ enum Came {
     Http(u16),
     Written,
     Database([u8; 5]),
+    Publish(PublishAnswer),
     Failed(Failure),
 }
 
@@ -98,6 +99,7 @@ impl Status {
             Answer::Http { status, .. } => Self(Came::Http(*status)),
             Answer::Written => Self(Came::Written),
             Answer::Database(code) => Self(Came::Database(*code)),
+            Answer::Publish(said) => Self(Came::Publish(*said)),
             Answer::Failed(failure) => Self(Came::Failed(*failure)),
         }
     }
@@ -109,6 +111,7 @@ impl fmt::Display for Status {
             Came::Http(status) => write!(f, "{status}"),
             Came::Written => f.write_str("written"),
             Came::Database(code) => write!(f, "sqlstate {}", String::from_utf8_lossy(&code)),
+            Came::Publish(said) => write!(f, "{said}"),
             Came::Failed(Failure::Connect) => f.write_str("connect"),
             Came::Failed(Failure::Timeout) => f.write_str("timeout"),
             Came::Failed(Failure::Tls) => f.write_str("tls"),

@@ -11,9 +11,11 @@ pub mod goatcounter;
 pub mod matomo;
 pub mod meta;
 pub mod mixpanel;
+pub mod nats;
 pub mod plausible;
 pub mod postgres;
 pub mod posthog;
+pub mod publication;
 pub mod segment;
 pub mod settings;
 pub mod snowplow;
@@ -26,6 +28,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use self::publication::{Publication, PublishAnswer};
 pub use self::words::likeness::{ADDRESS_HEADER, Likeness};
 use crate::{
     event::Offset,
@@ -89,8 +92,7 @@ pub struct DestinationType {
 /// What a destination is tried out with by `firsthand prove`, and by tests: nothing of it leads to a receiver or guards anything.
 pub struct Rehearsal {
     /// The settings that it cannot do without, in TOML: `{url}` is where a stand-in for its receiver is, `{authority}` its host and port,
-    /// `{secret}` a reference to `secret`,
-    /// `{name}` the destination's own name.
+    /// `{broker}` those of a stand-in for a message server, `{secret}` a reference to `secret`, `{name}` the destination's own name.
     pub settings: &'static str,
     /// A secret of the right form; empty where there is none.
     pub secret: &'static str,
@@ -110,6 +112,7 @@ pub const DESTINATIONS: &[DestinationType] = &[
     matomo::TYPE,
     meta::TYPE,
     mixpanel::TYPE,
+    nats::TYPE,
     plausible::TYPE,
     postgres::TYPE,
     posthog::TYPE,
@@ -192,6 +195,8 @@ pub enum Via {
     File(FileAppend),
     /// Rows of a table.
     Rows(RowInsert),
+    /// A message for a subject.
+    Publish(Publication),
 }
 
 /// An HTTP POST, but for what only the moment of the attempt can say (the signature's time).
@@ -294,6 +299,8 @@ pub enum Answer {
     Written,
     /// The database said no: its SQLSTATE.
     Database([u8; 5]),
+    /// What a message server said.
+    Publish(PublishAnswer),
     /// No answer came.
     Failed(Failure),
 }
@@ -376,7 +383,7 @@ mod tests {
         for parcel in &parcels {
             let called = matches!(&parcel.via, Via::Http(call) if destination.url().is_some_and(|url| call.url.starts_with(url)));
             assert!(
-                called || matches!((&parcel.via, destination.url()), (Via::File(_) | Via::Rows(_), None)),
+                called || matches!((&parcel.via, destination.url()), (Via::File(_) | Via::Rows(_) | Via::Publish(_), None)),
                 "{}: calls another address",
                 row.name
             );
@@ -393,7 +400,7 @@ mod tests {
         let listed: Vec<String> = all.flat_map(|disclosure| [of(disclosure, "properties"), of(disclosure, "click_ids")].concat()).collect();
         let query = match &parcel.via {
             Via::Http(call) => call.url.split_once('?').map_or("", |(_, query)| query),
-            Via::File(_) | Via::Rows(_) => "",
+            Via::File(_) | Via::Rows(_) | Via::Publish(_) => "",
         };
         let mut beyond = Vec::new();
         form::read(query, &parcel.body, &mut |path, part| {
@@ -447,6 +454,7 @@ mod tests {
                 .unwrap()
                 .replace("{url}", "http://127.0.0.1:9")
                 .replace("{authority}", "127.0.0.1:9")
+                .replace("{broker}", "127.0.0.1:9")
                 .replace("{name}", "x");
             let destination = open(row, &serde_json::from_str(&settings).unwrap());
             let disclosure = |offset| Disclosure::for_test(Offset(offset), 1, Timestamp(0));
@@ -457,6 +465,7 @@ mod tests {
             for parcel in plain.into_iter().chain(destination.encode(&[&purchase])) {
                 let yes = match parcel.via {
                     Via::File(_) | Via::Rows(_) => Answer::Written,
+                    Via::Publish(_) => Answer::Publish(PublishAnswer::Kept),
                     Via::Http(_) => {
                         Answer::Http { status: 200, retry_after: None, body: (row.rehearsal.yes)(&parcel.body).into(), noted: None }
                     }
@@ -493,6 +502,7 @@ mod tests {
                 .unwrap()
                 .replace("{url}", "http://127.0.0.1:9")
                 .replace("{authority}", "127.0.0.1:9")
+                .replace("{broker}", "127.0.0.1:9")
                 .replace("{name}", "x");
             let destination = open(row, &serde_json::from_str(&settings).unwrap());
             let disclosures: Vec<Disclosure> = (1..=3).map(|offset| Disclosure::for_test(Offset(offset), 1, Timestamp(0))).collect();
@@ -539,6 +549,10 @@ mod tests {
                 "host": database.host, "port": database.port, "database": database.name, "user": database.user,
                 "encrypted": database.encrypted, "table": table, "statement": statement,
             }),
+            Via::Publish(publication) => json!({
+                "host": publication.server.host, "port": publication.server.port, "encrypted": publication.server.encrypted,
+                "subject": publication.subject, "message_id": publication.message_id, "to_stream": publication.to_stream,
+            }),
             Via::File(append) => json!({ "directory": append.directory, "rotate_bytes": append.rotate_bytes, "keep": append.keep }),
         };
         let body: Vec<&str> = std::str::from_utf8(&parcel.body).unwrap().lines().collect();
@@ -559,7 +573,17 @@ mod tests {
         if let Some(code) = said["sqlstate"].as_str() {
             return Answer::Database(code.as_bytes().try_into().unwrap());
         }
+        if let Some(code) = said["jetstream"].as_u64() {
+            let (status, code) = (said["class"].as_u64().unwrap() as u16, code as u16);
+            return Answer::Publish(PublishAnswer::Refused { status, code });
+        }
         match said.as_str().unwrap() {
+            "kept" => Answer::Publish(PublishAnswer::Kept),
+            "sent" => Answer::Publish(PublishAnswer::Sent),
+            "no stream" => Answer::Publish(PublishAnswer::NoStream),
+            "too large" => Answer::Publish(PublishAnswer::TooLarge),
+            "not permitted" => Answer::Publish(PublishAnswer::NotPermitted),
+            "not let in" => Answer::Publish(PublishAnswer::NotLetIn),
             "written" => Answer::Written,
             "connect" => Answer::Failed(Failure::Connect),
             "timeout" => Answer::Failed(Failure::Timeout),

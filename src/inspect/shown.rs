@@ -54,6 +54,11 @@ impl ShownParcel {
                 let to = format!("postgres://{}:{}/{}\n{}", database.host, database.port, database.name, insert.statement);
                 (to, vec![format!("user: {}", database.user)])
             }
+            Via::Publish(publication) => {
+                let server = &publication.server;
+                let to = format!("nats://{}:{}\nsubject: {}", server.host, server.port, publication.subject);
+                (to, vec![format!("nats-msg-id: {}", publication.message_id)])
+            }
             Via::File(append) => (format!("lines of {}/events.ndjson", append.directory.display()), Vec::new()),
         };
         Self { to, headers, body: hide(&String::from_utf8_lossy(&parcel.body)), unsaid: parcel.unsaid }

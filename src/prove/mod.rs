@@ -8,6 +8,7 @@
 pub mod allowance;
 pub mod arrivals;
 pub mod beacons;
+pub mod broker;
 pub mod canaries;
 pub mod child;
 pub mod database;

@@ -139,7 +139,7 @@ pub fn tees(documents: &[Document], wanted: &[String]) -> Result<BTreeMap<String
                 known.or_else(|| said.strip_suffix("/mp/collect").or_else(|| said.strip_suffix("/g/collect"))).map(str::to_owned)
             }
             // What is no call cannot be passed on.
-            "postgres" => None,
+            "postgres" | "nats" => None,
             _ => text("url").map(str::to_owned),
         };
         real.insert(name.clone(), address.ok_or_else(|| name.clone())?);
@@ -157,7 +157,7 @@ pub fn rehearsed(documents: &[Document], stand_in: &StandIn, tees: &BTreeMap<Str
             if let Some(row) = DestinationType::named(&destination.kind) {
                 stand_in.speak_for(&destination.name, row.rehearsal.yes);
             }
-            Document::Destination(redirected(destination, url, keeps_secret, directory))
+            Document::Destination(redirected(destination, url, &stand_in.broker(), keeps_secret, directory))
         }
         Document::Site(site) => Document::Site(keyed(site)),
         policy @ Document::Policy(_) => policy,
@@ -173,7 +173,7 @@ fn keyed(mut site: SiteDocument) -> SiteDocument {
 }
 
 /// A destination whose receiver is at this address. One of a type that nobody knows is paused: nothing of it may leave this machine.
-fn redirected(mut destination: DestinationDocument, url: String, keeps_secret: bool, directory: &Path) -> DestinationDocument {
+fn redirected(mut destination: DestinationDocument, url: String, broker: &str, keeps_secret: bool, directory: &Path) -> DestinationDocument {
     let Some(row) = DestinationType::named(&destination.kind) else {
         destination.paused = true;
         return destination;
@@ -192,10 +192,8 @@ fn redirected(mut destination: DestinationDocument, url: String, keeps_secret: b
             Some("{secret}") if keeps_secret => {}
             Some("{secret}") => drop(settings.insert(key, format!("file:{}", secret_of(row, directory).display()).into())),
             Some(text) if text.contains(['{']) => {
-                drop(settings.insert(
-                    key,
-                    text.replace("{url}", &url).replace("{authority}", authority(&url)).replace("{name}", &destination.name).into(),
-                ));
+                let filled = text.replace("{url}", &url).replace("{authority}", authority(&url)).replace("{broker}", broker);
+                drop(settings.insert(key, filled.replace("{name}", &destination.name).into()));
             }
             _ => drop(settings.entry(key).or_insert(value)),
         }
@@ -217,7 +215,7 @@ fn is_reference(value: &toml::Value) -> bool {
 #[must_use]
 pub fn for_reading(documents: &[Document], directory: &Path) -> Vec<Document> {
     let read = documents.iter().cloned().map(|document| match document {
-        Document::Destination(destination) => Document::Destination(redirected(destination, NOWHERE.to_owned(), false, directory)),
+        Document::Destination(destination) => Document::Destination(redirected(destination, NOWHERE.to_owned(), authority(NOWHERE), false, directory)),
         other => other,
     });
     read.collect()

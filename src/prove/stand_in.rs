@@ -18,7 +18,7 @@ use flate2::read::GzDecoder;
 use http::{HeaderName, HeaderValue, header};
 use serde::Serialize;
 
-use super::{database, rehearsal::REFUSED, wire};
+use super::{broker, database, rehearsal::REFUSED, wire};
 use crate::{clock, delivery::carrier::http::HttpCarrier, destination::Answer, supervise::thread};
 
 /// No parcel of any destination is longer; what is, is cut off.
@@ -50,8 +50,10 @@ pub struct Teed {
 /// The stand-in. Dropping it ends it.
 pub struct StandIn {
     address: SocketAddr,
+    /// Where it is a message server: there the server speaks first, so that a port for all cannot be.
+    broker: SocketAddr,
     state: Arc<State>,
-    acceptor: Option<JoinHandle<()>>,
+    acceptors: Vec<JoinHandle<()>>,
 }
 
 struct State {
@@ -69,8 +71,8 @@ impl StandIn {
     /// # Errors
     /// When no port is free.
     pub fn start(tees: BTreeMap<String, String>) -> io::Result<Self> {
-        let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?;
-        let address = listener.local_addr()?;
+        let [calls, messages] = [TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?, TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?];
+        let (address, broker) = (calls.local_addr()?, messages.local_addr()?);
         let state = Arc::new(State {
             captured: Mutex::default(),
             requests: AtomicUsize::new(0),
@@ -79,17 +81,8 @@ impl StandIn {
             teed: Mutex::default(),
             ended: AtomicBool::new(false),
         });
-        let shared = Arc::clone(&state);
-        let acceptor = thread("stand-in", move || {
-            for stream in listener.incoming().flatten() {
-                if shared.ended.load(Ordering::SeqCst) {
-                    return;
-                }
-                let state = Arc::clone(&shared);
-                thread("stand-in conn", move || state.serve(stream));
-            }
-        });
-        Ok(Self { address, state, acceptor: Some(acceptor) })
+        let acceptors = vec![accept(calls, &state, State::serve), accept(messages, &state, State::serve_messages)];
+        Ok(Self { address, broker, state, acceptors })
     }
 
     /// Where a destination of that name sends to.
@@ -97,6 +90,12 @@ impl StandIn {
     pub fn url(&self, destination: &str) -> String {
         let name = percent_encoding::utf8_percent_encode(destination, percent_encoding::NON_ALPHANUMERIC);
         format!("http://{}/{name}", self.address)
+    }
+
+    /// Host and port of the message server.
+    #[must_use]
+    pub fn broker(&self) -> String {
+        self.broker.to_string()
     }
 
     /// Lets the receiver of a destination say yes in its own words.
@@ -126,12 +125,26 @@ impl StandIn {
 impl Drop for StandIn {
     fn drop(&mut self) {
         self.state.ended.store(true, Ordering::SeqCst);
-        // Wakes the acceptor, so that it sees that it is over; where nobody listens any more it is over already.
-        let _ = TcpStream::connect(self.address);
-        if let Some(acceptor) = self.acceptor.take() {
+        // Wakes the acceptors, so that they see that it is over; where nobody listens any more it is over already.
+        for (address, acceptor) in [self.address, self.broker].into_iter().zip(self.acceptors.drain(..)) {
+            let _ = TcpStream::connect(address);
             let _ = acceptor.join();
         }
     }
+}
+
+/// Serves each connection in a thread of its own, until it is over.
+fn accept(listener: TcpListener, state: &Arc<State>, serve: fn(&State, TcpStream)) -> JoinHandle<()> {
+    let shared = Arc::clone(state);
+    thread("stand-in", move || {
+        for stream in listener.incoming().flatten() {
+            if shared.ended.load(Ordering::SeqCst) {
+                return;
+            }
+            let state = Arc::clone(&shared);
+            thread("stand-in conn", move || serve(&state, stream));
+        }
+    })
 }
 
 /// A thread that panicked while it held the lock was only adding: what is there is whole.
@@ -171,6 +184,19 @@ impl State {
                 return;
             }
         }
+    }
+
+    /// Answers one connection to the message server.
+    fn serve_messages(&self, stream: TcpStream) {
+        if stream.set_read_timeout(Some(QUIET)).is_err() {
+            return;
+        }
+        let Ok(mut writer) = stream.try_clone() else { return };
+        let _ = broker::serve(&mut BufReader::new(stream), &mut writer, |message| {
+            let encoded = percent_encoding::utf8_percent_encode(message.sender, percent_encoding::NON_ALPHANUMERIC);
+            let head = [format!("PUB /{encoded}/{} NATS/1.0\r\n", message.subject).as_bytes(), message.headers].concat();
+            self.take(&head, message.body.to_vec(), None).is_some()
+        });
     }
 
     /// Keeps rows as a request: the statement where a request has its address.

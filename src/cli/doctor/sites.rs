@@ -101,7 +101,7 @@ fn is_of_this_machine(origin: &str) -> bool {
 fn of_receiver(destination: &Destination, findings: &mut Vec<Finding>) {
     let name = &destination.name;
     let urls = destination.settings.iter().filter_map(|(key, value)| Some((key, value.as_str()?.parse::<Uri>().ok()?)));
-    for (key, url) in urls.filter(|(_, url)| matches!(url.scheme_str(), Some("http" | "https" | "postgres" | "postgresql"))) {
+    for (key, url) in urls.filter(|(_, url)| matches!(url.scheme_str(), Some("http" | "https" | "postgres" | "postgresql" | "nats" | "tls"))) {
         let Some(host) = url.host() else { continue };
         let addresses = addresses_of(host, url.port_u16().unwrap_or(443));
         if addresses.is_empty() {

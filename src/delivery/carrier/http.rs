@@ -312,10 +312,11 @@ mod tests {
             let settings = row.rehearsal.settings.replace("{secret}", &format!("file:{}", secret.display()));
             let receiver = HttpDouble::start(&supervisor, |_, _| Reply::Status(204)).await;
             let destination =
-                (row.open)(&settings.replace("{url}", &receiver.url()).replace("{authority}", "127.0.0.1:9").parse().unwrap()).unwrap();
+                (row.open)(&settings.replace("{url}", &receiver.url()).replace("{authority}", "127.0.0.1:9").replace("{broker}", "127.0.0.1:9").parse().unwrap()).unwrap();
             let parcel = destination.encode(&[&Disclosure::for_test(Offset(1), 1, Timestamp(0))]).remove(0);
             let Via::Http(call) = parcel.via else {
-                assert!(row.headers.is_empty(), "{}: makes no calls", row.name);
+                // What is published has its own headers, which `prove` reads back.
+                assert!(row.headers.is_empty() || matches!(parcel.via, Via::Publish(_)), "{}: makes no calls", row.name);
                 continue;
             };
             carrier.post(&HttpCall { url: receiver.url(), ..call }, parcel.body, Timestamp(1_614_265_330_000)).await;

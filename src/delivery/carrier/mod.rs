@@ -3,9 +3,10 @@
 pub mod file;
 pub mod http;
 pub mod looking;
+pub mod nats;
 pub mod postgres;
 
-use self::{file::FileCarrier, http::HttpCarrier, postgres::PostgresCarrier};
+use self::{file::FileCarrier, http::HttpCarrier, nats::NatsCarrier, postgres::PostgresCarrier};
 use crate::{
     clock::Timestamp,
     destination::{Answer, Parcel, Via},
@@ -16,13 +17,14 @@ pub struct Carriers {
     http: HttpCarrier,
     file: FileCarrier,
     postgres: PostgresCarrier,
+    nats: NatsCarrier,
 }
 
 impl Carriers {
-    /// These carriers.
+    /// These carriers, and those that need nothing.
     #[must_use]
     pub fn new(http: HttpCarrier, file: FileCarrier, postgres: PostgresCarrier) -> Self {
-        Self { http, file, postgres }
+        Self { http, file, postgres, nats: NatsCarrier::new() }
     }
 
     /// Makes one attempt. `now` is its time: it is signed, and names a file that is closed.
@@ -30,6 +32,7 @@ impl Carriers {
         match &parcel.via {
             Via::Http(call) => self.http.post(call, parcel.body.clone(), now).await,
             Via::Rows(insert) => self.postgres.insert(insert, parcel.body.clone()).await,
+            Via::Publish(publication) => self.nats.publish(publication, parcel.body.clone()).await,
             Via::File(append) => self.file.append(append, parcel.body.clone(), now).await,
         }
     }
