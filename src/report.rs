@@ -387,6 +387,7 @@ fn take_over(destination: &mut DestinationOverview, status: &DestinationStatus) 
     destination.lag = status.lag;
     destination.in_flight = status.in_flight;
     destination.ledger.clone_from(&status.ended);
+    destination.last_answer.clone_from(&status.last_status);
     destination.unsaid = status.unsaid;
     (destination.trials, destination.trials_faulty) = (status.trials, status.trials_faulty);
     destination.last_finding = status.last_finding;

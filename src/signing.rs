@@ -81,6 +81,12 @@ impl SigningKey {
         Self::read(file)
     }
 
+    /// The key of this seed. `None`: it has not 32 bytes.
+    #[must_use]
+    pub fn from_seed(seed: &[u8]) -> Option<Self> {
+        Ed25519KeyPair::from_seed_unchecked(seed).ok().map(Self)
+    }
+
     /// What others need to check its signatures.
     ///
     /// # Panics

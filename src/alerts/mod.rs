@@ -15,7 +15,7 @@ use serde_json::json;
 use self::judge::{Alert, Condition, Figures, Judge};
 use crate::{
     clock::{self, Timestamp},
-    config::{Alerts as Settings, secret::Secret},
+    config::Alerts as Settings,
     delivery::carrier::Carriers,
     destination::{Answer, HttpCall, Parcel, SettingsError, Signing, Via, settings::check_url, webhook},
     metrics::{Counter, Exposition},
@@ -41,7 +41,7 @@ pub struct Alerts {
 /// Where messages go.
 struct Hook {
     url: String,
-    keys: Vec<Secret>,
+    keys: Vec<webhook::WebhookKey>,
 }
 
 #[derive(Default)]

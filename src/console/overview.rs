@@ -246,6 +246,8 @@ pub struct DestinationOverview {
     pub ledger: BTreeMap<&'static str, u64>,
     /// What left to it today.
     pub left: LeftOverview,
+    /// What its receiver answered last: `204`, `timeout`, `no stream`. Nothing since the start, where it is not there.
+    pub last_answer: Option<String>,
     /// Fields that the receiver has no words for, since the start.
     pub unsaid: u64,
     /// Parcels that the receiver's validator was asked about, since the start.
@@ -275,6 +277,7 @@ impl DestinationOverview {
             in_flight: 0,
             ledger: BTreeMap::new(),
             left: LeftOverview { parcels: 0, events: 0, bytes: 0, fields: 0, schemas: 0 },
+            last_answer: None,
             unsaid: 0,
             trials: 0,
             trials_faulty: 0,

@@ -224,12 +224,12 @@ impl HttpCall {
 
 /// How a request is signed at the moment of its attempt.
 pub enum Signing {
-    /// Standard Webhooks 1.0.0, symmetric: `webhook-id`, `webhook-timestamp`, `webhook-signature: v1,<base64>`.
+    /// Standard Webhooks 1.0.0: `webhook-id`, `webhook-timestamp`, `webhook-signature: v1,<base64>` or `v1a,<base64>`.
     StandardWebhooks {
         /// Stable across retries: the receiver's idempotency key.
         message_id: String,
-        /// The HMAC-SHA256 keys, newest first; during a rotation there are two.
-        keys: Vec<crate::config::secret::Secret>,
+        /// The keys, newest first; during a rotation there are two.
+        keys: Vec<webhook::WebhookKey>,
     },
     /// By no signature, but a secret that is said: the value of the header `authorization`.
     Authorization(crate::config::secret::Secret),

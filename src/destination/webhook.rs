@@ -1,7 +1,8 @@
 //! Destination `webhook`: Standard Webhooks 1.0.0, <https://www.standardwebhooks.com>. Batches of events as signed JSON, POSTed to a URL
-//! of the site owner's. The message id is made from the events' ids, so that a retry has the same one, also after a restart.
+//! of the site owner's, by a key that both know (HMAC-SHA256) or by one of our own, to which the receiver has the public one (Ed25519).
+//! The message id is made from the events' ids, so that a retry has the same one, also after a restart.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use crate::{
     config::secret::{self, Secret},
     event::Offset,
     privacy::disclose::Disclosure,
+    signing::{PublicKey, SigningKey},
 };
 
 /// The row of the table of destinations.
@@ -61,31 +63,89 @@ const OLDEST: Duration = Duration::from_secs(75 * 60 * 60);
 /// The specification's bounds of a secret.
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 const SECRET_PREFIX: &str = "whsec_";
+/// The same of the two halves of a pair of keys.
+const OWN_KEY_PREFIX: &str = "whsk_";
+const PUBLIC_KEY_PREFIX: &str = "whpk_";
+/// Bytes of the seed that a pair of keys is made of.
+const SEED_BYTES: usize = 32;
 /// How much of the hash of the events' ids is the message id: 128 bits.
 const MESSAGE_ID_BYTES: usize = 16;
 
 struct Webhook {
     url: String,
-    keys: Vec<Secret>,
+    keys: Vec<WebhookKey>,
+}
+
+/// What messages are signed with.
+#[derive(Clone)]
+pub enum WebhookKey {
+    /// Both know it: HMAC-SHA256, `v1`.
+    Shared(Secret),
+    /// Nobody else knows it: Ed25519, `v1a`.
+    Own(Arc<SigningKey>),
+}
+
+impl WebhookKey {
+    /// What a receiver checks signatures with, where it may be known.
+    #[must_use]
+    pub fn public(&self) -> Option<String> {
+        match self {
+            Self::Shared(_) => None,
+            Self::Own(key) => {
+                let PublicKey(bytes) = key.public();
+                Some(format!("{PUBLIC_KEY_PREFIX}{}", BASE64.encode(bytes)))
+            }
+        }
+    }
+
+    const fn signature(&self) -> &'static str {
+        match self {
+            Self::Shared(_) => "hmac",
+            Self::Own(_) => "ed25519",
+        }
+    }
 }
 
 fn open(table: &toml::Table) -> Result<Box<dyn Destination>, SettingsError> {
-    let settings = Settings::read(table, &["url", "secret", "secret_previous"])?;
+    let settings = Settings::read(table, &["url", "signature", "secret", "secret_previous"])?;
     let url = settings.text("url", "https://hooks.example.org/firsthand")?;
     check_url("url", url)?;
     let mut keys = vec![key("secret", settings.text("secret", "file:/run/secrets/webhook")?)?];
+    let signature = settings.optional_text("signature")?.unwrap_or("hmac");
+    if !["hmac", "ed25519"].contains(&signature) {
+        return Err(error("signature", "is neither \"hmac\" nor \"ed25519\"", None));
+    }
+    if keys[0].signature() != signature {
+        let fix = if signature == "hmac" { "signature = \"ed25519\", or a secret that begins with \"whsec_\"" } else { MAKE_OWN_KEY };
+        return Err(error("secret", "leads to a key of the other kind of signature", Some(fix.to_owned())));
+    }
+    // Of either kind, so that one can go from one to the other.
     if let Some(reference) = settings.optional_text("secret_previous")? {
         keys.push(key("secret_previous", reference)?);
     }
     Ok(Box::new(Webhook { url: url.to_owned(), keys }))
 }
 
-/// The key that a reference leads to: `whsec_` and base64.
+const MAKE_OWN_KEY: &str = "make one: printf 'whsk_%s' \"$(openssl genpkey -algorithm ed25519 -outform DER | tail -c 32 | base64)\"";
+
+/// The public keys that a destination's settings lead to, newest first; none of those that are known to both. Reads files: blocks.
+#[must_use]
+pub fn public_keys(settings: &toml::Table) -> Vec<String> {
+    let references = ["secret", "secret_previous"].into_iter().filter_map(|name| Some((name, settings.get(name)?.as_str()?)));
+    references.filter_map(|(name, reference)| key(name, reference).ok()?.public()).collect()
+}
+
+/// The key that a reference leads to: `whsec_` and base64, or `whsk_` and base64.
 ///
 /// # Errors
 /// When it leads nowhere, or to something else.
-pub fn key(setting: &str, reference: &str) -> Result<Secret, SettingsError> {
+pub fn key(setting: &str, reference: &str) -> Result<WebhookKey, SettingsError> {
     let resolved = secret::resolve(reference).map_err(|wrong| error(setting, &wrong.to_string(), None))?;
+    if let Some(text) = resolved.bytes().strip_prefix(OWN_KEY_PREFIX.as_bytes()) {
+        let reason = "the secret it refers to is not \"whsk_\" followed by base64 of an Ed25519 key";
+        let key = own_key(text).ok_or_else(|| error(setting, reason, Some(MAKE_OWN_KEY.to_owned())))?;
+        return Ok(WebhookKey::Own(Arc::new(key)));
+    }
     let malformed = || {
         let reason = "the secret it refers to is not \"whsec_\" followed by base64 of 24 to 64 bytes";
         error(setting, reason, Some("make one: printf 'whsec_%s' \"$(openssl rand -base64 32)\"".to_owned()))
@@ -93,7 +153,15 @@ pub fn key(setting: &str, reference: &str) -> Result<Secret, SettingsError> {
     let text = resolved.bytes().strip_prefix(SECRET_PREFIX.as_bytes()).ok_or_else(malformed)?;
     let bytes = BASE64.decode(text).map_err(|_| malformed())?;
     let key = Secret::new(bytes);
-    if SECRET_BYTES.contains(&key.bytes().len()) { Ok(key) } else { Err(malformed()) }
+    if SECRET_BYTES.contains(&key.bytes().len()) { Ok(WebhookKey::Shared(key)) } else { Err(malformed()) }
+}
+
+/// The specification says "standard key pair": some write the seed alone, others the public key behind it.
+fn own_key(text: &[u8]) -> Option<SigningKey> {
+    let bytes = Secret::new(BASE64.decode(text).ok()?);
+    let (seed, public) = bytes.bytes().split_at_checked(SEED_BYTES)?;
+    let key = SigningKey::from_seed(seed)?;
+    (public.is_empty() || public == key.public().0).then_some(key)
 }
 
 impl Destination for Webhook {
@@ -254,13 +322,66 @@ mod tests {
             ("whsec_not base64!".to_owned(), false),
         ] {
             match opened("https://example.org/", &text) {
-                Ok(webhook) => assert!(good && webhook.keys[0].bytes().len() >= 24, "{text}"),
+                Ok(webhook) => assert!(good && matches!(&webhook.keys[0], WebhookKey::Shared(key) if key.bytes().len() >= 24), "{text}"),
                 Err(error) => assert!(!good && error.key == "secret" && !error.to_string().contains(&text), "{error}"),
             }
         }
         let literal: toml::Table = format!("url = \"https://example.org/\"\nsecret = {SECRET:?}").parse().unwrap();
         let error = open(&literal).err().unwrap().to_string();
         assert!(error.starts_with("settings.secret: a secret is given by reference") && !error.contains(SECRET), "{error}");
+    }
+
+    /// The first test vector of RFC 8032, 7.1.
+    const SEED: &str = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
+    const PUBLIC: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+
+    fn own(bytes: &[u8]) -> String {
+        format!("whsk_{}", BASE64.encode(bytes))
+    }
+
+    #[test]
+    fn an_own_key_is_a_seed_or_a_seed_and_its_public_key() {
+        let [seed, public] = [SEED, PUBLIC].map(|hex| crate::signing::from_hex::<32>(hex).unwrap());
+        for (text, good) in [
+            (own(&seed), true),
+            (own(&[seed, public].concat()), true),
+            (own(&[seed, seed].concat()), false),
+            (own(&seed[1..]), false),
+            (own(&[]), false),
+            ("whsk_not base64!".to_owned(), false),
+        ] {
+            match opened("https://example.org/", &text) {
+                Ok(webhook) => {
+                    assert!(good, "{text}");
+                    assert_eq!(webhook.keys[0].public(), Some(format!("whpk_{}", BASE64.encode(public))));
+                }
+                Err(error) => assert!(!good && error.key == "secret" && !error.to_string().contains(&text), "{error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_kind_of_signature_is_said_and_its_key_is_of_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            std::fs::write(directory.path().join(name), text).unwrap();
+            format!("\"file:{}\"", directory.path().join(name).display())
+        };
+        let (shared, own) = (file("shared", SECRET), file("own", &own(&[7; 32])));
+        for (said, key) in [
+            (format!("secret = {shared}"), ""),
+            (format!("secret = {shared}\nsignature = \"hmac\""), ""),
+            (format!("secret = {own}\nsignature = \"ed25519\""), ""),
+            (format!("secret = {own}\nsignature = \"ed25519\"\nsecret_previous = {shared}"), ""),
+            (format!("secret = {shared}\nsecret_previous = {own}"), ""),
+            (format!("secret = {own}"), "secret"),
+            (format!("secret = {shared}\nsignature = \"ed25519\""), "secret"),
+            (format!("secret = {shared}\nsignature = \"rsa\""), "signature"),
+        ] {
+            let settings: toml::Table = format!("url = \"https://example.org/\"\n{said}").parse().unwrap();
+            assert_eq!(open(&settings).err().map_or(String::new(), |error| error.key), key, "{said}");
+            assert_eq!(public_keys(&settings).len(), said.matches(&own).count(), "{said}");
+        }
     }
 
     #[test]

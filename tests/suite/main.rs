@@ -26,6 +26,8 @@
 //! | `relay` | what a vendor's library says leaves in words that its protocol reads as the same event |
 //! | `regressions` | what other products got wrong, R1 to R14, is not wrong here |
 //! | `rights` | export, erasure, backup and restore: what is handed out is what rests, and nobody comes back |
+//! | `nats`, `postgres` | a real server of each: an event is one message or row there, and the ledger counts what is there |
+//! | `webhook_keys` | OpenSSL checks what is signed with a key of our own, also while keys change |
 //! | `alerts` | what calls for a person is told, once when it begins and once when it is over |
 //! | `attacks` | the attacks of `prove --scoreboard` on what leaves: they see what is there to be seen, and nothing where there is nothing |
 //! | `scoreboard` | synthetic days pass through the line: target, figure, pass or miss |
@@ -98,6 +100,7 @@ mod transparency;
 mod twins;
 mod uniques;
 mod vendors;
+mod webhook_keys;
 mod withdrawal;
 
 mod http_client;

@@ -53,7 +53,7 @@ fn stands_still(server: &Running) -> bool {
 
 /// What its receiver said last.
 fn last(server: &Running) -> Value {
-    server.overview()["destinations"][0]["last_status"].clone()
+    server.overview()["destinations"][0]["last_answer"].clone()
 }
 
 /// Different ids among the stream's messages, from the first one to the last.
@@ -208,7 +208,7 @@ fn a_certificate_that_this_machine_does_not_trust_is_not_spoken_to() {
         return left_out("destination nats over TLS", "openssl is not installed here");
     }
     let Some(nats) = installed(RealNats::with_tls(&certificate, &key)) else { return };
-    let url = format!("tls://localhost:{}", nats.port);
+    let url = format!("tls://127.0.0.1:{}", nats.port);
     let installation = installation_with(&url, PASSWORD, &format!("core = true, user = \"{USER}\", password = SECRET"));
     let server = installation.start();
     view(&server, 1);

@@ -9,6 +9,7 @@ use super::{
     machine::{addresses_of, is_metadata, is_private},
 };
 use crate::{
+    destination::webhook,
     documents::{Destination, Documents, Site, names::label_on_a_list},
     protocol::PROTOCOLS,
 };
@@ -97,9 +98,15 @@ fn is_of_this_machine(origin: &str) -> bool {
     transport::is_of_this_machine(&host_of(origin).unwrap_or_default())
 }
 
-/// Where a destination's events go.
+/// Where a destination's events go, and what their receiver checks them with.
 fn of_receiver(destination: &Destination, findings: &mut Vec<Finding>) {
     let name = &destination.name;
+    if destination.kind == "webhook" {
+        for key in webhook::public_keys(&destination.settings) {
+            let what = format!("destination \"{name}\": signs by Ed25519, to be checked with {key}");
+            findings.push(Finding::new(Note, what, "give this key to whoever receives, and no other"));
+        }
+    }
     let urls = destination.settings.iter().filter_map(|(key, value)| Some((key, value.as_str()?.parse::<Uri>().ok()?)));
     for (key, url) in urls.filter(|(_, url)| matches!(url.scheme_str(), Some("http" | "https" | "postgres" | "postgresql" | "nats" | "tls"))) {
         let Some(host) = url.host() else { continue };

@@ -11,8 +11,7 @@ use sha2::Sha256;
 
 use crate::{
     clock::Timestamp,
-    config::secret::Secret,
-    destination::{Answer, Failure, HttpCall, Likeness, Signing},
+    destination::{Answer, Failure, HttpCall, Likeness, Signing, webhook::WebhookKey},
 };
 
 /// A receiver that does not even take the connection within this time is taken for unreachable.
@@ -206,15 +205,17 @@ fn signature_headers(signing: &Signing, body: &[u8], now: Timestamp) -> HeaderMa
     said.into_iter().filter_map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?))).collect()
 }
 
-/// Standard Webhooks 1.0.0: `v1,` and the base64 of HMAC-SHA256 over `{id}.{timestamp}.{body}`.
-fn standard_webhooks_signature(key: &Secret, message_id: &str, seconds: &str, body: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.bytes()).expect("HMAC takes keys of any length");
-    mac.update(message_id.as_bytes());
-    mac.update(b".");
-    mac.update(seconds.as_bytes());
-    mac.update(b".");
-    mac.update(body);
-    format!("v1,{}", BASE64.encode(mac.finalize().into_bytes()))
+/// Standard Webhooks 1.0.0: the base64 of HMAC-SHA256 (`v1,`) or Ed25519 (`v1a,`) over `{id}.{timestamp}.{body}`.
+fn standard_webhooks_signature(key: &WebhookKey, message_id: &str, seconds: &str, body: &[u8]) -> String {
+    let parts = [message_id.as_bytes(), b".", seconds.as_bytes(), b".", body];
+    match key {
+        WebhookKey::Shared(key) => {
+            let mut mac = Hmac::<Sha256>::new_from_slice(key.bytes()).expect("HMAC takes keys of any length");
+            parts.iter().for_each(|part| mac.update(part));
+            format!("v1,{}", BASE64.encode(mac.finalize().into_bytes()))
+        }
+        WebhookKey::Own(key) => format!("v1a,{}", BASE64.encode(key.sign(&parts.concat()))),
+    }
 }
 
 #[cfg(test)]
@@ -227,6 +228,7 @@ mod tests {
     use super::*;
     use crate::{
         clock,
+        config::secret::Secret,
         delivery::http_double::{HttpDouble, Reply},
         destination::{CALL_HEADERS, DESTINATIONS, Via},
         event::Offset,
@@ -237,7 +239,7 @@ mod tests {
     const SECRET: &str = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
     fn call(url: String, keys: &[&str]) -> HttpCall {
-        let keys = keys.iter().map(|key| Secret::new(BASE64.decode(key).unwrap())).collect();
+        let keys = keys.iter().map(|key| WebhookKey::Shared(Secret::new(BASE64.decode(key).unwrap()))).collect();
         HttpCall::json(url, Some(Signing::StandardWebhooks { message_id: "msg_1".to_owned(), keys }))
     }
 
@@ -369,7 +371,7 @@ mod tests {
 
     #[test]
     fn the_signature_is_that_of_the_specifications_libraries() {
-        let key = Secret::new(BASE64.decode(SECRET).unwrap());
+        let key = WebhookKey::Shared(Secret::new(BASE64.decode(SECRET).unwrap()));
         let signature = standard_webhooks_signature(&key, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", br#"{"test": 2432232314}"#);
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
