@@ -157,6 +157,8 @@ pub struct Alerts {
     pub webhook: Option<String>,
     /// What they are signed with: a reference to "whsec_" and base64 of 24 to 64 bytes.
     pub secret: Option<String>,
+    /// To whom they are mailed, too.
+    pub mail: Option<AlertMail>,
     /// A site is silent after so many minutes without an event; 0: never.
     pub silent_minutes: u32,
     /// A destination has a backlog when its oldest event has waited for so many minutes; 0: never.
@@ -167,10 +169,34 @@ pub struct Alerts {
     pub dropped_percent: u32,
 }
 
+/// Mails about alerts.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlertMail {
+    /// Whom to: an address, or several with commas between them.
+    pub to: String,
+    /// Whom they are from.
+    pub from: String,
+    /// Who takes them: `smtps://host`; `smtp://host` begins in the clear and goes on over TLS, or is this very machine.
+    pub server: String,
+    /// Whom the server knows us as, where it asks: the address of `from` where nothing is said.
+    pub user: Option<String>,
+    /// A reference to the password.
+    pub password: Option<String>,
+}
+
 impl Default for Alerts {
     fn default() -> Self {
         // A small site may have no visitor for a night; a receiver may be down for its maintenance.
-        Self { webhook: None, secret: None, silent_minutes: 24 * 60, backlog_minutes: 60, parked_per_hour: 100, dropped_percent: 5 }
+        Self {
+            webhook: None,
+            secret: None,
+            mail: None,
+            silent_minutes: 24 * 60,
+            backlog_minutes: 60,
+            parked_per_hour: 100,
+            dropped_percent: 5,
+        }
     }
 }
 
@@ -340,6 +366,7 @@ mod tests {
             ("[proxies]\nheader = \"x-real-ip\"", "nobody's word is believed"),
             ("data_dir = 7", "line 1"),
             ("[alerts]\nwebhook = \"https://alerts.example\"", "go together"),
+            ("[alerts]\nmail = { to = \"a@example.org\", from = \"b@example.org\" }", "missing field `server`"),
         ];
         for (text, part) in cases {
             let error = parse(text).unwrap_err();

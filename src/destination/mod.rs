@@ -573,17 +573,10 @@ mod tests {
         if let Some(code) = said["sqlstate"].as_str() {
             return Answer::Database(code.as_bytes().try_into().unwrap());
         }
-        if let Some(code) = said["jetstream"].as_u64() {
-            let (status, code) = (said["class"].as_u64().unwrap() as u16, code as u16);
-            return Answer::Publish(PublishAnswer::Refused { status, code });
+        if let Some(answer) = PublishAnswer::read(said) {
+            return Answer::Publish(answer);
         }
         match said.as_str().unwrap() {
-            "kept" => Answer::Publish(PublishAnswer::Kept),
-            "sent" => Answer::Publish(PublishAnswer::Sent),
-            "no stream" => Answer::Publish(PublishAnswer::NoStream),
-            "too large" => Answer::Publish(PublishAnswer::TooLarge),
-            "not permitted" => Answer::Publish(PublishAnswer::NotPermitted),
-            "not let in" => Answer::Publish(PublishAnswer::NotLetIn),
             "written" => Answer::Written,
             "connect" => Answer::Failed(Failure::Connect),
             "timeout" => Answer::Failed(Failure::Timeout),

@@ -124,7 +124,11 @@ fn login(settings: &Settings<'_>) -> Result<Login, SettingsError> {
         (None, None) => {}
     }
     if key.as_ref().is_some_and(|key| !is_seed(key.bytes())) {
-        return Err(error("nkey", "leads to no user's seed", Some(format!("{SEED_BYTES} signs that begin with {SEED_PREFIX}, of nk -gen user"))));
+        return Err(error(
+            "nkey",
+            "leads to no user's seed",
+            Some(format!("{SEED_BYTES} signs that begin with {SEED_PREFIX}, of nk -gen user")),
+        ));
     }
     Ok(match (token, key, credentials) {
         (Some(token), ..) => Login::Token(token),
@@ -135,7 +139,9 @@ fn login(settings: &Settings<'_>) -> Result<Login, SettingsError> {
 }
 
 fn is_seed(bytes: &[u8]) -> bool {
-    bytes.len() == SEED_BYTES && bytes.starts_with(SEED_PREFIX.as_bytes()) && bytes.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7'))
+    bytes.len() == SEED_BYTES
+        && bytes.starts_with(SEED_PREFIX.as_bytes())
+        && bytes.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7'))
 }
 
 /// The file of credentials that a reference leads to. It has several lines, and so is no secret like the others.
@@ -228,7 +234,9 @@ fn verdict(answer: &Answer) -> Verdict {
             Verdict::EndpointRefuses { reason: "JetStream is not switched on there" }
         }
         PublishAnswer::Refused { code: SEALED, .. } => Verdict::EndpointRefuses { reason: "the stream is sealed" },
-        PublishAnswer::Refused { code, .. } if TOO_LARGE.contains(code) => Verdict::Rejected { reason: "it is larger than the stream takes" },
+        PublishAnswer::Refused { code, .. } if TOO_LARGE.contains(code) => {
+            Verdict::Rejected { reason: "it is larger than the stream takes" }
+        }
         PublishAnswer::Refused { code: ACCOUNT_IS_FULL, .. } => Verdict::Retry { after: None },
         PublishAnswer::Refused { status: 400..=428, .. } => Verdict::Rejected { reason: "the stream refuses it" },
         // Full, for now; or its servers elect a leader, during which nobody takes the subject. A subject that no stream has is the same to see:
@@ -269,14 +277,17 @@ mod tests {
         for subject in ["events", "firsthand.{site}.{event}", "a.b-c_2.{event}", "all.of-{site}"] {
             assert_eq!(check_subject(subject), Ok(()), "{subject}");
         }
-        for subject in ["", "a..b", ".a", "a.", "a.*", "a.>", "a b", "{visitor}", "a.{site", "$JS.API", "_INBOX.x", "ä", &"x".repeat(257)] {
+        for subject in ["", "a..b", ".a", "a.", "a.*", "a.>", "a b", "{visitor}", "a.{site", "$JS.API", "_INBOX.x", "ä", &"x".repeat(257)]
+        {
             assert_eq!(check_subject(subject).unwrap_err().key, "subject", "{subject}");
         }
     }
 
     #[test]
     fn a_name_is_one_token_whatever_is_in_it() {
-        for (word, expected) in [("page_view", "page_view"), ("a.b", "a_b"), ("*", "_"), (">", "_"), ("a b\r\nPUB", "a_b__PUB"), ("", "_"), ("é", "__")] {
+        for (word, expected) in
+            [("page_view", "page_view"), ("a.b", "a_b"), ("*", "_"), (">", "_"), ("a b\r\nPUB", "a_b__PUB"), ("", "_"), ("é", "__")]
+        {
             assert_eq!(token(word), expected);
         }
         let nats = opened("url = \"nats://localhost\"\nsubject = \"x.{event}\"").unwrap();

@@ -85,3 +85,16 @@ impl fmt::Display for PublishAnswer {
         }
     }
 }
+
+#[cfg(test)]
+impl PublishAnswer {
+    /// As golden files say it: by its words, or by JetStream's code and its class.
+    pub(super) fn read(said: &serde_json::Value) -> Option<Self> {
+        if let Some(code) = said["jetstream"].as_u64() {
+            let number = |value: u64| u16::try_from(value).unwrap();
+            return Some(Self::Refused { status: number(said["class"].as_u64().unwrap()), code: number(code) });
+        }
+        let all = [Self::Kept, Self::Sent, Self::NoStream, Self::TooLarge, Self::NotPermitted, Self::NotLetIn];
+        all.into_iter().find(|answer| said.as_str() == Some(&answer.to_string()))
+    }
+}

@@ -347,7 +347,7 @@ mod tests {
             (own(&[seed, public].concat()), true),
             (own(&[seed, seed].concat()), false),
             (own(&seed[1..]), false),
-            (own(&[]), false),
+            (own(&[1]), false),
             ("whsk_not base64!".to_owned(), false),
         ] {
             match opened("https://example.org/", &text) {

@@ -119,7 +119,16 @@ mod tests {
 
     #[test]
     fn what_is_no_message_ends_the_connection() {
-        for said in ["GET / HTTP/1.1\r\n", "PUB a 99999999\r\n", "HPUB a 9 3\r\nabc\r\n", "PUB a x\r\n", "PUB\r\n", "HPUB 1\r\n", "PUB 1\r\n", "PING"] {
+        for said in [
+            "GET / HTTP/1.1\r\n",
+            "PUB a 99999999\r\n",
+            "HPUB a 9 3\r\nabc\r\n",
+            "PUB a x\r\n",
+            "PUB\r\n",
+            "HPUB 1\r\n",
+            "PUB 1\r\n",
+            "PING",
+        ] {
             assert!(spoken(said, true).0.is_err(), "{said}");
         }
     }

@@ -173,7 +173,13 @@ fn keyed(mut site: SiteDocument) -> SiteDocument {
 }
 
 /// A destination whose receiver is at this address. One of a type that nobody knows is paused: nothing of it may leave this machine.
-fn redirected(mut destination: DestinationDocument, url: String, broker: &str, keeps_secret: bool, directory: &Path) -> DestinationDocument {
+fn redirected(
+    mut destination: DestinationDocument,
+    url: String,
+    broker: &str,
+    keeps_secret: bool,
+    directory: &Path,
+) -> DestinationDocument {
     let Some(row) = DestinationType::named(&destination.kind) else {
         destination.paused = true;
         return destination;
@@ -215,7 +221,9 @@ fn is_reference(value: &toml::Value) -> bool {
 #[must_use]
 pub fn for_reading(documents: &[Document], directory: &Path) -> Vec<Document> {
     let read = documents.iter().cloned().map(|document| match document {
-        Document::Destination(destination) => Document::Destination(redirected(destination, NOWHERE.to_owned(), authority(NOWHERE), false, directory)),
+        Document::Destination(destination) => {
+            Document::Destination(redirected(destination, NOWHERE.to_owned(), authority(NOWHERE), false, directory))
+        }
         other => other,
     });
     read.collect()

@@ -71,7 +71,8 @@ impl StandIn {
     /// # Errors
     /// When no port is free.
     pub fn start(tees: BTreeMap<String, String>) -> io::Result<Self> {
-        let [calls, messages] = [TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?, TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?];
+        let [calls, messages] =
+            [TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?, TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?];
         let (address, broker) = (calls.local_addr()?, messages.local_addr()?);
         let state = Arc::new(State {
             captured: Mutex::default(),

@@ -28,6 +28,7 @@
 //! | `rights` | export, erasure, backup and restore: what is handed out is what rests, and nobody comes back |
 //! | `nats`, `postgres` | a real server of each: an event is one message or row there, and the ledger counts what is there |
 //! | `webhook_keys` | OpenSSL checks what is signed with a key of our own, also while keys change |
+//! | `mailed_alerts` | the same by mail, taken by a real SMTP server |
 //! | `alerts` | what calls for a person is told, once when it begins and once when it is over |
 //! | `attacks` | the attacks of `prove --scoreboard` on what leaves: they see what is there to be seen, and nothing where there is nothing |
 //! | `scoreboard` | synthetic days pass through the line: target, figure, pass or miss |
@@ -79,6 +80,7 @@ mod golden;
 mod hand_over;
 mod held_back;
 mod hostile;
+mod mailed_alerts;
 mod nats;
 mod non_interference;
 mod policies;
@@ -103,12 +105,14 @@ mod vendors;
 mod webhook_keys;
 mod withdrawal;
 
+mod certificate;
 mod http_client;
 mod inspect;
 mod installation;
 mod left_out;
 mod line;
 mod memory_files;
+mod nkeys;
 mod real_nats;
 mod real_postgres;
 mod receiver;

@@ -1,20 +1,20 @@
 //! Destination `nats` against a real NATS server: each event is one message of the stream, however often it is sent, and what the ledger counts
 //! is what the stream has.
 
-use std::{collections::BTreeSet, fs, process::Command, time::Duration};
+use std::{collections::BTreeSet, fs, time::Duration};
 
 use serde_json::{Value, json};
 
 use crate::{
+    certificate,
     http_client::Request,
     installation::{Installation, Running, SITE, destination, eventually},
     left_out::left_out,
+    nkeys::Nkey,
     real_nats::{PASSWORD, RealNats, USER},
 };
 
 const PATIENCE: Duration = Duration::from_secs(90);
-/// The seed of a user, made for tests.
-const SEED: &str = "SUANQDPB2RUOE4ETUA26CNX7FUKE5ZZKFCQIIW63OX225F2CO7UEXTM7ZY";
 
 fn installed(nats: Option<RealNats>) -> Option<RealNats> {
     if nats.is_none() {
@@ -91,7 +91,9 @@ fn every_event_is_one_message_and_the_ledger_counts_the_messages() {
     assert!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stderr));
     let left = || server.overview()["destinations"][0]["left"]["events"].as_u64().unwrap();
     eventually("sixty that left again", PATIENCE, || left() >= before + 60);
-    eventually("an end of all of it", PATIENCE, || ended(&installation, "accepted") == 60 && server.overview()["destinations"][0]["lag"] == 0);
+    eventually("an end of all of it", PATIENCE, || {
+        ended(&installation, "accepted") == 60 && server.overview()["destinations"][0]["lag"] == 0
+    });
     assert_eq!(nats.kept(), 60);
     assert!(server.stop().success(), "an open connection does not keep the program");
 }
@@ -125,7 +127,7 @@ fn what_a_stream_refuses_waits_or_is_parked_by_what_its_answer_means() {
     // Nobody takes the subject yet: it waits.
     view(&server, 0);
     eventually("an answer of nobody", PATIENCE, || last(&server) == "no stream");
-    nats.make_stream(&json!({ "max_msgs": 3, "discard": "new", "max_msg_size": 600 }));
+    nats.make_stream(&json!({ "max_msgs": 3, "discard": "new" }));
     eventually("the first", PATIENCE, || ended(&installation, "accepted") == 1);
     // The stream is full: what does not fit waits until there is room.
     (1..6).for_each(|number| view(&server, number));
@@ -135,9 +137,8 @@ fn what_a_stream_refuses_waits_or_is_parked_by_what_its_answer_means() {
     nats.purge_stream();
     eventually("the others", PATIENCE, || ended(&installation, "accepted") == 6);
     // Larger than any message of the stream may be: that one is parked.
-    nats.purge_stream();
-    let large = format!(r#"{{"e":[{{"k":"page_view","i":"large","p":"https://www.shop.example/{}"}}]}}"#, "shoes/".repeat(60));
-    assert_eq!(server.send(&Request::beacon(large).with("X-Forwarded-For", "192.0.2.1")).status, 204);
+    nats.change_stream(&json!({ "max_msg_size": 64 }));
+    view(&server, 6);
     eventually("one that is parked", PATIENCE, || ended(&installation, "rejected") == 1);
     assert_eq!(last(&server), "jetstream 10054");
     drop(server);
@@ -183,9 +184,10 @@ fn without_a_stream_a_message_is_heard_by_who_listens_and_proven_by_nobody() {
 
 #[test]
 fn a_key_lets_in_and_its_seed_is_said_to_nobody() {
-    let Some(nats) = installed(RealNats::with_user(&format!("{{ nkey: {} }}", public_key(SEED)))) else { return };
+    let key = Nkey::user(7);
+    let Some(nats) = installed(RealNats::with_user(&format!("{{ nkey: {} }}", key.public()))) else { return };
     nats.make_stream(&json!({}));
-    let installation = installation_with(&format!("nats://127.0.0.1:{}", nats.port), SEED, "nkey = SECRET");
+    let installation = installation_with(&format!("nats://127.0.0.1:{}", nats.port), &key.seed(), "nkey = SECRET");
     let server = installation.start();
     view(&server, 1);
     eventually("one message", PATIENCE, || ended(&installation, "accepted") == 1);
@@ -194,19 +196,28 @@ fn a_key_lets_in_and_its_seed_is_said_to_nobody() {
 }
 
 #[test]
+fn credentials_that_an_account_has_signed_let_in_and_others_do_not() {
+    let (operator, account, user) = (Nkey::operator(1), Nkey::account(2), Nkey::user(3));
+    let Some(nats) = installed(RealNats::with_operator(&operator.says_operator(), &account.public(), &operator.says_account(&account)))
+    else {
+        return;
+    };
+    let url = format!("nats://127.0.0.1:{}", nats.port);
+    for (signed_by, expected) in [(&account, "sent"), (&Nkey::account(4), "not let in")] {
+        let installation = installation_with(&url, &signed_by.credentials_of(&user), "core = true, credentials = SECRET");
+        let server = installation.start();
+        view(&server, 1);
+        eventually(expected, PATIENCE, || last(&server) == expected);
+        drop(server);
+    }
+}
+
+#[test]
 fn a_certificate_that_this_machine_does_not_trust_is_not_spoken_to() {
     let directory = tempfile::tempdir().unwrap();
-    let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| directory.path().join(name));
-    let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
-        .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
-        .arg(&key)
-        .arg("-out")
-        .arg(&certificate)
-        .output();
-    if !made.is_ok_and(|made| made.status.success()) {
+    let Some([certificate, key]) = certificate::made(directory.path()) else {
         return left_out("destination nats over TLS", "openssl is not installed here");
-    }
+    };
     let Some(nats) = installed(RealNats::with_tls(&certificate, &key)) else { return };
     let url = format!("tls://127.0.0.1:{}", nats.port);
     let installation = installation_with(&url, PASSWORD, &format!("core = true, user = \"{USER}\", password = SECRET"));
@@ -221,35 +232,4 @@ fn a_certificate_that_this_machine_does_not_trust_is_not_spoken_to() {
     let server = installation.start_as(command);
     eventually("one that was sent", PATIENCE, || ended(&installation, "accepted_unproven") == 1);
     drop(server);
-}
-
-/// The public key of a user's seed, as a server's configuration has it: base32 of a byte of kind, 32 of the key and a checksum of CRC-16.
-fn public_key(seed: &str) -> String {
-    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
-    const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    const USER_KIND: u8 = 20 << 3;
-    let digit = |sign: u8| ALPHABET.iter().position(|known| *known == sign).unwrap() as u32;
-    let (mut bits, mut held, mut bytes) = (0_u32, 0, Vec::new());
-    for sign in seed.bytes() {
-        (bits, held) = ((bits << 5 | digit(sign)) & 0xfff, held + 5);
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held) as u8);
-        }
-    }
-    let pair = Ed25519KeyPair::from_seed_unchecked(&bytes[2..34]).unwrap();
-    let mut raw = vec![USER_KIND];
-    raw.extend_from_slice(pair.public_key().as_ref());
-    let checksum = raw.iter().fold(0_u16, |sum, byte| {
-        (0..8).fold(sum ^ u16::from(*byte) << 8, |sum, _| if sum & 0x8000 == 0 { sum << 1 } else { sum << 1 ^ 0x1021 })
-    });
-    raw.extend_from_slice(&checksum.to_le_bytes());
-    let bits: String = raw.iter().map(|byte| format!("{byte:08b}")).collect();
-    bits.as_bytes()
-        .chunks(5)
-        .map(|five| {
-            let text = format!("{:0<5}", std::str::from_utf8(five).unwrap());
-            char::from(ALPHABET[usize::from_str_radix(&text, 2).unwrap()])
-        })
-        .collect()
 }

@@ -16,7 +16,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::installation::eventually;
+use crate::{installation::eventually, receiver::thread};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What an answer may take; none comes where JetStream is not up yet.
@@ -31,7 +31,7 @@ pub(crate) struct RealNats {
     program: PathBuf,
     server: Option<Child>,
     pub(crate) port: u16,
-    /// What the keeper's connection begins with, where the server speaks TLS alone there is none.
+    /// Whether the keeper is let in: not over TLS alone, nor where an operator says who is.
     plain: bool,
 }
 
@@ -52,19 +52,32 @@ impl RealNats {
         Self::configured(&format!("{{ user: {USER}, password: \"{PASSWORD}\" }}"), &tls, false)
     }
 
+    /// The same of an operator, who knows one account and no passwords.
+    pub(crate) fn with_operator(operator: &str, account: &str, said_of_account: &str) -> Option<Self> {
+        let who = format!("operator: \"{operator}\"\nresolver: MEMORY\nresolver_preload: {{ {account}: \"{said_of_account}\" }}\n");
+        let mut nats = Self::installed(false)?;
+        fs::write(nats.directory.path().join("nats.conf"), format!("listen: \"127.0.0.1:{}\"\n{who}", nats.port)).unwrap();
+        nats.resume();
+        Some(nats)
+    }
+
     fn configured(user: &str, more: &str, plain: bool) -> Option<Self> {
-        let program = ["/usr/sbin/nats-server", "/usr/bin/nats-server", "/usr/local/bin/nats-server"].map(PathBuf::from);
-        let program = program.into_iter().find(|program| program.exists())?;
-        let directory = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut nats = Self { directory, program, server: None, port, plain };
+        let mut nats = Self::installed(plain)?;
         nats.configure(user, more);
         nats.resume();
         Some(nats)
     }
 
-    /// Writes its configuration; it counts from the next start on.
-    pub(crate) fn configure(&self, user: &str, more: &str) {
+    fn installed(plain: bool) -> Option<Self> {
+        let program = ["/usr/sbin/nats-server", "/usr/bin/nats-server", "/usr/local/bin/nats-server"].map(PathBuf::from);
+        let program = program.into_iter().find(|program| program.exists())?;
+        let directory = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Some(Self { directory, program, server: None, port, plain })
+    }
+
+    /// Writes its configuration.
+    fn configure(&self, user: &str, more: &str) {
         let store = self.directory.path().join("jetstream");
         let configuration = format!(
             "listen: \"127.0.0.1:{}\"\njetstream {{ store_dir: \"{}\" }}\n{more}\
@@ -104,9 +117,18 @@ impl RealNats {
 
     /// Makes the stream that takes every event, with these settings more.
     pub(crate) fn make_stream(&self, more: &Value) {
+        self.set_stream("CREATE", more);
+    }
+
+    /// Gives it other ones.
+    pub(crate) fn change_stream(&self, more: &Value) {
+        self.set_stream("UPDATE", more);
+    }
+
+    fn set_stream(&self, verb: &str, more: &Value) {
         let mut settings = json!({ "name": STREAM, "subjects": ["firsthand.>"], "storage": "file", "retention": "limits" });
         settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let made = self.ask(&format!("$JS.API.STREAM.CREATE.{STREAM}"), &settings).expect("JetStream answers");
+        let made = self.ask(&format!("$JS.API.STREAM.{verb}.{STREAM}"), &settings).expect("JetStream answers");
         assert!(made["error"].is_null(), "{made}");
     }
 
@@ -126,7 +148,8 @@ impl RealNats {
     pub(crate) fn message(&self, sequence: i64) -> (String, String, Value) {
         let answer = self.ask(&format!("$JS.API.STREAM.MSG.GET.{STREAM}"), &json!({ "seq": sequence })).expect("JetStream answers");
         let message = &answer["message"];
-        let text = |name: &str| String::from_utf8(BASE64.decode(message[name].as_str().unwrap_or_else(|| panic!("{answer}"))).unwrap()).unwrap();
+        let text =
+            |name: &str| String::from_utf8(BASE64.decode(message[name].as_str().unwrap_or_else(|| panic!("{answer}"))).unwrap()).unwrap();
         (message["subject"].as_str().unwrap().to_owned(), text("hdrs"), serde_json::from_str(&text("data")).unwrap())
     }
 
@@ -136,7 +159,7 @@ impl RealNats {
         write!(from.get_mut(), "SUB {subject} 1\r\nPING\r\n").unwrap();
         assert_eq!(line(&mut from), "PONG");
         from.get_mut().set_read_timeout(Some(PATIENCE)).unwrap();
-        std::thread::spawn(move || {
+        thread("nats listener", move || {
             let mut heard = Vec::new();
             while heard.len() < messages {
                 let said = line(&mut from);

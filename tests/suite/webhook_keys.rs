@@ -51,7 +51,8 @@ fn is_signed(directory: &Path, call: &[u8], changed: bool, public: &str, signatu
     if changed {
         *signed.last_mut().unwrap() ^= 1;
     }
-    let (signed, signature) = (file("signed", &signed), file("signature", &BASE64.decode(signature.strip_prefix("v1a,").unwrap()).unwrap()));
+    let (signed, signature) =
+        (file("signed", &signed), file("signature", &BASE64.decode(signature.strip_prefix("v1a,").unwrap()).unwrap()));
     let mut verify = Command::new("openssl");
     verify.args(["pkeyutl", "-verify", "-pubin", "-keyform", "DER", "-inkey"]).arg(public).arg("-rawin");
     verify.arg("-in").arg(signed).arg("-sigfile").arg(signature).output().unwrap().status.success()
@@ -59,7 +60,9 @@ fn is_signed(directory: &Path, call: &[u8], changed: bool, public: &str, signatu
 
 #[test]
 fn openssl_verifies_what_is_signed_with_an_own_key_also_while_keys_change() {
-    let (Some(old), Some(new)) = (made(), made()) else { return left_out("webhooks signed with an own key", "openssl is not installed here") };
+    let (Some(old), Some(new)) = (made(), made()) else {
+        return left_out("webhooks signed with an own key", "openssl is not installed here");
+    };
     let crm = Receiver::start(Behaviour::Accept);
     let installation = Installation::without_documents();
     let url = crm.settings().split('"').nth(1).unwrap().to_owned();

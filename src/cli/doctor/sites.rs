@@ -108,7 +108,9 @@ fn of_receiver(destination: &Destination, findings: &mut Vec<Finding>) {
         }
     }
     let urls = destination.settings.iter().filter_map(|(key, value)| Some((key, value.as_str()?.parse::<Uri>().ok()?)));
-    for (key, url) in urls.filter(|(_, url)| matches!(url.scheme_str(), Some("http" | "https" | "postgres" | "postgresql" | "nats" | "tls"))) {
+    for (key, url) in
+        urls.filter(|(_, url)| matches!(url.scheme_str(), Some("http" | "https" | "postgres" | "postgresql" | "nats" | "tls")))
+    {
         let Some(host) = url.host() else { continue };
         let addresses = addresses_of(host, url.port_u16().unwrap_or(443));
         if addresses.is_empty() {

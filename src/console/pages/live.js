@@ -90,7 +90,7 @@ function showPending(cell) {
 }
 
 function showHead(name) {
-  const { basis, purposes, transform, state, lag, ledger, unsaid, trials, trials_faulty: faulty, last_finding: finding } = destinations.get(name);
+  const { basis, purposes, transform, state, lag, ledger, unsaid, trials, trials_faulty: faulty, last_finding: finding, last_answer: answer } = destinations.get(name);
   const head = heads.get(name);
   head.className = `head ${basis}`;
   const ground = basis === "consent" ? `consent to ${purposes.join(", ")}` : (BASES[basis] ?? words(basis));
@@ -101,7 +101,7 @@ function showHead(name) {
   head.replaceChildren(make("h2", "", name), basisLine, counts);
   if (unsaid) head.append(make("p", "counts", `${unsaid} field${unsaid === 1 ? "" : "s"} it has no words for`));
   if (trials) head.append(make("p", faulty ? "state" : "counts", `its validator: ${trials - faulty} of ${trials} samples without fault${finding ? ` (${words(finding.toLowerCase())})` : ""}`));
-  if (COURIERS[state]) head.append(make("p", "state", COURIERS[state]));
+  if (COURIERS[state]) head.append(make("p", "state", answer ? `${COURIERS[state]} (the last answer: ${answer})` : COURIERS[state]));
 }
 
 /* The rows */

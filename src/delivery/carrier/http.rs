@@ -11,6 +11,7 @@ use sha2::Sha256;
 
 use crate::{
     clock::Timestamp,
+    config::secret::Secret,
     destination::{Answer, Failure, HttpCall, Likeness, Signing, webhook::WebhookKey},
 };
 
@@ -228,7 +229,6 @@ mod tests {
     use super::*;
     use crate::{
         clock,
-        config::secret::Secret,
         delivery::http_double::{HttpDouble, Reply},
         destination::{CALL_HEADERS, DESTINATIONS, Via},
         event::Offset,
@@ -313,8 +313,15 @@ mod tests {
             std::fs::write(&secret, row.rehearsal.secret).unwrap();
             let settings = row.rehearsal.settings.replace("{secret}", &format!("file:{}", secret.display()));
             let receiver = HttpDouble::start(&supervisor, |_, _| Reply::Status(204)).await;
-            let destination =
-                (row.open)(&settings.replace("{url}", &receiver.url()).replace("{authority}", "127.0.0.1:9").replace("{broker}", "127.0.0.1:9").parse().unwrap()).unwrap();
+            let destination = (row.open)(
+                &settings
+                    .replace("{url}", &receiver.url())
+                    .replace("{authority}", "127.0.0.1:9")
+                    .replace("{broker}", "127.0.0.1:9")
+                    .parse()
+                    .unwrap(),
+            )
+            .unwrap();
             let parcel = destination.encode(&[&Disclosure::for_test(Offset(1), 1, Timestamp(0))]).remove(0);
             let Via::Http(call) = parcel.via else {
                 // What is published has its own headers, which `prove` reads back.

@@ -3,6 +3,7 @@
 pub mod file;
 pub mod http;
 pub mod looking;
+pub mod mail;
 pub mod nats;
 pub mod postgres;
 

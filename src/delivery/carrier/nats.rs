@@ -215,7 +215,8 @@ fn logged_in(options: ConnectOptions, login: &Login) -> Option<ConnectOptions> {
         Login::Password { user, password } => options.user_and_password(user.clone(), text(password)?),
         Login::Token(token) => options.token(text(token)?),
         Login::Key(seed) => options.nkey(text(seed)?),
-        Login::Credentials(credentials) => options.credentials(&text(credentials)?).ok()?,
+        // A secret is read without its last newline, and the library wants one behind the last line.
+        Login::Credentials(credentials) => options.credentials(&(text(credentials)? + "\n")).ok()?,
     })
 }
 
