@@ -213,7 +213,7 @@ impl Field {
             (Self::UserId, Pseudonymise) => "what the page says who is visiting, under this destination's key",
             (Self::UserId, Keep) => "what the page says who is visiting, as the site knows them",
             (Self::Device, Generalise) => "browser family, major version, system and form, each from a closed list",
-            (Self::Place, Generalise) => "the country; the address itself goes no further than memory",
+            (Self::Place, Generalise) => "the country; the address itself is not in it",
             (Self::Language, Generalise) => "the primary language only",
             (Self::Screen, Generalise) => "one of six width classes",
             (Self::Value | Self::Tax | Self::Shipping, Generalise) => "rounded to two digits",
@@ -227,14 +227,16 @@ impl Field {
             }
             (Self::Bot, Generalise) => "\"suspected\" or \"declared\", where a program seems to have sent it",
             (Self::Bot, Keep) => "how much it looks like a program's (0 to 100), and why",
-            (Self::Address, Keep) => "the visitor's address itself; kept in memory alone, sealed, for a day at most",
-            (Self::UserAgent, Keep) => "the browser's own words of itself; kept in memory alone, sealed, for a day at most",
+            (Self::Address, Keep) => "the visitor's address itself; until it leaves, kept here in memory alone, sealed, for a day at most",
+            (Self::UserAgent, Keep) => {
+                "the browser's own words of itself; until it leaves, kept here in memory alone, sealed, for a day at most"
+            }
             (Self::Contact, Keep) => {
                 "e-mail, phone, names, town, postcode, country and account as SHA-256 in the vendor's normal form, which is made for recognising \
-                 people: personal data; kept in memory alone, sealed, for a day at most"
+                 people: personal data; until it leaves, kept here in memory alone, sealed, for a day at most"
             }
             (Self::VendorIds, Keep) => {
-                "the vendor's own cookies and the page's own id of the event, as they came; kept in memory alone, sealed, for a day at most"
+                "the vendor's own cookies and the page's own id of the event, as they came; until it leaves, kept here in memory alone, sealed, for a day at most"
             }
             (_, Drop) => "does not leave",
             _ => "not offered",
