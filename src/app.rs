@@ -329,18 +329,19 @@ impl App {
             feed: feed.clone(),
         });
 
-        let in_force = Arc::clone(&pipeline);
+        let agreement = Arc::new(Agreement::new(clock::machine(), clock::since_boot().unwrap_or_default(), newest_record(&log)));
+        let (in_force, calendar) = (Arc::clone(&pipeline), Arc::clone(&agreement));
         let projector = Arc::new(Projector::new(projector::Parts {
             log: Arc::clone(&log),
             // It waits for no twin: an order that is told of twice is one order of a profile anyway.
             discloser: Arc::new(profile_discloser),
             documents: Box::new(move || in_force.documents.load_full()),
+            calendar: Box::new(move || calendar.holds()),
             profiles,
         }));
         let projecting = Arc::clone(projector.gauges());
         projector.start(&supervisor).map_err(StartError::Thread)?;
         let egress = EgressLedger::new(Arc::clone(&state), &config.data_dir);
-        let agreement = Arc::new(Agreement::new(clock::machine(), clock::since_boot().unwrap_or_default(), newest_record(&log)));
         let report = Arc::new(Report {
             pipeline: Arc::clone(&pipeline),
             delivery: Arc::clone(&delivery),

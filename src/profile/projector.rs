@@ -99,6 +99,8 @@ pub struct Parts {
     pub discloser: Arc<Discloser>,
     /// The documents in force.
     pub documents: Box<dyn Fn() -> Arc<Documents> + Send + Sync>,
+    /// Whether the wall clock may be believed with what cannot be undone.
+    pub calendar: Box<dyn Fn() -> bool + Send + Sync>,
     /// Where profiles rest.
     pub profiles: Arc<Profiles>,
 }
@@ -181,7 +183,7 @@ impl Projector {
             self.gauges.lag.store(0, Ordering::Relaxed);
             return Ok(Round::Off);
         }
-        let removed = self.upkeep.look(&self.parts.profiles, &documents, now)?;
+        let removed = self.upkeep.look(&self.parts.profiles, &documents, now, (self.parts.calendar)())?;
         self.gauges.removed.fetch_add(removed, Ordering::Relaxed);
         if !on {
             return Ok(Round::Off);

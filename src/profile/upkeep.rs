@@ -22,6 +22,9 @@ const EVENTS_AT_ONCE: usize = 500;
 /// erasure by another process while this one did not run).
 const UPKEEP: Duration = Duration::from_secs(60);
 
+/// At this moment nobody's consent has ended by its time.
+const BEFORE_ALL_TIME: Timestamp = Timestamp(i64::MIN);
+
 /// When it was last looked for what.
 #[derive(Default)]
 pub(super) struct Upkeep {
@@ -37,17 +40,17 @@ struct Last {
 }
 
 impl Upkeep {
-    /// Does what is due. Returns how many strands were removed.
-    pub(super) fn look(&self, profiles: &Profiles, documents: &Documents, now: Timestamp) -> Result<u64, ProfileError> {
+    /// Does what is due. Returns how many strands were removed. Where the calendar is not to be believed, nothing is taken for past its time.
+    pub(super) fn look(&self, profiles: &Profiles, documents: &Documents, now: Timestamp, believed: bool) -> Result<u64, ProfileError> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let due = |since: Option<Timestamp>| since.is_none_or(|since| now.since(since) >= UPKEEP || now < since);
         let endings = profiles.seals().endings();
         let mut removed = 0;
         if last.endings != Some(endings) || due(last.looked) {
-            removed = remove_gone(profiles, now)?;
+            removed = remove_gone(profiles, if believed { now } else { BEFORE_ALL_TIME })?;
             (last.endings, last.looked) = (Some(endings), Some(now));
         }
-        if due(last.kept) {
+        if believed && due(last.kept) {
             let_go(profiles, documents, now)?;
             last.kept = Some(now);
         }

@@ -1,7 +1,15 @@
 //! The profile store: what the projector makes of real events of the line, on each store. One customer is one profile by proof alone, nobody's
 //! profile is changed by what another browser claims, merges are explained and can be undone, and what nobody agrees to any more is gone.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use firsthand::{
@@ -15,7 +23,7 @@ use firsthand::{
         postgres::PostgresProfiles,
         projector::{Parts, Projector, Round},
         sqlite::SqliteProfiles,
-        store::{Decision, ProfileStore, StrandKey},
+        store::{Change, Decision, ProfileStore, StrandKey},
         view::ProfileView,
     },
     state::IN_MEMORY,
@@ -42,6 +50,8 @@ struct Shop {
     line: Line,
     profiles: Arc<Profiles>,
     projector: Projector,
+    /// Whether the clock is to be believed.
+    steady: Arc<AtomicBool>,
     now: std::cell::Cell<Timestamp>,
     _outside: Installation,
 }
@@ -70,15 +80,16 @@ fn documents(secret: &Path, profile: &str) -> String {
 
 impl Shop {
     fn new(store: Box<dyn ProfileStore>) -> Self {
-        Self::with(store, PROFILE, 1)
+        Self::with(store, PROFILE, 2)
     }
 
     fn with(store: Box<dyn ProfileStore>, profile: &str, logs: usize) -> Self {
         let outside = Installation::empty();
         let line = Line::new(&documents(&outside.write("secret", SECRET), profile), logs);
         let profiles = Arc::new(Profiles::in_store(store, ProfileSeals::new(Arc::clone(&line.persons))));
-        let projector = projector(&line, 0, &profiles);
-        Self { line, profiles, projector, now: std::cell::Cell::new(NOW), _outside: outside }
+        let steady = Arc::new(AtomicBool::new(true));
+        let projector = projector(&line, 0, &profiles, &steady);
+        Self { line, profiles, projector, steady, now: std::cell::Cell::new(NOW), _outside: outside }
     }
 
     fn rules(&self) -> &ProfileRules {
@@ -122,12 +133,13 @@ impl Shop {
     }
 }
 
-fn projector(line: &Line, log: usize, profiles: &Arc<Profiles>) -> Projector {
-    let documents = Arc::clone(&line.documents);
+fn projector(line: &Line, log: usize, profiles: &Arc<Profiles>, steady: &Arc<AtomicBool>) -> Projector {
+    let (documents, steady) = (Arc::clone(&line.documents), Arc::clone(steady));
     Projector::new(Parts {
         log: Arc::clone(&line.logs[log]),
         discloser: Arc::clone(&line.discloser),
         documents: Box::new(move || Arc::clone(&documents)),
+        calendar: Box::new(move || steady.load(Ordering::Relaxed)),
         profiles: Arc::clone(profiles),
     })
 }
@@ -425,16 +437,26 @@ fn what_is_past_its_time_leaves_the_timeline_alone(shop: &Shop) {
     shop.catch_up();
     let before = shop.all().remove(0).1;
     // Views stay for 90 days, orders for longer.
-    shop.now.set(shop.now.get().plus(Duration::from_secs(91 * 24 * 60 * 60)));
+    let then = shop.now.get();
+    // A clock that was set far ahead, and is not believed yet, takes nothing away.
+    shop.steady.store(false, Ordering::Relaxed);
+    shop.now.set(then.plus(Duration::from_secs(500 * 24 * 60 * 60)));
+    shop.catch_up();
+    shop.now.set(then);
+    assert_eq!(shop.all().remove(0).1, before);
+    shop.steady.store(true, Ordering::Relaxed);
+    shop.now.set(then.plus(Duration::from_secs(91 * 24 * 60 * 60)));
     shop.catch_up();
     let after = shop.all().remove(0).1;
     assert_eq!(after["traits"], before["traits"], "what is known stays");
     let names: Vec<&str> = after["timeline"].as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap()).collect();
     assert_eq!((names, before["timeline"].as_array().unwrap().len()), (vec!["purchase"], 2));
-    // Made again from what is left, and from a log that has it all still: the same.
-    shop.profiles.store().unwrap().ask_again().unwrap();
-    shop.catch_up();
-    assert_eq!(shop.all().remove(0).1["traits"], before["traits"]);
+    // Made again from what is left, where the log has none of it any more, and where it has it all still: the same.
+    for log in [1, 0] {
+        shop.profiles.store().unwrap().ask_again().unwrap();
+        catch_up(&projector(&shop.line, log, &shop.profiles, &shop.steady), shop.now.get());
+        assert_eq!(shop.all().remove(0).1["traits"], before["traits"]);
+    }
     // When the consent's own time is over, nothing is left.
     shop.now.set(NOW.plus(Duration::from_secs(396 * 24 * 60 * 60)));
     shop.line.persons.destroy_expired(shop.now.get()).unwrap();
@@ -468,16 +490,19 @@ fn orders_repetitions_and_restarts_leave_the_same(store: &dyn Fn() -> Box<dyn Pr
         }
         let profiles = Arc::new(Profiles::in_store(store(), ProfileSeals::new(Arc::clone(&shop.line.persons))));
         if number == 1 {
-            // As after a crash that lost the place in the log, and at a restart with another log that was put back.
-            catch_up(&projector(&shop.line, log, &profiles), shop.now.get());
-            let lost = firsthand::profile::store::Change { position: Some(Offset(1 << 40)), ..Default::default() };
-            profiles.store().unwrap().write(&lost).unwrap();
+            // A place in the log that the log does not reach: it is an older one, put back. And one that was lost, so that all is read twice.
+            for place in [1 << 40, 0] {
+                let lost = Change { position: Some(Offset(place)), ..Change::default() };
+                profiles.store().unwrap().write(&lost).unwrap();
+                catch_up(&projector(&shop.line, log, &profiles, &shop.steady), shop.now.get());
+                assert_eq!(all(&profiles, shop.rules(), shop.now.get()), results[0], "from {place} on");
+            }
         }
-        catch_up(&projector(&shop.line, log, &profiles), shop.now.get());
+        catch_up(&projector(&shop.line, log, &profiles, &shop.steady), shop.now.get());
         if number == 2 {
             profiles.store().unwrap().ask_again().unwrap();
         }
-        catch_up(&projector(&shop.line, log, &profiles), shop.now.get());
+        catch_up(&projector(&shop.line, log, &profiles, &shop.steady), shop.now.get());
         results.push(all(&profiles, shop.rules(), shop.now.get()));
     }
     assert_eq!(results[0].len(), 3);
