@@ -65,9 +65,9 @@ use crate::{
 
 /// Ordered queues of a courier whose parcels hold many events: as many attempts may be under way at once.
 const LANES: usize = 8;
-/// The same where a parcel holds one event or one visitor's: of a receiver that answers within 50 ms, each of them gets twenty answers a second.
-/// In calm times most of them rest; the receiver's own limit is a 429.
-const LANES_OF_SMALL_PARCELS: usize = 128;
+/// The same where a parcel holds one event or one visitor's: of a receiver that takes 50 ms for an answer, each gets some fifteen a second
+/// (`cargo bench --bench drain`). In calm times most of them rest; the receiver's own limit is a 429.
+const LANES_OF_SMALL_PARCELS: usize = 160;
 
 /// How many lanes a courier has whose parcels are as large as that.
 const fn lanes(limits: &BatchLimits) -> usize {
