@@ -90,7 +90,8 @@ impl Pipeline {
         self.refuse(site, Refusal::Undecodable, outcome.bad.len());
         if key.is_some_and(|key| !key.is_of(site, protocol.name())) {
             self.refuse(site, Refusal::UnknownKey, events.len());
-            outcome.refused.resize(events.len(), Refusal::UnknownKey);
+            // Also where there is no event: an opt-out that was not carried out must not look like one that was.
+            outcome.refused.resize(events.len().max(1), Refusal::UnknownKey);
             return Ingested { reply: protocol.reply(&hints, &outcome), cookies };
         }
         match charge(hints.events) {

@@ -123,8 +123,14 @@ impl Protocol for App {
 
 /// What the list of purposes says.
 fn choice(body: &mut Fields<'_>) -> ConsentSignal {
-    let seconds_left = body.number("consentSeconds").filter(|seconds| *seconds >= 0.0).map(|seconds| seconds as u32);
-    let Some(said) = body.take("consent").filter(|said| said.get() != "null") else { return ConsentSignal::Absent };
+    let ends = said(body, "consentSeconds");
+    let Some(said) = said(body, "consent") else { return ConsentSignal::Absent };
+    // An end that nobody can read must not count as none.
+    let seconds_left = match ends.map(flat) {
+        None => None,
+        Some(Some(PropertyValue::Number(seconds))) if seconds >= 0.0 => Some(seconds as u32),
+        Some(_) => return ConsentSignal::Malformed,
+    };
     match serde_json::from_str::<Vec<Cow<'_, str>>>(said.get()) {
         // A purpose that we do not know is not granted by being named.
         Ok(names) => ConsentSignal::Given {
@@ -136,12 +142,17 @@ fn choice(body: &mut Fields<'_>) -> ConsentSignal {
 }
 
 fn opt_out(body: &mut Fields<'_>) -> ConsentSignal {
-    match body.take("optOut").and_then(flat) {
-        Some(PropertyValue::Flag(false)) => ConsentSignal::OptIn,
+    match said(body, "optOut").map(flat) {
+        None => ConsentSignal::Absent,
+        Some(Some(PropertyValue::Flag(false))) => ConsentSignal::OptIn,
         // Whatever else stands there was meant as something.
         Some(_) => ConsentSignal::OptOut,
-        None => ConsentSignal::Absent,
     }
+}
+
+/// A field that is there, and not null.
+fn said<'a>(body: &mut Fields<'a>, name: &str) -> Option<&'a RawValue> {
+    body.take(name).filter(|said| said.get() != "null")
 }
 
 /// What the app says of itself and of what it runs on.

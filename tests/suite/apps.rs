@@ -138,6 +138,8 @@ fn an_apps_library_is_no_bot_and_its_key_proves_nothing() {
     let shop = Shop::new();
     assert_eq!(shop.send("fha_of_another", &json!({ "batch": [screen("s-1")] }), None).0, 401);
     assert_eq!(shop.send("", &json!({ "batch": [screen("s-1")] }), None).0, 401);
+    // Nor is an opt-out that nobody carries out taken for one that was.
+    assert_eq!(shop.send("fha_of_another", &json!({ "optOut": true, "batch": [] }), None), (401, Vec::new()));
     assert!(shop.records().is_empty());
     shop.send(KEY, &json!({ "batch": [screen("s-1")] }), None);
     assert_eq!((shop.records().len(), shop.bots()), (1, 0));
@@ -148,4 +150,25 @@ fn an_apps_library_is_no_bot_and_its_key_proves_nothing() {
     let (site, protocol) = route(&documents, &page);
     shop.runtime.block_on(shop.pipeline.ingest(site, protocol, page.inbound(&addresses(), NOW), |_| Ok(())));
     assert_eq!(shop.bots(), 1);
+}
+
+#[test]
+fn a_word_about_the_choice_that_nobody_can_read_lets_nothing_lasting_begin() {
+    let shop = Shop::new();
+    let said = |more: Value| {
+        let mut body = json!({ "batch": [screen("s-1")] });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let (_, cookies) = shop.send(KEY, &body, None);
+        assert!(cookies.iter().all(|cookie| pair(cookie).ends_with("=1")), "{more}: {cookies:?}");
+        cookies.len()
+    };
+    for unreadable in [
+        json!({ "consent": "analytics" }),
+        json!({ "consent": ["analytics"], "consentSeconds": -1 }),
+        json!({ "consent": ["analytics"], "consentSeconds": [] }),
+    ] {
+        assert_eq!(said(unreadable), 0);
+    }
+    assert_eq!([said(json!({ "consent": ["analytics"], "optOut": {} })), said(json!({ "optOut": "yes" }))], [1, 1]);
+    assert!(shop.records().iter().all(|header| header.purposes == Purposes::NONE));
 }

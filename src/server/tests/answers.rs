@@ -212,6 +212,20 @@ async fn limits_are_per_client_and_a_spoofed_address_is_the_same_client() {
 }
 
 #[tokio::test]
+async fn what_apps_send_has_a_limit_of_its_own_and_pages_keep_theirs() {
+    let mut limited = settings();
+    limited.limits.rates = RateLimits { client: None, apps: Some(Rate { per_second: 1, burst: 2 }), site: None, global: None };
+    let server = start(limited).await;
+    let app =
+        async |headers: &[&str]| request(server.address, "POST", "/keso/v1/app", headers, br#"{"event":"tap","messageId":"1"}"#).await;
+    // The site has no key for apps, which is asked for after the limit.
+    assert_eq!([app(&[]).await.status, app(&[]).await.status, app(&[]).await.status], [401, 401, 429]);
+    assert_eq!(request(server.address, "POST", "/keso/e", &[OURS], EVENT).await.status, 204);
+    // Another site's page is told so before that: it is no app.
+    assert_eq!(app(&["origin: https://www.elsewhere.example"]).await.status, 403);
+}
+
+#[tokio::test]
 async fn the_snippet_and_the_opt_out_page_are_served() {
     let server = start(settings()).await;
     let script = request(server.address, "GET", "/keso/core.js", &[], b"").await;
