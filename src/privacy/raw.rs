@@ -281,7 +281,8 @@ pub struct OwnCookies<'a> {
     pub of_vendors: Vec<(VendorCookie, Text<'a>)>,
     /// Whether no browser sent them: the site's backend says, with its key, whose they are.
     pub by_backend: bool,
-    /// Whether a library named the visitor by the value of their cookie: it runs on a server, and the request's address is that one's.
+    /// Whether a library named the visitor by the value of their cookie: it runs on a server, and the request's address is that one's. An app may do so, too, and
+    /// its address is left out then as well.
     pub named_by_library: bool,
     /// Of which visit it says that they are.
     pub(in crate::privacy) visit: Option<Visit>,
