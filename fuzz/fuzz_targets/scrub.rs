@@ -233,6 +233,7 @@ fn site() -> Site {
         }),
         keys: BTreeMap::new(),
         identify_secret: None,
+        identified_by: Vec::new(),
         twin_wait: None,
         ceilings: Ceilings {
             unknown: Some(Ceiling::of(Transform::Strict.breadth(), false)),

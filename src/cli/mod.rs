@@ -8,6 +8,7 @@ mod doctor;
 mod egress;
 mod explain;
 mod export;
+mod import;
 mod init;
 mod lint;
 mod person;

@@ -2,6 +2,7 @@
 //! processes or in a shell's history; and no answer repeats it.
 
 use std::{
+    collections::BTreeSet,
     io::{BufRead, IsTerminal as _, Write, stdin},
     path::{Path, PathBuf},
     sync::Arc,
@@ -19,9 +20,10 @@ use crate::{
     event::{Offset, RetentionClass},
     event_log::LogOptions,
     privacy::{
+        identifiers::{Identifier, IdentifierKind, identifier_of_site},
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
         personal::Personal,
-        profiled::{ProfileSeals, account_of_site},
+        profiled::ProfileSeals,
         rights::{
             Asked, Found, Rights,
             erasures::{ERASURES, Erasures},
@@ -75,6 +77,12 @@ enum By {
     Cookie,
     /// Their account: the user id that the site's backend has proven.
     Account,
+    /// Their id in the site's customer system, as its backend or an import said it.
+    Crm,
+    /// Their e-mail address, as the site's backend or an import said it.
+    Email,
+    /// Their phone number, with its country, as the site's backend or an import said it.
+    Phone,
 }
 
 /// What a command about a person works with.
@@ -139,26 +147,45 @@ impl Opened {
     /// Whose data the id means: as the event log has it, and as the store of profiles does, which knows older proofs.
     fn find(&self, site: &Site, asked: &Asked, now: Timestamp) -> Result<Found, CommandError> {
         let mut found = self.rights.find(site.number, asked, now)?;
-        if let (Asked::Account(account), Some(rules)) = (asked, self.documents.profile_of(site.number))
+        if let Some(identifier) = self.identifier(site, asked)?
             && self.profiles.are_there()
         {
-            let account = account_of_site(&self.persistent, &rules.destination, account)?;
-            for (person, shared) in self.profiles.holders(site.number, &account)? {
+            for (person, shared) in self.profiles.holders(site.number, &identifier)? {
                 self.rights.add(&mut found, &person, shared, now)?;
             }
         }
         Ok(found)
     }
 
+    /// What is asked for, as the store of profiles knows it.
+    fn identifier(&self, site: &Site, asked: &Asked) -> Result<Option<Identifier>, CommandError> {
+        let Some(rules) = self.documents.profile_of(site.number) else { return Ok(None) };
+        let (kind, said) = match asked {
+            Asked::Cookie(_) => return Ok(None),
+            Asked::Account(account) => (IdentifierKind::Account, account),
+            Asked::Known(kind, said) => (*kind, said),
+        };
+        Ok(identifier_of_site(&self.persistent, &rules.destination, kind, said)?)
+    }
+
+    /// What they are known by, where they were asked for by any of it: by a browser's cookie, what was done in that browser alone is meant.
+    fn known_by(&self, site: &Site, asked: &Asked, found: &Found) -> Result<Vec<Identifier>, CommandError> {
+        let Some(asked) = self.identifier(site, asked)? else { return Ok(Vec::new()) };
+        let mut known_by = BTreeSet::from([asked]);
+        if self.profiles.are_there() {
+            for (person, _) in found.people() {
+                known_by.extend(self.profiles.known_by(site.number, &person, &asked)?);
+            }
+        }
+        Ok(known_by.into_iter().collect())
+    }
+
     /// Their profiles, as far as what is in them is theirs.
     fn profiles(&self, site: &Site, asked: &Asked, found: &Found, now: Timestamp) -> Result<Option<serde_json::Value>, CommandError> {
         let Some(rules) = self.documents.profile_of(site.number).filter(|_| self.profiles.are_there()) else { return Ok(None) };
-        let account = match asked {
-            Asked::Account(account) => Some(account_of_site(&self.persistent, &rules.destination, account)?),
-            Asked::Cookie(_) => None,
-        };
+        let asked = self.identifier(site, asked)?;
         let people: Vec<_> = found.people().collect();
-        let view = self.profiles.of_people(rules, &people, account.as_ref(), now)?;
+        let view = self.profiles.of_people(rules, &people, asked.as_ref(), now)?;
         Ok(view.map(serde_json::to_value).transpose()?.map(|view| serde_json::Value::Array(vec![view])))
     }
 
@@ -187,6 +214,9 @@ fn asked(who: &Who, input: &mut dyn BufRead, out: &mut dyn Write) -> Result<Aske
         let what = match who.by {
             By::Cookie => "the value of the cookie",
             By::Account => "the account's id",
+            By::Crm => "the id in the customer system",
+            By::Email => "the e-mail address",
+            By::Phone => "the phone number",
         };
         write!(out, "{what}: ")?;
         out.flush()?;
@@ -198,6 +228,9 @@ fn asked(who: &Who, input: &mut dyn BufRead, out: &mut dyn Write) -> Result<Aske
     Ok(match who.by {
         By::Cookie => Asked::Cookie(id),
         By::Account => Asked::Account(id),
+        By::Crm => Asked::Known(IdentifierKind::Crm, id),
+        By::Email => Asked::Known(IdentifierKind::Email, id),
+        By::Phone => Asked::Known(IdentifierKind::Phone, id),
     })
 }
 
@@ -241,9 +274,10 @@ fn erase(opened: &Opened, who: &Who, notice_file: &Path, input: &mut dyn BufRead
     let asked = asked(who, input, out)?;
     let (begun, now) = (Instant::now(), clock::now());
     let found = opened.find(site, &asked, now)?;
+    let known_by = opened.known_by(site, &asked, &found)?;
     if found.is_nobody() {
-        // An account stays on the list all the same: an older copy may hold something of it.
-        opened.rights.erase(&found, &opened.list, now)?;
+        // What was asked for stays on the list all the same: an older copy, or an import, may hold something of it.
+        opened.rights.erase(&found, &known_by, &opened.list, now)?;
         writeln!(out, "{NOTHING}\nThere is nothing to erase.")?;
         return Ok(());
     }
@@ -253,7 +287,7 @@ fn erase(opened: &Opened, who: &Who, notice_file: &Path, input: &mut dyn BufRead
     let receivers = notice.receivers();
     notice.hand_over_to_the_operator(notice_file).map_err(|error| format!("{}: {error}", notice_file.display()))?;
     let people = found.people().map(|(person, _)| person).collect();
-    opened.rights.erase(&found, &opened.list, now)?;
+    opened.rights.erase(&found, &known_by, &opened.list, now)?;
     if opened.profiles.are_there() {
         opened.profiles.erase(&people)?;
     }

@@ -6,23 +6,24 @@ use std::{
     sync::Arc,
 };
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use tokio::runtime::Runtime;
 
-use super::{CommandError, Place};
+use super::{CommandError, Place, import::Import};
 use crate::{
     clock::{self, Timestamp},
     documents::{Documents, ProfileRules, Site, store::DocumentStore},
     privacy::{
         clean::Property,
+        identifiers::{Identifier, IdentifierKind, identifier_of_site},
         keys::{database::KeysDb, persistent::PersistentKeys, person::PersonKeys},
         personal::Personal,
-        profiled::{AccountId, ProfileSeals, account_of_site},
+        profiled::ProfileSeals,
     },
     profile::{
         Profiles,
         store::{Decision, StrandKey},
-        view::{ProfileView, SaidView},
+        view::{KnownView, ProfileView, SaidView},
     },
     state::StateDb,
 };
@@ -50,8 +51,11 @@ pub(super) enum ProfileCommand {
     Show {
         #[command(flatten)]
         site: OfSite,
-        /// The profile's id, or that of a part of it. Default: by the account that standard input names, as the site knows it.
+        /// The profile's id, or that of a part of it. Default: by what standard input names, as the site knows it.
         id: Option<String>,
+        /// What standard input names.
+        #[arg(long, value_enum, default_value_t = Known::Account, conflicts_with = "id")]
+        by: Known,
         /// So many of its newest events.
         #[arg(long, default_value_t = 10)]
         events: usize,
@@ -69,8 +73,34 @@ pub(super) enum ProfileCommand {
         #[command(flatten)]
         decided: Decided,
     },
+    /// Take contacts of the site's customer system over, each under the consent that its row says.
+    Import(Import),
     /// Make all profiles again from their timelines, and from what the event log retains.
     Rebuild,
+}
+
+/// What somebody is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Known {
+    /// The user id of the site's that its backend has proven.
+    Account,
+    /// The id in the site's customer system.
+    Crm,
+    /// An e-mail address.
+    Email,
+    /// A phone number, with its country: +33…
+    Phone,
+}
+
+impl Known {
+    pub(super) const fn kind(self) -> IdentifierKind {
+        match self {
+            Self::Account => IdentifierKind::Account,
+            Self::Crm => IdentifierKind::Crm,
+            Self::Email => IdentifierKind::Email,
+            Self::Phone => IdentifierKind::Phone,
+        }
+    }
 }
 
 /// On which site.
@@ -134,37 +164,49 @@ impl Opened {
     }
 
     fn site(&self, named: &OfSite) -> Result<(&Arc<Site>, &Arc<ProfileRules>), CommandError> {
-        let sites: Vec<_> = self.documents.sites.iter().filter_map(|site| Some((site, self.documents.profile_of(site.number)?))).collect();
-        let names = || sites.iter().map(|(site, _)| site.name.as_str()).collect::<Vec<_>>().join(", ");
-        match (&named.site, sites.as_slice()) {
-            (None, [one]) => Ok(*one),
-            (_, []) => Err("no site has profiles\n  fix: `profile = {}` in its document switches them on".into()),
-            (None, _) => Err(format!("several sites have profiles\n  fix: --site NAME, one of: {}", names()).into()),
-            (Some(name), sites) => sites
-                .iter()
-                .find(|(site, _)| site.name == *name)
-                .copied()
-                .ok_or_else(|| format!("--site: no site of that name has profiles\n  fix: one of: {}", names()).into()),
-        }
+        site_with_profiles(&self.documents, named.site.as_deref())
+    }
+}
+
+/// The site of that name, or the only one, which has profiles.
+pub(super) fn site_with_profiles<'d>(
+    documents: &'d Documents,
+    named: Option<&str>,
+) -> Result<(&'d Arc<Site>, &'d Arc<ProfileRules>), CommandError> {
+    let sites: Vec<_> = documents.sites.iter().filter_map(|site| Some((site, documents.profile_of(site.number)?))).collect();
+    let names = || sites.iter().map(|(site, _)| site.name.as_str()).collect::<Vec<_>>().join(", ");
+    match (named, sites.as_slice()) {
+        (None, [one]) => Ok(*one),
+        (_, []) => Err("no site has profiles\n  fix: `profile = {}` in its document switches them on".into()),
+        (None, _) => Err(format!("several sites have profiles\n  fix: --site NAME, one of: {}", names()).into()),
+        (Some(name), sites) => sites
+            .iter()
+            .find(|(site, _)| site.name == *name)
+            .copied()
+            .ok_or_else(|| format!("--site: no site of that name has profiles\n  fix: one of: {}", names()).into()),
     }
 }
 
 pub(super) fn profile(place: &Place, command: &ProfileCommand, input: &mut dyn BufRead, out: &mut dyn Write) -> Result<(), CommandError> {
+    if let ProfileCommand::Import(import) = command {
+        return super::import::import(place, import, out);
+    }
     let opened = Opened::open(place)?;
     let now = clock::now();
     match command {
+        ProfileCommand::Import(_) => Ok(()),
         ProfileCommand::List { site, most, after, json } => {
             let (site, rules) = opened.site(site)?;
             list(&opened, (site, rules), (*most, after.as_deref(), *json), now, out)
         }
-        ProfileCommand::Show { site, id, events, json } => {
+        ProfileCommand::Show { site, id, by, events, json } => {
             let (site, rules) = opened.site(site)?;
             let strand = match id {
                 Some(id) => opened.profiles.named(site.number, id)?,
-                None => {
-                    let account = asked(&opened, rules, input, out)?;
-                    opened.profiles.named(site.number, &account.to_string())?
-                }
+                None => match asked(&opened, rules, by.kind(), input, out)? {
+                    Some(identifier) => opened.profiles.named(site.number, &identifier.key.to_string())?,
+                    None => None,
+                },
             };
             let view = match strand {
                 Some(strand) => opened.profiles.view(&opened.profiles.joined(&strand, rules)?, rules, *events, now)?,
@@ -193,15 +235,21 @@ pub(super) fn profile(place: &Place, command: &ProfileCommand, input: &mut dyn B
 
 const NOBODY: &str = "Nobody who agrees to a profile has this id.";
 
-fn asked(opened: &Opened, rules: &ProfileRules, input: &mut dyn BufRead, out: &mut dyn Write) -> Result<AccountId, CommandError> {
+fn asked(
+    opened: &Opened,
+    rules: &ProfileRules,
+    kind: IdentifierKind,
+    input: &mut dyn BufRead,
+    out: &mut dyn Write,
+) -> Result<Option<Identifier>, CommandError> {
     if stdin().is_terminal() {
-        write!(out, "the account's id: ")?;
+        write!(out, "{}: ", kind.name())?;
         out.flush()?;
     }
     let mut account = String::new();
     // What is no text is an account that nobody has.
     let _ = std::io::Read::take(input, ACCOUNT_BYTES_MAX).read_line(&mut account);
-    Ok(account_of_site(&opened.persistent, &rules.destination, &Personal::new(account))?)
+    Ok(identifier_of_site(&opened.persistent, &rules.destination, kind, &Personal::new(account.trim().to_owned()))?)
 }
 
 fn list(
@@ -248,13 +296,16 @@ fn list(
     {
         writeln!(out, "There may be more: --after {}", last.id)?;
     }
+    for (rule, shared) in opened.profiles.refused(rules)?.into_iter().filter(|(_, shared)| *shared > 0) {
+        writeln!(out, "{}: {shared} in more than {} browsers, and so joining none of them.", rule.kind.name(), rule.most)?;
+    }
     Ok(())
 }
 
 fn decide(opened: &Opened, decided: &Decided, apart: bool, now: Timestamp, out: &mut dyn Write) -> Result<(), CommandError> {
     let (site, rules) = opened.site(&decided.site)?;
     let holder = opened.profiles.holder(site.number, &decided.browser)?;
-    let holder = holder.ok_or("no browser of that id has one account\n  fix: as `profile show` names it: BROWSER, or BROWSER.ACCOUNT")?;
+    let holder = holder.ok_or("there is no browser of that id, or several accounts are used in it\n  fix: as `profile show` names it: BROWSER, or BROWSER.ACCOUNT")?;
     let key = if decided.without_account { StrandKey { account: None, ..holder } } else { holder };
     let before = opened.profiles.joined(&holder, rules)?;
     if opened.profiles.store()?.strand(&key)?.is_none() {
@@ -279,8 +330,14 @@ fn decide(opened: &Opened, decided: &Decided, apart: bool, now: Timestamp, out: 
 
 fn show(site: &str, view: &ProfileView, out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(out, "profile {} of \"{site}\"", view.id)?;
-    if view.account_shared_by_too_many {
-        writeln!(out, "  its account is used in so many browsers that it joins none of them")?;
+    for identifier in &view.shared_by_too_many {
+        writeln!(out, "  {identifier}: in so many browsers that it joins none of them")?;
+    }
+    for identifier in &view.told_apart {
+        writeln!(out, "  {identifier}: others have it, too, whom an identifier that counts more tells apart; it joins nothing")?;
+    }
+    if view.too_many_together {
+        writeln!(out, "  so much hangs together with it that nothing was joined")?;
     }
     for part in &view.parts {
         let span = |at: &Option<String>| at.clone().unwrap_or_default();
@@ -292,6 +349,9 @@ fn show(site: &str, view: &ProfileView, out: &mut dyn Write) -> std::io::Result<
             }
             (None, None) => writeln!(out, "    under no account, in that browser")?,
             (None, Some(_)) => {}
+        }
+        for KnownView { identifier, proof } in &part.known_by {
+            writeln!(out, "    known by {identifier}: {}, event {} of {} ({})", proof.rule, proof.event, proof.at, proof.source)?;
         }
         for decision in &part.decisions {
             writeln!(out, "    {} on {} by {}: {}", decision.what, decision.at, decision.author, decision.reason)?;
@@ -348,7 +408,8 @@ fn show_traits(view: &ProfileView, out: &mut dyn Write) -> std::io::Result<()> {
         };
         say(name, &format!("{value} ({})", own.rule), from(&own.said))?;
     }
-    say("claimed accounts", &names(&traits.claimed_accounts), String::from("claimed by a browser; they join nothing"))
+    say("claimed accounts", &names(&traits.claimed_accounts), String::from("claimed by a browser; they join nothing"))?;
+    say("claimed", &names(&traits.claimed_identifiers), String::from("claimed by a browser; they join nothing"))
 }
 
 /// The word that stands for a value of a closed list.

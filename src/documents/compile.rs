@@ -501,6 +501,7 @@ fn compile_site(
         },
         keys: document.keys.clone(),
         identify_secret,
+        identified_by: profile::identified_by(document),
         twin_wait: twin_wait.map(Duration::from_secs),
         ceilings: Ceilings::of(&recipients),
         recipients,

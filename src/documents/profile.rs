@@ -7,15 +7,17 @@ use serde::{Deserialize, Serialize};
 use super::{Basis, Bots, Destination, Release, compile::DocumentError, compile::fault, parse::SiteDocument};
 use crate::{
     event::{DestinationNumber, Purposes, SiteNumber},
-    privacy::transform::Transform,
+    privacy::{identifiers::IdentifierKind, transform::Transform},
 };
 
 /// What stands in the place of a destination's type.
 pub const KIND: &str = "profile";
 /// Numbers of profile stores begin here; those of destinations are given one by one, from 1 on.
 const NUMBERS_FROM: u32 = 1 << 31;
-/// Nobody has an account in more browsers within 13 months, and every one of them is read when a profile is shown.
-const BROWSERS_PER_ACCOUNT_MAX: u32 = 100;
+/// Nobody has an identifier in more browsers within 13 months, and every one of them is read when a profile is shown.
+const MOST_MAX: u32 = 100;
+/// A household shares an address, or a number; what more browsers have is a shop's own.
+const MOST_SHARED: u32 = 5;
 /// A person's key lives for 13 months at most, and what is sealed under it no longer.
 pub const KEPT_DAYS_MAX: u16 = 395;
 /// The same in months, as the site's visitors are told.
@@ -37,9 +39,59 @@ pub struct ProfileDocument {
     /// The same for purchases and refunds.
     #[serde(default = "default_actions_days")]
     pub keep_orders_days: u16,
+    /// What customers are known by, beside the cookie of a browser.
+    #[serde(default, skip_serializing_if = "IdentifiersDocument::says_nothing")]
+    pub identifiers: IdentifiersDocument,
     /// Properties of events that are traits of their profile, and which of several values counts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub traits: BTreeMap<String, TraitRule>,
+}
+
+/// What customers are known by, in which order it counts, and what joins. Of a kind that is not named nothing is kept, but for accounts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentifiersDocument {
+    /// The kinds, the one that counts most first. Default: `account`, `crm`, `email`, `phone`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub order: Vec<IdentifierKind>,
+    /// Accounts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<IdentifierDocument>,
+    /// Ids of the site's customer system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crm: Option<IdentifierDocument>,
+    /// E-mail addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<IdentifierDocument>,
+    /// Phone numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<IdentifierDocument>,
+}
+
+/// What one kind does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentifierDocument {
+    /// Whether a proven one joins all that has it.
+    pub joins: bool,
+    /// One that is proven in more browsers than this joins none of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most: Option<u32>,
+}
+
+impl IdentifiersDocument {
+    fn says_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
+    const fn of(&self, kind: IdentifierKind) -> Option<IdentifierDocument> {
+        match kind {
+            IdentifierKind::Account => self.account,
+            IdentifierKind::Crm => self.crm,
+            IdentifierKind::Email => self.email,
+            IdentifierKind::Phone => self.phone,
+        }
+    }
 }
 
 /// Which of several values of a trait counts.
@@ -90,12 +142,23 @@ pub struct ProfileRules {
     /// What may be seen of the site's events: that of a destination with the basis `consent` to the purpose `profile` and the transform
     /// `consented-profile`.
     pub destination: Arc<Destination>,
-    /// An account that is proven in more browsers than this joins none of them.
-    pub browsers_per_account: usize,
+    /// What customers are known by, the kind that counts most first.
+    pub identifiers: Vec<IdentifierRule>,
     /// For how long events stay in the timeline: views, actions, orders.
     pub kept: [Duration; 3],
     /// Which properties are traits, and which of their values counts.
     pub traits: BTreeMap<String, TraitRule>,
+}
+
+/// What one kind of identifier does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdentifierRule {
+    /// Which.
+    pub kind: IdentifierKind,
+    /// Whether a proven one joins all that has it.
+    pub joins: bool,
+    /// One that is proven in more browsers than this joins none of them.
+    pub most: usize,
 }
 
 impl ProfileRules {
@@ -110,10 +173,7 @@ impl ProfileRules {
 pub(super) fn compile(document: &SiteDocument, number: SiteNumber, errors: &mut Vec<DocumentError>) -> Option<Arc<ProfileRules>> {
     let said = document.profile.as_ref()?;
     let of = ("site", document.name.as_str());
-    if !(1..=BROWSERS_PER_ACCOUNT_MAX).contains(&said.browsers_per_account) {
-        let reason = format!("an account is of 1 to {BROWSERS_PER_ACCOUNT_MAX} browsers, or it is no one person's");
-        fault(errors, of, "profile.browsers_per_account", reason, "browsers_per_account = 25");
-    }
+    let identifiers = identifiers(said, of, errors);
     let days = [
         ("profile.keep_views_days", said.keep_views_days),
         ("profile.keep_actions_days", said.keep_actions_days),
@@ -143,8 +203,62 @@ pub(super) fn compile(document: &SiteDocument, number: SiteNumber, errors: &mut 
     };
     Some(Arc::new(ProfileRules {
         destination: Arc::new(destination),
-        browsers_per_account: said.browsers_per_account as usize,
+        identifiers,
         kept: days.map(|(_, days)| Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
         traits: said.traits.clone(),
     }))
+}
+
+/// The kinds beside accounts of which something is kept.
+pub(super) fn identified_by(document: &SiteDocument) -> Vec<IdentifierKind> {
+    let Some(said) = &document.profile else { return Vec::new() };
+    let kinds = IdentifierKind::ALL.into_iter().filter(|kind| *kind != IdentifierKind::Account);
+    kinds.filter(|kind| said.identifiers.of(*kind).is_some()).collect()
+}
+
+fn identifiers(said: &ProfileDocument, of: (&'static str, &str), errors: &mut Vec<DocumentError>) -> Vec<IdentifierRule> {
+    let IdentifiersDocument { order, account, .. } = &said.identifiers;
+    let twice = order.iter().enumerate().any(|(place, kind)| order[..place].contains(kind));
+    if twice {
+        let fix = "order = [\"account\", \"crm\", \"email\", \"phone\"]";
+        fault(errors, of, "profile.identifiers.order", "a kind stands in it twice", fix);
+    }
+    for kind in order.iter().filter(|kind| **kind != IdentifierKind::Account && said.identifiers.of(**kind).is_none()) {
+        let reason = format!("{} has a place in it, and nothing says what it does", kind.name());
+        fault(errors, of, "profile.identifiers.order", reason, format!("{} = {{ joins = true }}", kind.name()));
+    }
+    if let Some(most) = account.and_then(|account| account.most)
+        && said.browsers_per_account != default_browsers()
+        && said.browsers_per_account != most
+    {
+        let reason = "it says something else than identifiers.account.most";
+        fault(errors, of, "profile.browsers_per_account", reason, "leave it out");
+    }
+    // What the order leaves out stands behind it.
+    let left = IdentifierKind::ALL.iter().filter(|kind| !order.contains(kind));
+    let mut rules = Vec::new();
+    for kind in order.iter().chain(left).copied() {
+        let account = kind == IdentifierKind::Account;
+        let Some(IdentifierDocument { joins, most }) =
+            said.identifiers.of(kind).or_else(|| account.then_some(IdentifierDocument { joins: true, most: None }))
+        else {
+            continue;
+        };
+        let by_default = match kind {
+            IdentifierKind::Account => said.browsers_per_account,
+            IdentifierKind::Crm => default_browsers(),
+            IdentifierKind::Email | IdentifierKind::Phone => MOST_SHARED,
+        };
+        let (key, most) = match most {
+            None if account => (String::from("profile.browsers_per_account"), by_default),
+            _ => (format!("profile.identifiers.{}.most", kind.name()), most.unwrap_or(by_default)),
+        };
+        if !(1..=MOST_MAX).contains(&most) {
+            let reason = format!("it is of 1 to {MOST_MAX} browsers, or it is no one person's");
+            let fix = format!("{} = {}", key.rsplit('.').next().unwrap_or_default(), by_default.clamp(1, MOST_MAX));
+            fault(errors, of, &key, reason, fix);
+        }
+        rules.push(IdentifierRule { kind, joins, most: most as usize });
+    }
+    rules
 }

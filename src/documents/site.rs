@@ -17,6 +17,7 @@ use crate::{
         consent::vendor_decisions::VendorDecisions,
         crowd::rules::CrowdRules,
         envelope::Dialects,
+        identifiers::IdentifierKind,
         policy::{Allowed, Field, Treatment, Treatments},
         rules::{Rule, holds},
         scrub::{clicks::Issuers, routes::Routes},
@@ -57,6 +58,8 @@ pub struct Site {
     pub keys: BTreeMap<String, BTreeSet<String>>,
     /// What its backend signs user ids with.
     pub identify_secret: Option<Secret>,
+    /// What its customers' profiles are joined by beside accounts: nothing else is kept of it.
+    pub identified_by: Vec<IdentifierKind>,
     /// Its backend sends every purchase, and a page's own waits so long for it.
     pub twin_wait: Option<Duration>,
     /// The most that any destination may get, per state of the visitor.

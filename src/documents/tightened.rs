@@ -19,7 +19,9 @@ impl Documents {
 }
 
 fn less_rests(site: &Site, was: &Site) -> bool {
-    all(&site.ceilings).zip(all(&was.ceilings)).any(|(now, was)| !covers(now, was)) || lists_lack(&site.policy, &was.policy)
+    all(&site.ceilings).zip(all(&was.ceilings)).any(|(now, was)| !covers(now, was))
+        || lists_lack(&site.policy, &was.policy)
+        || was.identified_by.iter().any(|kind| !site.identified_by.contains(kind))
 }
 
 fn all(ceilings: &Ceilings) -> impl Iterator<Item = Option<Ceiling>> {

@@ -9,6 +9,7 @@ use super::{
     clean::{CampaignField, CleanBody, CleanEvent, Granted, Item, Page, Property},
     crowd::referrer::ReferrerClass,
     enrich::{Enriched, device::DeviceClass, place::Country},
+    identifiers::identified,
     identity::assurance,
     keys::persistent::SiteKey,
     personal::Personal,
@@ -62,7 +63,7 @@ pub fn anonymise(
     let address = raw.page_url.as_ref().and_then(|url| page::split(url.expose()));
     let granted = match visitor.cookie_id() {
         Some(cookie_id) if ceiling.breadth.needs_consent() => {
-            Some(Box::new(granted(raw, (visitor, cookie_id), client_id, address.as_ref(), site, &ceiling, received)))
+            Some(Box::new(granted(raw, (visitor, cookie_id), client_id, address.as_ref(), (site, site_key), &ceiling, received)))
         }
         _ => None,
     };
@@ -111,8 +112,8 @@ fn granted(
     (visitor, cookie_id): (&Visitor, [u8; 16]),
     client_id: Option<&str>,
     address: Option<&page::Address<'_>>,
-    site: &Site,
-    Ceiling { rests, clicks, .. }: &Ceiling,
+    (site, site_key): (&Site, &SiteKey),
+    Ceiling { breadth, rests, clicks, .. }: &Ceiling,
     now: Timestamp,
 ) -> Granted {
     let money = |field, said: &Option<Personal<f64>>| {
@@ -149,6 +150,7 @@ fn granted(
         currency: text(Field::Currency, &raw.currency, words::currency),
         transaction: text(Field::OrderId, &raw.transaction, bounded),
         user_id,
+        identifiers: if breadth.has_profile() && rests.lets(Field::UserId) { identified(raw, site, site_key) } else { Vec::new() },
         // Noted where one is sealed.
         enveloped: false,
     }
@@ -244,6 +246,12 @@ pub(super) fn allowed(value: &PropertyValue<'_>, kind: PropertyKind) -> Option<P
         (PropertyKind::Word, PropertyValue::Text(text)) => words::word(text).map(|word| Property::Word(word.into())),
         _ => None,
     }
+}
+
+/// The value that a text stands for, as a property of that kind.
+pub(super) fn property_of_text(said: &str, kind: PropertyKind) -> Option<Property> {
+    let said = PropertyValue::Text(said.into());
+    allowed(&said, kind).or_else(|| as_meant(&said, kind))
 }
 
 fn amount(said: Option<&Personal<f64>>) -> Option<f64> {

@@ -10,6 +10,7 @@ use super::{
     consent::vendor_decisions::VendorDecisions,
     crowd::referrer::ReferrerClass,
     enrich::{ScreenClass, bot::Bot, device::DeviceClass, language::Language, place::Country},
+    identifiers::Identified,
     identity::Assurance,
     keys::person::{Person, PersonKeys},
     record::{CorruptRecord, HEADER_BYTES, Header, Record, Subject},
@@ -96,6 +97,9 @@ pub(in crate::privacy) struct Granted {
     /// How far that is to be believed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::privacy) user_assurance: Option<Assurance>,
+    /// What else they are known by, under K_site; only where the site has profiles that are joined by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::privacy) identifiers: Vec<Identified>,
     /// Whether there was a sealed envelope beside it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::privacy) enveloped: bool,

@@ -13,6 +13,7 @@ use super::{
     clean::OpenError,
     disclose::{Discloser, Entitled},
     disclosure::{Disclosure, Grounds},
+    identifiers::{Identified, Identifier},
     identity::Assurance,
     keys::{persistent::PersistentKeys, person::PersonKeys},
     personal::Personal,
@@ -109,6 +110,11 @@ macro_rules! hexadecimal {
 pub struct AccountId([u8; 16]);
 hexadecimal!(AccountId);
 
+/// Some other identifier of a customer: under a key, of the site where it rests in bodies, of the profile store there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdentifierKey([u8; 16]);
+hexadecimal!(IdentifierKey);
+
 /// An event, under the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventKey([u8; 16]);
@@ -121,6 +127,7 @@ pub struct ProfileEvent {
     event: EventKey,
     browser: u64,
     account: Option<(AccountId, Assurance)>,
+    identifiers: Vec<(Identifier, Assurance)>,
     source: SmolStr,
 }
 
@@ -153,6 +160,12 @@ impl ProfileEvent {
     #[must_use]
     pub const fn account(&self) -> Option<(AccountId, Assurance)> {
         self.account
+    }
+
+    /// What else it says of whom it is of, each kind once at most.
+    #[must_use]
+    pub fn identifiers(&self) -> &[(Identifier, Assurance)] {
+        &self.identifiers
     }
 
     /// Which protocol brought it.
@@ -209,6 +222,8 @@ impl Discloser {
         let mut disclosure = self.build(record.offset, &event, breadth, site, destination)?;
         disclosure.grounds = Grounds { consent: consent_now, revision: documents.revision, ..disclosure.grounds };
         disclosure.consent.purposes = purposes;
+        let wanted = |said: &&Identified| policy.lets(Field::UserId) && site.identified_by.contains(&said.kind);
+        let identifiers = granted.identifiers.iter().filter(wanted).map(|said| (said.in_store(&key), said.assurance)).collect();
         let named = granted.user_id.as_deref().zip(granted.user_assurance).filter(|_| policy.lets(Field::UserId));
         Ok(Profiled::Event(Box::new(ProfileEvent {
             disclosure,
@@ -216,6 +231,7 @@ impl Discloser {
             event: EventKey(key.event_id_bytes(event.header().event_id)),
             browser: key.visitor_id(&granted.cookie_id),
             account: named.map(|(account, assurance)| (AccountId(key.account_id(account)), assurance)),
+            identifiers,
             source: event.body().protocol.clone(),
         })))
     }

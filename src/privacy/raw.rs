@@ -123,6 +123,8 @@ pub struct RawContact<'a> {
     pub postcode: Option<Text<'a>>,
     /// Country.
     pub country: Option<Text<'a>>,
+    /// The id of the contact in the site's customer system.
+    pub crm: Option<Text<'a>>,
     /// Meta's id of the browser, `fbp`.
     pub browser_id: Option<Text<'a>>,
     /// Meta's id of a click, `fbc`.

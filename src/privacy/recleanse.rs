@@ -142,7 +142,7 @@ fn by_routes(page: &Page, site: &Site) -> Page {
     Page { host: page.host.clone(), path: site.policy.routes.template(page.path()).unwrap_or(page.path()).to_owned() }
 }
 
-fn narrowed_granted(granted: &Granted, Ceiling { rests, clicks, .. }: &Ceiling, site: &Site) -> Granted {
+fn narrowed_granted(granted: &Granted, Ceiling { breadth, rests, clicks, .. }: &Ceiling, site: &Site) -> Granted {
     let names_referrer = rests.get(Field::Referrer) == Treatment::Keep;
     let money = |field, amount: Option<f64>| match rests.get(field) {
         Treatment::Drop => None,
@@ -172,6 +172,12 @@ fn narrowed_granted(granted: &Granted, Ceiling { rests, clicks, .. }: &Ceiling, 
         items: if rests.lets(Field::Items) { granted.items.clone() } else { Vec::new() },
         user_id: text(Field::UserId, &granted.user_id),
         user_assurance: granted.user_assurance.filter(|_| rests.lets(Field::UserId)),
+        identifiers: granted
+            .identifiers
+            .iter()
+            .filter(|said| breadth.has_profile() && rests.lets(Field::UserId) && site.identified_by.contains(&said.kind))
+            .cloned()
+            .collect(),
         enveloped: granted.enveloped && Field::OF_THE_ENVELOPE.into_iter().any(|field| rests.lets(field)),
     }
 }

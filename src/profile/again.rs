@@ -32,7 +32,10 @@ pub(super) fn make_again(profiles: &Profiles, now: Timestamp) -> Result<u64, Pro
             let timeline = timeline(store, seals, &row.key, now)?;
             strand.make_again(&timeline);
             timeline.iter().for_each(|entry| strand.take(entry));
-            change.strands.extend(strand.sealed(row.key, row.browser, seals, now)?);
+            if let Some(sealed) = strand.sealed(row.key, row.browser, seals, now)? {
+                change.strands.push(sealed);
+                change.identifiers.push((row.key, strand.identifiers()));
+            }
         }
         made += change.strands.len() as u64;
         store.write(&change)?;

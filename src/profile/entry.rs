@@ -12,6 +12,7 @@ use crate::{
     privacy::{
         clean::{CampaignField, Item, Page, Property},
         enrich::{device::DeviceClass, language::Language, place::Country},
+        identifiers::Identifier,
         identity::Assurance,
         profiled::{AccountId, EventKey, ProfileEvent},
     },
@@ -65,6 +66,8 @@ impl Class {
 
 /// A purchase's canonical name.
 pub(super) const PURCHASE: &str = "purchase";
+/// What a contact that was imported is called.
+pub(super) const CONTACT: &str = "contact";
 /// A refund's.
 pub(super) const REFUND: &str = "refund";
 
@@ -128,6 +131,12 @@ pub struct Entry {
     /// An account that a browser says is its, and nobody has proven.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claims: Option<AccountId>,
+    /// What else the site's backend says that they are known by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known_by: Vec<Identifier>,
+    /// The same, as a browser says it, and nobody has proven.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claimed: Vec<Identifier>,
 }
 
 impl Entry {
@@ -141,6 +150,7 @@ impl Entry {
             Some((account, Assurance::Claimed)) => Some(account),
             _ => None,
         };
+        let known_by = |assurance| event.identifiers().iter().filter(|said| said.1 == assurance).map(|said| said.0).collect();
         Self {
             event: event.event(),
             at,
@@ -164,6 +174,8 @@ impl Entry {
             country: seen.country(),
             language: seen.language(),
             claims,
+            known_by: known_by(Assurance::Proven),
+            claimed: known_by(Assurance::Claimed),
         }
     }
 

@@ -13,11 +13,13 @@
 //! | which strands are one profile | `identity` |
 //! | where they rest | `store`, `sqlite`, `postgres` |
 //! | reading the event log | `projector` |
+//! | contacts of the site's customer system | `contact` |
 //! | removing what is of people who do not agree any more, and what is past its time | `upkeep` |
 //! | making all traits again | `again` |
 //! | a profile as it is shown | `view` |
 
 mod again;
+mod contact;
 pub mod entry;
 pub mod identity;
 pub mod lattice;
@@ -30,7 +32,11 @@ pub mod traits;
 mod upkeep;
 pub mod view;
 
-use std::{collections::BTreeSet, path::PathBuf, sync::OnceLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::OnceLock,
+};
 
 use self::{
     identity::{Joined, JoinedBy},
@@ -44,9 +50,12 @@ use tokio::runtime::Handle;
 use crate::{
     clock::Timestamp,
     destination::{SettingsError, postgres::database},
-    documents::ProfileRules,
+    documents::{ProfileRules, profile::IdentifierRule},
     event::SiteNumber,
-    privacy::profiled::{AccountId, PersonHandle, ProfileSeals},
+    privacy::{
+        identifiers::{Identifier, IdentifierKind},
+        profiled::{AccountId, IdentifierKey, PersonHandle, ProfileSeals},
+    },
 };
 
 /// All profiles of an installation: where they rest, and the keys that open them.
@@ -126,13 +135,16 @@ impl Profiles {
     /// When the store cannot be used.
     pub fn named(&self, site: SiteNumber, id: &str) -> Result<Option<StrandKey>, ProfileError> {
         let store = self.store()?;
-        if let Some(account) = AccountId::parse(id) {
+        if let Some(key) = IdentifierKey::parse(id) {
             let mut first = None;
-            for row in store.of_account(site, &account, identity::STRANDS_PER_BROWSER_MAX)? {
-                if !identity::is_apart(store, &row.key)? {
-                    return Ok(Some(row.key));
+            // No two kinds have the same id.
+            for kind in IdentifierKind::ALL {
+                for row in store.of_identifier(site, &Identifier { kind, key }, identity::STRANDS_PER_BROWSER_MAX)? {
+                    if !identity::is_apart(store, &row.key)? {
+                        return Ok(Some(row.key));
+                    }
+                    first = first.or(Some(row.key));
                 }
-                first = first.or(Some(row.key));
             }
             return Ok(first);
         }
@@ -147,8 +159,8 @@ impl Profiles {
         Ok(strands.into_iter().map(|row| row.key).find(|key| whole || account.is_some() && key.account == account))
     }
 
-    /// The strand of a browser that has an account: the one that is parted from that account's profile, or joined with it again. Nothing: it
-    /// has none, or several, and then its id says which.
+    /// The strand of a browser that is parted from a profile, or joined with it again: the one with an account, where one has. Nothing: several
+    /// have, and then the id says which.
     ///
     /// # Errors
     /// When the store cannot be used.
@@ -158,8 +170,12 @@ impl Profiles {
         }
         let Some(browser) = browser_of(id) else { return Ok(None) };
         let strands = self.store()?.of_browser(site, browser)?;
-        let mut with_account = strands.into_iter().map(|row| row.key).filter(|key| key.account.is_some());
-        Ok(with_account.next().filter(|_| with_account.next().is_none()))
+        let mut with_account = strands.iter().map(|row| row.key).filter(|key| key.account.is_some());
+        Ok(match (with_account.next(), with_account.next()) {
+            (None, _) => strands.first().map(|row| row.key),
+            (Some(sole), None) => Some(sole),
+            (Some(_), Some(_)) => None,
+        })
     }
 
     /// The profile that a strand is of.
@@ -167,7 +183,7 @@ impl Profiles {
     /// # Errors
     /// When the store cannot be used.
     pub fn joined(&self, strand: &StrandKey, rules: &ProfileRules) -> Result<Joined, ProfileError> {
-        identity::joined(self.store()?, strand, rules.browsers_per_account)
+        identity::joined(self.store()?, strand, &rules.identifiers)
     }
 
     /// Parts a strand from its account's profile, or joins it with it again. Nothing is moved: what came after stays where it is from, too.
@@ -178,23 +194,53 @@ impl Profiles {
         self.store()?.decide(decision)
     }
 
-    /// In whose browsers an account was proven, and whether another one was, too.
+    /// In whose browsers an identifier was proven, and whether others are used there, too: another account, or one without the identifier.
     ///
     /// # Errors
     /// When the store cannot be used.
-    pub fn holders(&self, site: SiteNumber, account: &AccountId) -> Result<Vec<(PersonHandle, bool)>, ProfileError> {
+    pub fn holders(&self, site: SiteNumber, identifier: &Identifier) -> Result<Vec<(PersonHandle, bool)>, ProfileError> {
         let store = self.store()?;
-        let mut holders = Vec::new();
-        for row in store.of_account(site, account, HOLDERS_MAX)? {
-            let others = store.of_person(site, &row.key.person)?;
-            let shared = others.iter().any(|other| other.key.account.is_some_and(|other| other != *account));
-            holders.push((row.key.person, shared));
+        let mut holders: BTreeMap<PersonHandle, BTreeSet<Option<AccountId>>> = BTreeMap::new();
+        for row in store.of_identifier(site, identifier, HOLDERS_MAX)? {
+            holders.entry(row.key.person).or_default().insert(row.key.account);
         }
-        Ok(holders)
+        let mut found = Vec::new();
+        for (person, theirs) in holders {
+            let others = store.of_person(site, &person)?;
+            let shared = others.iter().any(|other| other.key.account.is_some() && !theirs.contains(&other.key.account));
+            found.push((person, shared));
+        }
+        Ok(found)
     }
 
-    /// What is kept of these people, as one profile, with all of their events; where an account is asked for, what is certainly of it alone:
-    /// nothing that was done under another one, nor in a browser that others use (`shared`) under none. Nothing: there is nothing.
+    /// What somebody is known by who is known by this: of the parts of their browser that have it.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub fn known_by(&self, site: SiteNumber, person: &PersonHandle, identifier: &Identifier) -> Result<BTreeSet<Identifier>, ProfileError> {
+        let store = self.store()?;
+        let mut known_by = BTreeSet::new();
+        for row in store.of_person(site, person)? {
+            let mut of_part = store.identifiers(&row.key)?;
+            of_part.extend(row.key.account.map(|account| Identifier::of_account(&account)));
+            if of_part.contains(identifier) {
+                known_by.append(&mut of_part);
+            }
+        }
+        Ok(known_by)
+    }
+
+    /// How many identifiers of each kind are shared by too many to join anything.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub fn refused(&self, rules: &ProfileRules) -> Result<Vec<(IdentifierRule, u64)>, ProfileError> {
+        let store = self.store()?;
+        rules.identifiers.iter().map(|rule| Ok((*rule, store.shared(rules.site(), rule.kind, rule.most)?))).collect()
+    }
+
+    /// What is kept of these people, as one profile, with all of their events; where an identifier is asked for, what is certainly of it alone:
+    /// nothing that was done under another account, nor in a browser that others use (`shared`) under none. Nothing: there is nothing.
     ///
     /// # Errors
     /// When store or keys cannot be used.
@@ -202,17 +248,18 @@ impl Profiles {
         &self,
         rules: &ProfileRules,
         people: &[(PersonHandle, bool)],
-        account: Option<&AccountId>,
+        asked: Option<&Identifier>,
         now: Timestamp,
     ) -> Result<Option<ProfileView>, ProfileError> {
         let store = self.store()?;
         let (mut strands, mut by) = (BTreeSet::new(), None);
         for (person, shared) in people {
             for row in store.of_person(rules.site(), person)? {
-                let theirs = match (account, row.key.account) {
+                let theirs = match (asked, row.key.account) {
                     (None, _) => true,
-                    (Some(asked), Some(of)) => *asked == of,
-                    (Some(_), None) => !shared,
+                    (Some(_), _) if !shared => true,
+                    (Some(asked), of) if asked.account().is_some() => asked.account() == of,
+                    (Some(asked), _) => store.identifiers(&row.key)?.contains(asked),
                 };
                 if theirs {
                     by = by.or(Some(JoinedBy::Browser(row.browser)));
@@ -220,8 +267,9 @@ impl Profiles {
                 }
             }
         }
-        let Some(by) = account.map(|account| JoinedBy::Account(*account)).or(by).filter(|_| !strands.is_empty()) else { return Ok(None) };
-        self.view(&Joined { by, strands, refused: None }, rules, again::TIMELINE_MAX, now)
+        let Some(by) = asked.map(|asked| JoinedBy::Identifier(*asked)).or(by).filter(|_| !strands.is_empty()) else { return Ok(None) };
+        let joined = Joined { by, strands, refused: BTreeSet::new(), disputed: BTreeSet::new(), too_many: false };
+        self.view(&joined, rules, again::TIMELINE_MAX, now)
     }
 
     /// Removes all that is kept of these people, to the last byte as far as the store can. Blocks for as long as that takes.
@@ -258,7 +306,7 @@ impl Profiles {
                     return Ok((found, None));
                 }
                 at = row.key;
-                let joined = identity::joined(store, &row.key, rules.browsers_per_account)?;
+                let joined = identity::joined(store, &row.key, &rules.identifiers)?;
                 // A profile of several strands is met with each of them.
                 if joined.strands.first() == Some(&row.key) {
                     found.push(joined);

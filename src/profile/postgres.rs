@@ -28,7 +28,10 @@ use crate::{
     clock::Timestamp,
     destination::Database,
     event::{Offset, SiteNumber},
-    privacy::profiled::{AccountId, EventKey, PersonHandle},
+    privacy::{
+        identifiers::{Identifier, IdentifierKind},
+        profiled::{AccountId, EventKey, IdentifierKey, PersonHandle},
+    },
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -56,6 +59,12 @@ const STEPS: &[&str] = &["
     CREATE INDEX ON firsthand_profile_decisions (person, site, account);
     CREATE TABLE firsthand_profile_progress (only_row bool PRIMARY KEY CHECK (only_row), version int8 NOT NULL, position int8, again bool NOT NULL);
     INSERT INTO firsthand_profile_progress VALUES (true, 0, NULL, false);
+", "
+    CREATE TABLE firsthand_profile_identifiers (
+        site int8 NOT NULL, person bytea NOT NULL, account bytea NOT NULL, kind int8 NOT NULL, id bytea NOT NULL,
+        PRIMARY KEY (site, person, account, kind, id));
+    CREATE INDEX ON firsthand_profile_identifiers (site, kind, id, person);
+    CREATE INDEX ON firsthand_profile_identifiers (person);
 "];
 const STRAND: &str = "SELECT site, person, account, browser, sealed FROM firsthand_profile_strands";
 const ENTRY: &str = "SELECT site, person, account, event, class, received, sealed FROM firsthand_profile_entries";
@@ -251,6 +260,28 @@ impl ProfileStore for PostgresProfiles {
                 ];
                 transaction.execute_typed(put, &parameters).await?;
             }
+            if !change.identifiers.is_empty() {
+                let (sites, people, accounts) = columns(change.identifiers.iter().map(|(key, _)| key));
+                let forget = "DELETE FROM firsthand_profile_identifiers WHERE (site, person, account) IN
+                    (SELECT * FROM unnest($1::int8[], $2::bytea[], $3::bytea[]))";
+                let parameters: [Parameter<'_>; 3] =
+                    [(&sites, Type::INT8_ARRAY), (&people, Type::BYTEA_ARRAY), (&accounts, Type::BYTEA_ARRAY)];
+                transaction.execute_typed(forget, &parameters).await?;
+                let known = || change.identifiers.iter().flat_map(|(key, identifiers)| identifiers.iter().map(move |known| (key, known)));
+                let (sites, people, accounts) = columns(known().map(|(key, _)| key));
+                let kinds: Vec<i64> = known().map(|(_, known)| i64::from(known.kind.number())).collect();
+                let ids: Vec<&[u8]> = known().map(|(_, known)| known.key.bytes().as_slice()).collect();
+                let know = "INSERT INTO firsthand_profile_identifiers (site, person, account, kind, id)
+                    SELECT * FROM unnest($1::int8[], $2::bytea[], $3::bytea[], $4::int8[], $5::bytea[])";
+                let parameters: [Parameter<'_>; 5] = [
+                    (&sites, Type::INT8_ARRAY),
+                    (&people, Type::BYTEA_ARRAY),
+                    (&accounts, Type::BYTEA_ARRAY),
+                    (&kinds, Type::INT8_ARRAY),
+                    (&ids, Type::BYTEA_ARRAY),
+                ];
+                transaction.execute_typed(know, &parameters).await?;
+            }
             if !change.entries.is_empty() {
                 let (sites, people, accounts) = columns(change.entries.iter().map(|row| &row.key));
                 let events: Vec<&[u8]> = change.entries.iter().map(|row| row.event.bytes().as_slice()).collect();
@@ -305,10 +336,47 @@ impl ProfileStore for PostgresProfiles {
         self.rows(&statement, &[(&site, Type::INT8), (&person, Type::BYTEA)], strand_row)
     }
 
-    fn of_account(&self, site: SiteNumber, account: &AccountId, most: usize) -> Result<Vec<StrandRow>, ProfileError> {
-        let (site, account, most) = (i64::from(site.0), account.bytes().as_slice(), at_most(most));
-        let statement = format!("{STRAND} WHERE site = $1 AND account = $2 AND length(account) > 0 ORDER BY person LIMIT $3");
-        self.rows(&statement, &[(&site, Type::INT8), (&account, Type::BYTEA), (&most, Type::INT8)], strand_row)
+    fn of_identifier(&self, site: SiteNumber, identifier: &Identifier, browsers: usize) -> Result<Vec<StrandRow>, ProfileError> {
+        let (site, id, most) = (i64::from(site.0), identifier.key.bytes().as_slice(), at_most(browsers));
+        if identifier.kind == IdentifierKind::Account {
+            let statement = format!("{STRAND} WHERE site = $1 AND account = $2 AND length(account) > 0 ORDER BY person LIMIT $3");
+            return self.rows(&statement, &[(&site, Type::INT8), (&id, Type::BYTEA), (&most, Type::INT8)], strand_row);
+        }
+        let kind = i64::from(identifier.kind.number());
+        let statement = format!(
+            "{STRAND} JOIN firsthand_profile_identifiers USING (site, person, account) WHERE site = $1 AND kind = $2 AND id = $3 AND person IN
+             (SELECT DISTINCT person FROM firsthand_profile_identifiers WHERE site = $1 AND kind = $2 AND id = $3 ORDER BY person LIMIT $4)
+             ORDER BY person, account"
+        );
+        let parameters: [Parameter<'_>; 4] = [(&site, Type::INT8), (&kind, Type::INT8), (&id, Type::BYTEA), (&most, Type::INT8)];
+        self.rows(&statement, &parameters, strand_row)
+    }
+
+    fn identifiers(&self, key: &StrandKey) -> Result<BTreeSet<Identifier>, ProfileError> {
+        let (site, person, account) = (site_of(key), key.person.at_rest().as_slice(), account_at_rest(key.account.as_ref()));
+        let statement = "SELECT kind, id FROM firsthand_profile_identifiers WHERE site = $1 AND person = $2 AND account = $3";
+        let of = |row: &Row| {
+            let (kind, id): (i64, &[u8]) = (row.try_get(0)?, row.try_get(1)?);
+            let kind = u8::try_from(kind).ok().and_then(IdentifierKind::of_number);
+            Ok(kind.map(|kind| Identifier { kind, key: IdentifierKey::of_bytes(id.try_into().unwrap_or_default()) }))
+        };
+        let known = self.rows(statement, &[(&site, Type::INT8), (&person, Type::BYTEA), (&account, Type::BYTEA)], of)?;
+        Ok(known.into_iter().flatten().collect())
+    }
+
+    fn shared(&self, site: SiteNumber, kind: IdentifierKind, browsers: usize) -> Result<u64, ProfileError> {
+        let (site, most, number) = (i64::from(site.0), at_most(browsers), i64::from(kind.number()));
+        let count = |row: &Row| row.try_get::<_, i64>(0).map(i64::unsigned_abs);
+        let counted = if kind == IdentifierKind::Account {
+            let statement = "SELECT count(*) FROM (SELECT 1 FROM firsthand_profile_strands WHERE site = $1 AND length(account) > 0 \
+                             GROUP BY account HAVING count(*) > $2) AS shared";
+            self.rows(statement, &[(&site, Type::INT8), (&most, Type::INT8)], count)?
+        } else {
+            let statement = "SELECT count(*) FROM (SELECT 1 FROM firsthand_profile_identifiers WHERE site = $1 AND kind = $2 \
+                             GROUP BY id HAVING count(DISTINCT person) > $3) AS shared";
+            self.rows(statement, &[(&site, Type::INT8), (&number, Type::INT8), (&most, Type::INT8)], count)?
+        };
+        Ok(counted.into_iter().next().unwrap_or_default())
     }
 
     fn of_browser(&self, site: SiteNumber, browser: u64) -> Result<Vec<StrandRow>, ProfileError> {
@@ -373,8 +441,8 @@ impl ProfileStore for PostgresProfiles {
         let people: Vec<&[u8]> = persons.iter().map(|person| person.at_rest().as_slice()).collect();
         self.with(async |client| {
             let transaction = client.transaction().await?;
-            let mut removed = [0; 3];
-            for (removed, table) in removed.iter_mut().zip(["strands", "entries", "decisions"]) {
+            let mut removed = [0; 4];
+            for (removed, table) in removed.iter_mut().zip(["strands", "entries", "decisions", "identifiers"]) {
                 let statement = format!("DELETE FROM firsthand_profile_{table} WHERE person = ANY($1)");
                 *removed = transaction.execute_typed(&statement, &[(&people, Type::BYTEA_ARRAY)]).await?;
             }
@@ -387,6 +455,7 @@ impl ProfileStore for PostgresProfiles {
         self.with(async |client| {
             client.batch_execute("VACUUM firsthand_profile_strands").await?;
             client.batch_execute("VACUUM firsthand_profile_entries").await?;
+            client.batch_execute("VACUUM firsthand_profile_identifiers").await?;
             client.batch_execute("VACUUM firsthand_profile_decisions").await
         })
     }

@@ -3,7 +3,7 @@
 //! time, and does so after a restore, or when all is to be made again.
 
 use std::{
-    collections::{BTreeMap, btree_map},
+    collections::{BTreeMap, BTreeSet, btree_map},
     io,
     sync::{
         Arc, Mutex, PoisonError,
@@ -262,6 +262,7 @@ impl Projector {
         let (store, seals) = (self.parts.profiles.store()?, self.parts.profiles.seals());
         let mut strands: BTreeMap<StrandKey, (u64, Strand)> = BTreeMap::new();
         let mut change = Change { position: Some(position), ..Change::default() };
+        let mut known_by = BTreeSet::new();
         for (site, event) in events {
             let account = match event.account() {
                 Some((account, Assurance::Proven)) => Some(account),
@@ -279,11 +280,17 @@ impl Projector {
                 }
             };
             strand.take(&entry);
+            if !entry.known_by.is_empty() {
+                known_by.insert(key);
+            }
         }
         for (key, (browser, strand)) in strands {
             // None: they withdrew meanwhile, and nothing of them is kept.
             match strand.sealed(key, browser, seals, now)? {
-                Some(row) => change.strands.push(row),
+                Some(row) => {
+                    change.strands.push(row);
+                    change.identifiers.extend(known_by.contains(&key).then(|| (key, strand.identifiers())));
+                }
                 None => change.entries.retain(|entry| entry.key != key),
             }
         }

@@ -15,13 +15,17 @@ use super::{
 use crate::{
     clock::Timestamp,
     event::{Offset, SiteNumber},
-    privacy::profiled::{AccountId, EventKey, PersonHandle},
+    privacy::{
+        identifiers::{Identifier, IdentifierKind},
+        profiled::{AccountId, EventKey, IdentifierKey, PersonHandle},
+    },
     schema::Schema,
     state::StoreError,
 };
 
 /// An account is 16 bytes; none is none. What is found by an id is not sealed; the rest is.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE strands (
         site INTEGER NOT NULL, person BLOB NOT NULL, account BLOB NOT NULL, browser INTEGER NOT NULL, sealed BLOB NOT NULL,
         PRIMARY KEY (site, person, account)) WITHOUT ROWID;
@@ -40,10 +44,18 @@ const MIGRATIONS: &[&str] = &["
     CREATE INDEX decisions_by_strand ON decisions (person, site, account);
     CREATE TABLE progress (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), position INTEGER, again INTEGER NOT NULL);
     INSERT INTO progress VALUES (1, NULL, 0);
-"];
+",
+    "
+    CREATE TABLE identifiers (
+        site INTEGER NOT NULL, person BLOB NOT NULL, account BLOB NOT NULL, kind INTEGER NOT NULL, id BLOB NOT NULL,
+        PRIMARY KEY (site, person, account, kind, id)) WITHOUT ROWID;
+    CREATE INDEX identifiers_by_id ON identifiers (site, kind, id, person);
+    CREATE INDEX identifiers_by_person ON identifiers (person);
+",
+];
 
 /// profiles.db.
-pub const PROFILES: Schema = Schema { file: "profiles.db", steps: MIGRATIONS, keeps: &["strands", "entries", "decisions"] };
+pub const PROFILES: Schema = Schema { file: "profiles.db", steps: MIGRATIONS, keeps: &["strands", "entries", "decisions", "identifiers"] };
 
 const STRAND: &str = "SELECT site, person, account, browser, sealed FROM strands";
 const ENTRY: &str = "SELECT site, person, account, event, class, received, sealed FROM entries";
@@ -136,6 +148,16 @@ impl ProfileStore for SqliteProfiles {
                 let account = account_at_rest(key.account.as_ref());
                 put.execute(params![key.site.0, key.person.at_rest(), account, browser.cast_signed(), sealed])?;
             }
+            let mut forget = transaction.prepare_cached("DELETE FROM identifiers WHERE site = ?1 AND person = ?2 AND account = ?3")?;
+            let mut know =
+                transaction.prepare_cached("INSERT INTO identifiers (site, person, account, kind, id) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+            for (key, identifiers) in &change.identifiers {
+                let account = account_at_rest(key.account.as_ref());
+                forget.execute((key.site.0, key.person.at_rest(), account))?;
+                for identifier in identifiers {
+                    know.execute(params![key.site.0, key.person.at_rest(), account, identifier.kind.number(), identifier.key.bytes()])?;
+                }
+            }
             let mut keep = transaction.prepare_cached(
                 "INSERT INTO entries (site, person, account, event, class, received, sealed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                  ON CONFLICT DO NOTHING",
@@ -166,9 +188,42 @@ impl ProfileStore for SqliteProfiles {
         self.strands("WHERE site = ?1 AND person = ?2 ORDER BY account", (site.0, person.at_rest()))
     }
 
-    fn of_account(&self, site: SiteNumber, account: &AccountId, most: usize) -> Result<Vec<StrandRow>, ProfileError> {
-        let select = "WHERE site = ?1 AND account = ?2 AND length(account) > 0 ORDER BY person LIMIT ?3";
-        self.strands(select, (site.0, account.bytes().as_slice(), at_most(most)))
+    fn of_identifier(&self, site: SiteNumber, identifier: &Identifier, browsers: usize) -> Result<Vec<StrandRow>, ProfileError> {
+        let id = identifier.key.bytes().as_slice();
+        if identifier.kind == IdentifierKind::Account {
+            let select = "WHERE site = ?1 AND account = ?2 AND length(account) > 0 ORDER BY person LIMIT ?3";
+            return self.strands(select, (site.0, id, at_most(browsers)));
+        }
+        self.strands(
+            "JOIN identifiers USING (site, person, account) WHERE site = ?1 AND kind = ?2 AND id = ?3 AND person IN
+             (SELECT DISTINCT person FROM identifiers WHERE site = ?1 AND kind = ?2 AND id = ?3 ORDER BY person LIMIT ?4)
+             ORDER BY person, account",
+            (site.0, identifier.kind.number(), id, at_most(browsers)),
+        )
+    }
+
+    fn identifiers(&self, key: &StrandKey) -> Result<BTreeSet<Identifier>, ProfileError> {
+        let connection = self.lock();
+        let mut select = connection.prepare_cached("SELECT kind, id FROM identifiers WHERE site = ?1 AND person = ?2 AND account = ?3")?;
+        let of = (key.site.0, key.person.at_rest(), account_at_rest(key.account.as_ref()));
+        let rows = select.query_map(of, |row| {
+            let kind = IdentifierKind::of_number(row.get(0)?);
+            Ok((kind, IdentifierKey::of_bytes(row.get(1)?)))
+        })?;
+        let known = rows.map(|row| row.map(|(kind, key)| kind.map(|kind| Identifier { kind, key })));
+        Ok(known.filter_map(Result::transpose).collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn shared(&self, site: SiteNumber, kind: IdentifierKind, browsers: usize) -> Result<u64, ProfileError> {
+        let connection = self.lock();
+        let count = |row: &Row<'_>| row.get::<_, i64>(0).map(i64::unsigned_abs);
+        Ok(if kind == IdentifierKind::Account {
+            let select = "SELECT count(*) FROM (SELECT 1 FROM strands WHERE site = ?1 AND length(account) > 0 GROUP BY account HAVING count(*) > ?2)";
+            connection.query_row(select, (site.0, at_most(browsers)), count)?
+        } else {
+            let select = "SELECT count(*) FROM (SELECT 1 FROM identifiers WHERE site = ?1 AND kind = ?2 GROUP BY id HAVING count(DISTINCT person) > ?3)";
+            connection.query_row(select, (site.0, kind.number(), at_most(browsers)), count)?
+        })
     }
 
     fn of_browser(&self, site: SiteNumber, browser: u64) -> Result<Vec<StrandRow>, ProfileError> {
@@ -227,6 +282,7 @@ impl ProfileStore for SqliteProfiles {
         for person in persons {
             removed += transaction.execute("DELETE FROM strands WHERE person = ?1", [person.at_rest()])?;
             transaction.execute("DELETE FROM entries WHERE person = ?1", [person.at_rest()])?;
+            transaction.execute("DELETE FROM identifiers WHERE person = ?1", [person.at_rest()])?;
             transaction.execute("DELETE FROM decisions WHERE person = ?1", [person.at_rest()])?;
         }
         transaction.commit()?;
@@ -271,5 +327,39 @@ impl ProfileStore for SqliteProfiles {
     fn done_again(&self) -> Result<(), ProfileError> {
         self.lock().execute("UPDATE progress SET again = 0", [])?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_of_before_there_were_identifiers_is_brought_up_and_keeps_all_of_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(PROFILES.file);
+        let before = Schema { steps: &MIGRATIONS[..1], keeps: &["strands", "entries", "decisions"], ..PROFILES };
+        let account = AccountId::of_bytes([7; 16]);
+        let insert = "INSERT INTO strands VALUES (1, ?1, ?2, 9, x'aa')";
+        before.open(&path).unwrap().execute(insert, ([1_u8; 16].as_slice(), account.bytes().as_slice())).unwrap();
+        assert!(matches!(SqliteProfiles::open(&path), Err(StoreError::Older { found: 1, known: 2, .. })));
+        PROFILES.migrate(&path).unwrap().expect("a step").commit().unwrap();
+        let store = SqliteProfiles::open(&path).unwrap();
+        let rows = store.of_identifier(SiteNumber(1), &Identifier::of_account(&account), 5).unwrap();
+        let [row] = rows.as_slice() else { panic!("one strand") };
+        assert_eq!((row.browser, row.sealed.as_slice()), (9, &[0xaa][..]));
+        let email = Identifier { kind: IdentifierKind::Email, key: IdentifierKey::of_bytes([3; 16]) };
+        store.write(&Change { identifiers: vec![(row.key, BTreeSet::from([email]))], ..Change::default() }).unwrap();
+        assert!(store.of_identifier(SiteNumber(1), &email, 5).unwrap().first().is_some_and(|found| found.key == row.key));
+        assert_eq!(store.identifiers(&row.key).unwrap(), BTreeSet::from([email]));
+        assert_eq!(
+            (
+                store.shared(SiteNumber(1), IdentifierKind::Email, 0).unwrap(),
+                store.shared(SiteNumber(1), IdentifierKind::Email, 1).unwrap()
+            ),
+            (1, 0)
+        );
+        assert_eq!(store.remove(&BTreeSet::from([row.key.person])).unwrap(), 1);
+        assert!(store.identifiers(&row.key).unwrap().is_empty() && store.of_identifier(SiteNumber(1), &email, 5).unwrap().is_empty());
     }
 }

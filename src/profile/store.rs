@@ -8,7 +8,10 @@ use crate::{
     clock::Timestamp,
     event::{Offset, SiteNumber},
     event_log::LogError,
-    privacy::profiled::{AccountId, EventKey, PersonHandle, SealError},
+    privacy::{
+        identifiers::{Identifier, IdentifierKind},
+        profiled::{AccountId, EventKey, PersonHandle, SealError},
+    },
     state::StoreError,
 };
 
@@ -82,6 +85,8 @@ pub struct Decision {
 pub struct Change {
     /// Strands as they are from now on.
     pub strands: Vec<StrandRow>,
+    /// What strands are known by from now on, beside their account: all of it of each.
+    pub identifiers: Vec<(StrandKey, BTreeSet<Identifier>)>,
     /// Events that are kept from now on; one that is kept already stays as it is.
     pub entries: Vec<EntryRow>,
     /// Events that are not kept any more.
@@ -169,11 +174,23 @@ pub trait ProfileStore: Send + Sync {
     /// As above.
     fn of_person(&self, site: SiteNumber, person: &PersonHandle) -> Result<Vec<StrandRow>, ProfileError>;
 
-    /// The strands of an account, in the order of their keys; no more than so many.
+    /// The strands of an identifier in the order of their keys: those of no more browsers than so many.
     ///
     /// # Errors
     /// As above.
-    fn of_account(&self, site: SiteNumber, account: &AccountId, most: usize) -> Result<Vec<StrandRow>, ProfileError>;
+    fn of_identifier(&self, site: SiteNumber, identifier: &Identifier, browsers: usize) -> Result<Vec<StrandRow>, ProfileError>;
+
+    /// What a strand is known by beside its account.
+    ///
+    /// # Errors
+    /// As above.
+    fn identifiers(&self, key: &StrandKey) -> Result<BTreeSet<Identifier>, ProfileError>;
+
+    /// How many identifiers of a kind are of more browsers than so many.
+    ///
+    /// # Errors
+    /// As above.
+    fn shared(&self, site: SiteNumber, kind: IdentifierKind, browsers: usize) -> Result<u64, ProfileError>;
 
     /// The strands of a browser, by its visitor cookie under the store's key.
     ///

@@ -1,6 +1,8 @@
 //! A strand: what one browser did, under one proven account or under none. It is what is sealed, kept and removed as one; profiles are made of
 //! strands when they are looked at, and so nothing is moved when they are joined, and nothing is lost when they are parted.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
@@ -10,7 +12,10 @@ use super::{
     store::{EntryRow, ProfileError, StrandKey, StrandRow},
     traits::Traits,
 };
-use crate::{clock::Timestamp, privacy::profiled::ProfileSeals};
+use crate::{
+    clock::Timestamp,
+    privacy::{identifiers::Identifier, profiled::ProfileSeals},
+};
 
 /// What is known of a strand.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,7 +29,13 @@ pub struct Strand {
     /// What proved the account: the earliest event that did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proof>,
+    /// What proved the other identifiers: of each the earliest event that did.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub known_by: BTreeMap<Identifier, Proof>,
 }
+
+/// Identifiers of one kind that one browser has under one account: who has more is a shop's own terminal. Of more, those count that were proven first.
+pub const OF_A_KIND_MAX: usize = 5;
 
 fn is_nothing(traits: &Traits) -> bool {
     *traits == Traits::default()
@@ -47,6 +58,29 @@ impl Strand {
         if entry.proven && self.proof.as_ref().is_none_or(|known| entry.moment() < known.moment) {
             self.proof = Some(Proof { moment: entry.moment(), source: entry.source.clone() });
         }
+        for identifier in &entry.known_by {
+            self.is_known_by(*identifier, Proof { moment: entry.moment(), source: entry.source.clone() });
+        }
+    }
+
+    /// One that falls out of those proven first can come back only by an earlier proof, so that what is left does not depend on the order.
+    fn is_known_by(&mut self, identifier: Identifier, proof: Proof) {
+        match self.known_by.get_mut(&identifier) {
+            Some(known) if proof.moment < known.moment => *known = proof,
+            Some(_) => return,
+            None => drop(self.known_by.insert(identifier, proof)),
+        }
+        let of_kind = |(known, _): &(&Identifier, &Proof)| known.kind == identifier.kind;
+        while self.known_by.iter().filter(of_kind).count() > OF_A_KIND_MAX {
+            let latest = self.known_by.iter().filter(of_kind).max_by_key(|(known, proof)| (proof.moment, **known)).map(|(known, _)| *known);
+            latest.iter().for_each(|known| drop(self.known_by.remove(known)));
+        }
+    }
+
+    /// What it is known by beside its account.
+    #[must_use]
+    pub fn identifiers(&self) -> BTreeSet<Identifier> {
+        self.known_by.keys().copied().collect()
     }
 
     /// Notes that events leave the timeline.

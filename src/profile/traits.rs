@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    entry::{Entry, PURCHASE, REFUND},
+    entry::{CONTACT, Entry, PURCHASE, REFUND},
     lattice::{First, Join, Last, Moment, Recent, Said, Visits},
 };
 use crate::{
@@ -22,6 +22,8 @@ use crate::{
 const RECENT: usize = 20;
 /// Accounts that a browser claims: more is a machine that tries names.
 const CLAIMS: usize = 5;
+/// The same of other identifiers: some of each kind.
+const CLAIMED: usize = 10;
 /// Orders of one customer, and refunds: in 13 months a household has some hundred. Of more, the latest count.
 pub const ORDERS_MAX: usize = 1_000;
 /// Properties that are traits: a policy lets an event have 25.
@@ -208,14 +210,19 @@ pub struct Traits {
     pub properties: BTreeMap<String, Values>,
     /// Accounts that a browser has said to be its, and nobody has proven. They join nothing.
     pub claims: Recent<CLAIMS>,
+    /// The same of other identifiers.
+    pub claimed: Recent<CLAIMED>,
 }
 
 impl Traits {
     /// Takes in an event. One that was taken in before changes nothing.
     pub fn take(&mut self, entry: &Entry) {
         let moment = entry.moment();
-        self.first_seen.take(&entry.said(()));
-        self.last_seen.take(&entry.said(()));
+        // Who is written down has not been here.
+        if entry.name != CONTACT {
+            self.first_seen.take(&entry.said(()));
+            self.last_seen.take(&entry.said(()));
+        }
         if let Some(session) = entry.session.as_deref().and_then(|session| u64::from_str_radix(session, 16).ok()) {
             self.visits.take(session);
         }
@@ -249,6 +256,7 @@ impl Traits {
         }
         self.bound_properties();
         entry.claims.iter().for_each(|account| self.claims.take(&account.to_string(), moment));
+        entry.claimed.iter().for_each(|identifier| self.claimed.take(&identifier.to_string(), moment));
     }
 
     /// Of too many, those whose names come first.
@@ -286,6 +294,7 @@ impl Join for Traits {
         }
         self.bound_properties();
         self.claims.join(&other.claims);
+        self.claimed.join(&other.claimed);
     }
 }
 
@@ -301,7 +310,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{clock::Timestamp, event::Purposes, profile::strand::Strand};
+    use crate::{
+        clock::Timestamp,
+        event::Purposes,
+        privacy::{
+            identifiers::{Identifier, IdentifierKind},
+            profiled::IdentifierKey,
+        },
+        profile::strand::Strand,
+    };
 
     /// What one event of a made-up shop says; its place in the list is its id.
     #[derive(Clone, Debug)]
@@ -335,6 +352,10 @@ mod tests {
         })
     }
 
+    fn email(number: u8) -> Identifier {
+        Identifier { kind: IdentifierKind::Email, key: IdentifierKey::of_bytes([number; 16]) }
+    }
+
     fn entry(number: usize, told: &Told) -> Entry {
         let mut id = [0; 16];
         id[15] = u8::try_from(number).unwrap();
@@ -366,6 +387,8 @@ mod tests {
             country: serde_json::from_str(if told.backend { "\"DE\"" } else { "\"FR\"" }).unwrap(),
             language: None,
             claims: (told.plan == 4).then(|| crate::privacy::profiled::AccountId::of_bytes([told.product; 16])),
+            known_by: if told.backend { vec![email(told.product)] } else { Vec::new() },
+            claimed: if told.backend { Vec::new() } else { vec![email(told.product)] },
         }
     }
 

@@ -1,13 +1,13 @@
 //! A profile as it is shown and handed out: its strands with what joined them, its traits by the site's rules, the newest events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::{
     Profiles, again,
     entry::Entry,
-    identity::Joined,
+    identity::{Joined, rule_of},
     lattice::{Join as _, Said},
     store::{Decision, ProfileError, StrandKey},
     strand::{Proof, Strand},
@@ -21,6 +21,7 @@ use crate::{
     privacy::{
         clean::{CampaignField, Property},
         enrich::device::DeviceClass,
+        identifiers::{Identifier, IdentifierKind},
         profiled::AccountId,
     },
 };
@@ -35,6 +36,15 @@ pub struct ProfileView {
     /// Whether an account was refused as a joiner, since too many browsers have it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub account_shared_by_too_many: bool,
+    /// All identifiers that were refused as joiners, since too many browsers have them.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub shared_by_too_many: BTreeSet<Identifier>,
+    /// Identifiers that join nothing here, since one that counts more tells those apart who have them.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub told_apart: BTreeSet<Identifier>,
+    /// Whether so much hangs together with it that none of it was joined.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub too_many_together: bool,
     /// What it is made of.
     pub parts: Vec<PartView>,
     /// What is known.
@@ -54,6 +64,9 @@ pub struct PartView {
     /// What joined it: the first event that proved the account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proof: Option<ProofView>,
+    /// What else is proven of it, and what proved it first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub known_by: Vec<KnownView>,
     /// Its first event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_seen: Option<String>,
@@ -63,6 +76,16 @@ pub struct PartView {
     /// What somebody decided of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<DecisionView>,
+}
+
+/// An identifier, with what proved it.
+#[derive(Debug, Serialize)]
+pub struct KnownView {
+    /// Of which kind it is, and its id under the store's key.
+    pub identifier: Identifier,
+    /// What proved it first.
+    #[serde(flatten)]
+    pub proof: ProofView,
 }
 
 /// What proved an account.
@@ -166,6 +189,9 @@ pub struct TraitsView {
     /// Accounts that a browser says are its, and nobody has proven.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub claimed_accounts: Vec<MetView>,
+    /// The same of other identifiers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub claimed_identifiers: Vec<MetView>,
 }
 
 /// One event.
@@ -231,6 +257,7 @@ impl TraitsView {
             language: traits.language.0.as_ref().map(|language| said(language, |language| language.code().to_owned())),
             own: own.collect(),
             claimed_accounts: met(traits.claims.latest_first()),
+            claimed_identifiers: met(traits.claimed.latest_first()),
         }
     }
 }
@@ -262,7 +289,10 @@ impl Profiles {
         Ok(Some(ProfileView {
             id: joined.by.id(),
             joined_by: joined.by.rule(),
-            account_shared_by_too_many: joined.refused.is_some(),
+            account_shared_by_too_many: joined.refused.iter().any(|identifier| identifier.kind == IdentifierKind::Account),
+            shared_by_too_many: joined.refused.clone(),
+            told_apart: joined.disputed.clone(),
+            too_many_together: joined.too_many,
             parts,
             traits: TraitsView::of(&traits, &rules.traits),
             timeline,
@@ -280,10 +310,10 @@ impl Profiles {
     }
 
     fn part(&self, key: &StrandKey, browser: u64, strand: &Strand) -> Result<PartView, ProfileError> {
-        let proof = |Proof { moment, source }: &Proof| ProofView {
+        let proof = |kind, Proof { moment, source }: &Proof| ProofView {
             at: moment.at.rfc3339(),
             event: moment.event.to_string(),
-            rule: "proven_account",
+            rule: rule_of(kind),
             source: source.to_string(),
         };
         let decision = |Decision { apart, at, author, reason, .. }: Decision| DecisionView {
@@ -295,7 +325,12 @@ impl Profiles {
         Ok(PartView {
             id: strand_id(key, browser),
             account: key.account,
-            proof: strand.proof.as_ref().filter(|_| key.account.is_some()).map(proof),
+            proof: strand.proof.as_ref().filter(|_| key.account.is_some()).map(|said| proof(IdentifierKind::Account, said)),
+            known_by: strand
+                .known_by
+                .iter()
+                .map(|(known, said)| KnownView { identifier: *known, proof: proof(known.kind, said) })
+                .collect(),
             first_seen: strand.traits.first_seen.0.as_ref().map(|said| said.moment.at.rfc3339()),
             last_seen: strand.traits.last_seen.0.as_ref().map(|said| said.moment.at.rfc3339()),
             decisions: self.store()?.decisions(key)?.into_iter().map(decision).collect(),

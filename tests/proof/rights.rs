@@ -106,7 +106,7 @@ pub(crate) fn an_erased_person_in_the_log() -> Found {
     let found = house.asked(&rights, &by_cookie(&cookie));
     assert!(!found.is_nobody(), "the control: there is somebody to erase");
     let list = house.list();
-    rights.erase(&found, &list, NOW).unwrap();
+    rights.erase(&found, &[], &list, NOW).unwrap();
     house.pipeline = None;
     sweep_at_rest(&house.path("log"), LogOptions::default(), &list).unwrap();
     let (mut records, mut left) = (0, false);
@@ -127,7 +127,7 @@ pub(crate) fn a_copy_from_before_an_erasure() -> Found {
     KEYS.copy(&house.path("keys.db"), &house.path("older.db")).unwrap();
     let (rights, _) = house.rights("keys.db");
     let list = house.list();
-    rights.erase(&house.asked(&rights, &by_cookie(&cookie)), &list, NOW).unwrap();
+    rights.erase(&house.asked(&rights, &by_cookie(&cookie)), &[], &list, NOW).unwrap();
     assert!(house.asked(&house.rights("keys.db").0, &by_cookie(&cookie)).is_nobody(), "the control: they are erased");
     let (older, keys) = house.rights("older.db");
     reapply(&list, &keys, &older, &house.path("log"), NOW).unwrap();

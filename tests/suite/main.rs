@@ -80,6 +80,7 @@ mod golden;
 mod hand_over;
 mod held_back;
 mod hostile;
+mod identifiers;
 mod mailed_alerts;
 mod nats;
 mod non_interference;

@@ -34,6 +34,7 @@ use sha2::Sha256;
 
 use crate::{
     http_client::Request,
+    identifiers,
     installation::{Installation, SITE, eventually, file_destination},
     left_out::left_out,
     line::{Line, RawRequest},
@@ -46,29 +47,29 @@ const SECRET: &str = "thirty-two bytes are a good secret";
 const PROFILE: &str = "\n[site.profile]\nbrowsers_per_account = 3\ntraits = { plan = \"last\", number = \"highest\" }\n";
 
 /// One line, and the profiles that are made of its first log.
-struct Shop {
-    line: Line,
-    profiles: Arc<Profiles>,
+pub(crate) struct Shop {
+    pub(crate) line: Line,
+    pub(crate) profiles: Arc<Profiles>,
     projector: Projector,
     /// Whether the clock is to be believed.
-    steady: Arc<AtomicBool>,
-    now: std::cell::Cell<Timestamp>,
+    pub(crate) steady: Arc<AtomicBool>,
+    pub(crate) now: std::cell::Cell<Timestamp>,
     _outside: Installation,
 }
 
 /// A browser, by its cookie; made by its first visit.
 #[derive(Clone)]
-struct Browser {
-    address: [u8; 4],
-    cookie: Option<String>,
+pub(crate) struct Browser {
+    pub(crate) address: [u8; 4],
+    pub(crate) cookie: Option<String>,
 }
 
 impl Browser {
-    fn new(number: u8) -> Self {
+    pub(crate) fn new(number: u8) -> Self {
         Self { address: [192, 0, 2, number], cookie: None }
     }
 
-    fn value(&self) -> &str {
+    pub(crate) fn value(&self) -> &str {
         self.cookie.as_deref().unwrap().split_once('=').unwrap().1
     }
 }
@@ -79,11 +80,11 @@ fn documents(secret: &Path, profile: &str) -> String {
 }
 
 impl Shop {
-    fn new(store: Box<dyn ProfileStore>) -> Self {
+    pub(crate) fn new(store: Box<dyn ProfileStore>) -> Self {
         Self::with(store, PROFILE, 2)
     }
 
-    fn with(store: Box<dyn ProfileStore>, profile: &str, logs: usize) -> Self {
+    pub(crate) fn with(store: Box<dyn ProfileStore>, profile: &str, logs: usize) -> Self {
         let outside = Installation::empty();
         let line = Line::new(&documents(&outside.write("secret", SECRET), profile), logs);
         let profiles = Arc::new(Profiles::in_store(store, ProfileSeals::new(Arc::clone(&line.persons))));
@@ -92,12 +93,12 @@ impl Shop {
         Self { line, profiles, projector, steady, now: std::cell::Cell::new(NOW), _outside: outside }
     }
 
-    fn rules(&self) -> &ProfileRules {
+    pub(crate) fn rules(&self) -> &ProfileRules {
         &self.line.documents.profiles[0]
     }
 
     /// Sends one event, a minute after the last.
-    fn send(&self, browser: &mut Browser, purposes: &[&str], event: Value) {
+    pub(crate) fn send(&self, browser: &mut Browser, purposes: &[&str], event: Value) {
         self.now.set(self.now.get().plus(Duration::from_secs(60)));
         let received = self.line.receive(&request(browser, purposes, event), self.now.get());
         if let Some(cookie) = received.cookies.iter().find(|cookie| cookie.contains("__Host-w=") && !cookie.contains("Max-Age=0")) {
@@ -106,16 +107,16 @@ impl Shop {
         self.line.append(0, received);
     }
 
-    fn visit(&self, browser: &mut Browser, event: Value) {
+    pub(crate) fn visit(&self, browser: &mut Browser, event: Value) {
         self.send(browser, &["analytics", "profile"], event);
     }
 
     /// The projector takes in all there is.
-    fn catch_up(&self) {
+    pub(crate) fn catch_up(&self) {
         catch_up(&self.projector, self.now.get());
     }
 
-    fn view(&self, id: &str) -> Option<ProfileView> {
+    pub(crate) fn view(&self, id: &str) -> Option<ProfileView> {
         let site = self.rules().site();
         let strand = self.profiles.named(site, id).unwrap()?;
         let joined = self.profiles.joined(&strand, self.rules()).unwrap();
@@ -123,17 +124,17 @@ impl Shop {
     }
 
     /// All profiles, by id, as they are handed out.
-    fn all(&self) -> Vec<(String, Value)> {
+    pub(crate) fn all(&self) -> Vec<(String, Value)> {
         all(&self.profiles, self.rules(), self.now.get())
     }
 
-    fn decide(&self, key: StrandKey, apart: bool) {
+    pub(crate) fn decide(&self, key: StrandKey, apart: bool) {
         let decision = Decision { key, apart, at: self.now.get(), author: "anna".into(), reason: "another person's".into() };
         self.profiles.decide(&decision).unwrap();
     }
 }
 
-fn projector(line: &Line, log: usize, profiles: &Arc<Profiles>, steady: &Arc<AtomicBool>) -> Projector {
+pub(crate) fn projector(line: &Line, log: usize, profiles: &Arc<Profiles>, steady: &Arc<AtomicBool>) -> Projector {
     let (documents, steady) = (Arc::clone(&line.documents), Arc::clone(steady));
     Projector::new(Parts {
         log: Arc::clone(&line.logs[log]),
@@ -144,11 +145,11 @@ fn projector(line: &Line, log: usize, profiles: &Arc<Profiles>, steady: &Arc<Ato
     })
 }
 
-fn catch_up(projector: &Projector, now: Timestamp) {
+pub(crate) fn catch_up(projector: &Projector, now: Timestamp) {
     while projector.round(now).unwrap() == Round::More {}
 }
 
-fn all(profiles: &Profiles, rules: &ProfileRules, now: Timestamp) -> Vec<(String, Value)> {
+pub(crate) fn all(profiles: &Profiles, rules: &ProfileRules, now: Timestamp) -> Vec<(String, Value)> {
     let (page, more) = profiles.page(rules, None, 1_000).unwrap();
     assert!(more.is_none());
     let views = page.iter().filter_map(|joined| profiles.view(joined, rules, 1_000, now).unwrap());
@@ -157,7 +158,7 @@ fn all(profiles: &Profiles, rules: &ProfileRules, now: Timestamp) -> Vec<(String
     all
 }
 
-fn request(browser: &Browser, purposes: &[&str], event: Value) -> RawRequest {
+pub(crate) fn request(browser: &Browser, purposes: &[&str], event: Value) -> RawRequest {
     let body = json!({ "g": purposes, "e": [event] });
     let request = RawRequest::beacon(browser.address.into(), body.to_string());
     match &browser.cookie {
@@ -166,17 +167,17 @@ fn request(browser: &Browser, purposes: &[&str], event: Value) -> RawRequest {
     }
 }
 
-fn view_of(id: &str) -> Value {
+pub(crate) fn view_of(id: &str) -> Value {
     json!({ "k": "page_view", "i": id, "p": "https://www.shop.example/shoes?utm_source=letter" })
 }
 
-fn purchase(id: &str, order: &str, value: f64) -> Value {
+pub(crate) fn purchase(id: &str, order: &str, value: f64) -> Value {
     json!({ "k": "purchase", "i": id, "x": order, "v": value, "m": "EUR", "p": "https://www.shop.example/thanks",
             "y": [{ "id": format!("SKU-{order}"), "name": "boots", "category": "shoes", "price": value, "quantity": 1 }] })
 }
 
 /// The event with an account that the shop's backend has signed for this browser.
-fn proving(browser: &Browser, account: &str, mut event: Value) -> Value {
+pub(crate) fn proving(browser: &Browser, account: &str, mut event: Value) -> Value {
     let ends = NOW.0 / 1000 + 100_000;
     let mut state = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
     state.update(format!("{account}\n{}\n{ends}", browser.value()).as_bytes());
@@ -191,7 +192,7 @@ fn claiming(account: &str, mut event: Value) -> Value {
 }
 
 /// A browser that has visited, and bought under a proven account.
-fn customer(shop: &Shop, number: u8, account: &str) -> Browser {
+pub(crate) fn customer(shop: &Shop, number: u8, account: &str) -> Browser {
     let mut browser = Browser::new(number);
     shop.visit(&mut browser, view_of(&format!("first-{number}")));
     let event = proving(&browser, account, purchase(&format!("buys-{number}"), &format!("A-{number}"), 10.0 * f64::from(number)));
@@ -214,6 +215,7 @@ pub(crate) fn conform(store: &dyn Fn() -> Box<dyn ProfileStore>) {
     who_agrees_no_more_has_none_at_once(&Shop::new(store()));
     what_is_past_its_time_leaves_the_timeline_alone(&Shop::new(store()));
     orders_repetitions_and_restarts_leave_the_same(store);
+    identifiers::conform(store);
 }
 
 #[test]

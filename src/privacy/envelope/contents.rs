@@ -70,7 +70,8 @@ impl Contents {
 
     fn put_digests(&mut self, contact: Option<&RawContact<'_>>, user_id: Option<&Text<'_>>, dialects: Dialects) {
         let of_contact = contact.into_iter().flat_map(|contact| {
-            let RawContact { email, phone, first_name, last_name, city, region, postcode, country, browser_id: _, click_id: _ } = contact;
+            let RawContact { email, phone, first_name, last_name, city, region, postcode, country, crm: _, browser_id: _, click_id: _ } =
+                contact;
             [
                 (Part::Email, email),
                 (Part::Phone, phone),

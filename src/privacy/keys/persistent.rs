@@ -45,6 +45,16 @@ impl SiteKey {
         self.0.mac128(&[b"browser", protocol.as_bytes(), browser_id.as_bytes()])
     }
 
+    /// An identifier of a customer, as it rests in bodies.
+    pub(in crate::privacy) fn identifier(&self, kind: &str, normal: &str) -> [u8; 16] {
+        self.0.mac128(&[b"identifier", kind.as_bytes(), normal.as_bytes()])
+    }
+
+    /// The index under which the key row of an imported contact is found. No cookie id has it.
+    pub(in crate::privacy) fn contact_index(&self, kind: &str, normal: &str) -> [u8; 16] {
+        self.0.mac128(&[b"contact", kind.as_bytes(), normal.as_bytes()])
+    }
+
     /// The index under which a cookie id's key row is found.
     pub(in crate::privacy) fn cookie_index(&self, cookie_id: &[u8; 16]) -> [u8; 16] {
         self.0.mac128(&[b"cookie", cookie_id])
@@ -87,6 +97,11 @@ impl DestinationKey {
     /// An account in the profile store of this destination.
     pub(in crate::privacy) fn account_id(&self, account: &str) -> [u8; 16] {
         mac::mac128(&self.0, &[b"account", account.as_bytes()])
+    }
+
+    /// An identifier in the profile store of this destination, of what rests of it in bodies.
+    pub(in crate::privacy) fn identifier(&self, kind: &str, resting: &[u8; 16]) -> [u8; 16] {
+        mac::mac128(&self.0, &[b"identifier", kind.as_bytes(), resting])
     }
 
     /// An order id that is stable and says nothing.

@@ -231,6 +231,14 @@ impl PersonKeys {
         Ok(())
     }
 
+    /// Notes that this person's consent ends later, since they gave it anew. A process that has them in memory learns it when their time was over. Blocks.
+    pub(in crate::privacy) fn prolong(&self, person: &Person, until: Timestamp) -> Result<(), StoreError> {
+        let update = "UPDATE persons SET expires = max(expires, ?1) WHERE handle = ?2";
+        self.database.with(|connection| connection.execute(update, (until.0, person.handle)))?;
+        self.cache().forget(person.site, &person.cookie);
+        Ok(())
+    }
+
     /// Those of these whose key is gone, or who do not agree to that purpose. Blocks.
     pub(in crate::privacy) fn without(&self, purpose: Purposes, handles: &[[u8; 16]], now: Timestamp) -> Result<Vec<[u8; 16]>, StoreError> {
         self.database.with(|connection| {

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use super::{
-    Found, Rights, RightsError,
+    AskedFor, Found, Rights, RightsError,
     erasures::{Erasures, Marks},
 };
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     event::EventId,
     event_log::{LogBytes, look},
     privacy::{
+        identifiers::Identifier,
         keys::{database::KeysDb, random_id},
         purge_set::{PurgeError, PurgeSet},
         record::{CorruptRecord, HEADER_BYTES, Header, Record, Subject},
@@ -25,16 +26,17 @@ use crate::{
 const REMEMBERED_MAX: usize = 1 << 16;
 
 impl Rights {
-    /// Erases them: marks on the list, then the keys. When this returns nobody can read anything of them any more, but for a running
+    /// Erases them, who are known by these identifiers: marks on the list, then the keys. When this returns nobody can read anything of them any more, but for a running
     /// server, which takes it up within a second. Blocks.
     ///
     /// # Errors
     /// When a database cannot be used. What was begun is finished by the next call, or the next start.
-    pub fn erase(&self, found: &Found, list: &Erasures, now: Timestamp) -> Result<(), RightsError> {
+    pub fn erase(&self, found: &Found, known_by: &[Identifier], list: &Erasures, now: Timestamp) -> Result<(), RightsError> {
         // Also for an account of which nothing rests here: it may be in an older copy.
-        if let Some(account) = &found.account {
+        if let Some(AskedFor::Account(account)) = &found.asked {
             list.note_account(list.of_account(found.site, account), now)?;
         }
+        list.note_identifiers(found.site, known_by, now)?;
         let people: Vec<_> = found.people.iter().map(|found| (list.of_person(&found.person.handle()), found.person.expires())).collect();
         list.begin(&people, now)?;
         destroy_begun(list, &self.keys)?;

@@ -18,6 +18,7 @@ use crate::{
     clock::Timestamp,
     event::{Epoch, SiteNumber},
     privacy::{
+        identifiers::Identifier,
         keys::{locked::KEY_BYTES, mac::Keyed, random_key},
         visitor::COOKIE_AGE_MAX,
     },
@@ -40,6 +41,9 @@ pub const ERASURES: Schema = Schema { file: "erasures.db", steps: MIGRATIONS, ke
 const CLOCK_STEP: Duration = Duration::from_secs(60);
 /// Clocks of two machines may differ; a mark stays for so long beyond its time.
 const MARGIN: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A customer system's export may hold for as long as it is kept what was erased here; nobody keeps one for longer than a person lives.
+const IDENTIFIERS_KEPT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// A keyed hash.
 pub(in crate::privacy) type Mark = [u8; 16];
@@ -76,6 +80,11 @@ impl Erasures {
         self.key.mac128(&[b"account", &site.0.to_le_bytes(), account.as_bytes()])
     }
 
+    /// The mark of something that a customer of a site is known by.
+    fn of_identifier(&self, site: SiteNumber, identifier: &Identifier) -> Mark {
+        self.key.mac128(&[b"identifier", &site.0.to_le_bytes(), identifier.kind.name().as_bytes(), identifier.key.bytes()])
+    }
+
     /// The mark of a day's token.
     pub(in crate::privacy) fn of_token(&self, site: SiteNumber, epoch: Epoch, token: &[u8; 16]) -> Mark {
         self.key.mac128(&[b"token", &site.0.to_le_bytes(), &epoch.0.to_le_bytes(), token])
@@ -103,6 +112,34 @@ impl Erasures {
     /// Notes that an account is erased. No key is as old as a cookie may get that was not made by then.
     pub(in crate::privacy) fn note_account(&self, mark: Mark, now: Timestamp) -> Result<(), StoreError> {
         self.note(&[(mark, now.plus(COOKIE_AGE_MAX))], "account", "done", now)
+    }
+
+    /// Notes what somebody was known by who is erased, so that no import of what was said until now brings them back; durable when this returns.
+    pub(in crate::privacy) fn note_identifiers(&self, site: SiteNumber, known_by: &[Identifier], now: Timestamp) -> Result<(), StoreError> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        for identifier in known_by {
+            // What was said within the same minute was said before.
+            let at = now.rounded(CLOCK_STEP).plus(CLOCK_STEP);
+            transaction.execute(
+                "INSERT INTO erasures (mark, kind, at, until, state) VALUES (?1, 'identifier', ?2, ?3, 'done')
+                 ON CONFLICT (mark) DO UPDATE SET at = max(at, excluded.at), until = excluded.until",
+                (self.of_identifier(site, identifier), at.0, now.plus(IDENTIFIERS_KEPT).0),
+            )?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// When whoever is known by one of these was erased last.
+    pub(in crate::privacy) fn erased_at(&self, site: SiteNumber, known_by: &[Identifier]) -> Result<Option<Timestamp>, StoreError> {
+        let connection = self.lock();
+        let mut select = connection.prepare_cached("SELECT at FROM erasures WHERE mark = ?1 AND kind = 'identifier'")?;
+        let mut last = None;
+        for identifier in known_by {
+            last = last.max(select.query_row([self.of_identifier(site, identifier)], |row| row.get(0).map(Timestamp)).optional()?);
+        }
+        Ok(last)
     }
 
     fn note(&self, marks: &[(Mark, Timestamp)], kind: &str, state: &str, now: Timestamp) -> Result<(), StoreError> {

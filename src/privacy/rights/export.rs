@@ -16,7 +16,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::{
-    Found, Rights, RightsError, account_of, page,
+    Found, Rights, RightsError, page,
     recipients::{Ended, Ids, Recipients, ground},
 };
 use crate::{
@@ -192,9 +192,7 @@ impl Rights {
             gathered.unreadable += 1;
             return Ok(());
         };
-        // In a browser that others have used with accounts of their own, only what carries the account is certainly theirs.
-        let theirs = found.account.is_none() || !person.shared || account_of(&event) == found.account;
-        if !theirs && holds(Rule::OthersEventsStayTheirs) {
+        if !person.is_theirs(found.asked.as_ref(), &event) && holds(Rule::OthersEventsStayTheirs) {
             gathered.left_out += 1;
             return Ok(());
         }

@@ -15,12 +15,17 @@ pub mod export;
 mod page;
 pub mod recipients;
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+    sync::Arc,
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{
     clean::{CleanEvent, OpenError, Opened},
+    identifiers::{IdentifierKind, normal},
     identity::Assurance,
     keys::{
         database::KeysDb,
@@ -28,7 +33,7 @@ use super::{
         person::{Person, PersonKeys},
     },
     personal::Personal,
-    profiled::PersonHandle,
+    profiled::{IdentifierKey, PersonHandle},
     record::{Header, Subject},
     rules::{Rule, holds},
 };
@@ -48,19 +53,32 @@ pub enum Asked {
     Cookie(Personal<String>),
     /// By their account, where the site's backend has proven that it is theirs.
     Account(Personal<String>),
+    /// By something else that the site's backend has said they are known by.
+    Known(IdentifierKind, Personal<String>),
 }
 
 /// The people whom an id means: one key each. An account may have been used in several browsers.
 pub struct Found {
     pub(in crate::privacy) site: SiteNumber,
     pub(in crate::privacy) people: Vec<FoundPerson>,
-    /// The account that was asked for, where it was one.
-    pub(in crate::privacy) account: Option<String>,
+    /// What was asked for, where it was not a browser.
+    pub(in crate::privacy) asked: Option<AskedFor>,
+}
+
+/// What events carry that are certainly of whoever is asked for.
+#[derive(Clone, PartialEq, Eq)]
+pub(in crate::privacy) enum AskedFor {
+    /// The account.
+    Account(String),
+    /// The identifier, as it rests in bodies.
+    Known(IdentifierKind, IdentifierKey),
 }
 
 /// One of them.
 pub(in crate::privacy) struct FoundPerson {
     pub(in crate::privacy) person: Arc<Person>,
+    /// Accounts that were proven together with what was asked for.
+    pub(in crate::privacy) accounts: BTreeSet<String>,
     /// Other accounts have been proven in the same browser.
     pub(in crate::privacy) shared: bool,
 }
@@ -140,10 +158,18 @@ impl Rights {
                     Some(id) => self.persons.find(site, &self.persistent.site(site)?.cookie_index(&id), now)?,
                     None => None,
                 };
-                let people = person.into_iter().map(|person| FoundPerson { person, shared: false }).collect();
-                Ok(Found { site, people, account: None })
+                let people = person.into_iter().map(|person| FoundPerson { person, accounts: BTreeSet::new(), shared: false }).collect();
+                Ok(Found { site, people, asked: None })
             }
-            Asked::Account(account) => self.find_account(site, account.expose().trim(), now),
+            Asked::Account(account) => self.find_in_log(site, AskedFor::Account(account.expose().trim().to_owned()), now),
+            Asked::Known(kind, said) => match normal(*kind, said.expose()) {
+                Some(normal) => {
+                    let key = self.persistent.site(site)?.identifier(kind.name(), &normal);
+                    self.find_in_log(site, AskedFor::Known(*kind, IdentifierKey::of_bytes(key)), now)
+                }
+                // What has not the form of one is nobody's.
+                None => Ok(Found { site, people: Vec::new(), asked: None }),
+            },
         }
     }
 
@@ -157,19 +183,28 @@ impl Rights {
             known.shared |= shared;
             return Ok(());
         }
-        found.people.extend(self.persons.of_handle(person.bytes(), now)?.map(|person| FoundPerson { person, shared }));
+        let accounts: BTreeSet<String> = match &found.asked {
+            Some(AskedFor::Account(account)) => BTreeSet::from([account.clone()]),
+            _ => BTreeSet::new(),
+        };
+        found.people.extend(self.persons.of_handle(person.bytes(), now)?.map(|person| FoundPerson { person, accounts, shared }));
         Ok(())
     }
 
-    fn find_account(&self, site: SiteNumber, account: &str, now: Timestamp) -> Result<Found, RightsError> {
-        // By handle: whether the account was proven there, and whether another one was.
-        let mut seen: HashMap<[u8; 16], (bool, bool)> = HashMap::new();
+    fn find_in_log(&self, site: SiteNumber, asked: AskedFor, now: Timestamp) -> Result<Found, RightsError> {
+        // By handle: whether what is asked for was proven there, the accounts proven together with it, and all that were proven.
+        let mut seen: HashMap<[u8; 16], (bool, BTreeSet<String>, BTreeSet<String>)> = HashMap::new();
         let mut failed = None;
         look(&self.log, &mut |record| {
-            match self.proven_account(&record.bytes, site, now) {
-                Ok(Some((handle, proven))) => {
-                    let (theirs, others) = seen.entry(handle).or_default();
-                    if proven == account { *theirs = true } else { *others = true }
+            match self.proven(&record.bytes, site, now) {
+                Ok(Some((handle, event))) => {
+                    let (theirs, together, all) = seen.entry(handle).or_default();
+                    let account = account_of(&event);
+                    if asked.is_carried_by(&event) {
+                        *theirs = true;
+                        together.extend(account.clone());
+                    }
+                    all.extend(account);
                 }
                 Ok(None) => {}
                 Err(error) => failed = Some(error),
@@ -180,27 +215,33 @@ impl Rights {
             return Err(error.into());
         }
         let mut people = Vec::new();
-        for (handle, (_, shared)) in seen.into_iter().filter(|(_, (theirs, _))| *theirs) {
-            people.extend(self.persons.of_handle(&handle, now)?.map(|person| FoundPerson { person, shared }));
+        for (handle, (_, accounts, all)) in seen.into_iter().filter(|(_, (theirs, ..))| *theirs) {
+            let shared = !all.is_subset(&accounts);
+            people.extend(self.persons.of_handle(&handle, now)?.map(|person| FoundPerson { person, accounts, shared }));
         }
         people.sort_by_key(|found| found.person.handle());
-        Ok(Found { site, people, account: Some(account.to_owned()) })
+        Ok(Found { site, people, asked: Some(asked) })
     }
 
-    /// The account that the record's event proves, and the handle of the person whose it is.
-    fn proven_account(&self, bytes: &LogBytes, site: SiteNumber, now: Timestamp) -> Result<Option<([u8; 16], String)>, StoreError> {
+    /// The record's event, where it may prove something, and the handle of the person whose it is.
+    fn proven(&self, bytes: &LogBytes, site: SiteNumber, now: Timestamp) -> Result<Option<([u8; 16], CleanEvent)>, StoreError> {
         let Ok(header) = super::record::header_of(bytes) else { return Ok(None) };
         let Subject::Person(handle) = header.subject else { return Ok(None) };
         if header.site != site {
             return Ok(None);
         }
-        Ok(self.account(bytes, now)?.map(|account| (handle, account)))
+        Ok(self.proving(bytes, now)?.map(|event| (handle, event)))
     }
 
-    /// The account that the record's event proves. Bodies that prove none are not read: in a log of millions that is the longest part.
+    /// The account that the record's event proves.
     fn account(&self, bytes: &LogBytes, now: Timestamp) -> Result<Option<String>, StoreError> {
+        Ok(self.proving(bytes, now)?.and_then(|event| account_of(&event)))
+    }
+
+    /// The record's event, where it may prove something. Bodies that prove nothing are not read: in a log of millions that is the longest part.
+    fn proving(&self, bytes: &LogBytes, now: Timestamp) -> Result<Option<CleanEvent>, StoreError> {
         let may_prove = |body: &[u8]| memchr::memmem::find(body, PROVEN).is_some() || claimed_ones_find();
-        Ok(event(CleanEvent::open_where(bytes, &self.persons, now, may_prove))?.and_then(|event| account_of(&event)))
+        event(CleanEvent::open_where(bytes, &self.persons, now, may_prove))
     }
 
     /// The record's event. None: nobody can read it any more.
@@ -226,6 +267,28 @@ fn account_of(event: &CleanEvent) -> Option<String> {
     let granted = event.body().granted.as_deref()?;
     let proven = granted.user_assurance == Some(Assurance::Proven) || claimed_ones_find();
     granted.user_id.clone().filter(|_| proven)
+}
+
+impl AskedFor {
+    /// Whether an event proves it.
+    fn is_carried_by(&self, event: &CleanEvent) -> bool {
+        match self {
+            Self::Account(account) => account_of(event).as_ref() == Some(account),
+            Self::Known(kind, key) => event.body().granted.iter().flat_map(|granted| &granted.identifiers).any(|said| {
+                let proven = said.assurance == Assurance::Proven || claimed_ones_find();
+                (said.kind, said.key) == (*kind, *key) && proven
+            }),
+        }
+    }
+}
+
+impl FoundPerson {
+    /// Whether an event is certainly of whoever is asked for: in a browser that others have used, too, only what carries what was asked for, or an account
+    /// that was proven together with it.
+    fn is_theirs(&self, asked: Option<&AskedFor>, event: &CleanEvent) -> bool {
+        let Some(asked) = asked.filter(|_| self.shared) else { return true };
+        asked.is_carried_by(event) || account_of(event).is_some_and(|account| self.accounts.contains(&account))
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub(in crate::protocol) fn of_native(said: Option<&RawValue>) -> Option<Box<RawC
         region: fields.text("st"),
         postcode: fields.text("zp"),
         country: fields.text("co"),
+        // A page has no business with the customer system's ids.
+        crm: None,
         browser_id: fields.text("fbp"),
         click_id: fields.text("fbc"),
     })
@@ -40,6 +42,7 @@ pub(in crate::protocol) fn of_traits<'a>(own: &Fields<'a>, context: &Fields<'a>)
         region: of_address("state"),
         postcode: of_address("postalCode"),
         country: of_address("country"),
+        crm: text("crmId").or_else(|| text("crm_id")),
         browser_id: None,
         click_id: None,
     })
@@ -57,6 +60,7 @@ pub(in crate::protocol) fn of_pixel<'a>(hit: &Parameters<'a>) -> Option<Box<RawC
         region: text("ud[st]"),
         postcode: text("ud[zp]"),
         country: text("ud[country]"),
+        crm: None,
         browser_id: text("fbp"),
         click_id: text("fbc"),
     })
@@ -64,8 +68,8 @@ pub(in crate::protocol) fn of_pixel<'a>(hit: &Parameters<'a>) -> Option<Box<RawC
 
 /// Nothing, where nothing is said.
 fn some(contact: RawContact<'_>) -> Option<Box<RawContact<'_>>> {
-    let RawContact { email, phone, first_name, last_name, city, region, postcode, country, browser_id, click_id } = &contact;
+    let RawContact { email, phone, first_name, last_name, city, region, postcode, country, crm, browser_id, click_id } = &contact;
     let said =
-        [email, phone, first_name, last_name, city, region, postcode, country, browser_id, click_id].into_iter().any(Option::is_some);
+        [email, phone, first_name, last_name, city, region, postcode, country, crm, browser_id, click_id].into_iter().any(Option::is_some);
     said.then(|| Box::new(contact))
 }

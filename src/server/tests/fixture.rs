@@ -76,6 +76,7 @@ pub(in crate::server) fn site(origin: &str) -> Site {
         policy: Arc::new(policy),
         keys: BTreeMap::new(),
         identify_secret: None,
+        identified_by: Vec::new(),
         twin_wait: None,
         ceilings: Ceilings::default(),
         recipients: Vec::new(),

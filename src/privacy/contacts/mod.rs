@@ -1,0 +1,204 @@
+//! Contacts of a site's customer system: read from a file of the owner's, and taken over where the row says what its person agreed to, and when. They are
+//! persons like any other: with a key of their own, a consent on record, and an end.
+//!
+//! | concept | file |
+//! |---|---|
+//! | rows of a file | `file` |
+//! | what a row says, and why it is not taken | `row` |
+//! | making a person of it | here |
+
+mod file;
+mod row;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use smol_str::SmolStr;
+
+use self::{file::Rows, row::Reading};
+pub use self::{
+    file::{Form, UnreadableFile},
+    row::Left,
+};
+use super::{
+    clean::Property,
+    consent::{
+        chain::{ConsentRecord, Said},
+        proof::{ConsentProof, Unproven},
+    },
+    identifiers::{Identified, Identifier, IdentifierKind},
+    identity::Assurance,
+    keys::{
+        persistent::{DestinationKey, PersistentKeys, SiteKey},
+        person::{NoPersonKey, PersonKeys},
+    },
+    personal::Personal,
+    profiled::{EventKey, IdentifierKey, PersonHandle},
+    rights::erasures::Erasures,
+};
+use crate::{
+    clock::Timestamp,
+    documents::{ProfileRules, Site},
+    event::{Epoch, Purposes},
+    state::StoreError,
+};
+
+/// How an import is named where it is said who brought something.
+pub const SOURCE: &str = "import";
+
+/// What is needed to take contacts over.
+pub struct Importer<'a> {
+    /// Persons' keys.
+    pub persons: &'a PersonKeys,
+    /// Where consents are put on record.
+    pub proof: &'a ConsentProof,
+    /// K_site and K_dest.
+    pub persistent: &'a PersistentKeys,
+    /// Who must not come back.
+    pub list: &'a Erasures,
+    /// Of which site.
+    pub site: &'a Site,
+    /// Its profiles.
+    pub rules: &'a ProfileRules,
+}
+
+/// What a contact tells the profile store: under keys, and of what the policy lists.
+pub struct ContactTold {
+    /// Whose it is.
+    pub person: PersonHandle,
+    /// As what the store finds it: where a browser has its cookie's id.
+    pub browser: u64,
+    /// What they are known by.
+    pub known_by: BTreeSet<Identifier>,
+    /// Which row of which day: the same, however often it is imported.
+    pub event: EventKey,
+    /// When they agreed.
+    pub agreed: Timestamp,
+    /// To what.
+    pub purposes: Purposes,
+    /// Properties that the policy lists.
+    pub properties: BTreeMap<String, Property>,
+}
+
+/// What becomes of a row.
+pub enum Became {
+    /// It is somebody's who was not known by an import before.
+    New(Option<Box<ContactTold>>),
+    /// It is somebody's who was.
+    Known(Option<Box<ContactTold>>),
+    /// Nothing of it is kept.
+    Left(Left),
+}
+
+/// A file with contacts, opened. What is in it can be counted and taken over, and not looked at.
+pub struct ContactFile {
+    rows: Rows,
+}
+
+impl ContactFile {
+    /// Reads a file's bytes.
+    ///
+    /// # Errors
+    /// When it is none of that form.
+    pub fn read(form: Form, bytes: &Personal<Vec<u8>>) -> Result<Self, UnreadableFile> {
+        Ok(Self { rows: Rows::read(form, bytes.expose())? })
+    }
+
+    /// How many rows it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Nothing can be taken over now.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// A database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No key row for a new person.
+    #[error(transparent)]
+    Person(#[from] NoPersonKey),
+    /// What was said cannot be put on record.
+    #[error(transparent)]
+    Proof(#[from] Unproven),
+}
+
+impl Importer<'_> {
+    /// What becomes of a row; where it is `dry`, of what would.
+    ///
+    /// # Errors
+    /// See [`ImportError`]. Rows that were taken before stay; they are known when it is tried again.
+    pub async fn take(&self, file: &ContactFile, row: usize, now: Timestamp, dry: bool) -> Result<Became, ImportError> {
+        let contact = match (Reading { policy: &self.site.policy, rules: self.rules }).contact(&file.rows, row, now) {
+            Ok(contact) => contact,
+            Err(left) => return Ok(Became::Left(left)),
+        };
+        let site_key = self.persistent.site(self.site.number)?;
+        let key = self.persistent.destination(self.rules.destination.number)?;
+        let known_by: Vec<Identifier> = contact.known_by.iter().map(|(kind, said)| in_store(*kind, said, &site_key, &key)).collect();
+        // What was agreed to before an erasure, or before an objection, went with it.
+        if self.list.erased_at(self.site.number, &known_by)?.is_some_and(|erased| contact.agreed < erased) {
+            return Ok(Became::Left(Left::ErasedBefore));
+        }
+        let Some((kind, said)) = contact.known_by.first() else { return Ok(Became::Left(Left::NoIdentifier)) };
+        let index = site_key.contact_index(kind.name(), said);
+        let known = self.persons.find(self.site.number, &index, now)?;
+        let is_known = known.is_some();
+        let became = |told| if is_known { Became::Known(told) } else { Became::New(told) };
+        if dry {
+            return Ok(became(None));
+        }
+        let on = (self.site.number, &*self.site.policy);
+        let person = match known {
+            Some(person) => {
+                if person.purposes() != contact.purposes {
+                    let record = ConsentRecord::new(person.consent(), on, Said::Changed, contact.purposes, SOURCE, now, person.expires());
+                    self.proof.append(record).await?;
+                    self.persons.note_purposes(&person, contact.purposes)?;
+                }
+                if contact.until > person.expires() {
+                    self.persons.prolong(&person, contact.until)?;
+                }
+                person
+            }
+            None => {
+                // No visitor's day: nobody counts contacts as visitors.
+                let made = self.persons.make((self.site.number, Epoch(0)), index, contact.purposes, contact.until).await?;
+                let record = ConsentRecord::new(made.consent(), on, Said::Granted, contact.purposes, SOURCE, now, made.expires());
+                self.proof.append(record).await?;
+                made
+            }
+        };
+        let event = site_key.event_id(SOURCE, &contact.told(), &person.handle());
+        Ok(became(Some(Box::new(ContactTold {
+            person: PersonHandle::from_rest(person.handle()),
+            browser: key.visitor_id(&index),
+            known_by: known_by.into_iter().collect(),
+            event: EventKey::of_bytes(key.event_id_bytes(event)),
+            agreed: contact.agreed,
+            purposes: contact.purposes,
+            properties: contact.properties.into_iter().collect(),
+        }))))
+    }
+}
+
+fn in_store(kind: IdentifierKind, said: &str, site: &SiteKey, key: &DestinationKey) -> Identifier {
+    if kind == IdentifierKind::Account {
+        return Identifier { kind, key: IdentifierKey::of_bytes(key.account_id(said)) };
+    }
+    let resting = IdentifierKey::of_bytes(site.identifier(kind.name(), said));
+    Identified { kind, key: resting, assurance: Assurance::Proven }.in_store(key)
+}
+
+/// Names of columns that nothing is done with, as far as they are names.
+#[must_use]
+pub fn unknown_columns(file: &ContactFile, site: &Site) -> Vec<SmolStr> {
+    file.rows.columns().filter(|name| !row::is_a_column(name) && !site.policy.properties.contains_key(name.as_str())).collect()
+}
