@@ -21,6 +21,11 @@ impl Backoff {
         Self { random: fastrand::Rng::with_seed(seed) }
     }
 
+    /// One that draws others, also repeated with the seed.
+    pub fn another(&mut self) -> Self {
+        Self { random: self.random.fork() }
+    }
+
     /// The wait after this many failures in a row: uniform between nothing and the doubled base, within the ceiling.
     pub fn wait(&mut self, failures: u32) -> Duration {
         let most = BASE.saturating_mul(1 << failures.saturating_sub(1).min(DOUBLINGS_MAX)).min(CEILING);

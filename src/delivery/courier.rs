@@ -27,6 +27,7 @@ use super::{
     offsets::OffsetSet,
     settle::{Exception, Report, Settler},
     status::Gauges,
+    strands,
 };
 use crate::{
     clock::{self, Timestamp},
@@ -117,7 +118,8 @@ impl Courier {
         for index in 0..lanes {
             let (queue, queued) = mpsc::channel(WAITING_EVENTS_MAX / lanes);
             let backoff = Backoff::seeded(seed.wrapping_add(index as u64));
-            let lane = Lane { courier: Arc::clone(&self), queue: queued, reports: reports.clone(), backoff };
+            let strands = strands(&self.limits);
+            let lane = Lane { courier: Arc::clone(&self), queue: queued, reports: reports.clone(), backoff, strands };
             queues.push(queue);
             tasks.push(self.spawn(lane.run()));
         }

@@ -1,6 +1,6 @@
 //! Groups: events of one lane that travel together, and what an answer makes of them: ended, to be tried again, or halved. No I/O.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use super::{ledger::LedgerState, settle::Answered, status::Tally};
 use crate::{
@@ -47,8 +47,43 @@ pub(super) struct Judged {
     pub(super) attempt: u32,
 }
 
+/// Divides a batch into at most so many strands, whose groups may be tried at the same time: all events of a subject are in one of them, in
+/// their order. Where there are several, each has what one parcel may hold; what then has no room, or comes after such an event of the same
+/// subject, stays in the batch.
+pub(super) fn in_strands(batch: &mut Vec<Pending>, group_by: GroupBy, parcel: usize, strands: usize) -> Vec<VecDeque<Group>> {
+    if strands <= 1 {
+        return vec![grouped(batch.drain(..), group_by)];
+    }
+    let mut events_of: HashMap<u64, usize> = HashMap::new();
+    batch.iter().for_each(|event| *events_of.entry(event.disclosure.lane()).or_default() += 1);
+    // With all of its events a subject goes where they fit: the strands are filled one after the other.
+    let mut planned = vec![0; strands];
+    let mut place = |events: usize| {
+        let fits = (0..strands).find(|at| planned[*at] + events <= parcel);
+        let at = fits.or_else(|| (0..strands).min_by_key(|at| planned[*at]))?;
+        planned[at] += events;
+        Some(at)
+    };
+    let mut divided: Vec<Vec<Pending>> = (0..strands).map(|_| Vec::with_capacity(parcel)).collect();
+    // Where a subject's events are; `None`: in the rest.
+    let mut strand_of: HashMap<u64, Option<usize>> = HashMap::new();
+    let mut rest = Vec::new();
+    for event in batch.drain(..) {
+        let subject = event.disclosure.lane();
+        let at = strand_of.entry(subject).or_insert_with(|| place(events_of[&subject]));
+        *at = at.filter(|at| divided[*at].len() < parcel);
+        match *at {
+            Some(at) => divided[at].push(event),
+            None => rest.push(event),
+        }
+    }
+    *batch = rest;
+    divided.retain(|strand| !strand.is_empty());
+    divided.into_iter().map(|strand| grouped(strand.into_iter(), group_by)).collect()
+}
+
 /// Puts events that may share a parcel into groups, keeping the order of each subject.
-pub(super) fn grouped(batch: impl Iterator<Item = Pending>, group_by: GroupBy) -> VecDeque<Group> {
+fn grouped(batch: impl Iterator<Item = Pending>, group_by: GroupBy) -> VecDeque<Group> {
     let mut groups: VecDeque<Group> = VecDeque::new();
     for event in batch {
         let place = match group_by {
@@ -181,6 +216,26 @@ mod tests {
         assert_eq!(by(GroupBy::None), [vec![1, 2, 3, 4, 5]]);
         assert_eq!(by(GroupBy::Visitor), [vec![1, 3], vec![2, 5], vec![4]]);
         assert_eq!(by(GroupBy::Event), [vec![1], vec![2], vec![3], vec![4], vec![5]]);
+    }
+
+    #[test]
+    fn strands_are_filled_one_after_the_other_and_no_subject_is_in_two() {
+        let divided = |events: &[(u64, u64)], strands| {
+            let mut batch = events.iter().map(|(offset, lane)| pending(*offset, *lane)).collect();
+            let strands = in_strands(&mut batch, GroupBy::None, 3, strands);
+            let strands: Vec<Vec<u64>> = strands.iter().map(|groups| groups.iter().flat_map(offsets).collect()).collect();
+            (strands, batch.iter().map(|event| event.disclosure.offset().0).collect::<Vec<_>>())
+        };
+        let each_another: Vec<(u64, u64)> = (1..=6).map(|offset| (offset, offset)).collect();
+        assert_eq!(divided(&each_another, 2), (vec![vec![1, 2, 3], vec![4, 5, 6]], vec![]));
+        assert_eq!(divided(&each_another, 1), (vec![vec![1, 2, 3, 4, 5, 6]], vec![]));
+        assert_eq!(divided(&each_another[..2], 2), (vec![vec![1, 2]], vec![]));
+        // A subject whose strand is full goes on in the next batch, with all that comes after.
+        let events = [(1, 7), (2, 8), (3, 9), (4, 7), (5, 5), (6, 8), (7, 7)];
+        assert_eq!(divided(&events, 2), (vec![vec![1, 4, 5], vec![2, 3, 6]], vec![7]));
+        assert_eq!(divided(&[(1, 7), (2, 7), (3, 7), (4, 7), (5, 7)], 2), (vec![vec![1, 2, 3]], vec![4, 5]));
+        // Also one that never had room.
+        assert_eq!(divided(&[(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 6), (7, 7), (8, 7)], 2).1, [7, 8]);
     }
 
     #[test]

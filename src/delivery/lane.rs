@@ -1,7 +1,8 @@
-//! A lane: one of the ordered queues of a courier. Events of one subject are in one lane, and a lane has one attempt under way at a
-//! time, so their order holds. A retry holds up this lane alone; a refused parcel is bisected until the poison event stands alone.
+//! A lane: one of the ordered queues of a courier. Events of one subject are in one lane. A lane has one attempt under way at a time or, where
+//! a backlog waits in it, one in each of a few strands, between which its subjects are divided; so their order holds. A retry holds up this
+//! lane alone; a refused parcel is bisected until the poison event stands alone.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use tokio::sync::mpsc;
 
@@ -9,7 +10,7 @@ use super::{
     backoff::Backoff,
     breaker::{Opened, Pass},
     courier::{Courier, DiscloseError},
-    group::{Group, Judged, Pending, grouped},
+    group::{Group, Judged, Pending, in_strands},
     ledger::{LedgerState, Status},
     offsets::OffsetSet,
     settle::{Exception, Report},
@@ -49,34 +50,79 @@ pub(super) struct Lane {
     pub(super) queue: mpsc::Receiver<Pending>,
     pub(super) reports: mpsc::Sender<Report>,
     pub(super) backoff: Backoff,
+    /// Attempts that may be under way at a time when as many full parcels wait.
+    pub(super) strands: usize,
 }
 
 impl Lane {
     /// Delivers until the queue's other end is gone or the courier stops.
     pub(super) async fn run(mut self) {
+        let parcel = self.courier.limits.events.max(1);
         let mut batch = Vec::new();
         loop {
-            let most = self.courier.limits.events.max(1);
-            let taken = tokio::select! {
-                biased;
-                () = self.courier.stop.cancelled() => return,
-                taken = self.queue.recv_many(&mut batch, most) => taken,
-            };
-            if taken == 0 {
+            // Whole parcels and no more, so that they are as full as they would be one after the other.
+            let strands = ((batch.len() + self.queue.len()) / parcel).clamp(1, self.strands);
+            let room = (strands * parcel).saturating_sub(batch.len());
+            if batch.is_empty() {
+                tokio::select! {
+                    biased;
+                    () = self.courier.stop.cancelled() => return,
+                    taken = self.queue.recv_many(&mut batch, room) => if taken == 0 { return },
+                }
+            } else {
+                batch.extend(std::iter::from_fn(|| self.queue.try_recv().ok()).take(room));
+            }
+            let strands = in_strands(&mut batch, self.courier.limits.group_by, parcel, strands);
+            let delivered = strands.into_iter().map(|groups| -> Delivered<'_> {
+                let strand = Strand { courier: &self.courier, reports: &self.reports, backoff: self.backoff.another() };
+                Box::pin(strand.deliver(groups))
+            });
+            if all(delivered.collect()).await.is_err() {
                 return;
             }
-            let mut groups = grouped(batch.drain(..), self.courier.limits.group_by);
-            while let Some(group) = groups.pop_front() {
-                if self.attempt(group, &mut groups).await.is_err() {
-                    return;
-                }
-            }
         }
+    }
+}
+
+type Delivered<'l> = Pin<Box<dyn Future<Output = Result<(), Stopped>> + Send + 'l>>;
+
+/// Waits for all of them, also when one has heard of the end: the others may have an attempt under way.
+async fn all(mut strands: Vec<Delivered<'_>>) -> Result<(), Stopped> {
+    let mut end = Ok(());
+    poll_fn(|context| {
+        strands.retain_mut(|strand| match strand.as_mut().poll(context) {
+            Poll::Pending => true,
+            Poll::Ready(ended) => {
+                if ended.is_err() {
+                    end = ended;
+                }
+                false
+            }
+        });
+        if strands.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    end
+}
+
+/// A part of a lane's subjects, for a while: one attempt after the other.
+struct Strand<'l> {
+    courier: &'l Arc<Courier>,
+    reports: &'l mpsc::Sender<Report>,
+    backoff: Backoff,
+}
+
+impl Strand<'_> {
+    async fn deliver(mut self, mut groups: VecDeque<Group>) -> Result<(), Stopped> {
+        while let Some(group) = groups.pop_front() {
+            self.attempt(group, &mut groups).await?;
+        }
+        Ok(())
     }
 
     /// Makes one attempt with the first parcel of a group. What is left of the group goes back to the front.
     async fn attempt(&mut self, mut group: Group, groups: &mut VecDeque<Group>) -> Result<(), Stopped> {
-        let courier = Arc::clone(&self.courier);
+        let courier = Arc::clone(self.courier);
         let pass = self.turn(&courier, group.failures()).await?;
         group.events = self.still_wanted(group.events).await?;
         if group.events.is_empty() {
@@ -110,7 +156,7 @@ impl Lane {
         self.report(Report::Answered { status, attempt, events: ended }).await
     }
 
-    /// Waits for the backoff of this lane, then for the breaker of the courier.
+    /// Waits for the backoff of this strand, then for the breaker of the courier.
     async fn turn<'c>(&mut self, courier: &'c Courier, failures: u32) -> Result<Pass<'c>, Stopped> {
         let wait = if failures == 0 { Duration::ZERO } else { self.backoff.wait(failures) };
         let turn = async {
@@ -185,7 +231,7 @@ impl Lane {
         now: Timestamp,
     ) -> Result<Result<Box<Disclosure>, (LedgerState, &'static str)>, Stopped> {
         loop {
-            let courier = Arc::clone(&self.courier);
+            let courier = Arc::clone(self.courier);
             let disclosed = self.courier.supervisor.blocking(move || courier.disclose_again(offset, now)).await;
             return Ok(match disclosed {
                 Ok(None) => Err((LedgerState::Expired, NOT_IN_LOG)),

@@ -77,6 +77,29 @@ const fn lanes(limits: &BatchLimits) -> usize {
     }
 }
 
+/// Events under way at a time of a courier with a backlog, where its parcels are full: of a receiver that takes 50 ms for an answer, as many
+/// every 50 ms. Where eight parcels hold fewer, a lane has several attempts under way.
+const UNDER_WAY_MAX: usize = 2_000;
+/// Attempts of one lane at a time: all together, no more than small parcels have.
+const STRANDS_MAX: usize = LANES_OF_SMALL_PARCELS / LANES;
+
+/// How many attempts a lane may have under way while a backlog waits in it.
+const fn strands(limits: &BatchLimits) -> usize {
+    let events = if limits.events == 0 { 1 } else { limits.events };
+    let strands = match limits.group_by {
+        GroupBy::None => UNDER_WAY_MAX / (LANES * events),
+        // Their lanes are many.
+        GroupBy::Visitor | GroupBy::Event => 1,
+    };
+    if strands == 0 {
+        1
+    } else if strands > STRANDS_MAX {
+        STRANDS_MAX
+    } else {
+        strands
+    }
+}
+
 /// How often the ledger drops what has left the log, and couriers that could not be started are tried again.
 const SWEEP: Duration = Duration::from_secs(60);
 /// How often it is looked whether events are to be sent again.

@@ -112,6 +112,11 @@ impl Running {
 
 impl Yard {
     fn new() -> Self {
+        Self::that_waits(TIMEOUT)
+    }
+
+    /// One whose carrier waits so long for an answer.
+    fn that_waits(timeout: Duration) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let files = Arc::new(DiskFiles::open(&directory.path().join("log")).unwrap());
         let options = LogOptions { preallocate_bytes: 1 << 16, roll_bytes: 1 << 14, ..LogOptions::default() };
@@ -119,7 +124,7 @@ impl Yard {
         let state = Arc::new(StateDb::open(&directory.path().join("state.db")).unwrap());
         let (ledger, egress) = (Ledger::new(Arc::clone(&state)), EgressLedger::new(state, directory.path()));
         let supervisor = Supervisor::new();
-        let http = HttpCarrier::with_timeouts(None, TIMEOUT, TIMEOUT).unwrap();
+        let http = HttpCarrier::with_timeouts(None, timeout, timeout).unwrap();
         let file = FileCarrier::new(directory.path().to_owned(), supervisor.clone());
         let carriers = Arc::new(Carriers::new(http, file, PostgresCarrier::new(supervisor.clone())));
         Self { directory, log, ledger, egress, carriers, feed: Feed::default(), supervisor, appended: AtomicUsize::new(0) }

@@ -134,7 +134,8 @@ impl Destination for OneVisitorEach {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_distant_receiver_of_small_parcels_is_asked_many_times_at_once_and_in_order_for_each_visitor() {
     const LATE_MS: u64 = 150;
-    let yard = Yard::new();
+    // A machine with other work is no timeout, after which an event would come twice.
+    let yard = Yard::that_waits(PATIENCE);
     let receiver = HttpDouble::start(&yard.supervisor, |_, _| Reply::Late(LATE_MS)).await;
     for _ in 0..3 {
         let samples: Vec<Sample> = (0..200).map(|lane| Sample(lane, Fate::Disclosed)).collect();
@@ -151,4 +152,31 @@ async fn a_distant_receiver_of_small_parcels_is_asked_many_times_at_once_and_in_
     let arrived: Vec<u64> = taken.iter().flat_map(Taken::offsets).collect();
     assert_eq!(arrived.len(), 600);
     assert_in_order(&arrived, |offset| (offset % 200) as u8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_leaves_in_well_filled_parcels_many_at_once_and_in_order_for_each_visitor() {
+    const LATE_MS: u64 = 100;
+    const SUBJECTS: u8 = 240;
+    // A machine with other work is no timeout, after which an event would come twice.
+    let yard = Yard::that_waits(PATIENCE);
+    // Some fail, and come again while others of the same lane go on.
+    let receiver =
+        HttpDouble::start(&yard.supervisor, |_, index| if index % 10 == 3 { Reply::Status(503) } else { Reply::Late(LATE_MS) }).await;
+    for _ in 0..25 {
+        let samples: Vec<Sample> = (0..SUBJECTS).map(|lane| Sample(lane, Fate::Disclosed)).collect();
+        yard.append(&samples, clock::now()).await;
+    }
+    yard.start(WEBHOOK, yard.webhook(&receiver.url()), false);
+    yard.until_done(WEBHOOK).await;
+    let taken = receiver.taken();
+    let window = Duration::from_millis(LATE_MS);
+    let together =
+        taken.iter().map(|first| taken.iter().filter(|other| other.at >= first.at && other.at - first.at < window).count()).max();
+    assert!(together > Some(2 * crate::delivery::LANES), "{together:?} at once");
+    let accepted: Vec<Vec<u64>> = taken.iter().filter(|taken| taken.reply == Reply::Late(LATE_MS)).map(Taken::offsets).collect();
+    let arrived = accepted.concat();
+    assert!(arrived.len() > 40 * accepted.len(), "{} parcels are well filled", accepted.len());
+    assert_eq!(arrived.len(), 25 * usize::from(SUBJECTS));
+    assert_in_order(&arrived, |offset| (offset % u64::from(SUBJECTS)) as u8);
 }

@@ -11,7 +11,7 @@ async fn lane_of_old_disclosures(courier: &Arc<Courier>, offsets: &[Offset], dis
         queue.send(courier.pending(disclosure, disclosed)).await.ok().unwrap();
     }
     drop(queue);
-    Lane { courier: Arc::clone(courier), queue: queued, reports, backoff: Backoff::seeded(1) }.run().await;
+    Lane { courier: Arc::clone(courier), queue: queued, reports, backoff: Backoff::seeded(1), strands: 1 }.run().await;
     std::iter::from_fn(|| reported.try_recv().ok()).collect()
 }
 
