@@ -128,6 +128,16 @@ impl Destination for Umami {
     }
 }
 
+/// What stands behind the host, which is said apart. An older Umami takes all of a whole address for the path.
+fn on_its_host(url: String, host: Option<&str>) -> String {
+    let rest = host.and_then(|host| url.strip_prefix("https://")?.strip_prefix(host));
+    // Two slashes would begin another host.
+    match rest.filter(|rest| rest.starts_with('/') && !rest.starts_with("//")) {
+        Some(rest) => rest.to_owned(),
+        None => url,
+    }
+}
+
 impl Umami {
     fn parcel(&self, filled: Filled) -> Parcel {
         let body = Bytes::from([b"[", &filled.texts[..], b"]"].concat());
@@ -141,6 +151,7 @@ impl Umami {
         let (referrer, unsaid_of_referrer) = address::referrer(disclosure);
         unsaid += unsaid_of_page + unsaid_of_referrer + usize::from(!disclosure.bot().is_nothing());
         unsaid += usize::from(disclosure.session_id().is_some()) + usize::from(disclosure.country() != Country::UNKNOWN);
+        let host = disclosure.page().and_then(|page| page.host());
         let view = disclosure.name() == "page_view";
         let tag = data.remove(&format!("{VENDOR}tag"));
         let said = [
@@ -149,8 +160,8 @@ impl Umami {
             ("ip", Some(likeness::nobodys(disclosure.visitor_id()).into())),
             ("userAgent", agent::of(disclosure.device()).map(Value::from)),
             ("timestamp", figures::milliseconds(disclosure).map(|time| time.div_euclid(1_000).into())),
-            ("hostname", disclosure.page().and_then(|page| page.host()).map(Value::from)),
-            ("url", Some(url.unwrap_or_else(|| String::from("/")).into())),
+            ("hostname", host.map(Value::from)),
+            ("url", Some(url.map_or_else(|| String::from("/"), |url| on_its_host(url, host)).into())),
             ("referrer", referrer.map(Value::from)),
             ("language", disclosure.language().map(|language| language.code().into())),
             ("screen", figures::resolution(disclosure).map(Value::from)),
@@ -160,5 +171,19 @@ impl Umami {
         ];
         let payload: Map<String, Value> = said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
         Said { text: json!({ "type": "event", "payload": payload }).to_string().into_bytes(), unsaid }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_is_said_once_and_no_path_is_taken_for_one() {
+        let said = |url: &str, host| on_its_host(url.to_owned(), host);
+        assert_eq!(said("https://shop.example/a?utm_source=x", Some("shop.example")), "/a?utm_source=x");
+        assert_eq!(said("https://shop.example//evil.example/a", Some("shop.example")), "https://shop.example//evil.example/a");
+        assert_eq!(said("https://shop.example.org/a", Some("shop.example")), "https://shop.example.org/a");
+        assert_eq!(said("https://shop.example/a", None), "https://shop.example/a");
     }
 }
