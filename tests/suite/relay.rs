@@ -4,7 +4,11 @@
 //!
 //! `FIRSTHAND_SEED` (64 hexadecimal digits, printed on failure) repeats a run.
 
-use std::{cell::Cell, collections::BTreeMap, fmt::Write as _};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    fmt::Write as _,
+};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use firsthand::{
@@ -788,6 +792,22 @@ fn round_trips(dialect: Dialect) {
         prop_assert_eq!(before, after);
         Ok(())
     });
+}
+
+/// What a Snowplow is sent of so many generated events, each said by its own tracker and by three other libraries.
+pub(crate) fn bodies_for_snowplow(cases: u32) -> Vec<String> {
+    let relay = Relay::new(Dialect::Snowplow);
+    let (number, bodies) = (Cell::new(1_000_u64), RefCell::new(Vec::new()));
+    check(cases, said(), |said| {
+        for words in [Dialect::Snowplow, Dialect::Ga4, Dialect::Segment, Dialect::Matomo] {
+            number.set(number.get() + 1);
+            let (_, from) = relay.rests(words.request(&Said { number: number.get(), ..said.clone() }), true);
+            let parcels = relay.leaves(from.unwrap());
+            bodies.borrow_mut().extend(parcels.into_iter().map(|parcel| String::from_utf8(parcel.body.to_vec()).unwrap()));
+        }
+        Ok(())
+    });
+    bodies.into_inner()
 }
 
 /// The comparison above must be able to fail: a product that is lost on the way is seen.
