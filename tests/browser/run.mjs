@@ -1,4 +1,4 @@
-// Starts the built program as a person would (no configuration), runs the demonstration's test against it, and ends it.
+// Starts the built program as a person would (no configuration), runs the demonstration's tests against it, and ends it.
 // SCREENSHOTS names a directory for pictures of what a person sees.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -23,11 +23,17 @@ try {
     FIRSTHAND_ADMIN: `http://127.0.0.1:${admin}`,
     FIRSTHAND_DATA: join(data, "data"),
   };
-  const demonstration = join(dirname(fileURLToPath(import.meta.url)), "demonstration.mjs");
-  const test = spawn(process.execPath, ["--test", "--test-reporter=spec", demonstration], { env: environment, stdio: "inherit" });
-  [failed] = await once(test, "exit");
+  // One after the other: the second gives the shop a backend.
+  failed = false;
+  for (const name of ["demonstration.mjs", "purchase.mjs"]) {
+    const file = join(dirname(fileURLToPath(import.meta.url)), name);
+    const test = spawn(process.execPath, ["--test", "--test-reporter=spec", file], { env: environment, stdio: "inherit" });
+    const [code] = await once(test, "exit");
+    failed ||= code !== 0;
+  }
 } catch (problem) {
   console.error(problem.message);
+  failed = true;
 }
 const unclean = await program?.stop();
 if (unclean) {
