@@ -13,6 +13,8 @@
 //! | `policies` | a deviation changes its field alone, and never what rested to something wider |
 //! | `profiles` | customer profiles: joined by proof alone, explained, parted again, gone with the consent; on every store |
 //! | `envelope` | what is kept beside an event for an advertising vendor, in memory alone, and what ends it |
+//! | `iglu` | what Snowplow is sent keeps to the schemas of Iglu Central |
+//! | `backlog` | a long backlog leaves whole, each event once, in bounded memory |
 //! | `digest_oracles` | digests of contact data are those that vendors' own code makes |
 //! | `hand_over` | a new process takes over from the one that runs, and nobody notices |
 //! | `hostile` | a thousand broken requests of each dialect are answered and cost nothing |
@@ -27,6 +29,7 @@
 //! | `regressions` | what other products got wrong, R1 to R14, is not wrong here |
 //! | `rights` | export, erasure, backup and restore: what is handed out is what rests, and nobody comes back |
 //! | `nats`, `postgres` | a real server of each: an event is one message or row there, and the ledger counts what is there |
+//! | `umami` | Umami's own server stores and reports what is sent, and counts as the ledger does |
 //! | `webhook_keys` | OpenSSL checks what is signed with a key of our own, also while keys change |
 //! | `mailed_alerts` | the same by mail, taken by a real SMTP server |
 //! | `alerts` | what calls for a person is told, once when it begins and once when it is over |
@@ -56,6 +59,7 @@ mod alerts;
 mod apps;
 mod attacks;
 mod backend;
+mod backlog;
 mod bots;
 mod bots_oracle;
 mod build_script;
@@ -81,6 +85,7 @@ mod hand_over;
 mod held_back;
 mod hostile;
 mod identifiers;
+mod iglu;
 mod mailed_alerts;
 mod nats;
 mod non_interference;
@@ -101,11 +106,13 @@ mod server_events;
 mod traffic_tails;
 mod transparency;
 mod twins;
+mod umami;
 mod uniques;
 mod vendors;
 mod webhook_keys;
 mod withdrawal;
 
+mod campaign;
 mod certificate;
 mod http_client;
 mod inspect;

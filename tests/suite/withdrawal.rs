@@ -9,16 +9,16 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use memchr::memmem;
 use rusqlite::Connection as Database;
 use serde_json::json;
 
 use crate::{
+    campaign::{self, PATIENCE, Tell, numbers, resident_mib},
     http_client::{Connection, Request},
     installation::{Installation, Running, SITE, destination, eventually, file_destination},
     receiver::{Behaviour, Receiver, thread},
@@ -38,8 +38,6 @@ const SENDERS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(150);
 /// The last moment, after the answer to an objection, at which something may be sent.
 const IN_FORCE_AFTER: Duration = Duration::from_secs(1);
-/// A backlog that does not get shorter for so long has come to rest.
-const PATIENCE: Duration = Duration::from_secs(120);
 /// Longer than any courier rests.
 const LONGEST_REST: Duration = Duration::from_secs(15 * 60);
 /// The server's memory at most, in MiB, however long the backlog is.
@@ -104,12 +102,9 @@ impl Sightings {
     }
 
     fn see(&self, call: &[u8], accepted: bool) {
-        const KEY: &[u8] = b"\"number\":";
         let now = Instant::now();
         let mut all = self.of.lock().unwrap();
-        for at in memmem::find_iter(call, KEY) {
-            let digits = call[at + KEY.len()..].iter().take_while(|byte| byte.is_ascii_digit());
-            let number = digits.fold(0, |number, digit| number * 10 + usize::from(digit - b'0'));
+        for number in numbers(call) {
             let seen = &mut all[number];
             seen.sent += 1;
             seen.accepted += usize::from(accepted);
@@ -208,45 +203,11 @@ fn fill_all(server: &Running, load: &Arc<Load>, tell: &Tell) -> Vec<(usize, Stri
     senders.into_iter().flat_map(|sender| sender.join().expect("a sender ends")).collect()
 }
 
-/// Says every few seconds how far a campaign is.
-struct Tell {
-    wanted: bool,
-    begun: Instant,
-    last: AtomicU64,
-}
-
-impl Tell {
-    fn now_and_then(&self, what: impl FnOnce() -> String) {
-        let seconds = self.begun.elapsed().as_secs();
-        if self.wanted && seconds >= self.last.load(Ordering::Relaxed) + 10 {
-            self.last.store(seconds, Ordering::Relaxed);
-            self.say(&what());
-        }
-    }
-
-    #[expect(clippy::print_stderr, reason = "a campaign says how far it is")]
-    fn say(&self, what: &str) {
-        if self.wanted {
-            eprintln!("{:>5} s: {what}", self.begun.elapsed().as_secs());
-        }
-    }
-}
-
 const DESTINATIONS: [&str; 2] = ["customers", "measurement"];
 
 /// Waits until every event has its end at both destinations, as long as there is progress.
 fn wait_until_ended(installation: &Installation, load: &Load, tell: &Tell) {
-    let ended = || DESTINATIONS.map(|name| installation.ledger(name).iter().map(|(.., count)| *count as usize).sum::<usize>());
-    let (mut before, mut since) = (ended(), Instant::now());
-    while before != [load.all(); 2] {
-        std::thread::sleep(Duration::from_millis(200));
-        let now = ended();
-        if now != before {
-            (before, since) = (now, Instant::now());
-        }
-        assert!(since.elapsed() < PATIENCE, "delivery stands still at {before:?} of {}", load.all());
-        tell.now_and_then(|| format!("ended at both destinations: {before:?} of {}", load.all()));
-    }
+    campaign::wait_until_ended(installation, &DESTINATIONS, load.all(), tell);
 }
 
 fn ended_as(installation: &Installation, destination: &str, wanted: &str) -> usize {
@@ -276,13 +237,6 @@ fn restore(installation: &Installation, backup: &Path) {
     fs::rename(backup.join("state.db"), data.join("state.db")).unwrap();
 }
 
-/// The most memory that the server ever had resident, in MiB; nothing where the system does not tell.
-fn resident_mib(server: &Running) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap_or_default();
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
-    kib.unwrap_or(0.0) / 1024.0
-}
-
 /// How long after `answered` something was last sent to anyone.
 fn late(receiving: &[Receiving; 2], number: usize, answered: Instant) -> Duration {
     let last = receiving.iter().filter_map(|receiving| receiving.sightings.seen(number).last).max();
@@ -293,8 +247,8 @@ fn late(receiving: &[Receiving; 2], number: usize, answered: Instant) -> Duratio
 fn nothing_of_whoever_withdraws_leaves_a_second_later_nor_from_a_backup() {
     let wanted = std::env::var("FIRSTHAND_WITHDRAWAL_EVENTS").ok();
     let events = wanted.map_or(EVENTS, |number| number.parse().expect("FIRSTHAND_WITHDRAWAL_EVENTS is a number"));
-    let campaign = events >= CAMPAIGN;
-    let tell = Tell { wanted: campaign, begun: Instant::now(), last: AtomicU64::new(0) };
+    let is_campaign = events >= CAMPAIGN;
+    let tell = Tell::new(is_campaign);
     let load = Arc::new(Load::of(events));
     let receiving = DESTINATIONS.map(|_| Receiving::down(load.persons + load.visitors));
     let [customers, measurement] = [&receiving[0], &receiving[1]];
@@ -314,10 +268,10 @@ fn nothing_of_whoever_withdraws_leaves_a_second_later_nor_from_a_backup() {
     back_up(&installation, &backup);
 
     // The destinations come back, and the backlog begins to leave.
-    let behaviour = if campaign { Behaviour::Accept } else { Behaviour::AcceptAfter(PAUSE) };
+    let behaviour = if is_campaign { Behaviour::Accept } else { Behaviour::AcceptAfter(PAUSE) };
     receiving.iter().for_each(|receiving| receiving.receiver.behave(behaviour));
     // A courier whose receiver was down for as long as a large backlog takes to come in rests for minutes before it tries again.
-    let (some, patience) = ((load.all() / 50).min(20_000), if campaign { LONGEST_REST } else { PATIENCE });
+    let (some, patience) = ((load.all() / 50).min(20_000), if is_campaign { LONGEST_REST } else { PATIENCE });
     let flows = |receiving: &Receiving| receiving.sightings.accepted() > some;
     eventually("the backlog leaves", patience, || receiving.iter().all(flows));
     let visitor = load.number_of_visitor(OBJECTING);
