@@ -16,10 +16,12 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::HeaderName;
+use hyper::body::Incoming;
 use tokio::runtime::Handle;
 
 use crate::{
     alerts::Alerts,
+    api::{Api, Desk, Large},
     clock::{self, Timestamp, agreement::Agreement},
     config::{Config, ConfigError},
     console::{Console, feed::Feed},
@@ -43,7 +45,7 @@ use crate::{
         store::{Author, DocumentStore, DocumentStoreError},
     },
     egress::closing::EgressLedger,
-    event::Offset,
+    event::{Offset, RetentionClass},
     event_log::{DiskFiles, EventLog, LogError},
     hand_over::{Next, Offer},
     housekeeping::Housekeeping,
@@ -72,6 +74,7 @@ use crate::{
     },
     profile::{
         Profiles,
+        audit::ProfileAudit,
         projector::{self, Projector},
     },
     recleanse::{self, Recleanse},
@@ -270,7 +273,7 @@ impl App {
         let persistent = Arc::new(PersistentKeys::new(Arc::clone(&state)));
         let epochs = Arc::new(EpochKeys::new(Arc::clone(&keys)).sized_by(Arc::clone(&uniques)));
         let persons = Arc::new(PersonKeys::new(Arc::clone(&keys)).listed_in(Arc::clone(&list)));
-        let purge_set = Arc::new(PurgeSet::open(keys)?.listed_in(Arc::clone(&list)));
+        let purge_set = Arc::new(PurgeSet::open(Arc::clone(&keys))?.listed_in(Arc::clone(&list)));
         let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
         let feed = Feed::default();
         let crowds = Arc::new(Crowds::new(Arc::clone(&state)));
@@ -337,7 +340,7 @@ impl App {
             discloser: Arc::new(profile_discloser),
             documents: Box::new(move || in_force.documents.load_full()),
             calendar: Box::new(move || calendar.holds()),
-            profiles,
+            profiles: Arc::clone(&profiles),
         }));
         let projecting = Arc::clone(projector.gauges());
         projector.start(&supervisor).map_err(StartError::Thread)?;
@@ -359,7 +362,22 @@ impl App {
         alerts.start(&supervisor, move || figures.figures());
         let framed_by: Vec<String> = if demonstration { page_origins(&addresses) } else { Vec::new() };
         let console = Arc::new(Console::new(feed, report.sources(), supervisor.clone(), &framed_by));
-        supervisor.spawn("admin listener", admin_listener.run(supervisor.clone(), move |request, _| answer(Arc::clone(&console), request)));
+        let desk = Desk {
+            profiles,
+            persistent: Arc::clone(&pipeline.persistent),
+            epochs: Arc::clone(&epochs),
+            state: Arc::clone(&state),
+            keys,
+            list: Arc::clone(&list),
+            ledger: Ledger::new(Arc::clone(&state)),
+            data_dir: config.data_dir.clone(),
+            kept: RetentionClass::ALL.map(|class| log.retention(class)),
+            audit: ProfileAudit::new(Arc::clone(&state)),
+            large: Large::default(),
+        };
+        let api = Arc::new(Api::new(Arc::clone(&pipeline), desk, supervisor.clone()));
+        let admin_pages = move |request, _| answer(Arc::clone(&console), Arc::clone(&api), request);
+        supervisor.spawn("admin listener", admin_listener.run(supervisor.clone(), admin_pages));
         let housekeeping = Housekeeping {
             pipeline: Arc::clone(&pipeline),
             delivery,
@@ -442,8 +460,11 @@ impl App {
     }
 }
 
-/// The console reads no body, so the request's is dropped before anything else.
-async fn answer<B>(console: Arc<Console>, request: http::Request<B>) -> http::Response<ReplyBody> {
+/// The console reads no body, so the request's is dropped before anything else; the API reads its own.
+async fn answer(console: Arc<Console>, api: Arc<Api>, request: http::Request<Incoming>) -> http::Response<ReplyBody> {
+    if Api::is_for(request.uri().path()) {
+        return api.handle(request).await;
+    }
     let (head, unread) = request.into_parts();
     drop(unread);
     console.handle(&http::Request::from_parts(head, ())).await.map(ReplyBody::stream)

@@ -26,6 +26,7 @@ use crate::{
         record::header_of,
         rights::erasures::Erasures,
     },
+    profile::audit::ProfileAudit,
     recleanse::Recleanse,
     state::{StateDb, StoreError},
     supervise::Supervisor,
@@ -215,6 +216,9 @@ impl Housekeeping {
         let with_crowds = |record: &mut DayRecord, day| record.crowds = self.measured(&documents, DestinationNumber(record.number), day);
         if let Err(error) = self.egress.close_due(now, with_crowds) {
             tracing::warn!(%error, "a day of what left could not be closed and signed; the next round tries again");
+        }
+        if let Err(error) = ProfileAudit::new(Arc::clone(&self.state)).forget_old(now) {
+            tracing::warn!(%error, "old entries of the audit of profiles could not be dropped; the next round tries again");
         }
         if let Err(error) = Counters::forget_old(&self.state, LocalDay::of(&jiff::tz::TimeZone::UTC, now).epoch) {
             tracing::warn!(%error, "old counts could not be dropped; the next round tries again");

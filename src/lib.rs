@@ -18,6 +18,7 @@ pub mod protocol;
 pub mod server;
 
 pub mod alerts;
+pub mod api;
 pub mod app;
 pub mod cli;
 pub mod clock;

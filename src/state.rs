@@ -1,5 +1,5 @@
 //! `state.db`: the small state beside the event log (SQLite). Documents, consumer state, ledger, counters, persistent keys,
-//! proof of consent, crowds, what left, how far a recleanse is, what is to be sent again.
+//! proof of consent, crowds, what left, how far a recleanse is, what is to be sent again, who looked at whose profile.
 //! Nothing in it is on the path of an acknowledgement, but for the record of a consent that begins, changes or ends.
 
 use std::{
@@ -107,6 +107,14 @@ const MIGRATIONS: &[&str] = &[
         number INTEGER PRIMARY KEY AUTOINCREMENT, destination INTEGER NOT NULL, offsets TEXT NOT NULL, count INTEGER NOT NULL,
         author TEXT NOT NULL, reason TEXT NOT NULL, asked INTEGER NOT NULL, reopened INTEGER NOT NULL, begun INTEGER);
     CREATE INDEX replays_asked ON replays (destination) WHERE begun IS NULL;
+",
+    "
+    CREATE TABLE profile_audit (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, site INTEGER NOT NULL, at INTEGER NOT NULL, by TEXT NOT NULL, name TEXT NOT NULL,
+        act TEXT NOT NULL, profiles INTEGER NOT NULL);
+    CREATE INDEX profile_audit_by_age ON profile_audit (at);
+    CREATE TABLE profile_audit_marks (mark BLOB NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (mark, number)) WITHOUT ROWID;
+    CREATE INDEX profile_audit_marks_by_number ON profile_audit_marks (number);
 ",
 ];
 

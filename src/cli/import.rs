@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io::Write, path::PathBuf, sync::Arc};
 
 use clap::Args;
 
-use super::{CommandError, Place};
+use super::{CommandError, Place, profile::ByWhom};
 use crate::{
     clock,
     documents::store::DocumentStore,
@@ -16,6 +16,7 @@ use crate::{
         profiled::ProfileSeals,
         rights::erasures::{ERASURES, Erasures},
     },
+    profile::audit::{Act, ProfileAudit},
     state::StateDb,
 };
 
@@ -25,6 +26,8 @@ pub(super) struct Import {
     /// On which site; needed where several have profiles.
     #[arg(long, value_name = "NAME")]
     site: Option<String>,
+    #[command(flatten)]
+    who: ByWhom,
     /// Only count what would become of each row, and keep nothing.
     #[arg(long)]
     dry_run: bool,
@@ -32,7 +35,7 @@ pub(super) struct Import {
     file: PathBuf,
 }
 
-pub(super) fn import(place: &Place, Import { site, dry_run, file }: &Import, out: &mut dyn Write) -> Result<(), CommandError> {
+pub(super) fn import(place: &Place, Import { site, who, dry_run, file }: &Import, out: &mut dyn Write) -> Result<(), CommandError> {
     let form = match file.extension().and_then(|extension| extension.to_str()) {
         Some("csv" | "tsv" | "txt") => Form::Csv,
         Some("jsonl" | "ndjson") => Form::JsonLines,
@@ -56,6 +59,9 @@ pub(super) fn import(place: &Place, Import { site, dry_run, file }: &Import, out
     let importer = Importer { persons: &persons, proof: &proof, persistent: &persistent, list: &list, site, rules };
     let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
 
+    if !dry_run {
+        ProfileAudit::new(Arc::clone(&state)).note(site.number, (&who.who(), Act::Imported), &[], contacts.len(), clock::now())?;
+    }
     let (mut new, mut known, mut left) = (0_usize, 0_usize, BTreeMap::<Left, Vec<usize>>::new());
     for row in 0..contacts.len() {
         let now = clock::now();

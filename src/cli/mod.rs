@@ -1,5 +1,6 @@
 //! The command line: one file per command. `main.rs` parses, calls, prints the error chain, and sets the exit code.
 
+mod api;
 mod api_key;
 mod apply;
 mod backup;
@@ -92,7 +93,10 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     /// Put documents (sites, destinations, policies) in force from a TOML file or a directory of them.
     Apply(apply::ApplyArguments),
-    /// Make a key for a site's backend, which sends purchases and refunds with it (shown once, kept nowhere), or for its app.
+    /// Say what can be asked of the profile API, in words or as an OpenAPI document.
+    Api(api::ApiArguments),
+    /// Make the key of a site's own backend, which sends purchases and refunds with it (shown once, kept nowhere), or for its app; or make, list
+    /// and revoke keys of the profile API.
     ApiKey(api_key::ApiKeyArguments),
     /// Say what left to whom, day by day; check that the ledger of it is whole; write it into a signed file.
     Egress(egress::EgressArguments),
@@ -164,7 +168,8 @@ pub fn execute(arguments: Arguments, out: &mut dyn Write) -> Result<(), CommandE
         Some(Command::Check) => check::check(&place, out),
         Some(Command::Doctor(doctor)) => doctor::doctor(&place, &doctor, out),
         Some(Command::Apply(apply)) => apply::apply(&place, &apply, out),
-        Some(Command::ApiKey(key)) => api_key::api_key(&key, out),
+        Some(Command::Api(api)) => api::api(&api, out),
+        Some(Command::ApiKey(key)) => api_key::api_key(&place, &key, out),
         Some(Command::Egress(egress)) => egress::egress(&place, &egress, out),
         Some(Command::Export) => export::export(&place, out),
         Some(Command::Policy(command)) => policy::policy(&place, &command, out),
@@ -210,6 +215,7 @@ mod tests {
             "check",
             "doctor",
             "apply",
+            "api",
             "api-key",
             "egress",
             "export",

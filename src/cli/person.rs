@@ -31,7 +31,10 @@ use crate::{
             recipients::Ids,
         },
     },
-    profile::Profiles,
+    profile::{
+        Profiles,
+        audit::{self, Act, ProfileAudit},
+    },
     rights::{ends, sweep},
     state::StateDb,
 };
@@ -69,6 +72,9 @@ pub(super) struct Who {
     /// On which site; needed where there are several.
     #[arg(long, value_name = "NAME")]
     site: Option<String>,
+    /// Who does it; kept in the audit of profiles.
+    #[arg(long, env = "USER", default_value = "command line")]
+    author: String,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -189,6 +195,16 @@ impl Opened {
         Ok(view.map(serde_json::to_value).transpose()?.map(|view| serde_json::Value::Array(vec![view])))
     }
 
+    /// Writes down what is about to be done with whose profile, where the site has any.
+    fn note(&self, site: &Site, (author, act): (&str, Act), found: &Found, now: Timestamp) -> Result<(), CommandError> {
+        if found.is_nobody() || self.documents.profile_of(site.number).is_none() {
+            return Ok(());
+        }
+        let marks = self.profiles.marks_of(found.people().map(|(person, _)| person), now)?;
+        let who = audit::Who::CommandLine(author.to_owned());
+        Ok(ProfileAudit::new(Arc::clone(&self.state)).note(site.number, (&who, act), &marks, 1, now)?)
+    }
+
     fn facts<'a>(&'a self, site: &'a Site, now: clock::Timestamp) -> Facts<'a> {
         Facts {
             documents: &self.documents,
@@ -242,6 +258,7 @@ fn export(opened: &Opened, who: &Who, directory: &Path, input: &mut dyn BufRead,
     let asked = asked(who, input, out)?;
     let now = clock::now();
     let found = opened.find(site, &asked, now)?;
+    opened.note(site, (&who.author, Act::Exported), &found, now)?;
     let mut ask = |offset: Offset| ends(&opened.ledger, &opened.documents, site, offset);
     let mut export = opened.rights.export(&found, &opened.facts(site, now), &mut ask)?;
     if let Some(profiles) = opened.profiles(site, &asked, &found, now)? {
@@ -287,6 +304,7 @@ fn erase(opened: &Opened, who: &Who, notice_file: &Path, input: &mut dyn BufRead
     let receivers = notice.receivers();
     notice.hand_over_to_the_operator(notice_file).map_err(|error| format!("{}: {error}", notice_file.display()))?;
     let people = found.people().map(|(person, _)| person).collect();
+    opened.note(site, (&who.author, Act::Erased), &found, now)?;
     opened.rights.erase(&found, &known_by, &opened.list, now)?;
     if opened.profiles.are_there() {
         opened.profiles.erase(&people)?;

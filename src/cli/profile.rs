@@ -22,7 +22,9 @@ use crate::{
     },
     profile::{
         Profiles,
-        store::{Decision, StrandKey},
+        audit::{Act, Noted, ProfileAudit, Who},
+        parting::{Undecidable, Wish},
+        store::StrandKey,
         view::{KnownView, ProfileView, SaidView},
     },
     state::StateDb,
@@ -37,6 +39,8 @@ pub(super) enum ProfileCommand {
     List {
         #[command(flatten)]
         site: OfSite,
+        #[command(flatten)]
+        who: ByWhom,
         /// At most so many.
         #[arg(long, default_value_t = 20)]
         most: usize,
@@ -51,6 +55,8 @@ pub(super) enum ProfileCommand {
     Show {
         #[command(flatten)]
         site: OfSite,
+        #[command(flatten)]
+        who: ByWhom,
         /// The profile's id, or that of a part of it. Default: by what standard input names, as the site knows it.
         id: Option<String>,
         /// What standard input names.
@@ -77,6 +83,20 @@ pub(super) enum ProfileCommand {
     Import(Import),
     /// Make all profiles again from their timelines, and from what the event log retains.
     Rebuild,
+    /// Say who looked at whose profile, handed it out, changed or erased it, newest first.
+    Audit {
+        #[command(flatten)]
+        site: OfSite,
+        /// Only what was done with the profile of this id.
+        #[arg(long, value_name = "ID")]
+        profile: Option<String>,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        most: usize,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// What somebody is known by.
@@ -111,6 +131,20 @@ pub(super) struct OfSite {
     site: Option<String>,
 }
 
+/// Who looks, for the audit.
+#[derive(Debug, Args)]
+pub(super) struct ByWhom {
+    /// Who looks; kept in the audit.
+    #[arg(long = "author", env = "USER", default_value = "command line")]
+    author: String,
+}
+
+impl ByWhom {
+    pub(super) fn who(&self) -> Who {
+        Who::CommandLine(self.author.clone())
+    }
+}
+
 /// What somebody decides of a browser, and why.
 #[derive(Debug, Args)]
 pub(super) struct Decided {
@@ -134,6 +168,7 @@ struct Opened {
     documents: Documents,
     persistent: PersistentKeys,
     profiles: Profiles,
+    audit: ProfileAudit,
     /// Outlives them.
     _runtime: Option<Runtime>,
 }
@@ -157,10 +192,23 @@ impl Opened {
         }
         Ok(Self {
             documents: DocumentStore::new(Arc::clone(&state)).compiled()?,
-            persistent: PersistentKeys::new(state),
+            persistent: PersistentKeys::new(Arc::clone(&state)),
+            audit: ProfileAudit::new(state),
             profiles,
             _runtime: runtime,
         })
+    }
+
+    /// Writes down what is about to be done with whose profile.
+    fn note<'s>(
+        &self,
+        site: &Site,
+        what: (&Who, Act),
+        strands: impl IntoIterator<Item = &'s StrandKey>,
+        now: Timestamp,
+    ) -> Result<(), CommandError> {
+        let marks = self.profiles.marks(strands, now)?;
+        Ok(self.audit.note(site.number, what, &marks, 1, now)?)
     }
 
     fn site(&self, named: &OfSite) -> Result<(&Arc<Site>, &Arc<ProfileRules>), CommandError> {
@@ -195,11 +243,11 @@ pub(super) fn profile(place: &Place, command: &ProfileCommand, input: &mut dyn B
     let now = clock::now();
     match command {
         ProfileCommand::Import(_) => Ok(()),
-        ProfileCommand::List { site, most, after, json } => {
+        ProfileCommand::List { site, who, most, after, json } => {
             let (site, rules) = opened.site(site)?;
-            list(&opened, (site, rules), (*most, after.as_deref(), *json), now, out)
+            list(&opened, (site, rules), (*most, after.as_deref(), *json), (&who.who(), now), out)
         }
-        ProfileCommand::Show { site, id, by, events, json } => {
+        ProfileCommand::Show { site, who, id, by, events, json } => {
             let (site, rules) = opened.site(site)?;
             let strand = match id {
                 Some(id) => opened.profiles.named(site.number, id)?,
@@ -209,7 +257,14 @@ pub(super) fn profile(place: &Place, command: &ProfileCommand, input: &mut dyn B
                 },
             };
             let view = match strand {
-                Some(strand) => opened.profiles.view(&opened.profiles.joined(&strand, rules)?, rules, *events, now)?,
+                Some(strand) => {
+                    let joined = opened.profiles.joined(&strand, rules)?;
+                    let view = opened.profiles.view(&joined, rules, *events, now)?;
+                    if view.is_some() {
+                        opened.note(site, (&who.who(), Act::Seen), &joined.strands, now)?;
+                    }
+                    view
+                }
                 None => None,
             };
             match view {
@@ -228,6 +283,23 @@ pub(super) fn profile(place: &Place, command: &ProfileCommand, input: &mut dyn B
                 "Asked for. A running server begins within a second, one that does not run when it starts; what it does not find in the event log any\n\
                  more it makes from the timelines. Nothing is taken away meanwhile."
             )?;
+            Ok(())
+        }
+        ProfileCommand::Audit { site, profile, most, json } => {
+            let (site, rules) = opened.site(site)?;
+            let marks = match profile {
+                Some(id) => {
+                    let strand = opened.profiles.named(site.number, id)?.ok_or_else(|| format!("--profile: {NOBODY}"))?;
+                    Some(opened.profiles.marks(&opened.profiles.joined(&strand, rules)?.strands, now)?)
+                }
+                None => None,
+            };
+            let entries = opened.audit.read(site.number, marks.as_deref(), None, *most)?;
+            if *json {
+                writeln!(out, "{}", serde_json::to_string_pretty(&entries)?)?;
+            } else {
+                show_audit(&entries, out)?;
+            }
             Ok(())
         }
     }
@@ -256,7 +328,7 @@ fn list(
     opened: &Opened,
     (site, rules): (&Site, &ProfileRules),
     (most, after, json): (usize, Option<&str>, bool),
-    now: Timestamp,
+    (who, now): (&Who, Timestamp),
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
     let after = match after {
@@ -272,6 +344,7 @@ fn list(
     for joined in &page {
         views.extend(opened.profiles.view(joined, rules, 0, now)?);
     }
+    opened.audit.note(site.number, (who, Act::Listed), &[], views.len(), now)?;
     if json {
         writeln!(out, "{}", serde_json::to_string_pretty(&views)?)?;
         return Ok(());
@@ -304,26 +377,41 @@ fn list(
 
 fn decide(opened: &Opened, decided: &Decided, apart: bool, now: Timestamp, out: &mut dyn Write) -> Result<(), CommandError> {
     let (site, rules) = opened.site(&decided.site)?;
-    let holder = opened.profiles.holder(site.number, &decided.browser)?;
-    let holder = holder.ok_or("there is no browser of that id, or several accounts are used in it\n  fix: as `profile show` names it: BROWSER, or BROWSER.ACCOUNT")?;
-    let key = if decided.without_account { StrandKey { account: None, ..holder } } else { holder };
-    let before = opened.profiles.joined(&holder, rules)?;
-    if opened.profiles.store()?.strand(&key)?.is_none() {
-        return Err("that browser has done nothing under no account".into());
-    }
-    let is_apart = opened.profiles.store()?.decisions(&key)?.last().is_some_and(|last| last.apart);
-    if is_apart == apart {
+    let Decided { browser, without_account, reason, author, .. } = decided;
+    let wish = Wish { part: browser, without_account: *without_account, apart, author, reason };
+    let considered = opened.profiles.consider(rules, &wish)?.map_err(|undecidable| match undecidable {
+        Undecidable::NoSuchPart => "there is no browser of that id, or several accounts are used in it\n  fix: as `profile show` names it: BROWSER, or BROWSER.ACCOUNT",
+        Undecidable::NothingWithoutAccount => "that browser has done nothing under no account",
+    })?;
+    if considered.is_so {
         writeln!(out, "It is {} already: nothing was changed.", if apart { "apart" } else { "joined" })?;
         return Ok(());
     }
-    let (author, reason) = (decided.author.clone(), decided.reason.clone());
-    opened.profiles.decide(&Decision { key, apart, at: now, author, reason })?;
-    let after = opened.profiles.joined(&key, rules)?;
+    let act = if apart { Act::Parted } else { Act::Joined };
+    opened.note(site, (&Who::CommandLine(author.clone()), act), &considered.strands, now)?;
+    let profile = opened.profiles.decide_as(rules, &considered, &wish, now)?;
     if apart {
-        writeln!(out, "Parted: it was a part of profile {}, and is profile {} now.", before.by.id(), after.by.id())?;
+        writeln!(out, "Parted: it was a part of profile {}, and is profile {profile} now.", considered.profile)?;
         writeln!(out, "What it brought is out of the other one's traits and timeline, and comes back with `profile merge`.")?;
     } else {
-        writeln!(out, "Joined: it is a part of profile {} again.", after.by.id())?;
+        writeln!(out, "Joined: it is a part of profile {profile} again.")?;
+    }
+    Ok(())
+}
+
+fn show_audit(entries: &[Noted], out: &mut dyn Write) -> std::io::Result<()> {
+    if entries.is_empty() {
+        return writeln!(out, "Nobody has looked at any, as far as it is known: entries are kept for 13 months.");
+    }
+    writeln!(out, "{:<22}{:<30}{:<10}whose", "when", "who", "did")?;
+    for entry in entries {
+        let when = entry.at.split_once('.').map_or(entry.at.as_str(), |(seconds, _)| seconds);
+        let who = if entry.by == "api_key" { format!("key {}", entry.name) } else { entry.name.clone() };
+        let whose = match entry.about.as_slice() {
+            [] => format!("{} profiles", entry.profiles),
+            marks => marks.iter().map(|mark| mark.get(..8).unwrap_or(mark)).collect::<Vec<_>>().join(" "),
+        };
+        writeln!(out, "{when:<22}{who:<30}{:<10}{whose}", entry.did.name())?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ pub mod feed;
 pub mod overview;
 
 mod live;
-mod own_host;
+pub(crate) mod own_host;
 
 use std::{sync::Arc, time::Duration};
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use http::{Request, header, uri::Authority};
 
 /// Whether the request names this machine's loopback: `localhost`, a name below it, or a loopback address, with any port.
-pub(super) fn is_ours<B>(request: &Request<B>) -> bool {
+pub(crate) fn is_ours<B>(request: &Request<B>) -> bool {
     // HTTP/2 has the name in the request's address, HTTP/1.1 in its Host header.
     if let Some(authority) = request.uri().authority() {
         return is_loopback(authority.host());

@@ -9,7 +9,7 @@ use std::{
 use jiff::tz::TimeZone;
 
 use super::{
-    Basis, Destination, Documents, EXEMPT_MONTHS_MAX, crowds, declared,
+    Basis, Destination, Documents, EXEMPT_MONTHS_MAX, api_key, crowds, declared,
     deviation::{Deviation, State},
     listed_names,
     parse::{BasisName, DestinationDocument, Document, GpcSiteOverride, PolicyDocument, Release, SiteDocument},
@@ -50,7 +50,7 @@ pub struct Numbered {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} \"{name}\": {key}: {reason}{}", if fix.is_empty() { String::new() } else { format!("\n  fix: {fix}") })]
 pub struct DocumentError {
-    /// `site`, `destination` or `policy`.
+    /// `site`, `destination`, `policy` or `api_key`.
     pub kind: &'static str,
     /// The document's name.
     pub name: String,
@@ -79,7 +79,7 @@ pub fn compile(documents: &[Numbered]) -> Result<Documents, Vec<DocumentError>> 
                 policies.insert(&policy.name, Arc::new(compile_policy(policy, *number)));
             }
             Document::Site(site) => site_documents.push((site, SiteNumber(*number))),
-            Document::Destination(_) => {}
+            Document::Destination(_) | Document::ApiKey(_) => {}
         }
     }
     for Numbered { document, number } in documents {
@@ -90,6 +90,11 @@ pub fn compile(documents: &[Numbered]) -> Result<Documents, Vec<DocumentError>> 
     let profiles: Vec<_> =
         site_documents.iter().filter_map(|(document, number)| profile::compile(document, *number, &mut errors)).collect();
     let receiving: Vec<_> = destinations.iter().chain(profiles.iter().map(|rules| &rules.destination)).map(Arc::clone).collect();
+    let keys = documents.iter().filter_map(|numbered| match &numbered.document {
+        Document::ApiKey(key) => Some(key),
+        _ => None,
+    });
+    let api_keys = api_key::compile(keys, &site_documents, &mut errors);
     let mut sites = Vec::new();
     for (document, number) in &site_documents {
         sites.extend(compile_site(document, *number, &policies, &receiving, &mut errors).map(Arc::new));
@@ -108,7 +113,7 @@ pub fn compile(documents: &[Numbered]) -> Result<Documents, Vec<DocumentError>> 
     for sites in by_host.values_mut() {
         sites.sort_by_key(|site| std::cmp::Reverse(site.prefix.len()));
     }
-    Ok(Documents { sites, destinations, profiles, by_host, ..Documents::default() })
+    Ok(Documents { sites, destinations, profiles, api_keys, by_host, ..Documents::default() })
 }
 
 pub(super) fn fault(

@@ -1,6 +1,7 @@
 //! Sites, destinations and policies: versioned documents in the store, and the compiled form that the line reads.
 //! Every change is a version with author, reason and difference, and goes through one function, [`store::DocumentStore::apply`].
 
+pub mod api_key;
 pub mod compile;
 mod cookies;
 mod crowds;
@@ -48,6 +49,8 @@ pub struct Documents {
     pub destinations: Vec<Arc<Destination>>,
     /// The rules of every site that has customer profiles.
     pub profiles: Vec<Arc<ProfileRules>>,
+    /// Every key of the profile API.
+    pub api_keys: Vec<Arc<api_key::ApiKey>>,
     /// Sites by host name (lower case, without port), longest prefix first.
     pub by_host: HashMap<String, Vec<Arc<Site>>>,
     /// When each site's document was last changed.

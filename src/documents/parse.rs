@@ -44,6 +44,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Bots,
+    api_key::ApiKeyDocument,
     declared::{Controller, Party, Processor},
     deviation::Deviation,
     profile::ProfileDocument,
@@ -68,6 +69,9 @@ pub struct DocumentFile {
     /// Destinations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub destination: Vec<DestinationDocument>,
+    /// Keys of the profile API.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub api_key: Vec<ApiKeyDocument>,
 }
 
 /// What a site allows beside the built-in fields.
@@ -319,7 +323,7 @@ fn default_time_zone() -> String {
     String::from("UTC")
 }
 
-/// A document of one of the three kinds.
+/// A document of one of the four kinds.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "there are a handful, read at a start or a change")]
 pub enum Document {
@@ -329,16 +333,19 @@ pub enum Document {
     Site(SiteDocument),
     /// A destination.
     Destination(DestinationDocument),
+    /// A key of the profile API.
+    ApiKey(ApiKeyDocument),
 }
 
 impl Document {
-    /// `policy`, `site` or `destination`.
+    /// `policy`, `site`, `destination` or `api_key`.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Policy(_) => "policy",
             Self::Site(_) => "site",
             Self::Destination(_) => "destination",
+            Self::ApiKey(_) => "api_key",
         }
     }
 
@@ -349,6 +356,7 @@ impl Document {
             Self::Policy(document) => &document.name,
             Self::Site(document) => &document.name,
             Self::Destination(document) => &document.name,
+            Self::ApiKey(document) => &document.name,
         }
     }
 
@@ -359,6 +367,7 @@ impl Document {
             Self::Policy(document) => toml::to_string(document),
             Self::Site(document) => toml::to_string(document),
             Self::Destination(document) => toml::to_string(document),
+            Self::ApiKey(document) => toml::to_string(document),
         };
         text.expect("a document is made of what TOML can say")
     }
@@ -371,18 +380,20 @@ impl Document {
         match kind {
             "policy" => toml::from_str(text).map(Self::Policy),
             "site" => toml::from_str(text).map(Self::Site),
+            "api_key" => toml::from_str(text).map(Self::ApiKey),
             _ => toml::from_str(text).map(Self::Destination),
         }
     }
 }
 
 impl DocumentFile {
-    /// All documents, policies first and destinations last, so that each comes after what it names.
+    /// All documents, policies first, then sites, destinations and keys, so that each comes after what it names.
     #[must_use]
     pub fn into_documents(self) -> Vec<Document> {
         let policies = self.policy.into_iter().map(Document::Policy);
         let sites = self.site.into_iter().map(Document::Site);
-        policies.chain(sites).chain(self.destination.into_iter().map(Document::Destination)).collect()
+        let destinations = self.destination.into_iter().map(Document::Destination);
+        policies.chain(sites).chain(destinations).chain(self.api_key.into_iter().map(Document::ApiKey)).collect()
     }
 
     /// The file that holds these documents.
@@ -394,6 +405,7 @@ impl DocumentFile {
                 Document::Policy(document) => file.policy.push(document),
                 Document::Site(document) => file.site.push(document),
                 Document::Destination(document) => file.destination.push(document),
+                Document::ApiKey(document) => file.api_key.push(document),
             }
         }
         file

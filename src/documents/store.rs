@@ -30,7 +30,7 @@ pub struct DocumentStore {
 /// One difference between what is in force and what is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// `site`, `destination` or `policy`.
+    /// `site`, `destination`, `policy` or `api_key`.
     pub kind: String,
     /// The document's name.
     pub name: String,
@@ -45,7 +45,7 @@ pub struct Change {
 pub struct Version {
     /// Its place among all versions of all documents.
     pub revision: i64,
-    /// `site`, `destination` or `policy`.
+    /// `site`, `destination`, `policy` or `api_key`.
     pub kind: String,
     /// The document's name.
     pub name: String,
@@ -118,8 +118,17 @@ impl DocumentStore {
     /// # Errors
     /// When the documents that would be in force then are wrong together, or let more leave without a reason.
     pub fn apply(&self, wanted: Vec<Document>, prune: bool, dry_run: bool, author: &Author<'_>) -> Result<Vec<Change>, DocumentStoreError> {
-        let Proposal { changes, .. } = self.change(&wanted, prune, dry_run, author)?;
+        let Proposal { changes, .. } = self.change(&wanted, &|_, _| prune, dry_run, author)?;
         Ok(changes)
+    }
+
+    /// Removes one document. Returns whether it was there.
+    ///
+    /// # Errors
+    /// When the others are wrong without it.
+    pub fn remove(&self, kind: &str, name: &str, author: &Author<'_>) -> Result<bool, DocumentStoreError> {
+        let meant = |of: &str, named: &str| of == kind && named == name;
+        Ok(!self.change(&[], &meant, false, author)?.changes.is_empty())
     }
 
     /// What [`Self::apply`] would bring, in words that a reason is given for: nothing is changed.
@@ -128,15 +137,22 @@ impl DocumentStore {
     /// When the documents that would be in force then are wrong together.
     pub fn propose(&self, wanted: &[Document], prune: bool) -> Result<Proposal, DocumentStoreError> {
         let author = Author { name: "nobody", reason: "only asked", at: Timestamp(0) };
-        self.change(wanted, prune, true, &author)
+        self.change(wanted, &|_, _| prune, true, &author)
     }
 
-    fn change(&self, wanted: &[Document], prune: bool, dry_run: bool, author: &Author<'_>) -> Result<Proposal, DocumentStoreError> {
+    /// `pruned`: whether a document of that kind and name is removed, if it is not among those that are wanted.
+    fn change(
+        &self,
+        wanted: &[Document],
+        pruned: &dyn Fn(&str, &str) -> bool,
+        dry_run: bool,
+        author: &Author<'_>,
+    ) -> Result<Proposal, DocumentStoreError> {
         self.state.with(|connection| {
             let mut transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
             let mut texts = texts_in_force(&transaction)?;
             let before = numbered(&transaction, &texts)?;
-            let changes = differences_in_text(&texts, wanted, prune);
+            let changes = differences_in_text(&texts, wanted, pruned);
             for Change { kind, name, after, .. } in &changes {
                 let key = (kind.clone(), name.clone());
                 match after {
@@ -311,7 +327,7 @@ fn texts_as_of(transaction: &Transaction<'_>, revision: i64) -> rusqlite::Result
     rows.collect()
 }
 
-fn differences_in_text(in_force: &Texts, wanted: &[Document], prune: bool) -> Vec<Change> {
+fn differences_in_text(in_force: &Texts, wanted: &[Document], pruned: &dyn Fn(&str, &str) -> bool) -> Vec<Change> {
     let mut changes = Vec::new();
     for document in wanted {
         let key = (document.kind().to_owned(), document.name().to_owned());
@@ -320,9 +336,9 @@ fn differences_in_text(in_force: &Texts, wanted: &[Document], prune: bool) -> Ve
             changes.push(Change { kind: key.0, name: key.1, before: before.cloned(), after: Some(after) });
         }
     }
-    let unwanted = in_force
-        .iter()
-        .filter(|((kind, name), _)| prune && !wanted.iter().any(|document| document.kind() == kind && document.name() == name));
+    let unwanted = in_force.iter().filter(|((kind, name), _)| {
+        pruned(kind, name) && !wanted.iter().any(|document| document.kind() == kind && document.name() == name)
+    });
     changes.extend(unwanted.map(|((kind, name), text)| Change {
         kind: kind.clone(),
         name: name.clone(),
@@ -375,11 +391,12 @@ fn numbered(transaction: &Transaction<'_>, texts: &Texts) -> rusqlite::Result<Re
             }
         }
     }
-    // Policies before sites before destinations: each after what it names.
+    // Policies before sites before destinations and keys: each after what it names.
     documents.sort_by_key(|numbered| match numbered.document {
         Document::Policy(_) => 0,
         Document::Site(_) => 1,
         Document::Destination(_) => 2,
+        Document::ApiKey(_) => 3,
     });
     Ok(Ok(documents))
 }

@@ -3,6 +3,7 @@
 
 use std::{io, sync::Arc};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
@@ -113,7 +114,7 @@ impl Granted {
 }
 
 /// One product of an event: what a shop's catalogue says of it, never what a customer does.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Item {
     /// The shop's id of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -139,7 +140,7 @@ pub struct Item {
 }
 
 /// Which page: one of the site's own hosts, and a path template.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Page {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::privacy) host: Option<SmolStr>,
@@ -161,7 +162,7 @@ impl Page {
 }
 
 /// An allow-listed property's value.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Property {
     /// True or false.
@@ -173,7 +174,7 @@ pub enum Property {
 }
 
 /// The campaign parameters that may be kept with consent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CampaignField {
     /// `utm_source`.

@@ -6,6 +6,7 @@
 
 use std::{fmt, io, sync::Arc};
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use smol_str::SmolStr;
 
@@ -19,11 +20,13 @@ use super::{
     personal::Personal,
     policy::Field,
     record::Subject,
+    ticket,
+    visitor::parse_cookie_id,
 };
 use crate::{
     clock::Timestamp,
     documents::{Destination, Documents},
-    event::Purposes,
+    event::{Purposes, SiteNumber},
     event_log::LogRecord,
     protocol::server,
     state::StoreError,
@@ -119,6 +122,11 @@ hexadecimal!(IdentifierKey);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventKey([u8; 16]);
 hexadecimal!(EventKey);
+
+/// Whose profile it was, in the audit: made with the key of a person, and nobody's once that is destroyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AuditMark([u8; 16]);
+hexadecimal!(AuditMark);
 
 /// An event for the profile store. Made here alone, of events of persons who agree to a profile.
 pub struct ProfileEvent {
@@ -245,6 +253,52 @@ pub fn account_of_site(keys: &PersistentKeys, destination: &Destination, account
     Ok(AccountId(keys.destination(destination.number)?.account_id(account.expose().trim())))
 }
 
+/// What the seal of a place in a list cannot be taken for another one's by.
+const PLACE: &[u8] = b"profile place";
+
+/// A place among a site's profiles, for whoever is to go on behind it: sealed, since whose it is leaves for nobody.
+///
+/// # Errors
+/// When `state.db` cannot be used, or the system has no randomness to give.
+pub fn sealed_place(
+    keys: &PersistentKeys,
+    site: SiteNumber,
+    person: &PersonHandle,
+    account: Option<&AccountId>,
+) -> Result<String, SealError> {
+    let mut plain = person.0.to_vec();
+    plain.extend(account.iter().flat_map(|account| account.0));
+    Ok(URL_SAFE_NO_PAD.encode(ticket::seal(&*keys.site(site)?, site, PLACE, &plain)?))
+}
+
+/// The place that a text of [`sealed_place`] says. Nothing: this site made no such text.
+///
+/// # Errors
+/// When `state.db` cannot be used.
+pub fn place_of(keys: &PersistentKeys, site: SiteNumber, text: &str) -> Result<Option<(PersonHandle, Option<AccountId>)>, StoreError> {
+    let Ok(sealed) = URL_SAFE_NO_PAD.decode(text) else { return Ok(None) };
+    let key = keys.site(site)?;
+    let read = || {
+        let plain = ticket::open(&key, site, PLACE, &sealed)?;
+        let (person, account) = plain.split_first_chunk()?;
+        let account = if account.is_empty() { None } else { Some(AccountId(account.try_into().ok()?)) };
+        Some((PersonHandle(*person), account))
+    };
+    Ok(read())
+}
+
+/// A browser by the value of our cookie in it, as the profile store of that destination knows it. Nothing: it has not the form of one.
+///
+/// # Errors
+/// When `state.db` cannot be used.
+pub fn browser_of_site(keys: &PersistentKeys, destination: &Destination, cookie: &Personal<String>) -> Result<Option<u64>, StoreError> {
+    let said = cookie.expose().trim();
+    // As the browser shows it, or as its header has it.
+    let value = said.rsplit_once('=').map_or(said, |(_, value)| value);
+    let Some(id) = parse_cookie_id(value) else { return Ok(None) };
+    Ok(Some(keys.destination(destination.number)?.visitor_id(&id)))
+}
+
 /// Nothing can be sealed or opened now.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
@@ -288,6 +342,14 @@ impl ProfileSeals {
     pub fn open(&self, person: &PersonHandle, of: &[u8], sealed: &[u8], now: Timestamp) -> Result<Option<Vec<u8>>, StoreError> {
         let person = self.persons.of_handle(person.bytes(), now)?.filter(|person| person.purposes().cover(Purposes::PROFILE));
         Ok(person.and_then(|person| person.open(of, sealed).ok()))
+    }
+
+    /// The person's mark for the audit. Nothing: they do not agree to a profile any more.
+    ///
+    /// # Errors
+    /// When `keys.db` cannot be used.
+    pub fn mark(&self, person: &PersonHandle, now: Timestamp) -> Result<Option<AuditMark>, StoreError> {
+        Ok(self.persons.of_handle(person.bytes(), now)?.map(|person| AuditMark(person.mark(b"profile audit"))))
     }
 
     /// Those of them who do not agree to a profile any more. Blocks.

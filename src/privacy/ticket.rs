@@ -93,7 +93,7 @@ pub(in crate::privacy) fn read(key: &SiteKey, site: SiteNumber, ticket: &str, no
     Some((*cookie_id, if is_over { Visit::default() } else { Visit { session: Some(*session), landing } }))
 }
 
-fn seal(key: &SiteKey, site: SiteNumber, what: &[u8], plain: &[u8]) -> io::Result<Vec<u8>> {
+pub(in crate::privacy) fn seal(key: &SiteKey, site: SiteNumber, what: &[u8], plain: &[u8]) -> io::Result<Vec<u8>> {
     let mut nonce = [0; NONCE_BYTES];
     getrandom::fill(&mut nonce).map_err(|_| io::Error::other("the system has no randomness to give"))?;
     let payload = Payload { msg: plain, aad: &site.0.to_le_bytes() };
@@ -101,7 +101,7 @@ fn seal(key: &SiteKey, site: SiteNumber, what: &[u8], plain: &[u8]) -> io::Resul
     Ok([&nonce[..], &sealed].concat())
 }
 
-fn open(key: &SiteKey, site: SiteNumber, what: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+pub(in crate::privacy) fn open(key: &SiteKey, site: SiteNumber, what: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
     let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>()?;
     cipher(key, what).decrypt(nonce.into(), Payload { msg: sealed, aad: &site.0.to_le_bytes() }).ok()
 }

@@ -3,7 +3,7 @@
 use super::{
     Profiles,
     entry::Entry,
-    store::{Change, ProfileError, ProfileStore, StrandKey},
+    store::{Change, ProfileError, ProfileStore, Slice, StrandKey},
     strand::Strand,
 };
 use crate::{clock::Timestamp, privacy::profiled::ProfileSeals};
@@ -50,7 +50,7 @@ pub(super) fn timeline(
     now: Timestamp,
 ) -> Result<Vec<Entry>, ProfileError> {
     let mut timeline = Vec::new();
-    for row in store.entries(key, TIMELINE_MAX)? {
+    for row in store.entries(key, &Slice::default(), TIMELINE_MAX)? {
         timeline.extend(Entry::opened(&row, seals, now)?);
     }
     Ok(timeline)

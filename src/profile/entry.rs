@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
@@ -57,6 +58,16 @@ impl Class {
         }
     }
 
+    /// The name in documents and in the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Views => "views",
+            Self::Actions => "actions",
+            Self::Orders => "orders",
+        }
+    }
+
     /// The number under which it rests.
     #[must_use]
     pub const fn number(self) -> u8 {
@@ -72,13 +83,16 @@ pub(super) const CONTACT: &str = "contact";
 pub(super) const REFUND: &str = "refund";
 
 /// One event.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
     /// Which.
+    #[schemars(with = "String")]
     pub event: EventKey,
-    /// When it happened.
+    /// When it happened, in milliseconds since 1970.
+    #[schemars(with = "i64")]
     pub at: Timestamp,
-    /// When it came in.
+    /// When it came in, in milliseconds since 1970.
+    #[schemars(with = "i64")]
     pub received: Timestamp,
     /// Its name.
     pub name: SmolStr,
@@ -91,6 +105,7 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub proven: bool,
     /// What the person had agreed to.
+    #[schemars(with = "Vec<String>")]
     pub purposes: Purposes,
     /// The version of the policy that it was cleaned under.
     pub policy: u32,
@@ -124,18 +139,23 @@ pub struct Entry {
     /// Browser, system, form.
     pub device: DeviceClass,
     /// The country.
+    #[schemars(with = "String")]
     pub country: Country,
     /// The language.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub language: Option<Language>,
     /// An account that a browser says is its, and nobody has proven.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub claims: Option<AccountId>,
     /// What else the site's backend says that they are known by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
     pub known_by: Vec<Identifier>,
     /// The same, as a browser says it, and nobody has proven.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
     pub claimed: Vec<Identifier>,
 }
 

@@ -16,18 +16,23 @@
 //! | contacts of the site's customer system | `contact` |
 //! | removing what is of people who do not agree any more, and what is past its time | `upkeep` |
 //! | making all traits again | `again` |
-//! | a profile as it is shown | `view` |
+//! | a profile as it is shown | `view`, its events `timeline` |
+//! | what somebody decides of a part | `parting` |
+//! | who looked at whose, and did what | `audit` |
 
 mod again;
+pub mod audit;
 mod contact;
 pub mod entry;
 pub mod identity;
 pub mod lattice;
+pub mod parting;
 pub mod postgres;
 pub mod projector;
 pub mod sqlite;
 pub mod store;
 pub mod strand;
+pub mod timeline;
 pub mod traits;
 mod upkeep;
 pub mod view;
@@ -157,6 +162,15 @@ impl Profiles {
         let whole = id.len() == browser.len();
         // Those without an account come first.
         Ok(strands.into_iter().map(|row| row.key).find(|key| whole || account.is_some() && key.account == account))
+    }
+
+    /// The ids of a browser's parts, by its visitor cookie under the store's key.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub fn parts_of_browser(&self, site: SiteNumber, browser: u64) -> Result<Vec<String>, ProfileError> {
+        let strands = self.store()?.of_browser(site, browser)?;
+        Ok(strands.iter().take(identity::STRANDS_PER_BROWSER_MAX).map(|row| strand_id(&row.key, row.browser)).collect())
     }
 
     /// The strand of a browser that is parted from a profile, or joined with it again: the one with an account, where one has. Nothing: several

@@ -22,7 +22,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
     entry::Class,
-    store::{Change, Decision, EntryRow, ProfileError, ProfileStore, SiteCounts, StrandKey, StrandRow},
+    store::{Bounds, Change, Decision, EntryRow, ProfileError, ProfileStore, SiteCounts, Slice, StrandKey, StrandRow},
 };
 use crate::{
     clock::Timestamp,
@@ -397,11 +397,25 @@ impl ProfileStore for PostgresProfiles {
         self.rows(&statement, &parameters, strand_row)
     }
 
-    fn entries(&self, key: &StrandKey, most: usize) -> Result<Vec<EntryRow>, ProfileError> {
+    fn entries(&self, key: &StrandKey, slice: &Slice, most: usize) -> Result<Vec<EntryRow>, ProfileError> {
         let (site, person, account) = (site_of(key), key.person.at_rest().as_slice(), account_at_rest(key.account.as_ref()));
-        let most = at_most(most);
-        let statement = format!("{ENTRY} WHERE site = $1 AND person = $2 AND account = $3 ORDER BY received DESC, event LIMIT $4");
-        let parameters: [Parameter<'_>; 4] = [(&site, Type::INT8), (&person, Type::BYTEA), (&account, Type::BYTEA), (&most, Type::INT8)];
+        let (Bounds { from, until, class, behind, event }, most) = (slice.bounds(), at_most(most));
+        let event = event.as_slice();
+        let statement = format!(
+            "{ENTRY} WHERE site = $1 AND person = $2 AND account = $3 AND received >= $4 AND received < $5 AND received <= $6
+             AND (received < $6 OR event > $7) AND ($8 < 0 OR class = $8) ORDER BY received DESC, event LIMIT $9"
+        );
+        let parameters: [Parameter<'_>; 9] = [
+            (&site, Type::INT8),
+            (&person, Type::BYTEA),
+            (&account, Type::BYTEA),
+            (&from, Type::INT8),
+            (&until, Type::INT8),
+            (&behind, Type::INT8),
+            (&event, Type::BYTEA),
+            (&class, Type::INT8),
+            (&most, Type::INT8),
+        ];
         self.rows(&statement, &parameters, entry_row)
     }
 

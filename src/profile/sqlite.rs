@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
     entry::Class,
-    store::{Change, Decision, EntryRow, ProfileError, ProfileStore, SiteCounts, StrandKey, StrandRow},
+    store::{Bounds, Change, Decision, EntryRow, ProfileError, ProfileStore, SiteCounts, Slice, StrandKey, StrandRow},
 };
 use crate::{
     clock::Timestamp,
@@ -240,10 +240,22 @@ impl ProfileStore for SqliteProfiles {
         }
     }
 
-    fn entries(&self, key: &StrandKey, most: usize) -> Result<Vec<EntryRow>, ProfileError> {
+    fn entries(&self, key: &StrandKey, slice: &Slice, most: usize) -> Result<Vec<EntryRow>, ProfileError> {
+        let Bounds { from, until, class, behind, event } = slice.bounds();
         self.entries_where(
-            "WHERE site = ?1 AND person = ?2 AND account = ?3 ORDER BY received DESC, event LIMIT ?4",
-            (key.site.0, key.person.at_rest(), account_at_rest(key.account.as_ref()), at_most(most)),
+            "WHERE site = ?1 AND person = ?2 AND account = ?3 AND received >= ?4 AND received < ?5 AND received <= ?6
+             AND (received < ?6 OR event > ?7) AND (?8 < 0 OR class = ?8) ORDER BY received DESC, event LIMIT ?9",
+            params![
+                key.site.0,
+                key.person.at_rest(),
+                account_at_rest(key.account.as_ref()),
+                from,
+                until,
+                behind,
+                event,
+                class,
+                at_most(most)
+            ],
         )
     }
 

@@ -95,6 +95,50 @@ pub struct Change {
     pub position: Option<Offset>,
 }
 
+/// A place in a timeline: behind the event that came in then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// When it came in.
+    pub received: Timestamp,
+    /// Which; of several that came in at the same moment, those of larger keys are behind it.
+    pub event: EventKey,
+}
+
+/// Which events of a timeline are meant. By default all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Slice {
+    /// Those behind that place.
+    pub behind: Option<Place>,
+    /// Those that came in at that moment or later.
+    pub from: Option<Timestamp>,
+    /// Those that came in before that moment.
+    pub until: Option<Timestamp>,
+    /// Those of a class.
+    pub class: Option<Class>,
+}
+
+/// The same as numbers that a database compares with.
+pub(super) struct Bounds {
+    pub(super) from: i64,
+    pub(super) until: i64,
+    pub(super) class: i64,
+    pub(super) behind: i64,
+    pub(super) event: [u8; 16],
+}
+
+impl Slice {
+    /// `class` is -1 for all; `behind` is beyond all time for the beginning.
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds {
+            from: self.from.map_or(i64::MIN, |from| from.0),
+            until: self.until.map_or(i64::MAX, |until| until.0),
+            class: self.class.map_or(-1, |class| i64::from(class.number())),
+            behind: self.behind.map_or(i64::MAX, |place| place.received.0),
+            event: self.behind.map_or([0; 16], |place| *place.event.bytes()),
+        }
+    }
+}
+
 /// How much there is of one site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SiteCounts {
@@ -204,11 +248,11 @@ pub trait ProfileStore: Send + Sync {
     /// As above.
     fn strands_after(&self, after: Option<&StrandKey>, most: usize) -> Result<Vec<StrandRow>, ProfileError>;
 
-    /// The newest events of a strand, newest first; no more than so many.
+    /// Events of a strand that are meant, the newest that came in first; no more than so many.
     ///
     /// # Errors
     /// As above.
-    fn entries(&self, key: &StrandKey, most: usize) -> Result<Vec<EntryRow>, ProfileError>;
+    fn entries(&self, key: &StrandKey, slice: &Slice, most: usize) -> Result<Vec<EntryRow>, ProfileError>;
 
     /// Events of a class that came in before a moment; no more than so many.
     ///

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -9,7 +10,7 @@ use super::{
     entry::Entry,
     identity::{Joined, rule_of},
     lattice::{Join as _, Said},
-    store::{Decision, ProfileError, StrandKey},
+    store::{Decision, ProfileError, Slice, StrandKey},
     strand::{Proof, Strand},
     strand_id,
     traits::{ORDERS_MAX, Traits},
@@ -27,7 +28,7 @@ use crate::{
 };
 
 /// A profile.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct ProfileView {
     /// Its id.
     pub id: String,
@@ -38,9 +39,11 @@ pub struct ProfileView {
     pub account_shared_by_too_many: bool,
     /// All identifiers that were refused as joiners, since too many browsers have them.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(with = "BTreeSet<String>")]
     pub shared_by_too_many: BTreeSet<Identifier>,
     /// Identifiers that join nothing here, since one that counts more tells those apart who have them.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(with = "BTreeSet<String>")]
     pub told_apart: BTreeSet<Identifier>,
     /// Whether so much hangs together with it that none of it was joined.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -54,12 +57,13 @@ pub struct ProfileView {
 }
 
 /// A strand.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct PartView {
     /// Its id, by which it can be parted.
     pub id: String,
     /// The account that it is of, under the store's key.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub account: Option<AccountId>,
     /// What joined it: the first event that proved the account.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,9 +83,10 @@ pub struct PartView {
 }
 
 /// An identifier, with what proved it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct KnownView {
     /// Of which kind it is, and its id under the store's key.
+    #[schemars(with = "String")]
     pub identifier: Identifier,
     /// What proved it first.
     #[serde(flatten)]
@@ -89,7 +94,7 @@ pub struct KnownView {
 }
 
 /// What proved an account.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct ProofView {
     /// When.
     pub at: String,
@@ -102,7 +107,7 @@ pub struct ProofView {
 }
 
 /// What somebody decided.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct DecisionView {
     /// `parted` or `joined`.
     pub what: &'static str,
@@ -115,7 +120,7 @@ pub struct DecisionView {
 }
 
 /// A value with where it is from.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct SaidView<T> {
     /// It.
     pub value: T,
@@ -126,13 +131,14 @@ pub struct SaidView<T> {
     /// Whether the site's backend said it, or it came with a proven account.
     pub proven: bool,
     /// What the person had agreed to.
+    #[schemars(with = "Vec<String>")]
     pub agreed_to: Purposes,
     /// The version of the policy that it was cleaned under.
     pub policy_version: u32,
 }
 
 /// One of the site's own traits.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct OwnView {
     /// Which of several values counts.
     pub rule: &'static str,
@@ -142,7 +148,7 @@ pub struct OwnView {
 }
 
 /// What was bought in one currency.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
 pub struct RevenueView {
     /// ISO 4217; empty: nobody said.
     pub currency: String,
@@ -157,7 +163,7 @@ pub struct RevenueView {
 }
 
 /// A name, and when it was last met.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct MetView {
     /// It.
     pub name: String,
@@ -166,7 +172,7 @@ pub struct MetView {
 }
 
 /// What is known of a customer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "docs/profiles.md has a table of them")]
 pub struct TraitsView {
     pub first_seen: Option<String>,
@@ -195,7 +201,7 @@ pub struct TraitsView {
 }
 
 /// One event.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct EventView {
     /// When it happened.
     pub happened: String,
@@ -301,7 +307,7 @@ impl Profiles {
 
     fn newest(&self, key: &StrandKey, part: String, events: usize, now: Timestamp) -> Result<Vec<EventView>, ProfileError> {
         let mut newest = Vec::new();
-        for row in self.store()?.entries(key, events.min(again::TIMELINE_MAX))? {
+        for row in self.store()?.entries(key, &Slice::default(), events.min(again::TIMELINE_MAX))? {
             if let Some(entry) = Entry::opened(&row, self.seals(), now)? {
                 newest.push(EventView { happened: entry.at.rfc3339(), part: part.clone(), entry });
             }

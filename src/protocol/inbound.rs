@@ -32,6 +32,7 @@ pub struct Inbound {
     address: Personal<ClientAddress>,
     secure: bool,
     received: Timestamp,
+    admitted: bool,
     unpacked: OnceLock<Vec<u8>>,
 }
 
@@ -46,7 +47,18 @@ impl Inbound {
         secure: bool,
         received: Timestamp,
     ) -> Self {
-        Self { uri, headers, body, address, secure, received, unpacked: OnceLock::new() }
+        Self { uri, headers, body, address, secure, received, admitted: false, unpacked: OnceLock::new() }
+    }
+
+    /// The same, of a backend whose right to send for the site was asked for elsewhere: the profile API's key.
+    #[must_use]
+    pub fn of_admitted_backend(self) -> Self {
+        Self { admitted: true, ..self }
+    }
+
+    /// Whether it is of such a backend.
+    pub(in crate::protocol) const fn is_of_admitted_backend(&self) -> bool {
+        self.admitted
     }
 
     /// When it came in.

@@ -50,7 +50,13 @@ pub struct Server;
 /// What a site's document holds of an API key: SHA-256 in base64url. The key has 256 random bits, so that nobody guesses it from this.
 #[must_use]
 pub fn fingerprint(key: &str) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(key))
+    BASE64_URL_SAFE_NO_PAD.encode(digest(key))
+}
+
+/// The same as bytes.
+#[must_use]
+pub fn digest(key: &str) -> [u8; 32] {
+    Sha256::digest(key).into()
 }
 
 /// Whether a text has the form of a fingerprint: whoever writes the key itself into a document is told so.
@@ -92,8 +98,9 @@ impl Protocol for Server {
     }
 
     fn decode<'a>(&self, request: &'a Inbound, now: Timestamp) -> Decoded<'a> {
-        let key = VendorKey::new(&request.authorization().and_then(bearer).map(fingerprint).unwrap_or_default());
-        let mut decoded = Decoded { key: Some(key), ..Decoded::default() };
+        // Of what the profile API takes in, its own key was asked for.
+        let asked = || VendorKey::new(&request.authorization().and_then(bearer).map(fingerprint).unwrap_or_default());
+        let mut decoded = Decoded { key: (!request.is_of_admitted_backend()).then(asked), ..Decoded::default() };
         if let Err(error) = read(request, now, &mut decoded) {
             decoded.bad = vec![(0, error)];
         }
@@ -185,7 +192,8 @@ pub(super) fn unknown_key(text: &'static str) -> Reply {
 }
 
 /// The token of a `Bearer` authorization (RFC 6750).
-pub(super) fn bearer(authorization: &str) -> Option<&str> {
+#[must_use]
+pub fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -160,7 +160,7 @@ pub fn rehearsed(documents: &[Document], stand_in: &StandIn, tees: &BTreeMap<Str
             Document::Destination(redirected(destination, url, &stand_in.broker(), keeps_secret, directory))
         }
         Document::Site(site) => Document::Site(keyed(site)),
-        policy @ Document::Policy(_) => policy,
+        as_it_is @ (Document::Policy(_) | Document::ApiKey(_)) => as_it_is,
     });
     replaced.collect()
 }

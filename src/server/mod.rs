@@ -43,8 +43,9 @@ pub use self::{
     listener::Listener,
     looks::Looks,
     metrics::ServerMetrics,
-    rate_limit::{Rate, RateLimits},
+    rate_limit::{Meter, Rate, RateLimits, RetryAfter},
     reply::{ReplyBody, respond},
+    request_body::{BodyError, collect, decompress},
     router::Pages,
     sockets::{ListeningSocket, Role, Sockets},
 };

@@ -56,7 +56,7 @@ impl Default for RateLimits {
 
 /// Over a limit: when to come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RetryAfter(pub(super) Duration);
+pub struct RetryAfter(pub Duration);
 
 impl RetryAfter {
     /// For the `Retry-After` header: whole seconds, rounded up.
@@ -149,7 +149,7 @@ impl Quota<'_> {
 }
 
 /// One limit, for every cell of a table.
-struct Meter {
+pub struct Meter {
     /// Nanoseconds between two events at the steady rate.
     interval: u64,
     burst: u32,
@@ -158,12 +158,18 @@ struct Meter {
 }
 
 impl Meter {
-    fn new(rate: Rate, cells: usize) -> Self {
+    /// A meter that has counted nothing yet.
+    #[must_use]
+    pub fn new(rate: Rate, cells: usize) -> Self {
         let interval = 1_000_000_000 / u64::from(rate.per_second.max(1));
         Self { interval, burst: rate.burst.max(1), arrivals: (0..cells).map(|_| AtomicU64::new(0)).collect() }
     }
 
-    fn take(&self, cell: usize, now: u64, events: u32) -> Result<(), RetryAfter> {
+    /// Takes that many events in a cell. `now`: nanoseconds since the start.
+    ///
+    /// # Errors
+    /// When the cell is over the limit, and when to come back.
+    pub fn take(&self, cell: usize, now: u64, events: u32) -> Result<(), RetryAfter> {
         // A batch larger than the burst passes when the allowance is full: otherwise its sender would come back with it for ever.
         let cost = self.interval.saturating_mul(u64::from(events.min(self.burst)));
         let tolerance = self.interval.saturating_mul(u64::from(self.burst));

@@ -21,7 +21,7 @@ const INFLATED_FREELY_BYTES: usize = 8 * 1024;
 
 /// Why a body was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BodyError {
+pub enum BodyError {
     /// More than [`BODY_BYTES`].
     TooLarge,
     /// Inflated, more than [`INFLATED_BYTES`] or than [`INFLATED_RATIO`] times its size.
@@ -57,7 +57,10 @@ impl BodyError {
 }
 
 /// Reads a body to its end. One that its head says is too large is refused before a byte of it is read.
-pub(super) async fn collect<B>(body: &mut B) -> Result<Bytes, BodyError>
+///
+/// # Errors
+/// Why it was not taken.
+pub async fn collect<B>(body: &mut B) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -143,7 +146,10 @@ impl Collected {
 }
 
 /// Undoes the body's `Content-Encoding`.
-pub(super) fn decompress(body: Bytes, headers: &HeaderMap) -> Result<Bytes, BodyError> {
+///
+/// # Errors
+/// Why that cannot be done.
+pub fn decompress(body: Bytes, headers: &HeaderMap) -> Result<Bytes, BodyError> {
     let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
     let Some(encoding) = encodings.next() else { return Ok(body) };
     let encoding = encoding.as_bytes().trim_ascii();

@@ -11,6 +11,7 @@
 //! | `consent_proof` | what is on record of what visitors said |
 //! | `egress` | what left is counted as its receivers count it, signed by day, and a change is found |
 //! | `policies` | a deviation changes its field alone, and never what rested to something wider |
+//! | `api` | the profile API: what it answers is what its document says, and who has no key for it learns nothing |
 //! | `profiles` | customer profiles: joined by proof alone, explained, parted again, gone with the consent; on every store |
 //! | `envelope` | what is kept beside an event for an advertising vendor, in memory alone, and what ends it |
 //! | `iglu` | what Snowplow is sent keeps to the schemas of Iglu Central |
@@ -56,6 +57,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, what fails is told by the test")]
 
 mod alerts;
+mod api;
 mod apps;
 mod attacks;
 mod backend;

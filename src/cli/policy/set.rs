@@ -110,7 +110,7 @@ fn chosen_policy<'d>(documents: &'d mut [Document], name: Option<&str>) -> Resul
         .iter_mut()
         .filter_map(|document| match document {
             Document::Policy(policy) => Some(policy),
-            Document::Site(_) | Document::Destination(_) => None,
+            Document::Site(_) | Document::Destination(_) | Document::ApiKey(_) => None,
         })
         .collect();
     let known: Vec<String> = policies.iter().map(|policy| policy.name.clone()).collect();

@@ -1,6 +1,7 @@
 //! A user agent as four words from closed lists: browser family, its major version, system, device class. What is not on the lists
 //! is `other`; nothing of the string itself goes any further.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::agent::Agent;
@@ -12,7 +13,7 @@ const LOOKED_AT_BYTES: usize = 512;
 const MAJOR_MAX: u16 = 399;
 
 /// What is known of the visitor's device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct DeviceClass {
     /// The browser's family.
     pub browser: Browser,
@@ -25,7 +26,7 @@ pub struct DeviceClass {
 }
 
 /// Browser families.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are the vendors'")]
 pub enum Browser {
@@ -62,7 +63,7 @@ impl Browser {
 }
 
 /// Operating system families.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are the vendors'")]
 pub enum System {
@@ -76,7 +77,7 @@ pub enum System {
 }
 
 /// Kinds of device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
     /// A computer with a keyboard.

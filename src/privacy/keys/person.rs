@@ -18,7 +18,7 @@ use rusqlite::{OptionalExtension, Row};
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
-use super::{database::KeysDb, locked::KEY_BYTES, random_id, random_key};
+use super::{database::KeysDb, locked::KEY_BYTES, mac::mac128, random_id, random_key};
 use crate::{
     clock::Timestamp,
     event::{Epoch, Purposes, SiteNumber},
@@ -88,6 +88,11 @@ impl Person {
     /// Whether their key was made on that day.
     pub(in crate::privacy) fn is_new_on(&self, day: Epoch) -> bool {
         self.made == Some(day)
+    }
+
+    /// What stands for them where only who has their key can tell that it does.
+    pub(in crate::privacy) fn mark(&self, what: &[u8]) -> [u8; 16] {
+        mac128(&self.key, &[b"mark", what])
     }
 
     /// Whether their consent has not ended.

@@ -358,6 +358,12 @@ impl ErasureNotice {
         self.receivers
     }
 
+    /// Hands it over to the holder of an API key that may erase.
+    #[must_use]
+    pub fn hand_over_to_the_key_holder(self) -> Value {
+        self.document
+    }
+
     /// Hands it over as a new JSON file that its owner alone may read.
     ///
     /// # Errors

@@ -84,6 +84,12 @@ pub(in crate::privacy) struct FoundPerson {
 }
 
 impl Found {
+    /// Nobody yet; [`Rights::add`] says who.
+    #[must_use]
+    pub const fn nobody(site: SiteNumber) -> Self {
+        Self { site, people: Vec::new(), asked: None }
+    }
+
     /// Whether the id means nobody of whom anything rests.
     #[must_use]
     pub fn is_nobody(&self) -> bool {

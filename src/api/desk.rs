@@ -1,0 +1,89 @@
+//! What those who carry requests out work with, and what all of them do: find a profile that the key may see, and write down that it is seen.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::{call::Call, problem::Problem};
+use crate::{
+    delivery::ledger::Ledger,
+    privacy::{
+        keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys},
+        rights::erasures::Erasures,
+    },
+    profile::{
+        Profiles,
+        audit::{Act, ProfileAudit},
+        identity::Joined,
+        store::StrandKey,
+    },
+    state::StateDb,
+};
+
+/// Requests at a time that read a whole timeline, or the whole event log: each may hold some ten MB.
+const LARGE_AT_ONCE: usize = 2;
+
+/// The parts.
+pub struct Desk {
+    /// Where profiles rest.
+    pub profiles: Arc<Profiles>,
+    /// What accounts and cookies are looked for with.
+    pub persistent: Arc<PersistentKeys>,
+    /// Days' keys, for ids at receivers.
+    pub epochs: Arc<EpochKeys>,
+    /// The databases.
+    pub state: Arc<StateDb>,
+    /// People's keys.
+    pub keys: Arc<KeysDb>,
+    /// Who is erased.
+    pub list: Arc<Erasures>,
+    /// How events ended.
+    pub ledger: Ledger,
+    /// The data directory.
+    pub data_dir: PathBuf,
+    /// For how long records are kept.
+    pub kept: [Duration; 2],
+    /// Who looked at whose profile.
+    pub audit: ProfileAudit,
+    /// Large requests that may begin.
+    pub large: Large,
+}
+
+/// Room for large requests.
+pub struct Large(Semaphore);
+
+impl Default for Large {
+    fn default() -> Self {
+        Self(Semaphore::new(LARGE_AT_ONCE))
+    }
+}
+
+impl Desk {
+    /// The profile that the address names, or of which it names a part: where the key's site has it, and somebody of it agrees.
+    pub(super) fn joined(&self, call: &Call) -> Result<Joined, Problem> {
+        self.named(call, call.id()?)
+    }
+
+    /// The same by an id.
+    pub(super) fn named(&self, call: &Call, id: &str) -> Result<Joined, Problem> {
+        let rules = call.rules()?;
+        if !self.profiles.are_there() {
+            return Err(Problem::not_found());
+        }
+        let strand = self.profiles.named(rules.site(), id)?.ok_or_else(Problem::not_found)?;
+        let joined = self.profiles.joined(&strand, rules)?;
+        // Rows of somebody who has just withdrawn are there for a second more.
+        if self.profiles.marks(&joined.strands, call.now)?.is_empty() { Err(Problem::not_found()) } else { Ok(joined) }
+    }
+
+    /// Writes down what is about to be done with whose profile. Where that cannot be written, it is not done.
+    pub(super) fn note<'s>(&self, call: &Call, act: Act, strands: impl IntoIterator<Item = &'s StrandKey>) -> Result<(), Problem> {
+        let marks = self.profiles.marks(strands, call.now)?;
+        Ok(self.audit.note(call.site.number, (&call.who(), act), &marks, 1, call.now)?)
+    }
+
+    /// Begins a large request, if there is room for it.
+    pub(super) fn begin_large(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.large.0.try_acquire().map_err(|_| Problem::later("other large requests are under way"))
+    }
+}
