@@ -273,6 +273,7 @@ impl App {
         let persistent = Arc::new(PersistentKeys::new(Arc::clone(&state)));
         let epochs = Arc::new(EpochKeys::new(Arc::clone(&keys)).sized_by(Arc::clone(&uniques)));
         let persons = Arc::new(PersonKeys::new(Arc::clone(&keys)).listed_in(Arc::clone(&list)));
+        persons.look_who_is_held()?;
         let purge_set = Arc::new(PurgeSet::open(Arc::clone(&keys))?.listed_in(Arc::clone(&list)));
         let proof = Arc::new(ConsentProof::new(Arc::clone(&state)));
         let feed = Feed::default();

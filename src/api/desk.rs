@@ -72,6 +72,10 @@ impl Desk {
         }
         let strand = self.profiles.named(rules.site(), id)?.ok_or_else(Problem::not_found)?;
         let joined = self.profiles.joined(&strand, rules)?;
+        // What rests of somebody and is not to be used is nobody's here; who they are answers for it by the command line.
+        if self.profiles.is_restricted(&joined) {
+            return Err(Problem::not_found());
+        }
         // Rows of somebody who has just withdrawn are there for a second more.
         if self.profiles.marks(&joined.strands, call.now)?.is_empty() { Err(Problem::not_found()) } else { Ok(joined) }
     }

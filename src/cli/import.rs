@@ -48,8 +48,10 @@ pub(super) fn import(place: &Place, Import { site, who, dry_run, file }: &Import
         );
     }
     let state = Arc::new(StateDb::open(&data_dir.join("state.db"))?);
-    let persons = Arc::new(PersonKeys::new(Arc::new(KeysDb::open(&data_dir.join("keys.db"))?)));
-    let list = Erasures::open(&data_dir.join(ERASURES.file), place.log_options()?.short_retention)?;
+    let list = Arc::new(Erasures::open(&data_dir.join(ERASURES.file), place.log_options()?.short_retention)?);
+    let persons = PersonKeys::new(Arc::new(KeysDb::open(&data_dir.join("keys.db"))?)).listed_in(Arc::clone(&list));
+    persons.look_who_is_held()?;
+    let persons = Arc::new(persons);
     let (profiles, _runtime) = place.profiles(ProfileSeals::new(Arc::clone(&persons)))?;
     let documents = DocumentStore::new(Arc::clone(&state)).compiled()?;
     let (site, rules) = super::profile::site_with_profiles(&documents, site.as_deref())?;

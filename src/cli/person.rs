@@ -20,6 +20,7 @@ use crate::{
     event::{Offset, RetentionClass},
     event_log::LogOptions,
     privacy::{
+        consent::proof::ConsentProof,
         identifiers::{Identifier, IdentifierKind, identifier_of_site},
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
         personal::Personal,
@@ -52,6 +53,19 @@ pub(super) enum PersonCommand {
         who: Who,
         /// A directory that does not exist yet.
         directory: PathBuf,
+    },
+    /// Keep what rests about a person, and use it for nothing (Article 18): no profile of them is shown, none is added to, and nothing leaves.
+    Restrict {
+        #[command(flatten)]
+        who: Who,
+        /// Use it again.
+        #[arg(long)]
+        lift: bool,
+    },
+    /// Remove a person's customer profile, and make none of them until they agree anew (Article 21).
+    Object {
+        #[command(flatten)]
+        who: Who,
     },
     /// Destroy a person's key, and with it all that rests about them, in backups too; then what is left of them in the event log.
     Erase {
@@ -222,6 +236,8 @@ pub(super) fn person(place: &Place, command: &PersonCommand, input: &mut dyn Buf
     match command {
         PersonCommand::Export { who, directory } => export(&opened, who, directory, input, out),
         PersonCommand::Erase { who, notice } => erase(&opened, who, notice, input, out),
+        PersonCommand::Restrict { who, lift } => restrict(&opened, who, *lift, input, out),
+        PersonCommand::Object { who } => object(&opened, who, input, out),
     }
 }
 
@@ -333,6 +349,65 @@ fn erase(opened: &Opened, who: &Who, notice_file: &Path, input: &mut dyn BufRead
     }
     writeln!(out, "Copies of the keys still hold theirs: run `firsthand backup --keys FILE` again, over the last copy.")?;
     writeln!(out, "An erasure is no objection: if they visit again and agree, events of theirs come in again, as somebody new's.")?;
+    Ok(())
+}
+
+fn restrict(opened: &Opened, who: &Who, lift: bool, input: &mut dyn BufRead, out: &mut dyn Write) -> Result<(), CommandError> {
+    let site = opened.site(who.site.as_deref())?;
+    let asked = asked(who, input, out)?;
+    let now = clock::now();
+    let found = opened.find(site, &asked, now)?;
+    let keys = found.browsers();
+    if found.is_nobody() {
+        writeln!(out, "{NOTHING}")?;
+    } else if lift {
+        let lifted = opened.rights.lift(&found, &opened.list)?;
+        if lifted == 0 {
+            writeln!(out, "It was not restricted: nothing was changed.")?;
+            return Ok(());
+        }
+        if opened.profiles.are_there() {
+            // What came in meanwhile, as far as the log retains it.
+            opened.profiles.store()?.ask_again()?;
+        }
+        writeln!(out, "Lifted: what rests of {keys} browser{} is used again. What was not sent meanwhile stays unsent.", plural(keys))?;
+    } else {
+        opened.rights.restrict(&found, &opened.list, now)?;
+        writeln!(
+            out,
+            "Restricted: what rests of {keys} browser{} is kept, and used for nothing. A running server sees it within a second.\n\
+             It ends with `--lift`, and with the consent that it came under. Tell those who received something (Article 19): `person export` names them.",
+            plural(keys)
+        )?;
+    }
+    Ok(())
+}
+
+fn object(opened: &Opened, who: &Who, input: &mut dyn BufRead, out: &mut dyn Write) -> Result<(), CommandError> {
+    let site = opened.site(who.site.as_deref())?;
+    let asked = asked(who, input, out)?;
+    let now = clock::now();
+    let found = opened.find(site, &asked, now)?;
+    let known_by = opened.known_by(site, &asked, &found)?;
+    let proof = ConsentProof::new(Arc::clone(&opened.state));
+    let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    waiting.block_on(opened.rights.object(&found, &known_by, (&opened.list, &proof, site), now))?;
+    let people = found.people().map(|(person, _)| person).collect();
+    if opened.profiles.are_there() {
+        opened.profiles.erase(&people)?;
+    }
+    if found.is_nobody() {
+        writeln!(out, "{NOTHING}")?;
+        return Ok(());
+    }
+    let keys = found.browsers();
+    writeln!(
+        out,
+        "Removed: the customer profile of {keys} browser{}. There will be none until they agree anew: a yes that a page",
+        plural(keys)
+    )?;
+    writeln!(out, "repeats is not one, nor is an import of what was agreed to before.")?;
+    writeln!(out, "Whatever else they agreed to stays; `person erase` destroys it.")?;
     Ok(())
 }
 

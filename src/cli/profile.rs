@@ -19,6 +19,7 @@ use crate::{
         keys::{database::KeysDb, persistent::PersistentKeys, person::PersonKeys},
         personal::Personal,
         profiled::ProfileSeals,
+        rights::erasures::{ERASURES, Erasures},
     },
     profile::{
         Profiles,
@@ -183,8 +184,10 @@ impl Opened {
             }
         }
         let state = Arc::new(StateDb::open(&data_dir.join("state.db"))?);
-        let persons = Arc::new(PersonKeys::new(Arc::new(KeysDb::open(&data_dir.join("keys.db"))?)));
-        let (profiles, runtime) = place.profiles(ProfileSeals::new(persons))?;
+        let list = Erasures::open(&data_dir.join(ERASURES.file), place.log_options()?.short_retention)?;
+        let persons = PersonKeys::new(Arc::new(KeysDb::open(&data_dir.join("keys.db"))?)).listed_in(Arc::new(list));
+        persons.look_who_is_held()?;
+        let (profiles, runtime) = place.profiles(ProfileSeals::new(Arc::new(persons)))?;
         if !profiles.are_there() {
             return Err(
                 "there are no profiles yet\n  fix: `profile = {}` in a site's document switches them on; the server makes them".into()
@@ -256,10 +259,10 @@ pub(super) fn profile(place: &Place, command: &ProfileCommand, input: &mut dyn B
                     None => None,
                 },
             };
-            let view = match strand {
-                Some(strand) => {
-                    let joined = opened.profiles.joined(&strand, rules)?;
-                    let view = opened.profiles.view(&joined, rules, *events, now)?;
+            let joined = strand.map(|strand| opened.profiles.joined(&strand, rules)).transpose()?;
+            let view = match &joined {
+                Some(joined) => {
+                    let view = opened.profiles.view(joined, rules, *events, now)?;
                     if view.is_some() {
                         opened.note(site, (&who.who(), Act::Seen), &joined.strands, now)?;
                     }
@@ -268,6 +271,7 @@ pub(super) fn profile(place: &Place, command: &ProfileCommand, input: &mut dyn B
                 None => None,
             };
             match view {
+                None if joined.is_some_and(|joined| opened.profiles.is_restricted(&joined)) => writeln!(out, "{RESTRICTED}")?,
                 Some(view) if *json => writeln!(out, "{}", serde_json::to_string_pretty(&view)?)?,
                 Some(view) => show(&site.name, &view, out)?,
                 None => writeln!(out, "{NOBODY}")?,
@@ -305,6 +309,7 @@ pub(super) fn profile(place: &Place, command: &ProfileCommand, input: &mut dyn B
     }
 }
 
+const RESTRICTED: &str = "This profile is restricted: it is kept, and not used, until `person restrict --lift`.";
 const NOBODY: &str = "Nobody who agrees to a profile has this id.";
 
 fn asked(

@@ -84,6 +84,12 @@ impl Purposes {
         Self(self.0 & other.0)
     }
 
+    /// What is in this set and not in the other.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether every purpose of `needed` is in this set.
     #[must_use]
     pub fn cover(self, needed: Self) -> bool {

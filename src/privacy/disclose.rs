@@ -268,6 +268,9 @@ impl Discloser {
         let mut consent_now = Purposes::NONE;
         if let Subject::Person(handle) = header.subject {
             let Some(person) = self.persons.of_handle(&handle, now)? else { return Ok(Err(Disclosed::Purged)) };
+            if self.persons.is_restricted(&handle) {
+                return Ok(Err(Disclosed::Withheld(Withheld::Restricted)));
+            }
             consent_now = person.purposes();
             let now = if holds(Rule::ConsentNow) { consent_now } else { header.purposes };
             let at_capture = if holds(Rule::ConsentAtCapture) { header.purposes } else { consent_now };

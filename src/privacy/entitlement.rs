@@ -33,6 +33,8 @@ pub enum Withheld {
     Twin,
     /// What its destination asks for beside it was in memory alone, and is gone.
     EnvelopeLost,
+    /// What rests of its person is not to be used.
+    Restricted,
     /// It is a page's purchase without consent, which names no order, and the site's backend tells of all.
     LeftToBackend,
 }
@@ -50,6 +52,7 @@ impl Withheld {
             Self::Twin => "merged_into_twin",
             Self::LeftToBackend => "left_to_backend",
             Self::EnvelopeLost => "envelope_lost",
+            Self::Restricted => "restricted",
         }
     }
 }

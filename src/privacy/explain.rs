@@ -224,6 +224,7 @@ pub fn explain(event: RawEvent<'_>, arrival: &Arrival<'_>, with: &Explainer<'_>)
                 Withheld::Vendor => "the visitor's TC string does not consent to this destination's vendor",
                 Withheld::Bot => "it looks like a program's, and this destination is for people's events",
                 Withheld::EnvelopeLost => "what this destination asks for beside it was in memory alone, and is gone",
+                Withheld::Restricted => "what rests of this person is not to be used",
                 Withheld::Twin => "the site's backend has told of the same order",
                 Withheld::LeftToBackend => {
                     "the site's backend tells of its purchases, and without consent nothing says which of them this is"

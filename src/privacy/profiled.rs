@@ -352,6 +352,12 @@ impl ProfileSeals {
         Ok(self.persons.of_handle(person.bytes(), now)?.map(|person| AuditMark(person.mark(b"profile audit"))))
     }
 
+    /// Whether what rests of this person is not to be used.
+    #[must_use]
+    pub fn is_restricted(&self, person: &PersonHandle) -> bool {
+        self.persons.is_restricted(person.bytes())
+    }
+
     /// Those of them who do not agree to a profile any more. Blocks.
     ///
     /// # Errors

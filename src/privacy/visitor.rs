@@ -449,6 +449,15 @@ impl Visitors {
         library_has_words: bool,
         now: Timestamp,
     ) -> Result<Decision, Unidentified> {
+        if let ConsentState::Granted(purposes) = decision.state()
+            && purposes.cover(Purposes::PROFILE)
+            && self.persons.somebody_objects()
+            && let Some((_, person)) = Box::pin(self.known_person(arrival, site, now)).await?
+            && self.persons.objects_to_profile(&person.handle())
+        {
+            // A page that repeats the yes of before brings nothing back.
+            return Ok(decision.but_for(Purposes::PROFILE));
+        }
         if !decision.asks_the_record(library_has_words) {
             return Ok(decision);
         }

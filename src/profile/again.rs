@@ -26,7 +26,7 @@ pub(super) fn make_again(profiles: &Profiles, now: Timestamp) -> Result<u64, Pro
         let Some(last) = rows.last() else { return Ok(made) };
         after = Some(last.key);
         let mut change = Change::default();
-        for row in rows {
+        for row in rows.into_iter().filter(|row| !seals.is_restricted(&row.key.person)) {
             // A damaged one is made from its timeline alone.
             let mut strand = Strand::opened(&row, seals, now)?.unwrap_or_default();
             let timeline = timeline(store, seals, &row.key, now)?;

@@ -283,7 +283,7 @@ impl Profiles {
         }
         let Some(by) = asked.map(|asked| JoinedBy::Identifier(*asked)).or(by).filter(|_| !strands.is_empty()) else { return Ok(None) };
         let joined = Joined { by, strands, refused: BTreeSet::new(), disputed: BTreeSet::new(), too_many: false };
-        self.view(&joined, rules, again::TIMELINE_MAX, now)
+        self.whole_view(&joined, rules, again::TIMELINE_MAX, now)
     }
 
     /// Removes all that is kept of these people, to the last byte as far as the store can. Blocks for as long as that takes.

@@ -269,11 +269,28 @@ impl TraitsView {
 }
 
 impl Profiles {
-    /// A profile, with so many of its newest events. Nothing: nobody of it agrees to a profile any more. Blocks.
+    /// A profile, with so many of its newest events. Nothing: nobody of it agrees to a profile any more, or it is not to be used. Blocks.
     ///
     /// # Errors
     /// When store or keys cannot be used.
     pub fn view(&self, joined: &Joined, rules: &ProfileRules, events: usize, now: Timestamp) -> Result<Option<ProfileView>, ProfileError> {
+        if self.is_restricted(joined) { Ok(None) } else { self.whole_view(joined, rules, events, now) }
+    }
+
+    /// Whether a profile is not to be used: no part of it is where one is not.
+    #[must_use]
+    pub fn is_restricted(&self, joined: &Joined) -> bool {
+        joined.strands.iter().any(|strand| self.seals().is_restricted(&strand.person))
+    }
+
+    /// The same for whose profile it is, whether or not it is to be used.
+    pub(super) fn whole_view(
+        &self,
+        joined: &Joined,
+        rules: &ProfileRules,
+        events: usize,
+        now: Timestamp,
+    ) -> Result<Option<ProfileView>, ProfileError> {
         let mut opened = Vec::new();
         for key in &joined.strands {
             let Some(row) = self.store()?.strand(key)? else { continue };

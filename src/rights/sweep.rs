@@ -93,6 +93,7 @@ impl Following {
         let following = Arc::clone(self);
         let marks = thread
             .run(move || {
+                following.persons.look_who_is_held()?;
                 let marks = following.list.under_way()?;
                 if !marks.is_empty() {
                     following.persons.forget_erased(&following.list, &marks);

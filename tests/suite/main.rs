@@ -102,6 +102,7 @@ mod recovery;
 mod regressions;
 mod relay;
 mod releases;
+mod restriction;
 mod rights;
 mod scoreboard;
 mod server_events;

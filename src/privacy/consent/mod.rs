@@ -125,6 +125,18 @@ impl Decision {
         Self { state: ConsentState::Objected(Refusal::ConsentEnded), ..self }
     }
 
+    /// What follows where whoever says this objects to single purposes: the others of their yes; where it has no others, they have not chosen.
+    #[must_use]
+    pub(in crate::privacy) fn but_for(self, objected: Purposes) -> Self {
+        match self.state {
+            ConsentState::Granted(purposes) if purposes.without(objected).is_empty() => {
+                Self { state: ConsentState::Unknown, vendors: None }
+            }
+            ConsentState::Granted(purposes) => Self { state: ConsentState::Granted(purposes.without(objected)), ..self },
+            ConsentState::Objected(_) | ConsentState::Unknown => self,
+        }
+    }
+
     /// What TC strings decided on the vendors of the site's destinations; nothing, where the yes came without one.
     #[must_use]
     pub const fn vendors(&self) -> Option<&VendorDecisions> {

@@ -150,6 +150,9 @@ impl Importer<'_> {
         let Some((kind, said)) = contact.known_by.first() else { return Ok(Became::Left(Left::NoIdentifier)) };
         let index = site_key.contact_index(kind.name(), said);
         let known = self.persons.find(self.site.number, &index, now)?;
+        if known.as_ref().is_some_and(|person| self.persons.is_restricted(&person.handle())) {
+            return Ok(Became::Left(Left::Restricted));
+        }
         let is_known = known.is_some();
         let became = |told| if is_known { Became::Known(told) } else { Became::New(told) };
         if dry {

@@ -45,11 +45,14 @@ pub enum Left {
     ConsentOver,
     /// Who it names was erased, or objected, since.
     ErasedBefore,
+    /// What rests of who it names is not to be used.
+    Restricted,
 }
 
 impl Left {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Unreadable, Self::NoIdentifier, Self::NoConsent, Self::ConsentOver, Self::ErasedBefore];
+    pub const ALL: [Self; 6] =
+        [Self::Unreadable, Self::NoIdentifier, Self::NoConsent, Self::ConsentOver, Self::ErasedBefore, Self::Restricted];
 
     /// In words.
     #[must_use]
@@ -59,6 +62,7 @@ impl Left {
             Self::NoIdentifier => "name nobody, by what the site's document lists",
             Self::NoConsent => "say no consent to \"profile\", or not when it was given",
             Self::ConsentOver => "say a consent that has ended",
+            Self::Restricted => "are of people whose data rest and are not used",
             Self::ErasedBefore => "are of people who were erased or objected since they agreed",
         }
     }

@@ -17,6 +17,7 @@ pub(in crate::privacy) mod envelope;
 pub mod epoch;
 pub mod freed;
 pub mod guess;
+pub(in crate::privacy) mod held;
 pub mod locked;
 pub(in crate::privacy) mod mac;
 pub mod persistent;

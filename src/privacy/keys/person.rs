@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     io,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU8, AtomicU64, Ordering},
     },
 };
@@ -18,7 +18,7 @@ use rusqlite::{OptionalExtension, Row};
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
-use super::{database::KeysDb, locked::KEY_BYTES, mac::mac128, random_id, random_key};
+use super::{database::KeysDb, held::Held, locked::KEY_BYTES, mac::mac128, random_id, random_key};
 use crate::{
     clock::Timestamp,
     event::{Epoch, Purposes, SiteNumber},
@@ -145,7 +145,8 @@ pub struct PersonKeys {
     newcomers: mpsc::Sender<Newcomer>,
     destroyed: AtomicU64,
     narrowed: AtomicU64,
-    list: Option<Arc<Erasures>>,
+    pub(super) list: Option<Arc<Erasures>>,
+    held: RwLock<Held>,
 }
 
 struct Newcomer {
@@ -166,7 +167,7 @@ impl PersonKeys {
         let cache = Arc::new(Mutex::new(Cache::default()));
         let committer = (Arc::clone(&database), Arc::clone(&cache));
         supervise::thread("person-keys", move || commit_newcomers(&committer.0, &committer.1, queue));
-        Self { database, cache, newcomers, destroyed: AtomicU64::new(0), narrowed: AtomicU64::new(0), list: None }
+        Self { database, cache, newcomers, destroyed: AtomicU64::new(0), narrowed: AtomicU64::new(0), list: None, held: RwLock::default() }
     }
 
     /// The same, who note whose key is destroyed, so that no older copy brings it back.
@@ -203,7 +204,8 @@ impl PersonKeys {
 
     /// What this person agrees to now, if their key is in RAM and has not ended. It is not once it was destroyed.
     pub(in crate::privacy) fn consent_at_hand(&self, handle: &[u8; 16], now: Timestamp) -> Option<Purposes> {
-        self.cache().by_handle(handle).filter(|person| person.is_in_force(now)).map(|person| person.purposes())
+        let person = self.cache().by_handle(handle).filter(|person| person.is_in_force(now) && !self.is_restricted(handle));
+        person.map(|person| person.purposes())
     }
 
     /// Makes a key row for a new person and waits until it is durable.
@@ -251,7 +253,8 @@ impl PersonKeys {
             let mut without = Vec::new();
             for handle in handles {
                 let person = select.query_row([handle], |row| Ok((Purposes::from_bits(row.get(0)?), Timestamp(row.get(1)?)))).optional()?;
-                if person.is_none_or(|(agreed, expires)| !agreed.cover(purpose) || expires <= now) {
+                let agrees = |agreed: Purposes| self.as_far_as_unobjected(handle, agreed).cover(purpose);
+                if person.is_none_or(|(agreed, expires)| !agrees(agreed) || expires <= now) {
                     without.push(*handle);
                 }
             }
@@ -315,6 +318,22 @@ impl PersonKeys {
         self.destroyed.load(Ordering::Acquire)
     }
 
+    /// Who is held to what, in memory.
+    pub(super) fn held(&self) -> RwLockReadGuard<'_, Held> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, to be changed.
+    pub(super) fn held_mut(&self) -> RwLockWriteGuard<'_, Held> {
+        self.held.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what is in memory of those; it is read again when it is asked for. They may agree to less than before.
+    pub(super) fn forget_those(&self, are_meant: impl Fn(&Person) -> bool) {
+        self.cache().drop_those(are_meant);
+        self.narrowed.fetch_add(1, Ordering::Release);
+    }
+
     fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -326,6 +345,9 @@ impl PersonKeys {
     ) -> Result<Option<Arc<Person>>, StoreError> {
         self.database.with(|connection| {
             let person = read(connection)?.map(Arc::new);
+            if let Some(person) = &person {
+                person.purposes.store(self.as_far_as_unobjected(&person.handle, person.purposes()).bits(), Ordering::Relaxed);
+            }
             if let Some(person) = &person {
                 self.cache().insert(Arc::clone(person));
             }

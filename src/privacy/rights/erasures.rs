@@ -19,20 +19,25 @@ use crate::{
     event::{Epoch, SiteNumber},
     privacy::{
         identifiers::Identifier,
-        keys::{locked::KEY_BYTES, mac::Keyed, random_key},
+        keys::{held::Held, locked::KEY_BYTES, mac::Keyed, random_key},
         visitor::COOKIE_AGE_MAX,
     },
     schema::Schema,
     state::StoreError,
 };
 
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE list_key (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), key BLOB NOT NULL);
     CREATE TABLE erasures (
         mark BLOB PRIMARY KEY, kind TEXT NOT NULL, at INTEGER NOT NULL, until INTEGER NOT NULL, state TEXT NOT NULL) WITHOUT ROWID;
     CREATE INDEX erasures_under_way ON erasures (state) WHERE state <> 'done';
     CREATE INDEX erasures_by_end ON erasures (until);
-"];
+",
+    "
+    CREATE INDEX erasures_held ON erasures (kind) WHERE kind IN ('restricted', 'objects_to_profile');
+",
+];
 
 /// erasures.db.
 pub const ERASURES: Schema = Schema { file: "erasures.db", steps: MIGRATIONS, keeps: &["list_key", "erasures"] };
@@ -49,6 +54,24 @@ const IDENTIFIERS_KEPT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60)
 pub(in crate::privacy) type Mark = [u8; 16];
 /// Some marks.
 pub type Marks = HashSet<Mark>;
+
+/// To what somebody's data are held.
+#[derive(Clone, Copy)]
+pub(in crate::privacy) enum HeldTo {
+    /// They rest and are not used.
+    Restriction,
+    /// There is no profile of them.
+    ProfileObjection,
+}
+
+impl HeldTo {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Restriction => "restricted",
+            Self::ProfileObjection => "objects_to_profile",
+        }
+    }
+}
 
 /// The open list.
 pub struct Erasures {
@@ -83,6 +106,16 @@ impl Erasures {
     /// The mark of something that a customer of a site is known by.
     fn of_identifier(&self, site: SiteNumber, identifier: &Identifier) -> Mark {
         self.key.mac128(&[b"identifier", &site.0.to_le_bytes(), identifier.kind.name().as_bytes(), identifier.key.bytes()])
+    }
+
+    /// The mark of a person whose data rest and are not used.
+    pub(in crate::privacy) fn of_restriction(&self, handle: &[u8; 16]) -> Mark {
+        self.key.mac128(&[b"restricted", handle])
+    }
+
+    /// The mark of a person who objects to a profile.
+    pub(in crate::privacy) fn of_profile_objection(&self, handle: &[u8; 16]) -> Mark {
+        self.key.mac128(&[b"objects to a profile", handle])
     }
 
     /// The mark of a day's token.
@@ -140,6 +173,36 @@ impl Erasures {
             last = last.max(select.query_row([self.of_identifier(site, identifier)], |row| row.get(0).map(Timestamp)).optional()?);
         }
         Ok(last)
+    }
+
+    /// Notes that data of these people rest and are not used, or that they object to a profile; durable when this returns. A mark goes with its
+    /// person's key.
+    pub(in crate::privacy) fn note_held(&self, marks: &[(Mark, Timestamp)], kind: HeldTo, now: Timestamp) -> Result<(), StoreError> {
+        self.note(marks, kind.name(), "done", now)
+    }
+
+    /// Takes that back.
+    pub(in crate::privacy) fn let_go(&self, marks: &[Mark]) -> Result<usize, StoreError> {
+        let connection = self.lock();
+        let mut gone = 0;
+        for mark in marks {
+            gone += connection.execute("DELETE FROM erasures WHERE mark = ?1 AND kind = 'restricted'", [mark])?;
+        }
+        Ok(gone)
+    }
+
+    /// Who is held to what.
+    pub(in crate::privacy) fn held(&self) -> Result<Held, StoreError> {
+        let connection = self.lock();
+        let mut select = connection.prepare_cached("SELECT mark, kind FROM erasures WHERE kind IN ('restricted', 'objects_to_profile')")?;
+        let mut rows = select.query([])?;
+        let mut held = Held::default();
+        while let Some(row) = rows.next()? {
+            let restricts = row.get::<_, String>(1)? == HeldTo::Restriction.name();
+            let marks = if restricts { &mut held.restricted } else { &mut held.objecting };
+            marks.insert(row.get(0)?);
+        }
+        Ok(held)
     }
 
     fn note(&self, marks: &[(Mark, Timestamp)], kind: &str, state: &str, now: Timestamp) -> Result<(), StoreError> {

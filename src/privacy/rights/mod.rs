@@ -7,11 +7,13 @@
 //! | what they are handed, and the only way out for it | `export`, as a page `page` |
 //! | who has received something of them, and under which ids | `recipients` |
 //! | the erasure list: who must not come back, as keyed marks | `erasures` |
+//! | keeping without using, and no profile | `hold` |
 //! | destroying keys, emptying records, and both again after a restore | `erase` |
 
 pub mod erase;
 pub mod erasures;
 pub mod export;
+pub mod hold;
 mod page;
 pub mod recipients;
 

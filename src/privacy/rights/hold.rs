@@ -1,0 +1,84 @@
+//! Restricting (Article 18 of the GDPR): what rests of a person stays, and is not used. And objecting to a profile (Article 21): there is none of them until
+//! they agree anew.
+
+use super::{
+    Found, Rights, RightsError,
+    erasures::{Erasures, HeldTo, Mark},
+};
+use crate::{
+    clock::Timestamp,
+    documents::Site,
+    event::Purposes,
+    privacy::{
+        consent::{
+            chain::{ConsentRecord, Said},
+            proof::{ConsentProof, Unproven},
+        },
+        identifiers::Identifier,
+    },
+};
+
+/// How an answer to a person is named where it is said who brought something.
+const SOURCE: &str = "request";
+
+/// An objection could not be carried out, or not in whole; it can be tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectError {
+    /// Something cannot be read or written.
+    #[error(transparent)]
+    Rights(#[from] RightsError),
+    /// It cannot be put on record.
+    #[error(transparent)]
+    Proof(#[from] Unproven),
+}
+
+impl Rights {
+    /// Sees to it that what rests of them is not used: durable when this returns, and in force in a running server within a second. Blocks.
+    ///
+    /// # Errors
+    /// When the list cannot be written.
+    pub fn restrict(&self, found: &Found, list: &Erasures, now: Timestamp) -> Result<(), RightsError> {
+        let of = |handle: &[u8; 16], expires| (list.of_restriction(handle), expires);
+        let marks: Vec<_> = found.people.iter().map(|found| of(&found.person.handle(), found.person.expires())).collect();
+        Ok(list.note_held(&marks, HeldTo::Restriction, now)?)
+    }
+
+    /// Takes that back. Returns of how many browsers it was so. Blocks.
+    ///
+    /// # Errors
+    /// When the list cannot be written.
+    pub fn lift(&self, found: &Found, list: &Erasures) -> Result<usize, RightsError> {
+        let marks: Vec<Mark> = found.people.iter().map(|found| list.of_restriction(&found.person.handle())).collect();
+        Ok(list.let_go(&marks)?)
+    }
+
+    /// Notes that they, who are known by these identifiers, object to a profile. What they had agreed to stays as far as it is something else; the same yes
+    /// said again brings nothing back, and no import of what was said until now.
+    ///
+    /// # Errors
+    /// See [`ObjectError`].
+    pub async fn object(
+        &self,
+        found: &Found,
+        known_by: &[Identifier],
+        (list, proof, site): (&Erasures, &ConsentProof, &Site),
+        now: Timestamp,
+    ) -> Result<(), ObjectError> {
+        let of = |handle: &[u8; 16], expires| (list.of_profile_objection(handle), expires);
+        let marks: Vec<_> = found.people.iter().map(|found| of(&found.person.handle(), found.person.expires())).collect();
+        list.note_held(&marks, HeldTo::ProfileObjection, now).map_err(RightsError::from)?;
+        list.note_identifiers(found.site, known_by, now).map_err(RightsError::from)?;
+        for found in &found.people {
+            let person = &found.person;
+            if !person.purposes().cover(Purposes::PROFILE) {
+                continue;
+            }
+            let left = person.purposes().without(Purposes::PROFILE);
+            let record =
+                ConsentRecord::new(person.consent(), (site.number, &*site.policy), Said::Changed, left, SOURCE, now, person.expires());
+            proof.append(record).await?;
+            self.persons.note_purposes(person, left).map_err(RightsError::from)?;
+        }
+        Ok(())
+    }
+}
