@@ -177,7 +177,7 @@ fn end(verdict: &Verdict) -> Option<(LedgerState, Option<&'static str>)> {
 mod tests {
     use super::*;
     use crate::{
-        destination::{FileAppend, Via},
+        destination::{FileAppend, Via, file::FileFormat},
         documents::Documents,
         event::Offset,
     };
@@ -197,7 +197,7 @@ mod tests {
     }
 
     fn parcel(offsets: impl IntoIterator<Item = u64>) -> Parcel {
-        let append = FileAppend { directory: "x".into(), rotate_bytes: 1, keep: 1 };
+        let append = FileAppend { directory: "x".into(), rotate_bytes: 1, rotate_after: None, keep: 1, format: FileFormat::Lines };
         Parcel { via: Via::File(append), body: bytes::Bytes::new(), events: offsets.into_iter().map(Offset).collect(), unsaid: 0 }
     }
 

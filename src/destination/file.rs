@@ -1,12 +1,14 @@
-//! Destination `file`: newline-delimited JSON in a directory of the machine's own, one line per event, in files that rotate.
+//! Destination `file`: newline-delimited JSON in a directory of the machine's own, one line per event, in files that rotate. With the feature
+//! `parquet`, files can be Parquet once they are closed.
 
 use std::{path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 
 use super::{
-    Answer, BatchLimits, Destination, DestinationType, FileAppend, GroupBy, Parcel, Rehearsal, SettingsError, Verdict, Via,
-    settings::Settings, words::disclosed,
+    Answer, BatchLimits, Destination, DestinationType, GroupBy, Parcel, Rehearsal, SettingsError, Verdict, Via,
+    settings::{Settings, error},
+    words::disclosed,
 };
 use crate::privacy::disclose::Disclosure;
 
@@ -49,19 +51,60 @@ const ROTATE_BYTES_MOST: u32 = 1024 * 1024 * 1024;
 const KEEP_DEFAULT: u32 = 10;
 const KEEP_MOST: u32 = 10_000;
 
-struct FileDestination {
-    directory: PathBuf,
-    rotate_bytes: u64,
-    keep: usize,
+/// A month: who wants longer ones, wants none.
+const ROTATE_MINUTES_MOST: u32 = 31 * 24 * 60;
+
+/// Lines appended to a file that rotates.
+#[derive(Clone)]
+pub struct FileAppend {
+    /// The directory, relative to the data directory or absolute.
+    pub directory: PathBuf,
+    /// A file is closed and renamed when it has grown to this many bytes.
+    pub rotate_bytes: u64,
+    /// Or with the first event after so long, where there is a bound.
+    pub rotate_after: Option<Duration>,
+    /// How many closed files are kept.
+    pub keep: usize,
+    /// What closed files hold.
+    pub format: FileFormat,
 }
 
+/// What closed files hold.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub enum FileFormat {
+    /// The lines, as they came.
+    #[default]
+    Lines,
+    /// Parquet.
+    #[cfg(feature = "parquet")]
+    Columns,
+}
+
+struct FileDestination(FileAppend);
+
 fn open(table: &toml::Table) -> Result<Box<dyn Destination>, SettingsError> {
-    let settings = Settings::read(table, &["directory", "rotate_bytes", "keep"])?;
-    Ok(Box::new(FileDestination {
+    let settings = Settings::read(table, &["directory", "rotate_bytes", "rotate_minutes", "keep", "format"])?;
+    let minutes = settings.whole_number("rotate_minutes", 0..=ROTATE_MINUTES_MOST, 0)?;
+    Ok(Box::new(FileDestination(FileAppend {
         directory: PathBuf::from(settings.text("directory", "outbox/clean")?),
         rotate_bytes: settings.whole_number("rotate_bytes", ROTATE_BYTES_LEAST..=ROTATE_BYTES_MOST, ROTATE_BYTES_DEFAULT)?.into(),
+        rotate_after: (minutes > 0).then(|| Duration::from_secs(u64::from(minutes) * 60)),
         keep: settings.whole_number("keep", 1..=KEEP_MOST, KEEP_DEFAULT)? as usize,
-    }))
+        format: format(settings.optional_text("format")?)?,
+    })))
+}
+
+fn format(said: Option<&str>) -> Result<FileFormat, SettingsError> {
+    match said {
+        None | Some("ndjson") => Ok(FileFormat::Lines),
+        #[cfg(feature = "parquet")]
+        Some("parquet") => Ok(FileFormat::Columns),
+        #[cfg(not(feature = "parquet"))]
+        Some("parquet") => {
+            Err(error("format", "this build writes no Parquet", Some(String::from("cargo build --release --features parquet"))))
+        }
+        Some(_) => Err(error("format", "is neither \"ndjson\" nor \"parquet\"", None)),
+    }
 }
 
 impl Destination for FileDestination {
@@ -107,7 +150,6 @@ impl Destination for FileDestination {
 
 impl FileDestination {
     fn parcel(&self, lines: Vec<u8>, events: Vec<crate::event::Offset>) -> Parcel {
-        let append = FileAppend { directory: self.directory.clone(), rotate_bytes: self.rotate_bytes, keep: self.keep };
-        Parcel { via: Via::File(append), body: Bytes::from(lines), events, unsaid: 0 }
+        Parcel { via: Via::File(self.0.clone()), body: Bytes::from(lines), events, unsaid: 0 }
     }
 }

@@ -4,6 +4,8 @@
 //! [`Disclosure`]s. Adding one is a file here, a row in [`DESTINATIONS`], and golden files; see CONTRIBUTING.md.
 
 pub mod amplitude;
+#[cfg(feature = "parquet")]
+pub mod columns;
 pub mod file;
 pub mod form;
 pub mod ga4;
@@ -28,6 +30,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use self::file::FileAppend;
 use self::publication::{Publication, PublishAnswer};
 pub use self::words::likeness::{ADDRESS_HEADER, Likeness};
 use crate::{
@@ -240,16 +243,6 @@ pub enum Signing {
         /// What it says.
         secret: crate::config::secret::Secret,
     },
-}
-
-/// Lines appended to a file that rotates.
-pub struct FileAppend {
-    /// The directory, relative to the data directory or absolute.
-    pub directory: std::path::PathBuf,
-    /// A file is closed and renamed when it has grown to this many bytes.
-    pub rotate_bytes: u64,
-    /// How many closed files are kept.
-    pub keep: usize,
 }
 
 /// Rows for a table of a PostgreSQL. The parcel's body is the one parameter of the statement.

@@ -112,7 +112,13 @@ impl Destination for ByChance {
     }
     fn encode(&self, batch: &[&Disclosure]) -> Vec<Parcel> {
         let chunks = batch.chunks(5).map(|chunk| Parcel {
-            via: Via::File(FileAppend { directory: self.directory.clone(), rotate_bytes: 1 << 20, keep: 1 }),
+            via: Via::File(FileAppend {
+                directory: self.directory.clone(),
+                rotate_bytes: 1 << 20,
+                rotate_after: None,
+                keep: 1,
+                format: FileFormat::Lines,
+            }),
             body: chunk.iter().flat_map(|disclosure| format!("{}\n", disclosure.offset().0).into_bytes()).collect::<Vec<_>>().into(),
             events: chunk.iter().map(|disclosure| disclosure.offset()).collect(),
             unsaid: 0,

@@ -33,7 +33,7 @@ use super::{
 use crate::{
     clock::{self, Timestamp},
     console::feed::{Feed, Item},
-    destination::{Answer, BatchLimits, Destination, DestinationType, FileAppend, GroupBy, Parcel, Verdict, Via},
+    destination::{Answer, BatchLimits, Destination, DestinationType, FileAppend, GroupBy, Parcel, Verdict, Via, file::FileFormat},
     documents::Documents,
     egress::{closing::EgressLedger, record::DayRecord},
     event::{DestinationNumber, Offset, RetentionClass},

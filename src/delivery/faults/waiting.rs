@@ -67,7 +67,8 @@ impl<F: Fn(&[Offset]) -> u16 + Send + Sync> Destination for Scripted<F> {
         self.judge.limits()
     }
     fn encode(&self, batch: &[&Disclosure]) -> Vec<Parcel> {
-        let append = FileAppend { directory: "scripted".into(), rotate_bytes: 1 << 20, keep: 1 };
+        let append =
+            FileAppend { directory: "scripted".into(), rotate_bytes: 1 << 20, rotate_after: None, keep: 1, format: FileFormat::Lines };
         let events = batch.iter().map(|disclosure| disclosure.offset()).collect();
         vec![Parcel { via: Via::File(append), body: bytes::Bytes::from_static(b"\n"), events, unsaid: 0 }]
     }
