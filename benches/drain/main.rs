@@ -173,7 +173,7 @@ fn run() -> Result<bool, Failure> {
     let secret = directory.join("secret");
     let rows = [
         ("single", "Plausible, an event in a request", &single, Some(AIM_SINGLE)),
-        ("short", "a webhook, 50 events in a request", &short, None),
+        ("short", "a webhook, 50 events in a request", &short, Some(AIM_BATCH)),
         ("long", "PostHog, 250 events in a request", &long, Some(AIM_BATCH)),
     ];
     let settings = |name: &str| match name {
