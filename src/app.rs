@@ -364,7 +364,7 @@ impl App {
         let framed_by: Vec<String> = if demonstration { page_origins(&addresses) } else { Vec::new() };
         let console = Arc::new(Console::new(feed, report.sources(), supervisor.clone(), &framed_by));
         let desk = Desk {
-            profiles,
+            profiles: Arc::clone(&profiles),
             persistent: Arc::clone(&pipeline.persistent),
             epochs: Arc::clone(&epochs),
             state: Arc::clone(&state),
@@ -397,7 +397,7 @@ impl App {
             revision,
         };
         housekeeping.start(&supervisor);
-        server.run(&supervisor, Arc::clone(&pipeline));
+        server.run(&supervisor, Arc::clone(&pipeline), profiles);
         Ok(Self { supervisor, pipeline, state, addresses, admin, certificate_authority, sockets, offer, _lock: lock })
     }
 

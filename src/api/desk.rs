@@ -59,7 +59,7 @@ impl Default for Large {
 }
 
 impl Desk {
-    /// The profile that the address names, or of which it names a part: where the key's site has it, and somebody of it agrees.
+    /// The profile that the address names, or of which it names a part: where the key's site has it, somebody of it agrees, and it may be used.
     pub(super) fn joined(&self, call: &Call) -> Result<Joined, Problem> {
         self.named(call, call.id()?)
     }
@@ -72,7 +72,7 @@ impl Desk {
         }
         let strand = self.profiles.named(rules.site(), id)?.ok_or_else(Problem::not_found)?;
         let joined = self.profiles.joined(&strand, rules)?;
-        // What rests of somebody and is not to be used is nobody's here; who they are answers for it by the command line.
+        // What rests of somebody and is not to be used is nobody's here; who asked for that may not want it erased either: it is answered for by the command line.
         if self.profiles.is_restricted(&joined) {
             return Err(Problem::not_found());
         }

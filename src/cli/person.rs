@@ -361,6 +361,7 @@ fn restrict(opened: &Opened, who: &Who, lift: bool, input: &mut dyn BufRead, out
     if found.is_nobody() {
         writeln!(out, "{NOTHING}")?;
     } else if lift {
+        opened.note(site, (&who.author, Act::Lifted), &found, now)?;
         let lifted = opened.rights.lift(&found, &opened.list)?;
         if lifted == 0 {
             writeln!(out, "It was not restricted: nothing was changed.")?;
@@ -372,6 +373,7 @@ fn restrict(opened: &Opened, who: &Who, lift: bool, input: &mut dyn BufRead, out
         }
         writeln!(out, "Lifted: what rests of {keys} browser{} is used again. What was not sent meanwhile stays unsent.", plural(keys))?;
     } else {
+        opened.note(site, (&who.author, Act::Restricted), &found, now)?;
         opened.rights.restrict(&found, &opened.list, now)?;
         writeln!(
             out,
@@ -389,6 +391,7 @@ fn object(opened: &Opened, who: &Who, input: &mut dyn BufRead, out: &mut dyn Wri
     let now = clock::now();
     let found = opened.find(site, &asked, now)?;
     let known_by = opened.known_by(site, &asked, &found)?;
+    opened.note(site, (&who.author, Act::Objected), &found, now)?;
     let proof = ConsentProof::new(Arc::clone(&opened.state));
     let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     waiting.block_on(opened.rights.object(&found, &known_by, (&opened.list, &proof, site), now))?;

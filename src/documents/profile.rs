@@ -1,10 +1,18 @@
 //! A site's profile document: that its customers who agree to it have a profile, what joins profiles, and how long what is kept.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Basis, Bots, Destination, Release, compile::DocumentError, compile::fault, parse::SiteDocument};
+use super::{
+    Basis, Bots, Destination, Release,
+    compile::{DocumentError, fault, suggestion},
+    parse::SiteDocument,
+};
 use crate::{
     event::{DestinationNumber, Purposes, SiteNumber},
     privacy::{identifiers::IdentifierKind, transform::Transform},
@@ -22,6 +30,9 @@ const MOST_SHARED: u32 = 5;
 pub const KEPT_DAYS_MAX: u16 = 395;
 /// The same in months, as the site's visitors are told.
 const KEPT_MONTHS: u16 = 13;
+
+/// Computed traits that a page may be told of its own visitor: coarse ones, by which nobody is known again.
+pub const LOOKUPS: [&str; 6] = ["visits", "orders", "last_products", "last_categories", "country", "language"];
 
 /// That a site has customer profiles.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +56,9 @@ pub struct ProfileDocument {
     /// Properties of events that are traits of their profile, and which of several values counts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub traits: BTreeMap<String, TraitRule>,
+    /// Traits that the site's pages are told of their own visitor: of its own, and of those that are computed.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub lookup: BTreeSet<String>,
 }
 
 /// What customers are known by, in which order it counts, and what joins. Of a kind that is not named nothing is kept, but for accounts.
@@ -148,6 +162,8 @@ pub struct ProfileRules {
     pub kept: [Duration; 3],
     /// Which properties are traits, and which of their values counts.
     pub traits: BTreeMap<String, TraitRule>,
+    /// What its pages are told of their own visitor.
+    pub lookup: BTreeSet<String>,
 }
 
 /// What one kind of identifier does.
@@ -185,6 +201,10 @@ pub(super) fn compile(document: &SiteDocument, number: SiteNumber, errors: &mut 
             fault(errors, of, key, reason, format!("{} = {}", key.trim_start_matches("profile."), days.clamp(1, KEPT_DAYS_MAX)));
         }
     }
+    for name in said.lookup.iter().filter(|name| !said.traits.contains_key(*name) && !LOOKUPS.contains(&name.as_str())) {
+        let known: Vec<_> = said.traits.keys().map(String::as_str).chain(LOOKUPS).collect();
+        fault(errors, of, "profile.lookup", format!("\"{name}\" is no trait that a page may be told"), suggestion(name, &known));
+    }
     let destination = Destination {
         number: DestinationNumber(NUMBERS_FROM | number.0),
         // No destination's name has a colon.
@@ -206,6 +226,7 @@ pub(super) fn compile(document: &SiteDocument, number: SiteNumber, errors: &mut 
         identifiers,
         kept: days.map(|(_, days)| Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
         traits: said.traits.clone(),
+        lookup: said.lookup.clone(),
     }))
 }
 

@@ -1,6 +1,7 @@
 //! Whose event it is: the day's token without consent, a person with it; and the cookies that follow. No link between the two is made.
 
 mod backend;
+mod customer;
 mod standing;
 
 use std::{

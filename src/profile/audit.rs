@@ -51,13 +51,30 @@ pub enum Act {
     Joined,
     /// A browser was parted from it.
     Parted,
+    /// What rests of whose profile it is was restricted.
+    Restricted,
+    /// That was taken back.
+    Lifted,
+    /// Whose profile it is objected, and it was removed.
+    Objected,
     /// Whose profile it is was erased.
     Erased,
 }
 
 impl Act {
-    const ALL: [Self; 8] =
-        [Self::Listed, Self::Found, Self::Seen, Self::Exported, Self::Imported, Self::Joined, Self::Parted, Self::Erased];
+    const ALL: [Self; 11] = [
+        Self::Listed,
+        Self::Found,
+        Self::Seen,
+        Self::Exported,
+        Self::Imported,
+        Self::Joined,
+        Self::Parted,
+        Self::Restricted,
+        Self::Lifted,
+        Self::Objected,
+        Self::Erased,
+    ];
 
     /// The name in which it rests.
     #[must_use]
@@ -70,6 +87,9 @@ impl Act {
             Self::Imported => "imported",
             Self::Joined => "joined",
             Self::Parted => "parted",
+            Self::Restricted => "restricted",
+            Self::Lifted => "lifted",
+            Self::Objected => "objected",
             Self::Erased => "erased",
         }
     }

@@ -17,6 +17,7 @@
 //! | removing what is of people who do not agree any more, and what is past its time | `upkeep` |
 //! | making all traits again | `again` |
 //! | a profile as it is shown | `view`, its events `timeline` |
+//! | what a page is told of its visitor's own | `lookup` |
 //! | what somebody decides of a part | `parting` |
 //! | who looked at whose, and did what | `audit` |
 
@@ -26,6 +27,7 @@ mod contact;
 pub mod entry;
 pub mod identity;
 pub mod lattice;
+mod lookup;
 pub mod parting;
 pub mod postgres;
 pub mod projector;

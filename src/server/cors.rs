@@ -35,6 +35,11 @@ impl Origin {
         if ours { Self::Ours(origin.clone()) } else { Self::Foreign }
     }
 
+    /// Whether a page of the very origin that is asked sends it, by its browser's word.
+    pub(super) fn is_same(&self, authority: &str, secure: bool) -> bool {
+        matches!(self, Self::Ours(origin) if origin.to_str().is_ok_and(|origin| is_same_origin(origin, authority, secure)))
+    }
+
     /// Says in an answer who may read it. Every answer that depends on `Origin` says so, also to caches.
     pub(super) fn tell(&self, headers: &mut HeaderMap) {
         headers.append(header::VARY, HeaderValue::from_static("Origin"));

@@ -16,6 +16,7 @@ pub mod development_certificate;
 mod limits;
 mod listener;
 mod looks;
+mod lookup;
 mod metrics;
 mod opt_out;
 mod rate_limit;
@@ -36,7 +37,7 @@ use std::{io, net::SocketAddr, sync::Arc};
 use http::HeaderName;
 use ipnet::IpNet;
 
-use self::{client_address::ClientAddresses, rate_limit::RateLimiter, router::Router, tls::Tls};
+use self::{client_address::ClientAddresses, lookup::Lookups, rate_limit::RateLimiter, router::Router, tls::Tls};
 pub use self::{
     client_address::Peer,
     limits::{BODY_BYTES, CONNECTIONS},
@@ -49,7 +50,7 @@ pub use self::{
     router::Pages,
     sockets::{ListeningSocket, Role, Sockets},
 };
-use crate::{pipeline::Pipeline, supervise::Supervisor};
+use crate::{pipeline::Pipeline, profile::Profiles, supervise::Supervisor};
 
 /// What the public server is told.
 pub struct ServerSettings {
@@ -169,11 +170,18 @@ impl Server {
     }
 
     /// Starts to accept, in tasks of the supervisor. At the stop signal they drain and end.
-    pub fn run(self, supervisor: &Supervisor, pipeline: Arc<Pipeline>) {
+    pub fn run(self, supervisor: &Supervisor, pipeline: Arc<Pipeline>, profiles: Arc<Profiles>) {
         let Self { settings, listeners, metrics, looks, .. } = self;
         let addresses = ClientAddresses::new(&settings.trusted_proxies, settings.client_address_header);
         let limiter = RateLimiter::new(&settings.limits.rates);
-        let router = Arc::new(Router::new(pipeline, addresses, limiter, settings.pages, (metrics, looks)));
+        let router = Arc::new(Router::new(
+            pipeline,
+            addresses,
+            limiter,
+            settings.pages,
+            (metrics, looks),
+            Lookups::new(profiles, supervisor.clone()),
+        ));
         for listener in listeners {
             let router = Arc::clone(&router);
             let answer = move |request, peer| Arc::clone(&router).answer(request, peer);

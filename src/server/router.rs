@@ -11,6 +11,7 @@ use super::{
     cors::Origin,
     limits::{HEADER_FIELDS, URI_BYTES},
     looks::Looks,
+    lookup::Lookups,
     metrics::ServerMetrics,
     opt_out::OptOutPage,
     rate_limit::{RateLimiter, RetryAfter},
@@ -74,6 +75,7 @@ pub(super) struct Router {
     snippets: Snippets,
     opt_out: OptOutPage,
     transparency: TransparencyPage,
+    lookups: Lookups,
 }
 
 impl Router {
@@ -83,10 +85,11 @@ impl Router {
         limiter: RateLimiter,
         pages: Option<Pages>,
         (metrics, looks): (Arc<ServerMetrics>, Arc<Looks>),
+        lookups: Lookups,
     ) -> Self {
         let (routes, snippets, opt_out) = (Routes::new(PROTOCOLS), Snippets::default(), OptOutPage::new());
         let transparency = TransparencyPage::new();
-        Self { pipeline, addresses, limiter, pages, metrics, looks, routes, snippets, opt_out, transparency }
+        Self { pipeline, addresses, limiter, pages, metrics, looks, routes, snippets, opt_out, transparency, lookups }
     }
 
     /// Answers one request, counts the answer, and writes its line of the access log: nothing in it was chosen by the client.
@@ -158,6 +161,9 @@ impl Router {
                 let reply = Reply::text(StatusCode::FORBIDDEN, "Pages of this origin may not send to this site.\n");
                 self.turn_away(site, Refusal::ForeignOrigin, reply)
             }
+            Some(Target::Receive(Work::Lookup)) if !origin.is_same(authority, secure) => {
+                endpoint.bare(StatusCode::FORBIDDEN, "A page asks its own origin for this.\n")
+            }
             Some(Target::Receive(work)) => match work.quota(self.limiter.quota(client.key, site.number)).take(1) {
                 Err(wait) => self.turn_away(site, Refusal::OverQuota, over_quota(wait)),
                 Ok(()) => {
@@ -199,6 +205,7 @@ impl Router {
                 match work {
                     Work::Transparency(wish) => Box::pin(self.transparency.answer(&self.pipeline, &site, &inbound, wish)).await,
                     Work::Ticket => respond(Box::pin(ticket::answer(&self.pipeline, &site, &inbound)).await),
+                    Work::Lookup => respond(Box::pin(self.lookups.answer(&self.pipeline, &site, &inbound)).await),
                     Work::Protocol(_, Action::Serve(serve)) => respond(serve(&site, &inbound)),
                     Work::Protocol(protocol, Action::Collect) => {
                         let quota = work.quota(self.limiter.quota(client.key, site.number));

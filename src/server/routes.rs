@@ -22,6 +22,8 @@ const TRANSPARENCY_PATHS: [(&str, Method, Wish); 3] =
 const LOOK_PATH: &str = "/look/*";
 /// Where a page asks for the ticket of its visit.
 const TICKET_PATH: &str = "/v";
+/// Where a page asks for what it is personalised by.
+const LOOKUP_PATH: &str = "/state";
 /// What a blocker stops and nothing else does: Matomo's script, by the name that generic rules of EasyPrivacy have for it. A site that respects blockers asks for it.
 pub(super) const BAIT_PATH: &str = "/matomo.js";
 /// How the access log names the snippet, whose path is each site's own.
@@ -62,6 +64,8 @@ pub(super) enum Work {
     Transparency(Wish),
     /// The ticket of a visit.
     Ticket,
+    /// What a page is personalised by.
+    Lookup,
 }
 
 impl Work {
@@ -91,6 +95,7 @@ impl Routes {
         ];
         routes.extend(TRANSPARENCY_PATHS.map(|(path, method, wish)| (path, method, Target::Receive(Work::Transparency(wish)))));
         routes.push((TICKET_PATH, Method::POST, Target::Receive(Work::Ticket)));
+        routes.push((LOOKUP_PATH, Method::POST, Target::Receive(Work::Lookup)));
         for protocol in protocols {
             routes.extend(
                 protocol

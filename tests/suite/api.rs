@@ -305,6 +305,25 @@ fn everything_that_can_be_asked_of_profiles_is_answered_as_the_document_says() {
         .unwrap();
     assert!(told.lines().nth(1).unwrap().contains("carla") && told.lines().nth(2).unwrap().contains("key reader"), "{told}");
 
+    // What is restricted is there for nobody but its person.
+    let mut restrict = shop.installation.command(&["person", "restrict", "--by", "account", "--site", "shop", "--author", "carla"]);
+    let mut restrict = restrict.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    restrict.stdin.take().unwrap().write_all(b"u8\n").unwrap();
+    assert!(restrict.wait().unwrap().success());
+    let path = "/profiles/{id}/timeline";
+    eventually("that it is not used", PATIENCE, || shop.ask("reader", "GET", path, &other, "", None).0 == 404);
+    for path in ["/profiles/{id}", "/profiles/{id}/export"] {
+        assert_eq!(shop.ask("reader", "GET", path, &other, "", None).0, 404, "{path}");
+    }
+    assert_eq!((shop.found("u8"), shop.ask("crm", "POST", "/profiles/{id}/link", &other, "", Some(reason)).0), (None, 404));
+    assert_eq!(shop.get("reader", "/profiles", "", "")["profiles"].as_array().unwrap().len(), 1);
+    for (method, path) in [("GET", "/profiles/{id}/receivers"), ("DELETE", "/profiles/{id}")] {
+        assert_eq!(shop.ask("eraser", method, path, &other, "", None).0, 404, "who had it restricted may want it kept");
+    }
+    let newest = shop.get("officer", "/audit", "", "?limit=100")["entries"].clone();
+    let did = newest.as_array().unwrap().iter().find(|entry| entry["name"] == "carla" && entry["did"] != "seen").unwrap();
+    assert_eq!((&did["did"], &did["by"], &did["profiles"]), (&json!("restricted"), &json!("command_line"), &json!(1)));
+
     shop.check_against_the_document();
     let printed = fs::read_to_string(shop.installation.path().join("stderr")).unwrap_or_default();
     assert!(!printed.contains("u7") && !printed.contains("fhp_"), "{printed}");

@@ -12,6 +12,7 @@
 //! | `egress` | what left is counted as its receivers count it, signed by day, and a change is found |
 //! | `policies` | a deviation changes its field alone, and never what rested to something wider |
 //! | `api` | the profile API: what it answers is what its document says, and who has no key for it learns nothing |
+//! | `lookup` | what a page is told of its own visitor's profile: what is listed, with consent now, and the same answer of everybody else |
 //! | `profiles` | customer profiles: joined by proof alone, explained, parted again, gone with the consent; on every store |
 //! | `envelope` | what is kept beside an event for an advertising vendor, in memory alone, and what ends it |
 //! | `iglu` | what Snowplow is sent keeps to the schemas of Iglu Central |
@@ -122,6 +123,7 @@ mod inspect;
 mod installation;
 mod left_out;
 mod line;
+mod lookup;
 mod memory_files;
 mod nkeys;
 mod real_nats;

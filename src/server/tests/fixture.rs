@@ -36,12 +36,14 @@ use crate::{
             place::PlaceDatabase,
         },
         keys::{database::KeysDb, persistent::PersistentKeys, person::PersonKeys},
+        profiled::ProfileSeals,
         purge_set::PurgeSet,
         refusal::Refusal,
         transform::Transform,
         uniques::Uniques,
         visitor::Visitors,
     },
+    profile::Profiles,
     protocol::cookies::CookieNames,
     state::StateDb,
     supervise::Supervisor,
@@ -89,6 +91,7 @@ pub(super) const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv
 /// A whole line behind one site, in a directory of its own.
 pub(super) struct Line {
     pub(super) pipeline: Arc<Pipeline>,
+    profiles: Arc<Profiles>,
     _directory: TempDir,
 }
 
@@ -107,7 +110,9 @@ impl Line {
         let site = Arc::new(site);
         let by_host = HashMap::from_iter(site.hosts.iter().map(|host| (host.clone(), vec![Arc::clone(&site)])));
         let documents = Documents { sites: vec![site], by_host, ..Documents::default() };
-        let visitors = Visitors::new(supervisor.clone(), Arc::clone(&persistent), Arc::new(PersonKeys::new(keys)), purge_set, proof);
+        let persons = Arc::new(PersonKeys::new(keys));
+        let profiles = Profiles::in_directory(directory.path().to_owned(), ProfileSeals::new(Arc::clone(&persons)));
+        let visitors = Visitors::new(supervisor.clone(), Arc::clone(&persistent), persons, purge_set, proof);
         let pipeline = Pipeline {
             uniques: Arc::new(Uniques::new(state)),
             documents: ArcSwap::from_pointee(documents),
@@ -121,7 +126,7 @@ impl Line {
             counters: Counters::default(),
             feed: Feed::default(),
         };
-        Self { pipeline: Arc::new(pipeline), _directory: directory }
+        Self { pipeline: Arc::new(pipeline), profiles: Arc::new(profiles), _directory: directory }
     }
 
     /// How many events ended so.
@@ -162,7 +167,7 @@ pub(super) async fn start(settings: ServerSettings) -> Running {
     let line = Line::new(&supervisor, site("https://www.shop.example"));
     let server = Server::bind(settings).await.expect("a free port");
     let (address, metrics) = (server.local_addresses()[0].address, server.metrics());
-    server.run(&supervisor, Arc::clone(&line.pipeline));
+    server.run(&supervisor, Arc::clone(&line.pipeline), Arc::clone(&line.profiles));
     Running { address, line, metrics, supervisor }
 }
 
