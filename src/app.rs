@@ -36,12 +36,11 @@ use crate::{
         },
         ledger::Ledger,
     },
-    demonstration::{self, PageValues},
+    demonstration,
     destination::SettingsError,
     documents::{
         files::{FileError, read_documents},
-        names::neutral_prefix,
-        parse::{Document, DocumentFile},
+        parse::Document,
         store::{Author, DocumentStore, DocumentStoreError},
     },
     egress::closing::EgressLedger,
@@ -238,7 +237,7 @@ impl App {
         let admin_metrics = Arc::new(ServerMetrics::default());
         let admin = Listener::bind((&sockets, Role::Admin), config.listen.admin, None, ADMIN_CONNECTIONS, admin_metrics).await;
         let (admin_listener, admin) = admin.map_err(|reason| BindError::Address { address: config.listen.admin, reason })?;
-        let pages = demonstration.then(|| demonstration_pages(admin));
+        let pages = demonstration.then(|| demonstration::pages(admin));
         let server = Server::bind(server_settings(&config, tls, pages, Arc::clone(&sockets))).await?;
         let addresses = server.local_addresses().to_vec();
 
@@ -254,7 +253,7 @@ impl App {
         upgrade::note_program(&state, clock::now())?;
         let store = DocumentStore::new(Arc::clone(&state));
         if demonstration {
-            apply(&store, demonstration_documents(&store, &addresses)?, "demonstration")?;
+            apply(&store, demonstration::documents(&store, page_origins(&addresses), &config.data_dir)?, "demonstration")?;
         }
         if let Some(managed) = &config.managed {
             apply(&store, read_documents(&managed.from)?, "managed by file")?;
@@ -562,33 +561,4 @@ fn apply(store: &DocumentStore, documents: Vec<Document>, author: &str) -> Resul
 fn page_origins(addresses: &[LocalAddress]) -> Vec<String> {
     let schemes = addresses.iter().map(|local| (if local.tls { "https" } else { "http" }, local.address.port()));
     schemes.flat_map(|(scheme, port)| ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{scheme}://{host}:{port}"))).collect()
-}
-
-/// The demonstration's documents, with this installation's own prefix and the origins that its pages have.
-fn demonstration_documents(store: &DocumentStore, addresses: &[LocalAddress]) -> Result<Vec<Document>, StartError> {
-    let known = store.export()?.into_iter().find_map(|document| match document {
-        Document::Site(site) => Some(site.prefix),
-        _ => None,
-    });
-    let file = DocumentFile::parse(include_str!("demonstration/documents.toml")).expect("the demonstration's documents are well-formed");
-    let mut documents = file.into_documents();
-    for document in &mut documents {
-        if let Document::Site(site) = document {
-            site.prefix = known.clone().unwrap_or_else(neutral_prefix);
-            site.origins = page_origins(addresses);
-        }
-    }
-    Ok(documents)
-}
-
-fn demonstration_pages(admin: SocketAddr) -> Pages {
-    Arc::new(move |path, site| {
-        let values = PageValues {
-            script: format!("{}/{}", site.prefix, site.script),
-            about: format!("{}/about", site.prefix),
-            global: site.global.clone(),
-            live: format!("http://{admin}/"),
-        };
-        demonstration::page(path, &values)
-    })
 }

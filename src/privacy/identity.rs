@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::raw::RawEvent;
+use super::raw::{Arrival, RawEvent};
 use crate::{clock::Timestamp, config::secret::Secret};
 
 /// How far an identifier is to be believed.
@@ -29,11 +29,23 @@ pub(in crate::privacy) fn assurance(raw: &RawEvent<'_>, cookie_id: &[u8; 16], se
         if ends.saturating_mul(1000) <= now.0 {
             return None;
         }
-        let mut state = Hmac::<Sha256>::new_from_slice(secret.bytes()).expect("HMAC takes a key of any length");
-        state.update(format!("{}\n{}\n{ends}", user_id.expose(), URL_SAFE_NO_PAD.encode(cookie_id)).as_bytes());
-        state.verify_slice(&signature).ok()
+        signing(secret, user_id.expose(), &URL_SAFE_NO_PAD.encode(cookie_id), ends).verify_slice(&signature).ok()
     };
     if raw.vouched || proven().is_some() { Assurance::Proven } else { Assurance::Claimed }
+}
+
+fn signing(secret: &Secret, user_id: &str, cookie: &str, ends: i64) -> Hmac<Sha256> {
+    let mut state = Hmac::<Sha256>::new_from_slice(secret.bytes()).expect("HMAC takes a key of any length");
+    state.update(format!("{user_id}\n{cookie}\n{ends}").as_bytes());
+    state
+}
+
+/// What a site's backend signs: that the browser of this request is that account's, until then (seconds since 1970). For the demonstration,
+/// which is its own shop's backend. Nothing: the browser has no visitor cookie, and there is nothing to sign it for.
+#[must_use]
+pub fn signature(secret: &Secret, user_id: &str, arrival: &Arrival<'_>, ends: i64) -> Option<String> {
+    let cookie = arrival.own.visitor.first()?.expose();
+    Some(URL_SAFE_NO_PAD.encode(signing(secret, user_id, cookie, ends).finalize().into_bytes()))
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ pub use self::{
     rate_limit::{Meter, Rate, RateLimits, RetryAfter},
     reply::{ReplyBody, respond},
     request_body::{BodyError, collect, decompress},
-    router::Pages,
+    router::{Pages, SignFor},
     sockets::{ListeningSocket, Role, Sockets},
 };
 use crate::{pipeline::Pipeline, profile::Profiles, supervise::Supervisor};

@@ -3,6 +3,7 @@
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Instant};
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 
@@ -27,6 +28,8 @@ use crate::{
     documents::{Documents, Site},
     pipeline::{Ingested, Pipeline},
     privacy::{
+        consent::{ConsentSignal, evidence::Evidence},
+        identity,
         refusal::Refusal,
         rules::{Rule, holds},
     },
@@ -37,8 +40,11 @@ use crate::{
 /// <https://www.w3.org/TR/gpc/#gpc-support-resource>.
 const GPC_PATH: &str = "/.well-known/gpc.json";
 
-/// Pages at paths that no route has (the demonstration's shop): path and site in, a page out.
-pub type Pages = Arc<dyn Fn(&str, &Site) -> Option<Reply> + Send + Sync>;
+/// Pages at paths that no route has (the demonstration's shop): path, site and what its backend could sign in, a page out.
+pub type Pages = Arc<dyn Fn(&str, &Site, &SignFor<'_>) -> Option<Reply> + Send + Sync>;
+
+/// The signature that makes an account (its id, and until when in seconds since 1970) the one of the browser that asks.
+pub type SignFor<'r> = dyn Fn(&str, i64) -> Option<String> + 'r;
 
 /// What follows from a request's head.
 enum Decision {
@@ -135,14 +141,12 @@ impl Router {
                 *route = GPC_PATH;
                 return gpc_support(request.method(), &documents, &host).into();
             }
-            return self.page(request.method(), uri.path(), site, route).into();
+            return self.page(request, peer, site, route).into();
         };
         *route = endpoint.template;
 
         let client = self.addresses.believe(peer, headers);
-        // A proxy that does not say how it was reached is taken to be reached by https, except on this very machine: a cookie that goes
-        // without `Secure` is worse than one that a browser does not take.
-        let secure = client.secure || !is_loopback(&host);
+        let secure = is_secure(&client, &host);
         let origin = Origin::of(headers, site, authority, secure);
         let mut response = match endpoint.target(request.method()) {
             _ if request.method() == Method::OPTIONS => {
@@ -240,8 +244,17 @@ impl Router {
     }
 
     /// What is at a path that no route has.
-    fn page(&self, method: &Method, path: &str, site: &Site, route: &mut &'static str) -> Response<ReplyBody> {
-        let Some(page) = self.pages.as_ref().and_then(|pages| pages(path, site)) else {
+    fn page(&self, request: &Request<Incoming>, peer: &Peer, site: &Site, route: &mut &'static str) -> Response<ReplyBody> {
+        let method = request.method();
+        let sign_for = |account: &str, ends: i64| {
+            let client = self.addresses.believe(peer, request.headers());
+            let secure = is_secure(&client, &host(authority(request)?));
+            let (uri, headers) = (request.uri().clone(), request.headers().clone());
+            let inbound = Inbound::new(uri, headers, Bytes::new(), client.address, secure, clock::now());
+            let arrival = inbound.arrival(&site.cookies, ConsentSignal::Absent, Evidence::default());
+            identity::signature(site.identify_secret.as_ref()?, account, &arrival, ends)
+        };
+        let Some(page) = self.pages.as_ref().and_then(|pages| pages(request.uri().path(), site, &sign_for)) else {
             return sentence(StatusCode::NOT_FOUND, "There is nothing at this address.\n");
         };
         *route = "page";
@@ -252,6 +265,12 @@ impl Router {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
         response
     }
+}
+
+/// A proxy that does not say how it was reached is taken to be reached by https, except on this very machine: a cookie that goes without
+/// `Secure` is worse than one that a browser does not take.
+fn is_secure(client: &Client, host: &str) -> bool {
+    client.secure || !is_loopback(host)
 }
 
 /// Global Privacy Control is honoured on every host of every site; since when the newest of its documents says so.

@@ -116,7 +116,7 @@ test("a yes sends the held copy to customers alone; then both receive; the cooki
   const first = eventsOf("customers").at(-1);
   assert.equal(first.page.path, "/shop");
   assert.equal(first.campaign.source, "newsletter");
-  assert.deepEqual(first.consent, { state: "granted", purposes: ["analytics"] });
+  assert.deepEqual(first.consent, { state: "granted", purposes: ["analytics", "profile"] });
 
   const [cookie, ...others] = await cookies();
   assert.deepEqual(others, []);
@@ -310,7 +310,7 @@ test("the transparency page says who receives what, shows the consent's referenc
   const said = () => about.$eval(".browser", (section) => section.innerText);
   assert.match(await said(), /You agreed to audience analysis/);
   assert.match(await about.$eval(".reference", (code) => code.textContent), /^[0-9a-f]{8}(-[0-9a-f]{8}){3}$/);
-  assert.deepEqual(await about.$$eval("article h3", (names) => names.map((name) => name.textContent)), ["customers", "measurement"]);
+  assert.deepEqual(await about.$$eval("article h3", (names) => names.map((name) => name.textContent)), ["customers", "measurement", "profile:demonstration"]);
   for (const scheme of ["light", "dark"]) {
     await about.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
     for (const width of [390, 1280]) {

@@ -27,6 +27,11 @@ export function command(...parameters) {
   return execFileSync(binary(), parameters, { stdio: ["ignore", "pipe", "inherit"], encoding: "utf8" });
 }
 
+/** The same, with something on its standard input. */
+export function commandWith(input, ...parameters) {
+  return execFileSync(binary(), parameters, { input, stdio: ["pipe", "pipe", "inherit"], encoding: "utf8" });
+}
+
 /** Free ports. Known before the start, since the demonstration's origins have them in their names. */
 export async function freePorts(count) {
   const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));

@@ -45,3 +45,12 @@ export async function settled(read, expected) {
   await pause(QUIET_MS);
   return Object.fromEntries(Object.entries(await read()).filter(([name]) => name in expected));
 }
+
+/** Reads again until what is found is as it should be; what was found. */
+export async function eventually(read, holds, what) {
+  for (const start = Date.now(); ; await pause(100)) {
+    const found = await read();
+    if (holds(found)) return found;
+    if (Date.now() - start > PATIENCE_MS) throw new Error(`it did not come to be: ${what}; found ${JSON.stringify(found)?.slice(0, 2000)}`);
+  }
+}

@@ -23,9 +23,9 @@ try {
     FIRSTHAND_ADMIN: `http://127.0.0.1:${admin}`,
     FIRSTHAND_DATA: join(data, "data"),
   };
-  // One after the other: the second gives the shop a backend.
+  // One after the other: the first counts what all visitors sent, the last gives the shop a backend.
   failed = false;
-  for (const name of ["demonstration.mjs", "purchase.mjs"]) {
+  for (const name of ["demonstration.mjs", "profile.mjs", "purchase.mjs"]) {
     const file = join(dirname(fileURLToPath(import.meta.url)), name);
     const test = spawn(process.execPath, ["--test", "--test-reporter=spec", file], { env: environment, stdio: "inherit" });
     const [code] = await once(test, "exit");

@@ -1,4 +1,4 @@
-// The shop's own script: shelf, basket, and the consent banner, which any site has. It remembers the visitor's choice, as a site's banner does,
+// The shop's own script: shelf, basket, account, and the consent banner, which any site has. It remembers the visitor's choice, as a site's banner does,
 // and tells it to the snippet on every page.
 "use strict";
 
@@ -49,6 +49,7 @@ function choose(purposes) {
   store("shop-choice", { purposes, ends });
   snippet("consent", purposes, CONSENT_SECONDS);
   showChoice();
+  signAgain();
 }
 
 function repeatChoice() {
@@ -78,14 +79,14 @@ function showChoice() {
     banner.className = "banner";
     banner.setAttribute("aria-labelledby", "question");
     banner.innerHTML = `<h2 id="question">May we recognise you next time?</h2>
-      <p>With a yes we see that you came back and what brought you here. With a no we do not. The shop is the same either way.</p>`;
+      <p>With a yes we see that you came back and what brought you here, and know it of you on your other devices where you sign in. With a no we do not. The shop is the same either way.</p>`;
     const answers = document.createElement("div");
     answers.className = "answers";
     const answer = (purposes) => () => {
       asking = false;
       choose(purposes);
     };
-    answers.append(button("No, thank you", "refuse", answer([])), button("Yes, that is fine", "accept", answer(["analytics"])));
+    answers.append(button("No, thank you", "refuse", answer([])), button("Yes, that is fine", "accept", answer(["analytics", "profile"])));
     banner.append(answers);
     document.body.append(banner);
   }
@@ -119,6 +120,69 @@ function showChoice() {
     }));
   }
   document.querySelector("#choices").replaceChildren(links);
+}
+
+/* The account: the shop's backend signs that this browser is the customer's, which it can once the browser has our cookie */
+
+const NAMES = { ada: "Ada", ben: "Ben" };
+const SIGN_TRIES = 10; // the answer to the yes brings the cookie, a moment after the click
+const SIGN_EVERY_MS = 300;
+const SIGN_AHEAD_SECONDS = 60;
+
+const account = () => stored("shop-account");
+const holds = (signed) => signed?.signature && signed.expires > Date.now() / 1000 + SIGN_AHEAD_SECONDS;
+
+function identify() {
+  const known = account();
+  if (known) snippet("identify", known.account, known.signature, known.expires);
+}
+
+identify();
+
+async function sign(customer) {
+  const reply = await realFetch(`/account/${customer}.json`);
+  return { customer, ...(await reply.json()) };
+}
+
+async function signIn(customer) {
+  store("shop-account", await sign(customer));
+  identify();
+  snippet("event", "login");
+  showAccount();
+}
+
+function signOut() {
+  localStorage.removeItem("shop-account");
+  location.reload(); // a page forgets who was signed in
+}
+
+/** A signature is of one browser's cookie, and another yes may have brought another cookie. */
+async function signAgain() {
+  const known = account();
+  if (!known) return;
+  const agreed = rememberedChoice()?.purposes?.length > 0;
+  let signed = { customer: known.customer, account: known.account };
+  for (let tries = 0; agreed && tries < SIGN_TRIES && !signed.signature; tries += 1) {
+    await new Promise((resolve) => setTimeout(resolve, SIGN_EVERY_MS));
+    signed = await sign(known.customer);
+  }
+  store("shop-account", signed);
+  identify();
+  if (signed.signature) snippet("event", "login");
+  showAccount();
+}
+
+function showAccount() {
+  const known = account();
+  byId("account-link").textContent = known ? NAMES[known.customer] : "Account";
+  if (!byId("signed-in")) return;
+  byId("signed-in").hidden = !known;
+  byId("signed-out").hidden = !!known;
+  if (!known) return;
+  byId("customer").textContent = NAMES[known.customer];
+  byId("signed-note").textContent = holds(known)
+    ? "The shop has signed that this browser is yours. What you do here belongs to your profile, on every device where you sign in and agree."
+    : "You have not agreed to be recognised, so this browser has no cookie of ours, and there is nothing to sign: your profile learns nothing.";
 }
 
 /* The shelf: a product opens without a new page, as in a single-page shop */
@@ -245,6 +309,8 @@ function showThanks() {
 document.addEventListener("DOMContentLoaded", () => {
   showChoice();
   showBasket();
+  showAccount();
+  if (account()?.signature && !holds(account())) signAgain();
   if (byId("shelf")) {
     showShelf();
     window.addEventListener("popstate", showShelf);
@@ -258,6 +324,9 @@ document.addEventListener("DOMContentLoaded", () => {
   document.addEventListener("click", (event) => {
     const name = event.target.closest("[data-add]")?.dataset.add;
     if (name) return changeBasket(name, 1);
+    const customer = event.target.closest("[data-sign-in]")?.dataset.signIn;
+    if (customer) return signIn(customer);
+    if (event.target.id === "sign-out") return signOut();
     const heart = event.target.closest("[data-favourite]");
     if (heart) return chooseFavourite(heart);
     const link = event.target.closest("main a[href^='/shop']");

@@ -79,6 +79,7 @@ byId("start-over").addEventListener("click", () => {
   byId("visit-as").value ||= byId("visit-as").options[0].value; // whoever objected from the real address stays the same person today
   moveTo(byId("visit-as").value);
   localStorage.removeItem("shop-choice");
+  localStorage.removeItem("shop-account");
   go("/start-over");
 });
 

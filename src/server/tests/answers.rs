@@ -9,7 +9,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::Instant};
 
 use super::{
-    super::{Rate, RateLimits, limits},
+    super::{Rate, RateLimits, SignFor, limits},
     fixture::{exchange, request, settings, start},
 };
 use crate::{
@@ -84,7 +84,9 @@ async fn options_are_answered_for_every_route() {
 #[tokio::test]
 async fn what_is_not_there_is_said_in_a_sentence() {
     let mut with_pages = settings();
-    with_pages.pages = Some(Arc::new(|path: &str, site: &Site| (path == "/shop").then(|| Reply::text(StatusCode::OK, site.name.clone()))));
+    with_pages.pages = Some(Arc::new(|path: &str, site: &Site, _: &SignFor<'_>| {
+        (path == "/shop").then(|| Reply::text(StatusCode::OK, site.name.clone()))
+    }));
     let server = start(with_pages).await;
     let table = [
         ("GET", "/", 404),
