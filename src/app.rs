@@ -1,9 +1,10 @@
 //! Wires the parts by hand: start and shutdown order in one place.
 //!
 //! Start: bind every address, so that a taken port is said before anything is written · lock the data directory · bring older data up to date ·
-//! databases · documents ·
-//! event log (recovers) · keys · couriers · recleanse · accept. Shutdown: stop accepting and finish what is under way · couriers settle · counters · log.
+//! databases · documents · event log (recovers) · keys · couriers · recleanse · accept. Shutdown: stop accepting and finish what is under way · couriers settle · counters · log.
 //! Where another process takes over, the sockets stay open meanwhile, and what is known in memory alone is put together at the end.
+
+mod own_data;
 
 use std::{
     fs::File,
@@ -19,6 +20,7 @@ use http::HeaderName;
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
 
+use self::own_data::own_data;
 use crate::{
     alerts::Alerts,
     api::{Api, Desk, Large},
@@ -186,6 +188,9 @@ pub enum StartError {
     /// Nobody could be told of what calls for a person.
     #[error("alerts: {0}")]
     Alerts(SettingsError),
+    /// No link could be mailed.
+    #[error("own_data: {0}")]
+    OwnData(SettingsError),
     /// Where profiles are kept cannot be used.
     #[error("profiles.postgres: {0}")]
     Profiles(SettingsError),
@@ -344,6 +349,7 @@ impl App {
         }));
         let projecting = Arc::clone(projector.gauges());
         projector.start(&supervisor).map_err(StartError::Thread)?;
+        let own_data = own_data(&config, &profiles, &pipeline.persistent, &supervisor).map_err(StartError::OwnData)?;
         let egress = EgressLedger::new(Arc::clone(&state), &config.data_dir);
         let report = Arc::new(Report {
             pipeline: Arc::clone(&pipeline),
@@ -396,7 +402,7 @@ impl App {
             revision,
         };
         housekeeping.start(&supervisor);
-        server.run(&supervisor, Arc::clone(&pipeline), profiles);
+        server.run(&supervisor, Arc::clone(&pipeline), profiles, Some(own_data));
         Ok(Self { supervisor, pipeline, state, addresses, admin, certificate_authority, sockets, offer, _lock: lock })
     }
 

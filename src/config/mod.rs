@@ -43,6 +43,8 @@ pub struct Config {
     /// What is told to a person at once.
     #[serde(default)]
     pub alerts: Alerts,
+    /// The page on which customers see what rests about them.
+    pub own_data: Option<OwnData>,
     /// Where customer profiles are kept; without it, in the data directory.
     pub profiles: Option<Profiles>,
 }
@@ -169,6 +171,28 @@ pub struct Alerts {
     pub dropped_percent: u32,
 }
 
+/// The page on which customers see what rests about them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnData {
+    /// By whom links are mailed to who asks for one; without it, only what one browser produced can be seen.
+    pub mail: MailServer,
+}
+
+/// By whom mails are sent.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailServer {
+    /// Whom they are from.
+    pub from: String,
+    /// Who takes them: `smtps://host`; `smtp://host` begins in the clear and goes on over TLS, or is this very machine.
+    pub server: String,
+    /// Whom the server knows us as, where it asks: the address of `from` where nothing is said.
+    pub user: Option<String>,
+    /// A reference to the password.
+    pub password: Option<String>,
+}
+
 /// Mails about alerts.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -256,6 +280,7 @@ impl Config {
             retention: Retention::default(),
             managed: None,
             alerts: Alerts::default(),
+            own_data: None,
             profiles: None,
         }
     }

@@ -40,6 +40,7 @@ pub mod hand_over;
 pub mod keys;
 pub mod named;
 mod newcomers;
+pub mod own_links;
 pub mod purge_set;
 pub mod rights;
 pub mod sessions;

@@ -2,6 +2,7 @@
 
 mod backend;
 mod customer;
+mod own;
 mod standing;
 
 use std::{

@@ -16,6 +16,7 @@
 //! | contacts of the site's customer system | `contact` |
 //! | removing what is of people who do not agree any more, and what is past its time | `upkeep` |
 //! | making all traits again | `again` |
+//! | a profile as it is shown to whose it is | `own` |
 //! | a profile as it is shown | `view`, its events `timeline` |
 //! | what a page is told of its visitor's own | `lookup` |
 //! | what somebody decides of a part | `parting` |
@@ -28,6 +29,7 @@ pub mod entry;
 pub mod identity;
 pub mod lattice;
 mod lookup;
+pub mod own;
 pub mod parting;
 pub mod postgres;
 pub mod projector;

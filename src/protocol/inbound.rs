@@ -6,7 +6,10 @@ use std::{borrow::Cow, sync::OnceLock};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Uri, header};
 
-use super::cookies::{self, CookieNames};
+use super::{
+    cookies::{self, CookieNames},
+    reading::parameters::Parameters,
+};
 use crate::{
     clock::Timestamp,
     privacy::{
@@ -93,6 +96,19 @@ impl Inbound {
     #[must_use]
     pub fn is_opened_page(&self) -> bool {
         self.header(&DESTINATION) == Some("document")
+    }
+
+    /// A field of a form of ours, sealed.
+    #[must_use]
+    pub fn form(&self, name: &str) -> Option<Personal<String>> {
+        let body = std::str::from_utf8(&self.body).ok()?;
+        Parameters::of(body).text(name).map(|said| Personal::new(said.into_owned()))
+    }
+
+    /// A parameter of one of our own addresses, sealed.
+    #[must_use]
+    pub fn asked_by_query(&self, name: &str) -> Option<Personal<String>> {
+        Parameters::of(self.uri.query()?).text(name).map(|said| Personal::new(said.into_owned()))
     }
 
     pub(in crate::protocol) fn body(&self) -> &[u8] {

@@ -19,6 +19,7 @@ mod looks;
 mod lookup;
 mod metrics;
 mod opt_out;
+mod own_data;
 mod rate_limit;
 mod reply;
 mod request_body;
@@ -44,6 +45,7 @@ pub use self::{
     listener::Listener,
     looks::Looks,
     metrics::ServerMetrics,
+    own_data::{MailedLink, OwnData},
     rate_limit::{Meter, Rate, RateLimits, RetryAfter},
     reply::{ReplyBody, respond},
     request_body::{BodyError, collect, decompress},
@@ -170,7 +172,7 @@ impl Server {
     }
 
     /// Starts to accept, in tasks of the supervisor. At the stop signal they drain and end.
-    pub fn run(self, supervisor: &Supervisor, pipeline: Arc<Pipeline>, profiles: Arc<Profiles>) {
+    pub fn run(self, supervisor: &Supervisor, pipeline: Arc<Pipeline>, profiles: Arc<Profiles>, own_data: Option<Arc<OwnData>>) {
         let Self { settings, listeners, metrics, looks, .. } = self;
         let addresses = ClientAddresses::new(&settings.trusted_proxies, settings.client_address_header);
         let limiter = RateLimiter::new(&settings.limits.rates);
@@ -180,7 +182,7 @@ impl Server {
             limiter,
             settings.pages,
             (metrics, looks),
-            Lookups::new(profiles, supervisor.clone()),
+            (Lookups::new(profiles, supervisor.clone()), own_data),
         ));
         for listener in listeners {
             let router = Arc::clone(&router);

@@ -15,6 +15,7 @@ use super::{
     lookup::Lookups,
     metrics::ServerMetrics,
     opt_out::OptOutPage,
+    own_data::{OwnData, Step},
     rate_limit::{RateLimiter, RetryAfter},
     reply::{ReplyBody, respond},
     request_body::{BodyError, collect, decompress, discard},
@@ -82,6 +83,7 @@ pub(super) struct Router {
     opt_out: OptOutPage,
     transparency: TransparencyPage,
     lookups: Lookups,
+    own_data: Option<Arc<OwnData>>,
 }
 
 impl Router {
@@ -91,11 +93,11 @@ impl Router {
         limiter: RateLimiter,
         pages: Option<Pages>,
         (metrics, looks): (Arc<ServerMetrics>, Arc<Looks>),
-        lookups: Lookups,
+        (lookups, own_data): (Lookups, Option<Arc<OwnData>>),
     ) -> Self {
         let (routes, snippets, opt_out) = (Routes::new(PROTOCOLS), Snippets::default(), OptOutPage::new());
         let transparency = TransparencyPage::new();
-        Self { pipeline, addresses, limiter, pages, metrics, looks, routes, snippets, opt_out, transparency, lookups }
+        Self { pipeline, addresses, limiter, pages, metrics, looks, routes, snippets, opt_out, transparency, lookups, own_data }
     }
 
     /// Answers one request, counts the answer, and writes its line of the access log: nothing in it was chosen by the client.
@@ -160,7 +162,9 @@ impl Router {
             Some(Target::Look) => self.look(uri.path(), peer, headers),
             Some(Target::Bait) => endpoint.bare(StatusCode::NO_CONTENT, ""),
             Some(Target::Receive(work))
-                if origin == Origin::Foreign && !matches!(work, Work::Transparency(Wish::See)) && holds(Rule::OwnOriginsOnly) =>
+                if origin == Origin::Foreign
+                    && !matches!(work, Work::Transparency(Wish::See) | Work::OwnData(Step::See))
+                    && holds(Rule::OwnOriginsOnly) =>
             {
                 let reply = Reply::text(StatusCode::FORBIDDEN, "Pages of this origin may not send to this site.\n");
                 self.turn_away(site, Refusal::ForeignOrigin, reply)
@@ -168,7 +172,7 @@ impl Router {
             Some(Target::Receive(Work::Lookup)) if !origin.is_same(authority, secure) => {
                 endpoint.bare(StatusCode::FORBIDDEN, "A page asks its own origin for this.\n")
             }
-            Some(Target::Receive(work)) => match work.quota(self.limiter.quota(client.key, site.number)).take(1) {
+            Some(Target::Receive(work)) => match work.quota(self.limiter.quota(client.key, site.number)).take(work.cost()) {
                 Err(wait) => self.turn_away(site, Refusal::OverQuota, over_quota(wait)),
                 Ok(()) => {
                     let site = Arc::clone(site);
@@ -205,9 +209,14 @@ impl Router {
             Err(BodyError::Cut) => respond(BodyError::Cut.reply()),
             Err(unusable) => self.turn_away(&site, Refusal::Undecodable, unusable.reply()),
             Ok(body) => {
+                let languages = head.headers.get(header::ACCEPT_LANGUAGE).cloned();
                 let inbound = Inbound::new(head.uri, head.headers, body, client.address, secure, clock::now());
                 match work {
                     Work::Transparency(wish) => Box::pin(self.transparency.answer(&self.pipeline, &site, &inbound, wish)).await,
+                    Work::OwnData(step) => match &self.own_data {
+                        Some(page) => Box::pin(page.answer(&self.pipeline, &site, &inbound, languages.as_ref(), step)).await,
+                        None => sentence(StatusCode::NOT_FOUND, "There is nothing at this address.\n"),
+                    },
                     Work::Ticket => respond(Box::pin(ticket::answer(&self.pipeline, &site, &inbound)).await),
                     Work::Lookup => respond(Box::pin(self.lookups.answer(&self.pipeline, &site, &inbound)).await),
                     Work::Protocol(_, Action::Serve(serve)) => respond(serve(&site, &inbound)),

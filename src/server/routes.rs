@@ -4,6 +4,7 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 
 use super::{
     cors::request_headers,
+    own_data::{COST_IN_EVENTS, Step},
     rate_limit::Quota,
     reply::{ReplyBody, respond},
     transparency::Wish,
@@ -18,6 +19,13 @@ const OPT_OUT_PATH: &str = "/o";
 /// The transparency page's path below the prefix, and where its form goes to.
 const TRANSPARENCY_PATHS: [(&str, Method, Wish); 3] =
     [("/about", Method::GET, Wish::See), ("/about/out", Method::POST, Wish::OptOut), ("/about/in", Method::POST, Wish::OptIn)];
+/// The page of what rests about its visitor, and where its forms go to.
+const OWN_DATA_PATHS: [(&str, Method, Step); 4] = [
+    ("/about/you", Method::GET, Step::See),
+    ("/about/you/mail", Method::POST, Step::Mail),
+    ("/about/you/open", Method::POST, Step::Open),
+    ("/about/you/erase", Method::POST, Step::Erase),
+];
 /// Where `doctor` brings its word; `*` is that.
 const LOOK_PATH: &str = "/look/*";
 /// Where a page asks for the ticket of its visit.
@@ -66,6 +74,8 @@ pub(super) enum Work {
     Ticket,
     /// What a page is personalised by.
     Lookup,
+    /// The page of what rests about its visitor.
+    OwnData(Step),
 }
 
 impl Work {
@@ -74,6 +84,14 @@ impl Work {
         match self {
             Self::Protocol(protocol, _) if protocol.sent_by() == SentBy::App => quota.of_app(),
             _ => quota,
+        }
+    }
+
+    /// What it costs of that before it is looked at, in events.
+    pub(super) const fn cost(self) -> u32 {
+        match self {
+            Self::OwnData(_) => COST_IN_EVENTS,
+            _ => 1,
         }
     }
 }
@@ -94,6 +112,7 @@ impl Routes {
             (LOOK_PATH, Method::GET, Target::Look),
         ];
         routes.extend(TRANSPARENCY_PATHS.map(|(path, method, wish)| (path, method, Target::Receive(Work::Transparency(wish)))));
+        routes.extend(OWN_DATA_PATHS.map(|(path, method, step)| (path, method, Target::Receive(Work::OwnData(step)))));
         routes.push((TICKET_PATH, Method::POST, Target::Receive(Work::Ticket)));
         routes.push((LOOKUP_PATH, Method::POST, Target::Receive(Work::Lookup)));
         for protocol in protocols {

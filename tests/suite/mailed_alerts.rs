@@ -20,16 +20,16 @@ use crate::{
 
 /// The figures are judged every ten seconds, some of them after a minute, and told again after twenty and forty.
 const PATIENCE: Duration = Duration::from_secs(150);
-const FROM: &str = "firsthand@shop.example";
-const PASSWORD: &str = "a-password-of-the-test";
+pub(crate) const FROM: &str = "firsthand@shop.example";
+pub(crate) const PASSWORD: &str = "a-password-of-the-test";
 /// Debian's own, which has its packages.
-const PYTHON: &str = "/usr/bin/python3";
+pub(crate) const PYTHON: &str = "/usr/bin/python3";
 
 /// A running server. Dropping it ends it.
-struct MailServer(Child);
+pub(crate) struct MailServer(Child);
 
 impl MailServer {
-    fn start(port: u16, maildir: &Path, [certificate, key]: &[std::path::PathBuf; 2]) -> Self {
+    pub(crate) fn start(port: u16, maildir: &Path, [certificate, key]: &[std::path::PathBuf; 2]) -> Self {
         let mut command = Command::new(PYTHON);
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/receivers/smtp/server.py")).arg(port.to_string()).arg(maildir);
         command.args([FROM, PASSWORD]).args([certificate, key]).stdin(Stdio::piped()).stdout(Stdio::piped());

@@ -92,6 +92,7 @@ mod iglu;
 mod mailed_alerts;
 mod nats;
 mod non_interference;
+mod own_data;
 mod policies;
 mod postgres;
 mod profiles;

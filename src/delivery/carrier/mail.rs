@@ -16,7 +16,7 @@ use lettre::{
 };
 
 use crate::{
-    config::{AlertMail, secret},
+    config::{AlertMail, MailServer, secret},
     destination::{
         SettingsError,
         settings::{error, is_loopback},
@@ -38,6 +38,7 @@ const SMTP_PORT: u16 = 25;
 pub struct MailCarrier {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
+    /// To whom, where that is always the same.
     to: Mailboxes,
 }
 
@@ -75,12 +76,20 @@ impl MailCarrier {
     /// # Errors
     /// When an address, the server or the password cannot be used.
     pub fn new(mail: &AlertMail) -> Result<Self, SettingsError> {
-        let address = |key: &str| error(key, "is no mail address", Some(String::from("write it as name@example.org")));
-        let from: Mailbox = mail.from.parse().map_err(|_| address("mail.from"))?;
-        let to: Mailboxes = mail.to.parse().map_err(|_| address("mail.to"))?;
+        let AlertMail { to, from, server, user, password } = mail.clone();
+        let to: Mailboxes = to.parse().map_err(|_| no_address("mail.to"))?;
         if to.iter().next().is_none() {
-            return Err(address("mail.to"));
+            return Err(no_address("mail.to"));
         }
+        Ok(Self { to, ..Self::by(&MailServer { from, server, user, password })? })
+    }
+
+    /// To somebody else each time.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn by(mail: &MailServer) -> Result<Self, SettingsError> {
+        let from: Mailbox = mail.from.parse().map_err(|_| no_address("mail.from"))?;
         let (host, port, tls) = server(&mail.server)?;
         let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host).port(port).tls(tls).timeout(Some(STEP_TIMEOUT));
         if let Some(reference) = &mail.password {
@@ -90,7 +99,22 @@ impl MailCarrier {
             let user = mail.user.clone().unwrap_or_else(|| from.email.to_string());
             transport = transport.credentials(Credentials::new(user, password));
         }
-        Ok(Self { transport: transport.build(), from, to })
+        Ok(Self { transport: transport.build(), from, to: Mailboxes::new() })
+    }
+
+    /// Makes one attempt to hand over a mail to one address. Returns whether the server has taken it.
+    pub async fn send_to(&self, address: &str, subject: &str, text: &str) -> bool {
+        let Ok(to) = address.parse::<Mailbox>() else { return false };
+        let message = Message::builder()
+            .from(self.from.clone())
+            .to(to)
+            .subject(subject)
+            .message_id(None)
+            .header(AutoSubmitted)
+            .header(ContentType::TEXT_PLAIN)
+            .body(text.to_owned());
+        let Ok(message) = message else { return false };
+        matches!(tokio::time::timeout(TOTAL_TIMEOUT, self.transport.send(message)).await, Ok(Ok(_)))
     }
 
     /// Makes one attempt. Returns whether the server has taken the mail; the library's words on why not could quote an address.
@@ -106,6 +130,10 @@ impl MailCarrier {
         let Ok(message) = message else { return false };
         matches!(tokio::time::timeout(TOTAL_TIMEOUT, self.transport.send(message)).await, Ok(Ok(_)))
     }
+}
+
+fn no_address(key: &str) -> SettingsError {
+    error(key, "is no mail address", Some(String::from("write it as name@example.org")))
 }
 
 /// Host, port and how a server is spoken to.

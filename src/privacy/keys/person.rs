@@ -23,6 +23,7 @@ use crate::{
     clock::Timestamp,
     event::{Epoch, Purposes, SiteNumber},
     privacy::{
+        identifiers::Identifier,
         record::CorruptRecord,
         rights::erasures::{Erasures, Marks},
         rules::{Rule, holds},
@@ -294,6 +295,26 @@ impl PersonKeys {
         self.cache().forget(site, cookie);
         self.destroyed.fetch_add(u64::from(ended.is_some()), Ordering::Release);
         Ok(ended)
+    }
+
+    /// Destroys this person's key, since they ask for it, and has what rests of them in the event log emptied. Blocks.
+    pub(in crate::privacy) fn erase(&self, person: &Person, now: Timestamp) -> Result<(), StoreError> {
+        if let Some(list) = &self.list {
+            list.begin(&[(list.of_person(&person.handle), person.expires)], now)?;
+        }
+        let delete = "DELETE FROM persons WHERE handle = ?1";
+        let destroyed = self.database.destroy(|connection| connection.execute(delete, [person.handle]))?;
+        if let Some(list) = &self.list {
+            list.keys_destroyed(&Marks::from([list.of_person(&person.handle)]))?;
+        }
+        self.cache().forget(person.site, &person.cookie);
+        self.destroyed.fetch_add(destroyed as u64, Ordering::Release);
+        Ok(())
+    }
+
+    /// Notes what somebody was known by who is erased, so that no import of what was said until now brings them back. Blocks.
+    pub(in crate::privacy) fn note_known_by(&self, site: SiteNumber, known_by: &[Identifier], now: Timestamp) -> Result<(), StoreError> {
+        self.list.as_ref().map_or(Ok(()), |list| list.note_identifiers(site, known_by, now))
     }
 
     /// Destroys the key rows whose time is over. Returns how many. Blocks.

@@ -104,7 +104,7 @@ impl OptOutPage {
 }
 
 /// Which of our languages an `Accept-Language` header likes best (RFC 9110 §12.5.4); of equals, the one that it names first.
-fn preferred<'l>(header: Option<&HeaderValue>, ours: impl Iterator<Item = &'l str> + Clone) -> Option<usize> {
+pub(super) fn preferred<'l>(header: Option<&HeaderValue>, ours: impl Iterator<Item = &'l str> + Clone) -> Option<usize> {
     let accepted = header?.to_str().ok()?.split(',').take(ACCEPTED_LANGUAGES);
     let mut best: Option<(f32, usize)> = None;
     for range in accepted {

@@ -167,7 +167,7 @@ pub(super) async fn start(settings: ServerSettings) -> Running {
     let line = Line::new(&supervisor, site("https://www.shop.example"));
     let server = Server::bind(settings).await.expect("a free port");
     let (address, metrics) = (server.local_addresses()[0].address, server.metrics());
-    server.run(&supervisor, Arc::clone(&line.pipeline), Arc::clone(&line.profiles));
+    server.run(&supervisor, Arc::clone(&line.pipeline), Arc::clone(&line.profiles), None);
     Running { address, line, metrics, supervisor }
 }
 

@@ -113,7 +113,7 @@ fn render(site: &Site, documents: &Documents, kept: [Duration; 2], standing: &Br
     PAGE.replace("{style}", STYLE)
         .replace("{host}", &escaped(site.hosts.first().map_or("this website", String::as_str)))
         .replace("{policy}", &format!("Policy “{}”, version {}.{as_of}", escaped(&site.policy.name), site.policy.version.0))
-        .replace("{browser}", &browser(site, standing))
+        .replace("{browser}", &(browser(site, standing) + own_data(site, documents)))
         .replace("{recipients}", &recipients::recipients(site, documents))
         .replace("{script}", &script::facts(site))
         .replace("{kept}", &how_long(site, kept, secure))
@@ -169,6 +169,14 @@ fn browser(site: &Site, standing: &BrowserState) -> String {
     };
     let _ = write!(text, "<form method=\"post\" action=\"{action}\"><button class=\"{class}\">{label}</button></form>");
     text
+}
+
+/// The way to what rests about whoever reads this, where the site has profiles.
+fn own_data(site: &Site, documents: &Documents) -> &'static str {
+    if documents.profile_of(site.number).is_none() {
+        return "";
+    }
+    "<p><a href=\"about/you\">See and erase what this website keeps about you</a></p>"
 }
 
 /// What is kept, and for how long.

@@ -1,0 +1,166 @@
+//! Links that are mailed to an address, and what they let whoever follows one do: random, of use once, for a quarter of an hour, and known in memory
+//! alone. A link is a capability: 256 random bits that nobody can make up, so that no signature has to be believed.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    identifiers::{Identifier, IdentifierKind, identifier_of_site, normal},
+    keys::{persistent::PersistentKeys, random_key},
+    personal::Personal,
+};
+use crate::{clock::Timestamp, documents::Destination, event::SiteNumber, state::StoreError};
+
+/// A mail arrives, is read and followed within this.
+const OPEN_FOR: Duration = Duration::from_secs(15 * 60);
+/// One address is mailed to once in this time, however often somebody asks.
+const MAILED_AGAIN_AFTER: Duration = Duration::from_secs(10 * 60);
+/// Links that are open at a time; beyond, nobody is mailed for a while.
+const LINKS_MAX: usize = 10_000;
+/// Characters of 256 bits in base64url.
+const TOKEN_CHARACTERS: usize = 43;
+
+/// What a link lets whoever has it do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum May {
+    /// See what rests of whoever has the address.
+    See,
+    /// Erase it.
+    Erase,
+}
+
+struct Link {
+    site: SiteNumber,
+    identifier: Identifier,
+    may: May,
+    until: Timestamp,
+}
+
+/// All that are open.
+#[derive(Default)]
+pub struct OwnLinks {
+    links: Mutex<HashMap<[u8; 32], Link>>,
+    mailed: Mutex<HashMap<(SiteNumber, Identifier), Timestamp>>,
+}
+
+/// An address that somebody has typed. It can be looked for and mailed to, and not looked at.
+pub struct Address(Personal<String>);
+
+impl Address {
+    /// What was typed, if it has the form of an address.
+    #[must_use]
+    pub fn typed(said: &Personal<String>) -> Option<Self> {
+        normal(IdentifierKind::Email, said.expose()).map(|address| Self(Personal::new(address)))
+    }
+
+    /// As the store of profiles knows it.
+    ///
+    /// # Errors
+    /// When `state.db` cannot be used.
+    pub fn identifier(&self, keys: &PersistentKeys, destination: &Destination) -> Result<Option<Identifier>, StoreError> {
+        identifier_of_site(keys, destination, IdentifierKind::Email, &self.0)
+    }
+
+    /// The address itself, for the one place that hands a mail over.
+    #[must_use]
+    pub fn for_the_mail_server(&self) -> &str {
+        self.0.expose()
+    }
+}
+
+impl OwnLinks {
+    /// Whether the address may be mailed to now; from now on it may not for a while.
+    pub fn may_mail(&self, site: SiteNumber, identifier: Identifier, now: Timestamp) -> bool {
+        let mut mailed = self.mailed.lock().unwrap_or_else(PoisonError::into_inner);
+        mailed.retain(|_, at| now.since(*at) < MAILED_AGAIN_AFTER);
+        if mailed.len() >= LINKS_MAX || mailed.contains_key(&(site, identifier)) {
+            return false;
+        }
+        mailed.insert((site, identifier), now);
+        true
+    }
+
+    /// Makes a link. Nothing: too many are open, or the system has no randomness to give.
+    #[must_use]
+    pub fn make(&self, site: SiteNumber, identifier: Identifier, may: May, now: Timestamp) -> Option<String> {
+        let token = URL_SAFE_NO_PAD.encode(random_key().ok()?);
+        let mut links = self.links();
+        links.retain(|_, link| link.until > now);
+        if links.len() >= LINKS_MAX {
+            return None;
+        }
+        links.insert(place(&token), Link { site, identifier, may, until: now.plus(OPEN_FOR) });
+        Some(token)
+    }
+
+    /// A token as it came, if it has the form of one: that is all that may stand on a page again.
+    #[must_use]
+    pub fn form(said: &Personal<String>) -> Option<&str> {
+        let said = said.expose();
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        (said.len() == TOKEN_CHARACTERS && said.bytes().all(plain)).then_some(said)
+    }
+
+    /// Takes a link: whoever comes next with it has none. Nothing: it is none, is over, was taken, or is for something else.
+    #[must_use]
+    pub fn take(&self, said: &Personal<String>, site: SiteNumber, may: May, now: Timestamp) -> Option<Identifier> {
+        let place = place(Self::form(said)?);
+        let mut links = self.links();
+        let fits = links.get(&place).is_some_and(|link| link.site == site && link.may == may && link.until > now);
+        if fits { links.remove(&place).map(|link| link.identifier) } else { None }
+    }
+
+    fn links(&self) -> MutexGuard<'_, HashMap<[u8; 32], Link>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where a token is found: by its hash, so that no comparison tells how much of a guess was right.
+fn place(token: &str) -> [u8; 32] {
+    Sha256::digest(token).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::privacy::profiled::IdentifierKey;
+
+    const NOW: Timestamp = Timestamp(1_790_000_000_000);
+
+    #[test]
+    fn a_link_is_of_use_once_on_its_site_for_what_it_is_for_and_not_for_long() {
+        let links = OwnLinks::default();
+        let (site, other) = (SiteNumber(1), SiteNumber(2));
+        let jane = Identifier { kind: IdentifierKind::Email, key: IdentifierKey::of_bytes([7; 16]) };
+        let make = || Personal::new(links.make(site, jane, May::See, NOW).unwrap());
+        let link = make();
+        assert_eq!(links.take(&link, other, May::See, NOW), None, "another site's");
+        assert_eq!(links.take(&link, site, May::Erase, NOW), None, "for something else");
+        assert_eq!(links.take(&link, site, May::See, NOW.plus(OPEN_FOR)), None, "over");
+        let mut forged = link.expose().clone();
+        forged.replace_range(..1, if forged.starts_with('A') { "B" } else { "A" });
+        for wrong in [forged, String::new(), "x".repeat(TOKEN_CHARACTERS), format!("{}x", link.expose())] {
+            assert_eq!(links.take(&Personal::new(wrong), site, May::See, NOW), None);
+        }
+        assert_eq!(links.take(&link, site, May::See, NOW), Some(jane));
+        assert_eq!(links.take(&link, site, May::See, NOW), None, "taken");
+        assert_ne!(make().expose(), make().expose());
+        assert_eq!(OwnLinks::form(&Personal::new(format!("{}\"", "x".repeat(TOKEN_CHARACTERS - 1)))), None, "no markup comes back");
+    }
+
+    #[test]
+    fn an_address_is_mailed_to_once_in_a_while() {
+        let links = OwnLinks::default();
+        let of = |number| Identifier { kind: IdentifierKind::Email, key: IdentifierKey::of_bytes([number; 16]) };
+        assert!(links.may_mail(SiteNumber(1), of(1), NOW) && links.may_mail(SiteNumber(1), of(2), NOW));
+        assert!(!links.may_mail(SiteNumber(1), of(1), NOW.plus(MAILED_AGAIN_AFTER - Duration::from_secs(1))));
+        assert!(links.may_mail(SiteNumber(1), of(1), NOW.plus(MAILED_AGAIN_AFTER)));
+        assert!(Address::typed(&Personal::new("jane@mail.example\r\nBcc: all@mail.example".into())).is_none());
+    }
+}

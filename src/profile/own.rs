@@ -1,0 +1,71 @@
+//! What a customer's own page shows of their profile, and what it may erase: by a browser's cookie what that browser produced, by a proven address the
+//! profile that it joins.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Profiles,
+    identity::{Joined, JoinedBy},
+    store::ProfileError,
+    view::ProfileView,
+};
+use crate::{
+    clock::Timestamp,
+    documents::ProfileRules,
+    privacy::{identifiers::Identifier, profiled::PersonHandle},
+};
+
+/// Events that the page shows.
+const EVENTS_SHOWN: usize = 100;
+
+/// What a mailed link opens.
+pub struct OwnProfile {
+    /// What there is.
+    pub view: ProfileView,
+    /// Whose browsers and contacts are in it, and in no other profile.
+    pub people: BTreeSet<PersonHandle>,
+    /// What they are known by.
+    pub known_by: BTreeSet<Identifier>,
+}
+
+impl Profiles {
+    /// What one browser produced. Where several accounts were used in it, what was done under none of them: the rest is for who has the account. Nothing:
+    /// there is nothing.
+    ///
+    /// # Errors
+    /// When store or keys cannot be used.
+    pub fn of_browser(&self, rules: &ProfileRules, person: &PersonHandle, now: Timestamp) -> Result<Option<ProfileView>, ProfileError> {
+        let rows = self.store()?.of_person(rules.site(), person)?;
+        let accounts = rows.iter().filter(|row| row.key.account.is_some()).count();
+        let theirs = rows.iter().filter(|row| accounts <= 1 || row.key.account.is_none());
+        let strands: BTreeSet<_> = theirs.map(|row| row.key).collect();
+        let Some(row) = rows.first().filter(|_| !strands.is_empty()) else { return Ok(None) };
+        let by = JoinedBy::Browser(row.browser);
+        let joined = Joined { by, strands, refused: BTreeSet::new(), disputed: BTreeSet::new(), too_many: false };
+        self.whole_view(&joined, rules, EVENTS_SHOWN, now)
+    }
+
+    /// The profile that an address joins. Nothing: nobody has it, or several people do.
+    ///
+    /// # Errors
+    /// When store or keys cannot be used.
+    pub fn of_address(&self, rules: &ProfileRules, address: &Identifier, now: Timestamp) -> Result<Option<OwnProfile>, ProfileError> {
+        let store = self.store()?;
+        let Some(strand) = self.named(rules.site(), &address.key.to_string())? else { return Ok(None) };
+        let joined = self.joined(&strand, rules)?;
+        if joined.disputed.contains(address) || joined.refused.contains(address) {
+            return Ok(None);
+        }
+        let Some(view) = self.whole_view(&joined, rules, EVENTS_SHOWN, now)? else { return Ok(None) };
+        let (mut people, mut known_by) = (BTreeSet::new(), BTreeSet::new());
+        for strand in &joined.strands {
+            let all = store.of_person(rules.site(), &strand.person)?;
+            if all.iter().all(|row| joined.strands.contains(&row.key)) {
+                people.insert(strand.person);
+                known_by.append(&mut store.identifiers(strand)?);
+                known_by.extend(strand.account.map(|account| Identifier::of_account(&account)));
+            }
+        }
+        Ok(Some(OwnProfile { view, people, known_by }))
+    }
+}

@@ -1,0 +1,253 @@
+//! The page on which customers see and erase what rests about them, on the real program: a cookie alone opens what its browser produced and nothing else, a link
+//! is mailed to a known address alone and works once, and who asks cannot tell whether an address is known.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use firsthand::protocol::server::fingerprint;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use crate::{
+    certificate,
+    http_client::{Answer, Request},
+    installation::{Installation, Running, SITE, eventually, file_destination},
+    left_out::left_out,
+    mailed_alerts::{FROM, MailServer, PASSWORD, PYTHON},
+};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const SECRET: &str = "thirty-two bytes are a good secret";
+const KEY: &str = "fhk_of_the_shop";
+const JANE: &str = "jane@mail.example";
+
+fn documents(secret: &Path) -> String {
+    let site = format!(
+        "{SITE}identify_secret = \"file:{}\"\nkeys = {{ server = [\"{}\"] }}\n[site.profile]\n[site.profile.identifiers]\naccount = {{ joins = true }}\n\
+         email = {{ joins = true }}\n",
+        secret.display(),
+        fingerprint(KEY)
+    );
+    site + &file_destination("customers", "consent", "consented-analytics")
+}
+
+/// A browser that says yes and buys something; the cookie that it gets.
+fn visits(server: &Running, number: u8) -> String {
+    let event = json!({ "k": "purchase", "i": format!("buys-{number}"), "x": format!("A-{number}"), "v": f64::from(number), "m": "EUR",
+        "p": format!("https://www.shop.example/page-of-{}", ["nobody", "one", "two", "three"][usize::from(number)]) });
+    let body = json!({ "g": ["analytics", "profile"], "e": [event] });
+    let answer = server.send(&Request::beacon(body.to_string()).with("X-Forwarded-For", &format!("192.0.2.{number}")));
+    assert_eq!(answer.status, 204);
+    answer.header("set-cookie").and_then(|cookie| cookie.split(';').next()).expect("a cookie").to_owned()
+}
+
+/// The backend says that this browser is of this address.
+fn told(server: &Running, number: u8, cookie: &str, address: &str) {
+    let value = cookie.split_once('=').unwrap().1;
+    let call = json!({ "type": "identify", "messageId": format!("told-{number}"), "anonymousId": value, "traits": { "email": address } });
+    let mut request = Request::beacon(call.to_string()).with("Authorization", &format!("Bearer {KEY}"));
+    request.path = String::from("/keso/v1/events");
+    assert_eq!(server.send(&request).status, 200);
+}
+
+fn see(server: &Running, headers: &[(&str, &str)], query: &str) -> Answer {
+    let request = Request::get(&format!("/keso/about/you{query}")).instead("Host", "www.shop.example");
+    server.send(&headers.iter().fold(request, |request, (name, value)| request.with(name, value)))
+}
+
+fn opened(server: &Running, cookie: &str) -> String {
+    see(server, &[("Cookie", cookie), ("Sec-Fetch-Dest", "document")], "").text()
+}
+
+fn press(server: &Running, button: &str, form: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut request = Request::beacon(form).instead("Content-Type", "application/x-www-form-urlencoded").with("Sec-Fetch-Dest", "document");
+    request.path = format!("/keso/about/you/{button}");
+    server.send(&headers.iter().fold(request, |request, (name, value)| request.with(name, value)))
+}
+
+/// How many orders the profile of that id has.
+fn orders(installation: &Installation) -> Vec<u64> {
+    let listed = installation.run(&["profile", "list", "--json"]);
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap_or_default();
+    let mut orders: Vec<u64> = listed.as_array().into_iter().flatten().filter_map(|view| view["traits"]["orders"].as_u64()).collect();
+    orders.sort_unstable();
+    orders
+}
+
+#[test]
+fn a_cookie_shows_and_erases_what_its_browser_produced_and_nothing_else() {
+    let outside = Installation::empty();
+    let installation = Installation::new(&documents(&outside.write("secret", SECRET)));
+    let server = installation.start();
+    let (one, two) = (visits(&server, 1), visits(&server, 2));
+    told(&server, 1, &one, JANE);
+    told(&server, 2, &two, JANE);
+    eventually("one profile of both", PATIENCE, || orders(&installation) == [2]);
+    let page = opened(&server, &one);
+    assert!(page.contains("/page-of-one") && page.contains("1 for 1.00 EUR"), "{page}");
+    assert!(!page.contains("/page-of-two") && !page.contains(one.split_once('=').unwrap().1) && !page.contains("mail.example"), "{page}");
+    assert!(page.contains("action=\"you/erase\"") && !page.contains("<script"));
+    // In the visitor's language; nothing for a script, a frame, a stranger, or somebody else's cookie.
+    let french = see(&server, &[("Cookie", &one), ("Sec-Fetch-Dest", "document"), ("Accept-Language", "fr-FR")], "");
+    assert!(french.text().contains("Depuis ce navigateur") && french.text().contains("/page-of-one"));
+    for destination in [Some("empty"), Some("iframe"), None] {
+        let mut headers = vec![("Cookie", one.as_str())];
+        headers.extend(destination.map(|destination| ("Sec-Fetch-Dest", destination)));
+        let page = see(&server, &headers, "");
+        assert!(!page.text().contains("/page-of-") && page.text().contains("Open this page itself"), "{destination:?}");
+    }
+    for stranger in ["", "__Host-w=AAECAwQFBgcICQoLDA0ODw", "__Host-w=x"] {
+        let page = opened(&server, stranger);
+        assert!(!page.contains("/page-of-") && page.contains("Nothing rests about you"), "{stranger}");
+    }
+    let head = see(&server, &[("Cookie", &one), ("Sec-Fetch-Dest", "document")], "");
+    assert!(
+        head.header("content-security-policy")
+            .is_some_and(|policy| policy.contains("frame-ancestors 'none'") && policy.contains("form-action 'self'"))
+    );
+    assert_eq!(head.header("cache-control"), Some("no-store"));
+
+    // Who agrees to something else has no profile, and can erase the visits that rest all the same.
+    let other = server.send(&Request::beacon(r#"{"g":["analytics"],"e":[{"k":"page_view"}]}"#));
+    let other = other.header("set-cookie").and_then(|cookie| cookie.split(';').next()).unwrap().to_owned();
+    let page = opened(&server, &other);
+    assert!(page.contains("has no customer profile") && page.contains("action=\"you/erase\"") && !page.contains("/page-of-"), "{page}");
+    assert!(press(&server, "erase", "", &[("Cookie", &other)]).text().contains("It is erased"));
+    assert!(opened(&server, &other).contains("Nothing rests about you"));
+
+    // A page of another origin, and a script of its own, erase nothing.
+    assert_eq!(press(&server, "erase", "", &[("Cookie", &one), ("Origin", "https://elsewhere.example")]).status, 403);
+    let mut fetched = Request::beacon("").with("Cookie", &one).with("Sec-Fetch-Dest", "empty");
+    fetched.path = String::from("/keso/about/you/erase");
+    assert!(server.send(&fetched).text().contains("Open this page itself"));
+    assert!(press(&server, "erase", "", &[("Cookie", "__Host-w=AAECAwQFBgcICQoLDA0ODw")]).text().contains("It is erased"));
+    assert_eq!(orders(&installation), [2]);
+
+    let erased = press(&server, "erase", "", &[("Cookie", &one)]);
+    assert!(erased.text().contains("It is erased") && erased.header("set-cookie").is_some_and(|cookie| cookie.starts_with("__Host-w=;")));
+    eventually("what the other browser brought stays", PATIENCE, || orders(&installation) == [1]);
+    assert!(opened(&server, &one).contains("Nothing rests about you"));
+    assert!(opened(&server, &two).contains("/page-of-two"));
+    assert_eq!(installation.number("keys.db", "SELECT count(*) FROM persons"), 1);
+    eventually("the log is swept", PATIENCE, || {
+        installation.number("erasures.db", "SELECT count(*) FROM erasures WHERE kind = 'erased' AND state = 'done'") == 2
+    });
+    assert!(server.stop().success());
+}
+
+#[test]
+fn a_browser_of_several_accounts_shows_what_was_done_under_none() {
+    let outside = Installation::empty();
+    let installation = Installation::new(&documents(&outside.write("secret", SECRET)));
+    let server = installation.start();
+    let cookie = visits(&server, 1);
+    let ends = firsthand::clock::now().0 / 1000 + 600;
+    for (account, page) in [("anna", "two"), ("bert", "three")] {
+        let mut state = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+        state.update(format!("{account}\n{}\n{ends}", cookie.split_once('=').unwrap().1).as_bytes());
+        let signature = URL_SAFE_NO_PAD.encode(state.finalize().into_bytes());
+        let event = json!({ "k": "page_view", "i": account, "p": format!("https://www.shop.example/page-of-{page}"), "a": account, "as": signature, "ae": ends });
+        let body = json!({ "g": ["analytics", "profile"], "e": [event] });
+        assert_eq!(server.send(&Request::beacon(body.to_string()).with("Cookie", &cookie)).status, 204);
+    }
+    eventually("three parts", PATIENCE, || installation.number("profiles.db", "SELECT count(*) FROM strands") == 3);
+    let page = opened(&server, &cookie);
+    assert!(page.contains("/page-of-one") && !page.contains("/page-of-two") && !page.contains("/page-of-three"), "{page}");
+    assert!(server.stop().success());
+}
+
+#[test]
+fn a_link_is_mailed_to_a_known_address_alone_and_opens_once() {
+    let outside = Installation::empty();
+    let has_server =
+        std::process::Command::new(PYTHON).args(["-c", "import aiosmtpd"]).output().is_ok_and(|output| output.status.success());
+    let Some(pair) = certificate::made(outside.path()).filter(|_| has_server) else {
+        return left_out("the mailed link", "aiosmtpd (python3-aiosmtpd) or openssl is not installed here");
+    };
+    let maildir = outside.path().join("maildir");
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mail_server = MailServer::start(port, &maildir, &pair);
+    let installation = Installation::new(&documents(&outside.write("secret", SECRET)));
+    let machine = fs::read_to_string(installation.path().join("firsthand.toml")).unwrap();
+    let password = outside.write("password", PASSWORD);
+    installation.write(
+        "firsthand.toml",
+        &format!(
+            "{machine}\n[own_data]\nmail = {{ from = \"{FROM}\", server = \"smtps://127.0.0.1:{port}\", password = \"file:{}\" }}\n",
+            password.display()
+        ),
+    );
+    let mut command = installation.command(&["run"]);
+    command.env("SSL_CERT_FILE", &pair[0]);
+    let server = installation.start_as(command);
+    let (one, two) = (visits(&server, 1), visits(&server, 2));
+    told(&server, 1, &one, JANE);
+    told(&server, 2, &two, JANE);
+    // Another browser claims the address: it is no proof.
+    let claims = json!({ "g": ["profile"], "e": [{ "k": "page_view", "i": "claims", "c": { "em": "claimed@mail.example" } }] });
+    assert_eq!(server.send(&Request::beacon(claims.to_string())).status, 204);
+    eventually("one profile of both", PATIENCE, || orders(&installation) == [0, 2]);
+    assert!(opened(&server, &one).contains("Mail me a link"));
+
+    // The answer is the same, byte for byte, and takes no longer.
+    let ask = |address: &str| {
+        let begun = Instant::now();
+        let answer = press(&server, "mail", &format!("address={}", address.replace('@', "%40")), &[]);
+        (answer.text(), begun.elapsed())
+    };
+    let (known, _) = ask(&JANE.to_uppercase());
+    for unknown in ["nobody@mail.example", "claimed@mail.example", "no address", "jane@mail.example\r\nBcc: all@mail.example"] {
+        assert_eq!(ask(unknown).0, known, "{unknown}");
+    }
+    let mails = || -> Vec<String> {
+        let directory = fs::read_dir(maildir.join("new"));
+        directory.into_iter().flatten().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect()
+    };
+    eventually("a mail", PATIENCE, || mails().len() == 1);
+    let mut spent: [Vec<Duration>; 2] = [Vec::new(), Vec::new()];
+    for _ in 0..20 {
+        spent[0].push(ask(JANE).1);
+        spent[1].push(ask("nobody@mail.example").1);
+    }
+    spent.iter_mut().for_each(|spent| spent.sort_unstable());
+    let [known, unknown] = spent.map(|spent| spent[10].as_secs_f64());
+    assert!((known - unknown).abs() < 0.02, "{known} {unknown}");
+    std::thread::sleep(Duration::from_millis(500));
+    let mail = mails();
+    assert_eq!(mail.len(), 1, "one in ten minutes, and none to others");
+    let text = mail[0].replace("=\r\n", "").replace("=\n", "").replace("=3D", "=");
+    assert!(text.contains("jane@mail.example") && text.contains("https://www.shop.example/keso/about/you?link="), "{text}");
+    let token: String =
+        text.split_once("?link=").unwrap().1.chars().take_while(|sign| sign.is_ascii_alphanumeric() || "-_".contains(*sign)).collect();
+
+    // A program that follows links opens nothing.
+    let document = [("Sec-Fetch-Dest", "document")];
+    let followed = see(&server, &document, &format!("?link={token}")).text();
+    assert!(followed.contains("Show what belongs to my address") && !followed.contains("/page-of-"));
+    assert!(see(&server, &document, "?link=%22%3E%3Cscript%3E").text().contains("not of use any more"));
+    for wrong in ["", "x", &token.chars().rev().collect::<String>(), &format!("{token}x")] {
+        let page = press(&server, "open", &format!("link={wrong}"), &[]).text();
+        assert!(page.contains("not of use any more") && !page.contains("/page-of-"), "{wrong}");
+    }
+    assert!(press(&server, "erase", &format!("link={token}"), &[]).text().contains("not of use any more"), "it shows, and erases nothing");
+    let page = press(&server, "open", &format!("link={token}"), &[]).text();
+    assert!(page.contains("/page-of-one") && page.contains("/page-of-two"), "{page}");
+    assert!(press(&server, "open", &format!("link={token}"), &[]).text().contains("not of use any more"), "once");
+    let erasing = page.split_once("name=\"link\" value=\"").unwrap().1.split('"').next().unwrap().to_owned();
+    assert_ne!(erasing, token);
+    assert!(press(&server, "erase", &format!("link={erasing}"), &[]).text().contains("It is erased"));
+    eventually("nothing of it is left", PATIENCE, || orders(&installation) == [0]);
+    assert!(press(&server, "erase", &format!("link={erasing}"), &[]).text().contains("not of use any more"));
+    assert_eq!(installation.number("keys.db", "SELECT count(*) FROM persons"), 1);
+    for cookie in [&one, &two] {
+        assert!(opened(&server, cookie).contains("Nothing rests about you"));
+    }
+    assert!(server.stop().success());
+    drop(mail_server);
+}
