@@ -367,6 +367,14 @@ impl ProfileSeals {
         Ok(self.persons.without(Purposes::PROFILE, &handles, now)?.into_iter().map(PersonHandle).collect())
     }
 
+    /// Reads again whose data are not to be used, which another process may have changed a moment ago. Blocks.
+    ///
+    /// # Errors
+    /// When the list cannot be read.
+    pub fn look_who_is_held(&self) -> Result<(), StoreError> {
+        self.persons.look_who_is_held()
+    }
+
     /// Grows whenever somebody may have ceased to agree to a profile.
     #[must_use]
     pub fn endings(&self) -> u64 {

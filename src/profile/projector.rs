@@ -190,6 +190,8 @@ impl Projector {
         }
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         if self.parts.profiles.store()?.is_asked_again()? {
+            // Whoever lifts a restriction asks in the same breath: with what was known before, theirs would be passed over for good.
+            self.parts.profiles.seals().look_who_is_held()?;
             super::again::make_again(&self.parts.profiles, now)?;
             // What it would read again must not be passed over, should it end before the first batch is written.
             let first = self.parts.log.first_offset();
