@@ -21,6 +21,9 @@ use crate::{clock::Timestamp, documents::Destination, event::SiteNumber, state::
 const OPEN_FOR: Duration = Duration::from_secs(15 * 60);
 /// One address is mailed to once in this time, however often somebody asks.
 const MAILED_AGAIN_AFTER: Duration = Duration::from_secs(10 * 60);
+/// And no more often than this in a day: who types an address in need not have it.
+const MAILS_A_DAY: usize = 3;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Links that are open at a time; beyond, nobody is mailed for a while.
 const LINKS_MAX: usize = 10_000;
 /// Characters of 256 bits in base64url.
@@ -46,7 +49,8 @@ struct Link {
 #[derive(Default)]
 pub struct OwnLinks {
     links: Mutex<HashMap<[u8; 32], Link>>,
-    mailed: Mutex<HashMap<(SiteNumber, Identifier), Timestamp>>,
+    /// When an address was mailed to, within the last day.
+    mailed: Mutex<HashMap<(SiteNumber, Identifier), Vec<Timestamp>>>,
 }
 
 /// An address that somebody has typed. It can be looked for and mailed to, and not looked at.
@@ -78,11 +82,18 @@ impl OwnLinks {
     /// Whether the address may be mailed to now; from now on it may not for a while.
     pub fn may_mail(&self, site: SiteNumber, identifier: Identifier, now: Timestamp) -> bool {
         let mut mailed = self.mailed.lock().unwrap_or_else(PoisonError::into_inner);
-        mailed.retain(|_, at| now.since(*at) < MAILED_AGAIN_AFTER);
-        if mailed.len() >= LINKS_MAX || mailed.contains_key(&(site, identifier)) {
+        mailed.retain(|_, times| {
+            times.retain(|at| now.since(*at) < DAY);
+            !times.is_empty()
+        });
+        if mailed.len() >= LINKS_MAX {
             return false;
         }
-        mailed.insert((site, identifier), now);
+        let times = mailed.entry((site, identifier)).or_default();
+        if times.len() >= MAILS_A_DAY || times.last().is_some_and(|at| now.since(*at) < MAILED_AGAIN_AFTER) {
+            return false;
+        }
+        times.push(now);
         true
     }
 

@@ -3,22 +3,23 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Profiles,
+    Profiles, identity,
     store::ProfileError,
     view::{MetView, TraitsView},
 };
 use crate::{
     clock::Timestamp,
     documents::ProfileRules,
-    privacy::{clean::Property, profiled::PersonHandle},
+    privacy::{clean::Property, identifiers::IdentifierKind, profiled::PersonHandle},
 };
 
 /// Of lists that may be long: what is on a page.
 const LISTED_MAX: usize = 5;
 
 impl Profiles {
-    /// What a page may be told of this browser's profile: of the profile that it is certainly a part of. Where several accounts are used in it, that is what
-    /// was done under none. Empty: nothing. Blocks.
+    /// What a page may be told of this browser's profile: as far as its cookie and the account that was proven in it join it. An address or a number that a
+    /// shop has passed on may have been typed in here by anybody. Where several accounts are used in it, that is what was done under none. Empty:
+    /// nothing. Blocks.
     ///
     /// # Errors
     /// When store or keys cannot be used.
@@ -32,7 +33,8 @@ impl Profiles {
             several => several.iter().find(|strand| strand.key.account.is_none()),
         };
         let Some(strand) = strand else { return Ok(Map::new()) };
-        let joined = self.joined(&strand.key, rules)?;
+        let accounts: Vec<_> = rules.identifiers.iter().filter(|rule| rule.kind == IdentifierKind::Account).copied().collect();
+        let joined = identity::joined(self.store()?, &strand.key, &accounts)?;
         let Some(view) = self.view(&joined, rules, 0, now)? else { return Ok(Map::new()) };
         Ok(rules.lookup.iter().filter_map(|name| Some((name.clone(), told(&view.traits, name)?))).collect())
     }

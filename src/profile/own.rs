@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Profiles,
-    identity::{Joined, JoinedBy},
+    identity::{self, Joined, JoinedBy},
     store::ProfileError,
     view::ProfileView,
 };
@@ -24,8 +24,12 @@ pub struct OwnProfile {
     pub view: ProfileView,
     /// Whose browsers and contacts are in it, and in no other profile.
     pub people: BTreeSet<PersonHandle>,
-    /// What they are known by.
+    /// What they are known by, and nobody else.
     pub known_by: BTreeSet<Identifier>,
+    /// Whether a part of it is in a browser that others use, too, and so goes with none of these people.
+    pub shared: bool,
+    /// Whether somebody asked that it be kept and not used.
+    pub restricted: bool,
 }
 
 impl Profiles {
@@ -45,27 +49,36 @@ impl Profiles {
         self.whole_view(&joined, rules, EVENTS_SHOWN, now)
     }
 
-    /// The profile that an address joins. Nothing: nobody has it, or several people do.
+    /// The profile that an address joins. Nothing: nobody has it, several people do, or it joins nothing, and then it says of no profile whose it is.
     ///
     /// # Errors
     /// When store or keys cannot be used.
     pub fn of_address(&self, rules: &ProfileRules, address: &Identifier, now: Timestamp) -> Result<Option<OwnProfile>, ProfileError> {
         let store = self.store()?;
+        if !rules.identifiers.iter().any(|rule| rule.kind == address.kind && rule.joins) {
+            return Ok(None);
+        }
         let Some(strand) = self.named(rules.site(), &address.key.to_string())? else { return Ok(None) };
         let joined = self.joined(&strand, rules)?;
-        if joined.disputed.contains(address) || joined.refused.contains(address) {
+        // The first of several that somebody has parted would be as good as any.
+        let nobodys = joined.too_many || joined.disputed.contains(address) || joined.refused.contains(address);
+        if nobodys || identity::is_apart(store, &strand)? {
             return Ok(None);
         }
         let Some(view) = self.whole_view(&joined, rules, EVENTS_SHOWN, now)? else { return Ok(None) };
-        let (mut people, mut known_by) = (BTreeSet::new(), BTreeSet::new());
+        let (mut people, mut known_by, mut shared) = (BTreeSet::new(), BTreeSet::from([*address]), false);
         for strand in &joined.strands {
             let all = store.of_person(rules.site(), &strand.person)?;
             if all.iter().all(|row| joined.strands.contains(&row.key)) {
                 people.insert(strand.person);
                 known_by.append(&mut store.identifiers(strand)?);
                 known_by.extend(strand.account.map(|account| Identifier::of_account(&account)));
+            } else {
+                shared = true;
             }
         }
-        Ok(Some(OwnProfile { view, people, known_by }))
+        // What others have, too, would keep them out with an import of theirs.
+        known_by.retain(|identifier| !joined.refused.contains(identifier) && !joined.disputed.contains(identifier));
+        Ok(Some(OwnProfile { view, people, known_by, shared, restricted: self.is_restricted(&joined) }))
     }
 }

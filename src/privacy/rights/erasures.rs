@@ -304,7 +304,7 @@ impl Erasures {
         Ok(self.lock().execute("DELETE FROM erasures WHERE until < ?1 AND state = 'done'", [now.0])?)
     }
 
-    /// Takes the marks of another copy of this list that are not in this one. False: it is another list, under another key.
+    /// Takes the marks of another copy of this list, and of one that is in both the later time. False: it is another list, under another key.
     ///
     /// # Errors
     /// When either cannot be used.
@@ -321,8 +321,10 @@ impl Erasures {
         {
             let mut select = theirs.prepare("SELECT mark, kind, at, until, state FROM erasures")?;
             let mut rows = select.query([])?;
-            let mut insert = transaction
-                .prepare("INSERT INTO erasures (mark, kind, at, until, state) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING")?;
+            let mut insert = transaction.prepare(
+                "INSERT INTO erasures (mark, kind, at, until, state) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (mark) DO UPDATE SET at = max(at, excluded.at), until = max(until, excluded.until)",
+            )?;
             while let Some(row) = rows.next()? {
                 let (mark, kind, at, until, state): (Mark, String, i64, i64, String) =
                     (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);

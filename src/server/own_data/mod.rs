@@ -186,10 +186,17 @@ impl OwnData {
                 let identifier = inbound.form("link").and_then(|said| self.links.take(&said, site.number, May::See, now));
                 match self.opened(identifier, &rules, now).await {
                     Ok(Some((identifier, own))) => {
-                        let erase = self.links.make(site.number, identifier, May::Erase, now);
                         let mut content = shown(&own.view, words);
-                        if let Some(token) = erase {
-                            content += &erasing(words.erase_all_text, words.erase, below, Some(&token));
+                        if own.restricted {
+                            content += &paragraph(words.held);
+                        } else {
+                            if own.shared {
+                                content += &paragraph(words.shared);
+                            }
+                            let token = || self.links.make(site.number, identifier, May::Erase, now);
+                            if let Some(token) = (!own.people.is_empty()).then(token).flatten() {
+                                content += &erasing(words.erase_all_text, words.erase, below, Some(&token));
+                            }
                         }
                         self.page(words, below, &section(words.of_address, &content), Vec::new())
                     }
@@ -201,10 +208,14 @@ impl OwnData {
                 Some(said) => {
                     let identifier = self.links.take(&said, site.number, May::Erase, now);
                     match self.opened(identifier, &rules, now).await {
+                        Ok(Some((_, own))) if own.restricted => {
+                            self.page(words, below, &section("", &paragraph(words.held)), Vec::new())
+                        }
                         Ok(Some((_, own))) => {
+                            let shared = own.shared.then(|| paragraph(words.shared)).unwrap_or_default();
                             let (people, known_by) = (own.people.into_iter().collect(), own.known_by.into_iter().collect());
                             match pipeline.visitors.erase(people, known_by, site, now).await {
-                                Ok(()) => self.page(words, below, &section("", &paragraph(words.erased)), Vec::new()),
+                                Ok(()) => self.page(words, below, &section("", &(paragraph(words.erased) + &shared)), Vec::new()),
                                 Err(_) => later(),
                             }
                         }
@@ -214,6 +225,10 @@ impl OwnData {
                 }
                 None => {
                     let arrival = inbound.arrival(&site.cookies, ConsentSignal::Absent, Evidence::default());
+                    let Ok(person) = pipeline.visitors.own_person(&arrival, site, now).await else { return later() };
+                    if person.is_some_and(|person| self.profiles.seals().is_restricted(&person)) {
+                        return self.page(words, below, &section("", &paragraph(words.held)), Vec::new());
+                    }
                     match pipeline.visitors.erase_own(&arrival, site, now).await {
                         Ok(cookies) => self.page(words, below, &section("", &paragraph(words.erased)), cookies),
                         Err(_) => later(),
@@ -244,7 +259,10 @@ impl OwnData {
             }
             _ => None,
         };
+        let held = person.is_some_and(|person| self.profiles.seals().is_restricted(&person));
         let own = match view {
+            Some(view) if held => shown(&view, words) + &paragraph(words.held),
+            None if held => paragraph(words.held),
             Some(view) => shown(&view, words) + &erasing(words.erase_text, words.erase, below, None),
             None if person.is_some() => paragraph(words.without_profile) + &erasing(words.erase_text, words.erase, below, None),
             None => paragraph(words.nothing),
