@@ -113,6 +113,7 @@ const MIGRATIONS: &[&str] = &[
         number INTEGER PRIMARY KEY AUTOINCREMENT, site INTEGER NOT NULL, at INTEGER NOT NULL, by TEXT NOT NULL, name TEXT NOT NULL,
         act TEXT NOT NULL, profiles INTEGER NOT NULL);
     CREATE INDEX profile_audit_by_age ON profile_audit (at);
+    CREATE INDEX profile_audit_of_site ON profile_audit (site, number);
     CREATE TABLE profile_audit_marks (mark BLOB NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (mark, number)) WITHOUT ROWID;
     CREATE INDEX profile_audit_marks_by_number ON profile_audit_marks (number);
 ",

@@ -1,6 +1,6 @@
 //! What those who carry requests out work with, and what all of them do: find a profile that the key may see, and write down that it is seen.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -9,6 +9,7 @@ use crate::{
     delivery::ledger::Ledger,
     privacy::{
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys},
+        profiled::PersonHandle,
         rights::erasures::Erasures,
     },
     profile::{
@@ -76,8 +77,11 @@ impl Desk {
         if self.profiles.is_restricted(&joined) {
             return Err(Problem::not_found());
         }
-        // Rows of somebody who has just withdrawn are there for a second more.
-        if self.profiles.marks(&joined.strands, call.now)?.is_empty() { Err(Problem::not_found()) } else { Ok(joined) }
+        // Rows of somebody who has just withdrawn, be it this purpose alone, are there for a second more.
+        let people: BTreeSet<PersonHandle> = joined.strands.iter().map(|strand| strand.person).collect();
+        let people: Vec<PersonHandle> = people.into_iter().collect();
+        let gone = self.profiles.seals().gone(&people, call.now)?;
+        if gone.len() == people.len() { Err(Problem::not_found()) } else { Ok(joined) }
     }
 
     /// Writes down what is about to be done with whose profile. Where that cannot be written, it is not done.

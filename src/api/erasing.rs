@@ -70,7 +70,7 @@ pub(super) fn erase(desk: &Desk, call: &Call) -> Result<Answer, Problem> {
     // Not whose alone the profile is, but whose key goes.
     let marks = desk.profiles.marks_of(people.iter().copied(), call.now)?;
     desk.audit.note(call.site.number, (&call.who(), Act::Erased), &marks, 1, call.now)?;
-    // An import, or an older copy, may say them again.
+    // An import may say them again.
     let mut known_by = BTreeSet::new();
     for strand in &joined.strands {
         known_by.extend(strand.account.map(|account| Identifier::of_account(&account)));

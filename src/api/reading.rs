@@ -1,5 +1,8 @@
 //! Looking profiles up: lists, one, its timeline, by an identifier, all of it, and who did so.
 
+use std::collections::BTreeSet;
+
+use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -159,19 +162,28 @@ pub(super) fn find(desk: &Desk, call: &Call) -> Result<Answer, Problem> {
         return Err(Problem::unreadable("an identifier has 4096 bytes at most"));
     }
     let said = Personal::new(said);
-    let mut ids: Vec<String> = match kind {
-        Some(kind) => {
-            let identifier = identifier_of_site(&desk.persistent, &rules.destination, kind, &said)?;
-            identifier.map(|identifier| identifier.key.to_string()).into_iter().collect()
-        }
+    let parts: Vec<(StrandKey, String)> = match kind {
+        _ if !desk.profiles.are_there() => Vec::new(),
+        // Several people may have it, whom it does not join.
+        Some(kind) => match identifier_of_site(&desk.persistent, &rules.destination, kind, &said)? {
+            Some(identifier) => desk.profiles.parts_of_identifier(rules.site(), &identifier)?,
+            None => Vec::new(),
+        },
         None => match browser_of_site(&desk.persistent, &rules.destination, &said)? {
-            Some(browser) if desk.profiles.are_there() => desk.profiles.parts_of_browser(rules.site(), browser)?,
-            _ => Vec::new(),
+            Some(browser) => desk.profiles.parts_of_browser(rules.site(), browser)?,
+            None => Vec::new(),
         },
     };
-    let (mut profiles, mut strands) = (Vec::<Summary>::new(), Vec::new());
-    for id in ids.drain(..) {
-        let Ok(joined) = desk.named(call, &id) else { continue };
+    let (mut profiles, mut strands) = (Vec::<Summary>::new(), BTreeSet::new());
+    for (strand, id) in parts {
+        if strands.contains(&strand) {
+            continue;
+        }
+        let joined = match desk.named(call, &id) {
+            Ok(joined) => joined,
+            Err(problem) if problem.status == StatusCode::NOT_FOUND => continue,
+            Err(problem) => return Err(problem),
+        };
         let Some(view) = desk.profiles.view(&joined, rules, 0, call.now)? else { continue };
         if !profiles.iter().any(|known| known.id == view.id) {
             profiles.push(Summary::of(&view));

@@ -166,12 +166,16 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_mailed_to_once_in_a_while() {
+    fn an_address_is_mailed_to_once_in_a_while_and_three_times_a_day() {
         let links = OwnLinks::default();
         let of = |number| Identifier { kind: IdentifierKind::Email, key: IdentifierKey::of_bytes([number; 16]) };
         assert!(links.may_mail(SiteNumber(1), of(1), NOW) && links.may_mail(SiteNumber(1), of(2), NOW));
         assert!(!links.may_mail(SiteNumber(1), of(1), NOW.plus(MAILED_AGAIN_AFTER - Duration::from_secs(1))));
         assert!(links.may_mail(SiteNumber(1), of(1), NOW.plus(MAILED_AGAIN_AFTER)));
+        assert!(links.may_mail(SiteNumber(1), of(1), NOW.plus(MAILED_AGAIN_AFTER * 2)));
+        assert!(!links.may_mail(SiteNumber(1), of(1), NOW.plus(MAILED_AGAIN_AFTER * 3)), "three times a day");
+        assert!(links.may_mail(SiteNumber(1), of(2), NOW.plus(MAILED_AGAIN_AFTER * 3)), "each address for itself");
+        assert!(links.may_mail(SiteNumber(1), of(1), NOW.plus(DAY)), "the day after");
         assert!(Address::typed(&Personal::new("jane@mail.example\r\nBcc: all@mail.example".into())).is_none());
     }
 }

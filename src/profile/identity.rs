@@ -89,6 +89,13 @@ pub struct Joined {
     pub too_many: bool,
 }
 
+impl Joined {
+    /// These strands and no more, whatever else would be joined with them.
+    pub(super) const fn alone(by: JoinedBy, strands: BTreeSet<StrandKey>) -> Self {
+        Self { by, strands, refused: BTreeSet::new(), disputed: BTreeSet::new(), too_many: false }
+    }
+}
+
 impl std::fmt::Debug for StrandKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Not whose.

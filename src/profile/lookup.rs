@@ -1,9 +1,12 @@
 //! What a page is told of the profile of whoever looks at it: traits that the site's document lists, and nothing by which anybody could be known.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::{
-    Profiles, identity,
+    Profiles,
+    identity::{self, Joined, JoinedBy},
     store::ProfileError,
     view::{MetView, TraitsView},
 };
@@ -28,13 +31,16 @@ impl Profiles {
             return Ok(Map::new());
         }
         let strands = self.store()?.of_person(rules.site(), person)?;
-        let strand = match strands.as_slice() {
-            [only] => Some(only),
-            several => several.iter().find(|strand| strand.key.account.is_none()),
+        let (with_account, without): (Vec<_>, Vec<_>) = strands.iter().partition(|strand| strand.key.account.is_some());
+        let joined = match (with_account.as_slice(), without.first()) {
+            ([], None) => return Ok(Map::new()),
+            ([one], _) | ([], Some(one)) => {
+                let accounts: Vec<_> = rules.identifiers.iter().filter(|rule| rule.kind == IdentifierKind::Account).copied().collect();
+                identity::joined(self.store()?, &one.key, &accounts)?
+            }
+            (_, Some(nobodys)) => Joined::alone(JoinedBy::Browser(nobodys.browser), BTreeSet::from([nobodys.key])),
+            (_, None) => return Ok(Map::new()),
         };
-        let Some(strand) = strand else { return Ok(Map::new()) };
-        let accounts: Vec<_> = rules.identifiers.iter().filter(|rule| rule.kind == IdentifierKind::Account).copied().collect();
-        let joined = identity::joined(self.store()?, &strand.key, &accounts)?;
         let Some(view) = self.view(&joined, rules, 0, now)? else { return Ok(Map::new()) };
         Ok(rules.lookup.iter().filter_map(|name| Some((name.clone(), told(&view.traits, name)?))).collect())
     }

@@ -168,13 +168,22 @@ impl Profiles {
         Ok(strands.into_iter().map(|row| row.key).find(|key| whole || account.is_some() && key.account == account))
     }
 
-    /// The ids of a browser's parts, by its visitor cookie under the store's key.
+    /// A browser's parts with their ids, by its visitor cookie under the store's key.
     ///
     /// # Errors
     /// When the store cannot be used.
-    pub fn parts_of_browser(&self, site: SiteNumber, browser: u64) -> Result<Vec<String>, ProfileError> {
+    pub fn parts_of_browser(&self, site: SiteNumber, browser: u64) -> Result<Vec<(StrandKey, String)>, ProfileError> {
         let strands = self.store()?.of_browser(site, browser)?;
-        Ok(strands.iter().take(identity::STRANDS_PER_BROWSER_MAX).map(|row| strand_id(&row.key, row.browser)).collect())
+        Ok(strands.iter().take(identity::STRANDS_PER_BROWSER_MAX).map(|row| (row.key, strand_id(&row.key, row.browser))).collect())
+    }
+
+    /// The parts of all who have an identifier, with their ids; of one that very many have, the first.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub fn parts_of_identifier(&self, site: SiteNumber, identifier: &Identifier) -> Result<Vec<(StrandKey, String)>, ProfileError> {
+        let strands = self.store()?.of_identifier(site, identifier, identity::STRANDS_PER_BROWSER_MAX)?;
+        Ok(strands.iter().map(|row| (row.key, strand_id(&row.key, row.browser))).collect())
     }
 
     /// The strand of a browser that is parted from a profile, or joined with it again: the one with an account, where one has. Nothing: several

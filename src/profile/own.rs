@@ -44,8 +44,7 @@ impl Profiles {
         let theirs = rows.iter().filter(|row| accounts <= 1 || row.key.account.is_none());
         let strands: BTreeSet<_> = theirs.map(|row| row.key).collect();
         let Some(row) = rows.first().filter(|_| !strands.is_empty()) else { return Ok(None) };
-        let by = JoinedBy::Browser(row.browser);
-        let joined = Joined { by, strands, refused: BTreeSet::new(), disputed: BTreeSet::new(), too_many: false };
+        let joined = Joined::alone(JoinedBy::Browser(row.browser), strands);
         self.whole_view(&joined, rules, EVENTS_SHOWN, now)
     }
 
@@ -60,9 +59,17 @@ impl Profiles {
         }
         let Some(strand) = self.named(rules.site(), &address.key.to_string())? else { return Ok(None) };
         let joined = self.joined(&strand, rules)?;
-        // The first of several that somebody has parted would be as good as any.
-        let nobodys = joined.too_many || joined.disputed.contains(address) || joined.refused.contains(address);
-        if nobodys || identity::is_apart(store, &strand)? {
+        if joined.too_many || joined.disputed.contains(address) || joined.refused.contains(address) {
+            return Ok(None);
+        }
+        // A part that somebody has parted is not the address's, and whoever has it beside this profile makes it nobody's.
+        let mut holders = Vec::new();
+        for row in store.of_identifier(rules.site(), address, identity::STRANDS_PER_BROWSER_MAX)? {
+            if !identity::is_apart(store, &row.key)? {
+                holders.push(row.key);
+            }
+        }
+        if holders.is_empty() || holders.iter().any(|holder| !joined.strands.contains(holder)) {
             return Ok(None);
         }
         let Some(view) = self.whole_view(&joined, rules, EVENTS_SHOWN, now)? else { return Ok(None) };

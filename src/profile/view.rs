@@ -306,9 +306,10 @@ impl Profiles {
             traits.join(&strand.traits);
             parts.push(self.part(key, *browser, strand)?);
             timeline.extend(self.newest(key, strand_id(key, *browser), events, now)?);
+            // Each time, so that no more than two of so many are in memory, of however many parts it is.
+            timeline.sort_by_key(|event: &EventView| std::cmp::Reverse(event.entry.moment()));
+            timeline.truncate(events);
         }
-        timeline.sort_by_key(|event: &EventView| std::cmp::Reverse(event.entry.moment()));
-        timeline.truncate(events);
         Ok(Some(ProfileView {
             id: joined.by.id(),
             joined_by: joined.by.rule(),

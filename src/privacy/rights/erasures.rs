@@ -344,6 +344,7 @@ impl Erasures {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::privacy::{identifiers::IdentifierKind, profiled::IdentifierKey};
 
     const NOW: Timestamp = Timestamp(1_800_000_012_345);
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -393,11 +394,15 @@ mod tests {
         let (original, file) = (directory.path().join("erasures.db"), directory.path().join("copy"));
         let list = Erasures::open(&original, DAY).unwrap();
         list.note_withdrawal(&[1; 16], NOW.plus(DAY), NOW).unwrap();
+        let jane = [Identifier { kind: IdentifierKind::Email, key: IdentifierKey::of_bytes([7; 16]) }];
+        list.note_identifiers(SiteNumber(1), &jane, NOW).unwrap();
         ERASURES.copy(&original, &file).unwrap();
         let copy = Erasures::open(&file, DAY).unwrap();
         copy.note_withdrawal(&[2; 16], NOW.plus(DAY), NOW).unwrap();
         list.note_withdrawal(&[3; 16], NOW.plus(DAY), NOW).unwrap();
+        copy.note_identifiers(SiteNumber(1), &jane, NOW.plus(DAY)).unwrap();
         assert!(list.take_from(&copy).unwrap());
+        assert!(list.erased_at(SiteNumber(1), &jane).unwrap() > Some(NOW.plus(DAY)), "the later erasure counts, whichever list has it");
         assert_eq!(list.people().unwrap(), [1, 2, 3].map(|handle| list.of_person(&[handle; 16])).into());
     }
 }

@@ -208,9 +208,7 @@ impl OwnData {
                 Some(said) => {
                     let identifier = self.links.take(&said, site.number, May::Erase, now);
                     match self.opened(identifier, &rules, now).await {
-                        Ok(Some((_, own))) if own.restricted => {
-                            self.page(words, below, &section("", &paragraph(words.held)), Vec::new())
-                        }
+                        Ok(Some((_, own))) if own.restricted => self.page(words, below, &section("", &paragraph(words.held)), Vec::new()),
                         Ok(Some((_, own))) => {
                             let shared = own.shared.then(|| paragraph(words.shared)).unwrap_or_default();
                             let (people, known_by) = (own.people.into_iter().collect(), own.known_by.into_iter().collect());
