@@ -210,7 +210,7 @@ impl OwnData {
                     match self.opened(identifier, &rules, now).await {
                         Ok(Some((_, own))) if own.restricted => self.page(words, below, &section("", &paragraph(words.held)), Vec::new()),
                         Ok(Some((_, own))) => {
-                            let shared = own.shared.then(|| paragraph(words.shared)).unwrap_or_default();
+                            let shared = if own.shared { paragraph(words.shared) } else { String::new() };
                             let (people, known_by) = (own.people.into_iter().collect(), own.known_by.into_iter().collect());
                             match pipeline.visitors.erase(people, known_by, site, now).await {
                                 Ok(()) => self.page(words, below, &section("", &(paragraph(words.erased) + &shared)), Vec::new()),
