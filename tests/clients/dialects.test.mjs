@@ -15,6 +15,7 @@ const ORDER = {
 const PAGE = `${SHOP}/orders/8412?utm_source=news&email=jane@example.org`;
 /** Longer than a library waits before it sends the next batch. */
 const QUIET_MS = 3000;
+const LEAVING_MS = 400;
 const ITEM = { id: "cup-1", name: "Cup", category: "Tableware", price: 12.5, quantity: 2 };
 
 /**
@@ -158,7 +159,8 @@ let visitor;
 afterEach(async () => {
   await visitor?.leave();
   visitor = undefined;
-  // What a library says when its page ends is not the next one's.
+  // What a library says when its page ends is not the next one's; the browser sends it a moment after the page is gone.
+  await pause(LEAVING_MS);
   await arrivals();
 });
 
