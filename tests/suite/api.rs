@@ -253,6 +253,8 @@ fn everything_that_can_be_asked_of_profiles_is_answered_as_the_document_says() {
         assert_eq!((status, &said["changed"]), (200, &json!(changed)), "{what}: {said}");
         let orders = shop.get("reader", "/profiles/{id}", &id, "")["traits"]["orders"].as_u64();
         assert_eq!(orders, Some(if what == "unlink" { 1 } else { 2 }));
+        let (_, found) = shop.ask("crm", "POST", "/profiles/find", "", "", Some(json!({ "account": "u7" })));
+        assert_eq!(found["profiles"].as_array().unwrap().len(), if what == "unlink" { 2 } else { 1 }, "all who have it: {found}");
     }
     let decided = shop.get("reader", "/profiles/{id}", &part, "");
     let of_part = decided["parts"].as_array().unwrap().iter().find(|of| of["id"] == json!(part)).unwrap();

@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
 use firsthand::{
     clock::Timestamp,
-    privacy::{identifiers::IdentifierKind, profiled::ProfileSeals},
+    privacy::{
+        identifiers::{Identifier, IdentifierKind},
+        profiled::ProfileSeals,
+    },
     profile::{Profiles, store::ProfileStore, view::ProfileView},
 };
 use memchr::memmem;
@@ -43,6 +46,7 @@ pub(crate) fn conform(store: &dyn Fn() -> Box<dyn ProfileStore>) {
     accounts_that_share_an_address_stay_two(&shop());
     a_join_by_any_identifier_can_be_undone(&shop());
     who_agrees_no_more_leaves_no_identifier(&shop());
+    what_an_address_opens_is_certainly_its_holders(&shop());
     any_order_leaves_the_same(store);
 }
 
@@ -215,6 +219,48 @@ fn who_agrees_no_more_leaves_no_identifier(shop: &Shop) {
     shop.line.persons.destroy_expired(shop.now.get()).unwrap();
     shop.catch_up();
     assert!(shop.view(&id).is_none());
+}
+
+/// The identifier of a kind that the profile's parts are known by.
+fn identifier_of(view: &Value, kind: &str) -> Identifier {
+    let known = view["parts"].as_array().unwrap().iter().flat_map(|part| part["known_by"].as_array().into_iter().flatten());
+    let of_kind = known.filter_map(|known| known["identifier"].as_str()).find(|said| said.starts_with(kind));
+    serde_json::from_value(json!(of_kind.expect("one of that kind"))).unwrap()
+}
+
+fn what_an_address_opens_is_certainly_its_holders(shop: &Shop) {
+    let opened = |identifier: &Identifier| shop.profiles.of_address(shop.rules(), identifier, shop.now.get()).unwrap();
+    let holders = |identifier: &Identifier| shop.profiles.parts_of_identifier(shop.rules().site(), identifier).unwrap().len();
+    // Alone, with a number that joins nothing here and so opens nothing.
+    let jane = known(shop, 1, Some("jane"), &json!({ "email": "jane@mail.example", "phone": "+33123456789" }));
+    shop.catch_up();
+    let view = shop.all().remove(0).1;
+    let (address, phone) = (identifier_of(&view, "email"), identifier_of(&view, "phone"));
+    let own = opened(&address).expect("hers");
+    assert_eq!((own.people.len(), own.shared, own.restricted), (1, false, false));
+    assert!(own.known_by.contains(&address) && own.known_by.contains(&phone));
+    assert!(opened(&phone).is_none());
+
+    // Another account in her browser: she sees what is hers, and what others would lose with it is no part of what goes.
+    let seen = proving(&jane, "bert", view_of("bert-1"));
+    shop.visit(&mut jane.clone(), seen);
+    shop.catch_up();
+    let own = opened(&address).expect("hers still");
+    assert_eq!((own.people.len(), own.shared), (0, true));
+    assert_eq!(own.known_by, [address].into(), "the number rests with a part that stays");
+
+    // Parted: somebody has said that it is not the address's.
+    let part = shop.profiles.parts_of_identifier(shop.rules().site(), &address).unwrap().remove(0).0;
+    shop.decide(part, true);
+    assert!(opened(&address).is_none());
+    shop.decide(part, false);
+    assert!(opened(&address).is_some());
+
+    // Two people have it, whom it does not join: it opens neither's, and both are found by it.
+    known(shop, 3, Some("carl"), &json!({ "email": "jane@mail.example" }));
+    shop.catch_up();
+    assert!(opened(&address).is_none());
+    assert_eq!(holders(&address), 2);
 }
 
 /// What the backend says of browsers, and what was decided, in any order and repeated: the same profiles.

@@ -209,6 +209,10 @@ impl OwnData {
                     let identifier = self.links.take(&said, site.number, May::Erase, now);
                     match self.opened(identifier, &rules, now).await {
                         Ok(Some((_, own))) if own.restricted => self.page(words, below, &section("", &paragraph(words.held)), Vec::new()),
+                        // Somebody else has begun to use the browser since: nothing of it would go, and so nothing is said to be gone.
+                        Ok(Some((_, own))) if own.people.is_empty() => {
+                            self.page(words, below, &section("", &paragraph(words.shared)), Vec::new())
+                        }
                         Ok(Some((_, own))) => {
                             let shared = if own.shared { paragraph(words.shared) } else { String::new() };
                             let (people, known_by) = (own.people.into_iter().collect(), own.known_by.into_iter().collect());
