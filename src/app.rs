@@ -11,7 +11,7 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -349,7 +349,7 @@ impl App {
         }));
         let projecting = Arc::clone(projector.gauges());
         projector.start(&supervisor).map_err(StartError::Thread)?;
-        let own_data = own_data(&config, &profiles, &pipeline.persistent, &supervisor).map_err(StartError::OwnData)?;
+        let own_data = own_data(&config, (&profiles, ProfileAudit::new(Arc::clone(&state))), &pipeline.persistent, &supervisor).map_err(StartError::OwnData)?;
         let egress = EgressLedger::new(Arc::clone(&state), &config.data_dir);
         let report = Arc::new(Report {
             pipeline: Arc::clone(&pipeline),
@@ -369,17 +369,20 @@ impl App {
         let framed_by: Vec<String> = if demonstration { page_origins(&addresses) } else { Vec::new() };
         let console = Arc::new(Console::new(feed, report.sources(), supervisor.clone(), &framed_by));
         let desk = Desk {
+            pipeline: Arc::clone(&pipeline),
             profiles: Arc::clone(&profiles),
             persistent: Arc::clone(&pipeline.persistent),
             epochs: Arc::clone(&epochs),
             state: Arc::clone(&state),
             keys,
+            persons: Arc::clone(&persons),
             list: Arc::clone(&list),
             ledger: Ledger::new(Arc::clone(&state)),
             data_dir: config.data_dir.clone(),
             kept: RetentionClass::ALL.map(|class| log.retention(class)),
             audit: ProfileAudit::new(Arc::clone(&state)),
             large: Large::default(),
+            contacts: Mutex::default(),
         };
         let api = Arc::new(Api::new(Arc::clone(&pipeline), desk, supervisor.clone()));
         let admin_pages = move |request, _| answer(Arc::clone(&console), Arc::clone(&api), request);

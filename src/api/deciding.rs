@@ -67,6 +67,8 @@ fn decide(desk: &Desk, call: &Call, apart: bool) -> Result<Answer, Problem> {
             return Err(Problem::conflict("nothing_without_account", "that browser has done nothing under no account"));
         }
     };
+    // The part that is changed may be of another profile than the one that the address names.
+    desk.may_be_used(call, &considered.joined)?;
     if !considered.is_so {
         desk.note(call, if apart { Act::Parted } else { Act::Joined }, &considered.strands)?;
     }

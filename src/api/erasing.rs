@@ -1,11 +1,12 @@
 //! Erasing whose profile it is: as `firsthand person erase` does, of all browsers of the profile. Who has received something of them is said
 //! before, and with it: afterwards nobody could tell any more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
+use tokio::runtime::Handle;
 
 use super::{
     call::{Answer, Call},
@@ -20,10 +21,12 @@ use crate::{
         rights::{
             Found, Rights,
             export::{ErasureNotice, Facts},
+            hold,
+            parts::Part,
             recipients::Ids,
         },
     },
-    profile::{audit::Act, identity::Joined},
+    profile::{audit::Act, identity::Joined, store::StrandKey},
     rights::ends,
 };
 
@@ -61,10 +64,7 @@ pub(super) fn erase(desk: &Desk, call: &Call) -> Result<Answer, Problem> {
     let _room = desk.begin_large()?;
     let joined = desk.joined(call)?;
     let (rights, found) = found(desk, call, &joined)?;
-    if found.shared() > 0 && call.query.get("others") != Some("erase") {
-        let detail = "others have accounts in a browser of this profile, and what they did there would go with it: ask with others=erase";
-        return Err(Problem::conflict("others_share_a_browser", detail));
-    }
+    refuse_where_shared(call, &found)?;
     let notice = notice(desk, call, &rights, &found)?;
     let people: BTreeSet<PersonHandle> = found.people().map(|(person, _)| person).collect();
     // Not whose alone the profile is, but whose key goes.
@@ -76,9 +76,13 @@ pub(super) fn erase(desk: &Desk, call: &Call) -> Result<Answer, Problem> {
         known_by.extend(strand.account.map(|account| Identifier::of_account(&account)));
         known_by.extend(desk.profiles.store()?.identifiers(strand)?);
     }
-    let known_by: Vec<Identifier> = known_by.into_iter().collect();
-    rights.erase(&found, &known_by, &desk.list, call.now).map_err(failed)?;
-    desk.profiles.erase(&people)?;
+    // And an older copy may have more of the accounts than rests here.
+    rights.note_accounts(&found, &desk.list, call.now).map_err(failed)?;
+    let (handles, known_by) = (people.iter().copied().collect(), known_by.into_iter().collect());
+    // By the keys that the running program has: nothing is to be read anew, and no file to be written anew while others wait for it.
+    let erasing = desk.pipeline.visitors.erase(handles, known_by, (&call.site, hold::SOURCE), call.now);
+    Handle::current().block_on(erasing).map_err(failed)?;
+    desk.profiles.store()?.remove(&people)?;
     Answer::of(&Receivers {
         browsers: found.browsers(),
         shared: found.shared(),
@@ -87,17 +91,29 @@ pub(super) fn erase(desk: &Desk, call: &Call) -> Result<Answer, Problem> {
     })
 }
 
-/// Whose keys a profile was sealed under. The keys are opened anew, and forgotten with the request.
-fn found(desk: &Desk, call: &Call, joined: &Joined) -> Result<(Rights, Found), Problem> {
-    let rights = Rights::new(desk.state.clone(), desk.keys.clone(), &desk.data_dir.join("log"));
-    let mut found = Found::nobody(call.site.number);
-    let mut theirs: BTreeMap<PersonHandle, usize> = BTreeMap::new();
-    for strand in &joined.strands {
-        *theirs.entry(strand.person).or_default() += 1;
+/// Others' data go with somebody's only where that is said.
+pub(super) fn refuse_where_shared(call: &Call, found: &Found) -> Result<(), Problem> {
+    if found.shared() > 0 && call.query.get("others") != Some("erase") {
+        let detail = "others have accounts in a browser that is meant, and what they did there would go with it: ask with others=erase";
+        return Err(Problem::conflict("others_share_a_browser", detail));
     }
-    for (person, strands) in theirs {
-        let shared = desk.profiles.store()?.of_person(call.site.number, &person)?.len() > strands;
-        rights.add(&mut found, &person, shared, call.now)?;
+    Ok(())
+}
+
+/// Whose keys a profile was sealed under, and in which browsers beside them the log has its accounts.
+fn found(desk: &Desk, call: &Call, joined: &Joined) -> Result<(Rights, Found), Problem> {
+    let (rights, rules) = (desk.rights(), call.rules()?);
+    let part_of = |strand: &StrandKey| (strand.person, strand.account);
+    let parts: BTreeSet<Part> = joined.strands.iter().map(part_of).collect();
+    let mut others = BTreeSet::new();
+    for (person, _) in &parts {
+        let all = desk.profiles.store()?.of_person(call.site.number, person)?;
+        others.extend(all.iter().map(|row| part_of(&row.key)).filter(|part| !parts.contains(part)));
+    }
+    let found = rights.of_parts((call.site.number, &rules.destination), (&parts, &others), call.now).map_err(failed)?;
+    // As of the profile: also where the log alone has it, who had it restricted may want it kept.
+    if rights.is_restricted(&found, &desk.list).map_err(failed)? {
+        return Err(Problem::not_found());
     }
     Ok((rights, found))
 }

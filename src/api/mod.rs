@@ -1,14 +1,16 @@
 //! The profile API: JSON over HTTP on the admin listener below `/api/v1`, with keys of its own. docs/profile-api.md is for who uses it.
 //!
 //! ```text
-//! request → no page of a website → key (authority) → route (routes) → scope → body → carried out (reading, deciding, erasing, sending)
+//! request → no page of a website → key (authority) → route (routes) → scope → body → carried out (reading, contacting, answering, deciding, erasing, sending)
 //! ```
 //! In this order, so that whoever has no key learns nothing at all, and who has one nothing beyond its site and scopes. Whatever is shown, changed or
 //! erased is written down before (`profile::audit`). Everything that can be asked stands in one table (`routes`), which the OpenAPI document is
 //! made from, too.
 
+mod answering;
 mod authority;
 mod call;
+mod contacting;
 mod deciding;
 mod desk;
 mod erasing;
@@ -17,6 +19,7 @@ mod problem;
 mod reading;
 mod routes;
 mod sending;
+mod whom;
 
 use std::sync::Arc;
 

@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 
 use http::StatusCode;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{
     call::{Answer, Call, place, written},
     desk::Desk,
     problem::Problem,
+    whom::Whom,
 };
 use crate::{
     privacy::{
-        identifiers::{IdentifierKind, identifier_of_site},
-        personal::Personal,
+        identifiers::identifier_of_site,
         profiled::{browser_of_site, place_of, sealed_place},
     },
     profile::{
@@ -29,8 +29,6 @@ use crate::{
 const NEWEST_EVENTS: usize = 10;
 /// Events in what is handed out at once; what has more is read page by page. A customer who does something twenty times a day for 13 months has 8,000.
 const EXPORTED_EVENTS_MAX: usize = 20_000;
-/// No account is longer that is kept, and no cookie of ours.
-const IDENTIFIER_BYTES_MAX: usize = 4_096;
 
 /// A page of profiles.
 #[derive(Serialize, JsonSchema)]
@@ -121,27 +119,6 @@ pub(super) fn timeline(desk: &Desk, call: &Call) -> Result<Answer, Problem> {
     Answer::of(&Timeline { events, next: next.as_ref().map(written) })
 }
 
-/// By what somebody is looked for: one of them.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Find {
-    /// The account as the site knows it.
-    #[schemars(length(max = 4096))]
-    account: Option<String>,
-    /// The id in the site's customer system.
-    #[schemars(length(max = 4096))]
-    crm: Option<String>,
-    /// An e-mail address.
-    #[schemars(length(max = 4096))]
-    email: Option<String>,
-    /// A phone number, with its country: `+33…`.
-    #[schemars(length(max = 4096))]
-    phone: Option<String>,
-    /// The value of the site's visitor cookie in a browser.
-    #[schemars(length(max = 4096))]
-    cookie: Option<String>,
-}
-
 /// Who was found.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Found {
@@ -151,17 +128,8 @@ pub(super) struct Found {
 
 /// Profiles by what somebody is known by, which stands in the body, and so in no address and no log.
 pub(super) fn find(desk: &Desk, call: &Call) -> Result<Answer, Problem> {
-    let (rules, Find { account, crm, email, phone, cookie }) = (call.rules()?, call.said()?);
-    let kinds = [IdentifierKind::Account, IdentifierKind::Crm, IdentifierKind::Email, IdentifierKind::Phone];
-    let mut said =
-        kinds.map(Some).into_iter().chain([None]).zip([account, crm, email, phone, cookie]).filter_map(|(kind, said)| Some((kind, said?)));
-    let (Some((kind, said)), None) = (said.next(), said.next()) else {
-        return Err(Problem::unreadable("one identifier is asked for: account, crm, email, phone or cookie"));
-    };
-    if said.len() > IDENTIFIER_BYTES_MAX {
-        return Err(Problem::unreadable("an identifier has 4096 bytes at most"));
-    }
-    let said = Personal::new(said);
+    let rules = call.rules()?;
+    let (kind, said) = call.said::<Whom>()?.one()?;
     let parts: Vec<(StrandKey, String)> = match kind {
         _ if !desk.profiles.are_there() => Vec::new(),
         // Several people may have it, whom it does not join.

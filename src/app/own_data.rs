@@ -7,7 +7,7 @@ use crate::{
     delivery::carrier::mail::MailCarrier,
     destination::SettingsError,
     privacy::keys::persistent::PersistentKeys,
-    profile::Profiles,
+    profile::{Profiles, audit::ProfileAudit},
     server::{MailedLink, OwnData},
     supervise::Supervisor,
 };
@@ -18,7 +18,7 @@ use crate::{
 /// When the mail server of the configuration cannot be used.
 pub(super) fn own_data(
     config: &Config,
-    profiles: &Arc<Profiles>,
+    (profiles, audit): (&Arc<Profiles>, ProfileAudit),
     persistent: &Arc<PersistentKeys>,
     supervisor: &Supervisor,
 ) -> Result<Arc<OwnData>, SettingsError> {
@@ -30,5 +30,5 @@ pub(super) fn own_data(
             async move { carrier.send_to(address.for_the_mail_server(), &subject, &text).await }
         }
     });
-    Ok(OwnData::start(Arc::clone(profiles), Arc::clone(persistent), supervisor.clone(), send))
+    Ok(OwnData::start((Arc::clone(profiles), audit), Arc::clone(persistent), supervisor.clone(), send))
 }

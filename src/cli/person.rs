@@ -2,7 +2,6 @@
 //! processes or in a shell's history; and no answer repeats it.
 
 use std::{
-    collections::BTreeSet,
     io::{BufRead, IsTerminal as _, Write, stdin},
     path::{Path, PathBuf},
     sync::Arc,
@@ -17,11 +16,11 @@ use crate::{
     clock::{self, Timestamp},
     delivery::ledger::Ledger,
     documents::{Documents, Site, store::DocumentStore},
-    event::{Offset, RetentionClass},
+    event::{Offset, Purposes, RetentionClass},
     event_log::LogOptions,
     privacy::{
         consent::proof::ConsentProof,
-        identifiers::{Identifier, IdentifierKind, identifier_of_site},
+        identifiers::IdentifierKind,
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
         personal::Personal,
         profiled::ProfileSeals,
@@ -35,6 +34,7 @@ use crate::{
     profile::{
         Profiles,
         audit::{self, Act, ProfileAudit},
+        whose::Whose,
     },
     rights::{ends, sweep},
     state::StateDb,
@@ -164,46 +164,14 @@ impl Opened {
         }
     }
 
-    /// Whose data the id means: as the event log has it, and as the store of profiles does, which knows older proofs.
-    fn find(&self, site: &Site, asked: &Asked, now: Timestamp) -> Result<Found, CommandError> {
-        let mut found = self.rights.find(site.number, asked, now)?;
-        if let Some(identifier) = self.identifier(site, asked)?
-            && self.profiles.are_there()
-        {
-            for (person, shared) in self.profiles.holders(site.number, &identifier)? {
-                self.rights.add(&mut found, &person, shared, now)?;
-            }
-        }
-        Ok(found)
-    }
-
-    /// What is asked for, as the store of profiles knows it.
-    fn identifier(&self, site: &Site, asked: &Asked) -> Result<Option<Identifier>, CommandError> {
-        let Some(rules) = self.documents.profile_of(site.number) else { return Ok(None) };
-        let (kind, said) = match asked {
-            Asked::Cookie(_) => return Ok(None),
-            Asked::Account(account) => (IdentifierKind::Account, account),
-            Asked::Known(kind, said) => (*kind, said),
-        };
-        Ok(identifier_of_site(&self.persistent, &rules.destination, kind, said)?)
-    }
-
-    /// What they are known by, where they were asked for by any of it: by a browser's cookie, what was done in that browser alone is meant.
-    fn known_by(&self, site: &Site, asked: &Asked, found: &Found) -> Result<Vec<Identifier>, CommandError> {
-        let Some(asked) = self.identifier(site, asked)? else { return Ok(Vec::new()) };
-        let mut known_by = BTreeSet::from([asked]);
-        if self.profiles.are_there() {
-            for (person, _) in found.people() {
-                known_by.extend(self.profiles.known_by(site.number, &person, &asked)?);
-            }
-        }
-        Ok(known_by.into_iter().collect())
+    fn whose(&self) -> Whose<'_> {
+        Whose { rights: &self.rights, persistent: &self.persistent, profiles: &self.profiles, documents: &self.documents }
     }
 
     /// Their profiles, as far as what is in them is theirs.
     fn profiles(&self, site: &Site, asked: &Asked, found: &Found, now: Timestamp) -> Result<Option<serde_json::Value>, CommandError> {
         let Some(rules) = self.documents.profile_of(site.number).filter(|_| self.profiles.are_there()) else { return Ok(None) };
-        let asked = self.identifier(site, asked)?;
+        let asked = self.whose().identifier(site, asked)?;
         let people: Vec<_> = found.people().collect();
         let view = self.profiles.of_people(rules, &people, asked.as_ref(), now)?;
         Ok(view.map(serde_json::to_value).transpose()?.map(|view| serde_json::Value::Array(vec![view])))
@@ -216,7 +184,8 @@ impl Opened {
         }
         let marks = self.profiles.marks_of(found.people().map(|(person, _)| person), now)?;
         let who = audit::Who::CommandLine(author.to_owned());
-        Ok(ProfileAudit::new(Arc::clone(&self.state)).note(site.number, (&who, act), &marks, 1, now)?)
+        ProfileAudit::new(Arc::clone(&self.state)).note(site.number, (&who, act), &marks, 1, now)?;
+        Ok(())
     }
 
     fn facts<'a>(&'a self, site: &'a Site, now: clock::Timestamp) -> Facts<'a> {
@@ -273,7 +242,7 @@ fn export(opened: &Opened, who: &Who, directory: &Path, input: &mut dyn BufRead,
     }
     let asked = asked(who, input, out)?;
     let now = clock::now();
-    let found = opened.find(site, &asked, now)?;
+    let found = opened.whose().find(site, &asked, now)?;
     opened.note(site, (&who.author, Act::Exported), &found, now)?;
     let mut ask = |offset: Offset| ends(&opened.ledger, &opened.documents, site, offset);
     let mut export = opened.rights.export(&found, &opened.facts(site, now), &mut ask)?;
@@ -306,8 +275,8 @@ fn erase(opened: &Opened, who: &Who, notice_file: &Path, input: &mut dyn BufRead
     }
     let asked = asked(who, input, out)?;
     let (begun, now) = (Instant::now(), clock::now());
-    let found = opened.find(site, &asked, now)?;
-    let known_by = opened.known_by(site, &asked, &found)?;
+    let found = opened.whose().find(site, &asked, now)?;
+    let known_by = opened.whose().known_by(site, &asked, &found)?;
     if found.is_nobody() {
         // What was asked for stays on the list all the same: an older copy, or an import, may hold something of it.
         opened.rights.erase(&found, &known_by, &opened.list, now)?;
@@ -356,7 +325,7 @@ fn restrict(opened: &Opened, who: &Who, lift: bool, input: &mut dyn BufRead, out
     let site = opened.site(who.site.as_deref())?;
     let asked = asked(who, input, out)?;
     let now = clock::now();
-    let found = opened.find(site, &asked, now)?;
+    let found = opened.whose().find(site, &asked, now)?;
     let keys = found.browsers();
     if found.is_nobody() {
         writeln!(out, "{NOTHING}")?;
@@ -389,12 +358,12 @@ fn object(opened: &Opened, who: &Who, input: &mut dyn BufRead, out: &mut dyn Wri
     let site = opened.site(who.site.as_deref())?;
     let asked = asked(who, input, out)?;
     let now = clock::now();
-    let found = opened.find(site, &asked, now)?;
-    let known_by = opened.known_by(site, &asked, &found)?;
+    let found = opened.whose().find(site, &asked, now)?;
+    let known_by = opened.whose().known_by(site, &asked, &found)?;
     opened.note(site, (&who.author, Act::Objected), &found, now)?;
     let proof = ConsentProof::new(Arc::clone(&opened.state));
     let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    waiting.block_on(opened.rights.object(&found, &known_by, (&opened.list, &proof, site), now))?;
+    waiting.block_on(opened.rights.object((&found, Purposes::PROFILE), &known_by, (&opened.list, &proof, site), now))?;
     let people = found.people().map(|(person, _)| person).collect();
     if opened.profiles.are_there() {
         opened.profiles.erase(&people)?;

@@ -211,7 +211,8 @@ impl Opened {
         now: Timestamp,
     ) -> Result<(), CommandError> {
         let marks = self.profiles.marks(strands, now)?;
-        Ok(self.audit.note(site.number, what, &marks, 1, now)?)
+        self.audit.note(site.number, what, &marks, 1, now)?;
+        Ok(())
     }
 
     fn site(&self, named: &OfSite) -> Result<(&Arc<Site>, &Arc<ProfileRules>), CommandError> {
@@ -411,7 +412,11 @@ fn show_audit(entries: &[Noted], out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(out, "{:<22}{:<30}{:<10}whose", "when", "who", "did")?;
     for entry in entries {
         let when = entry.at.split_once('.').map_or(entry.at.as_str(), |(seconds, _)| seconds);
-        let who = if entry.by == "api_key" { format!("key {}", entry.name) } else { entry.name.clone() };
+        let who = match entry.by.as_str() {
+            "api_key" => format!("key {}", entry.name),
+            "person" => String::from("the person"),
+            _ => entry.name.clone(),
+        };
         let whose = match entry.about.as_slice() {
             [] => format!("{} profiles", entry.profiles),
             marks => marks.iter().map(|mark| mark.get(..8).unwrap_or(mark)).collect::<Vec<_>>().join(" "),

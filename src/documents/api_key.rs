@@ -26,6 +26,15 @@ pub enum Scope {
     /// To erase whose profile it is.
     #[serde(rename = "profiles:erase")]
     ProfilesErase,
+    /// To take contacts over, or bring them up to date.
+    #[serde(rename = "contacts:write")]
+    ContactsWrite,
+    /// To put on record what somebody agreed to elsewhere, and what they take back.
+    #[serde(rename = "consents:write")]
+    ConsentsWrite,
+    /// To restrict what rests of somebody, to lift that, and to carry an objection to a profile out.
+    #[serde(rename = "rights:write")]
+    RightsWrite,
     /// To send events, as the site's backend does.
     #[serde(rename = "events:write")]
     EventsWrite,
@@ -36,7 +45,16 @@ pub enum Scope {
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::ProfilesRead, Self::ProfilesWrite, Self::ProfilesErase, Self::EventsWrite, Self::AuditRead];
+    pub const ALL: [Self; 8] = [
+        Self::ProfilesRead,
+        Self::ProfilesWrite,
+        Self::ProfilesErase,
+        Self::ContactsWrite,
+        Self::ConsentsWrite,
+        Self::RightsWrite,
+        Self::EventsWrite,
+        Self::AuditRead,
+    ];
 
     /// The name in documents and in the API.
     #[must_use]
@@ -45,6 +63,9 @@ impl Scope {
             Self::ProfilesRead => "profiles:read",
             Self::ProfilesWrite => "profiles:write",
             Self::ProfilesErase => "profiles:erase",
+            Self::ContactsWrite => "contacts:write",
+            Self::ConsentsWrite => "consents:write",
+            Self::RightsWrite => "rights:write",
             Self::EventsWrite => "events:write",
             Self::AuditRead => "audit:read",
         }

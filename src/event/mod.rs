@@ -52,6 +52,8 @@ impl Purposes {
     pub const ADS: Self = Self(4);
     /// Nothing.
     pub const NONE: Self = Self(0);
+    /// All of them.
+    pub const ALL: Self = Self(7);
     const NAMES: [(&'static str, Self); 3] = [("analytics", Self::ANALYTICS), ("profile", Self::PROFILE), ("ads", Self::ADS)];
 
     /// The purpose of that name, if it is one of ours.
@@ -106,6 +108,11 @@ impl Purposes {
     #[must_use]
     pub fn is_empty_ref(&self) -> bool {
         self.is_empty()
+    }
+
+    /// Each purpose that is in it, by itself.
+    pub fn each(self) -> impl Iterator<Item = Self> {
+        Self::NAMES.into_iter().map(|(_, purpose)| purpose).filter(move |purpose| self.cover(*purpose))
     }
 
     /// The names of what is in it.

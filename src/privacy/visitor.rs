@@ -15,7 +15,10 @@ use std::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header};
 
-pub use self::standing::{BrowserState, ConsentInForce};
+pub use self::{
+    own::OWN_PAGE,
+    standing::{BrowserState, ConsentInForce},
+};
 use super::{
     consent::{
         ConsentSignal, ConsentState, Decision,
@@ -452,13 +455,13 @@ impl Visitors {
         now: Timestamp,
     ) -> Result<Decision, Unidentified> {
         if let ConsentState::Granted(purposes) = decision.state()
-            && purposes.cover(Purposes::PROFILE)
             && self.persons.somebody_objects()
             && let Some((_, person)) = Box::pin(self.known_person(arrival, site, now)).await?
-            && self.persons.objects_to_profile(&person.handle())
+            && let objected = self.persons.objected(&person.handle()).both(purposes)
+            && !objected.is_empty()
         {
             // A page that repeats the yes of before brings nothing back.
-            return Ok(decision.but_for(Purposes::PROFILE));
+            return Ok(decision.but_for(objected));
         }
         if !decision.asks_the_record(library_has_words) {
             return Ok(decision);

@@ -31,6 +31,8 @@ pub enum Who {
     CommandLine(String),
     /// The holder of an API key, by its name.
     ApiKey(String),
+    /// Whose data it is about, on their own page.
+    Person,
 }
 
 /// What was done.
@@ -47,6 +49,14 @@ pub enum Act {
     Exported,
     /// Contacts were taken over from a file; of how many is said, not of whom.
     Imported,
+    /// A contact was taken over by a program, or brought up to date.
+    Contacted,
+    /// A consent that was given elsewhere was put on record.
+    Agreed,
+    /// A consent was taken back, or a part of one.
+    Withdrawn,
+    /// Their e-mail address was confirmed by a mailed link.
+    Confirmed,
     /// A browser was joined with its account's profile.
     Joined,
     /// A browser was parted from it.
@@ -62,12 +72,16 @@ pub enum Act {
 }
 
 impl Act {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 15] = [
         Self::Listed,
         Self::Found,
         Self::Seen,
         Self::Exported,
         Self::Imported,
+        Self::Contacted,
+        Self::Agreed,
+        Self::Withdrawn,
+        Self::Confirmed,
         Self::Joined,
         Self::Parted,
         Self::Restricted,
@@ -85,6 +99,10 @@ impl Act {
             Self::Seen => "seen",
             Self::Exported => "exported",
             Self::Imported => "imported",
+            Self::Contacted => "contacted",
+            Self::Agreed => "agreed",
+            Self::Withdrawn => "withdrawn",
+            Self::Confirmed => "confirmed",
             Self::Joined => "joined",
             Self::Parted => "parted",
             Self::Restricted => "restricted",
@@ -102,9 +120,9 @@ pub struct Noted {
     pub number: i64,
     /// When, RFC 3339.
     pub at: String,
-    /// `command_line` or `api_key`.
+    /// `command_line`, `api_key`, or `person`: whose data it is, on their own page.
     pub by: String,
-    /// Who, by the name of the key or of the account on the machine.
+    /// Who, by the name of the key or of the account on the machine; of a person, nothing.
     pub name: String,
     /// What was done.
     pub did: Act,
@@ -127,7 +145,7 @@ impl ProfileAudit {
         Self { state }
     }
 
-    /// Writes an entry down: durable when it returns. `profiles`: how many it was done with. Blocks.
+    /// Writes an entry down: durable when it returns. `profiles`: how many it was done with. Returns its number. Blocks.
     ///
     /// # Errors
     /// When `state.db` cannot be written; then it is not to be done.
@@ -138,10 +156,11 @@ impl ProfileAudit {
         marks: &[AuditMark],
         profiles: usize,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<i64, StoreError> {
         let (by, name) = match who {
-            Who::CommandLine(name) => ("command_line", name),
-            Who::ApiKey(name) => ("api_key", name),
+            Who::CommandLine(name) => ("command_line", name.as_str()),
+            Who::ApiKey(name) => ("api_key", name.as_str()),
+            Who::Person => ("person", ""),
         };
         self.state.with(|connection| {
             let transaction = connection.transaction()?;
@@ -153,8 +172,18 @@ impl ProfileAudit {
             for mark in marks.iter().take(MARKS_MAX) {
                 transaction.execute("INSERT OR IGNORE INTO profile_audit_marks (mark, number) VALUES (?1, ?2)", (mark.bytes(), number))?;
             }
-            transaction.commit()
+            transaction.commit()?;
+            Ok(number)
         })
+    }
+
+    /// Adds of whom an entry is, where they had no key when it was written. Blocks.
+    ///
+    /// # Errors
+    /// When `state.db` cannot be written.
+    pub fn add_mark(&self, number: i64, mark: &AuditMark) -> Result<(), StoreError> {
+        let insert = "INSERT OR IGNORE INTO profile_audit_marks (mark, number) VALUES (?1, ?2)";
+        self.state.with(|connection| connection.execute(insert, (mark.bytes(), number))).map(drop)
     }
 
     /// A site's entries, newest first, from before that one on; of whom these marks are, where some are given. Blocks.

@@ -21,6 +21,7 @@
 //! | what a page is told of its visitor's own | `lookup` |
 //! | what somebody decides of a part | `parting` |
 //! | who looked at whose, and did what | `audit` |
+//! | whose data an identifier or a cookie means | `whose` |
 
 mod again;
 pub mod audit;
@@ -40,6 +41,7 @@ pub mod timeline;
 pub mod traits;
 mod upkeep;
 pub mod view;
+pub mod whose;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

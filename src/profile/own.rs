@@ -22,7 +22,9 @@ const EVENTS_SHOWN: usize = 100;
 pub struct OwnProfile {
     /// What there is.
     pub view: ProfileView,
-    /// Whose browsers and contacts are in it, and in no other profile.
+    /// Whose browsers and contacts are in it.
+    pub everyone: BTreeSet<PersonHandle>,
+    /// Those that are in it, and in no other profile.
     pub people: BTreeSet<PersonHandle>,
     /// What they are known by, and nobody else.
     pub known_by: BTreeSet<Identifier>,
@@ -86,6 +88,7 @@ impl Profiles {
         }
         // What others have, too, would keep them out with an import of theirs.
         known_by.retain(|identifier| !joined.refused.contains(identifier) && !joined.disputed.contains(identifier));
-        Ok(Some(OwnProfile { view, people, known_by, shared, restricted: self.is_restricted(&joined) }))
+        let everyone = joined.strands.iter().map(|strand| strand.person).collect();
+        Ok(Some(OwnProfile { view, everyone, people, known_by, shared, restricted: self.is_restricted(&joined) }))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     Profiles,
+    identity::Joined,
     store::{Decision, ProfileError, StrandKey},
 };
 use crate::{clock::Timestamp, documents::ProfileRules};
@@ -28,6 +29,8 @@ pub struct Considered {
     key: StrandKey,
     /// The profile that it is a part of.
     pub profile: String,
+    /// The profile of what is decided of.
+    pub joined: Joined,
     /// Whose strands are looked at.
     pub strands: Vec<StrandKey>,
     /// Whether it is as wished already.
@@ -56,11 +59,12 @@ impl Profiles {
         if self.store()?.strand(&key)?.is_none() {
             return Ok(Err(if wish.without_account { Undecidable::NothingWithoutAccount } else { Undecidable::NoSuchPart }));
         }
-        let joined = self.joined(&holder, rules)?;
+        // Of the very part that is changed: another part of its browser, by which it may have been named, may be of another profile.
+        let joined = self.joined(&key, rules)?;
         let is_apart = self.store()?.decisions(&key)?.last().is_some_and(|last| last.apart);
         let mut strands: Vec<_> = joined.strands.iter().copied().collect();
         strands.push(key);
-        Ok(Ok(Considered { key, profile: joined.by.id(), strands, is_so: is_apart == wish.apart }))
+        Ok(Ok(Considered { key, profile: joined.by.id(), joined, strands, is_so: is_apart == wish.apart }))
     }
 
     /// Does it. Returns the profile that it is a part of then.

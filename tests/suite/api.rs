@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::{
+    api_writes as writes,
     http_client::{Answer, Connection, Request},
     installation::{Installation, Running, SITE, eventually, file_destination},
     left_out::left_out,
@@ -27,21 +28,24 @@ const SECRET: &str = "thirty-two bytes are a good secret";
 const UNKNOWN: &str = "00112233445566778899aabbccddeeff";
 
 /// Keys, and what each is for.
-const KEYS: [(&str, &str, &str); 8] = [
+const KEYS: [(&str, &str, &str); 11] = [
     ("crm", "shop", "\"profiles:read\", \"profiles:write\""),
     ("reader", "shop", "\"profiles:read\""),
     ("writer", "shop", "\"profiles:write\""),
     ("eraser", "shop", "\"profiles:erase\""),
+    ("contacts", "shop", "\"contacts:write\""),
+    ("consents", "shop", "\"consents:write\""),
+    ("rights", "shop", "\"rights:write\""),
     ("sender", "shop", "\"events:write\""),
     ("officer", "shop", "\"audit:read\""),
-    ("ended", "shop", "\"profiles:read\", \"profiles:write\", \"profiles:erase\", \"events:write\", \"audit:read\""),
-    ("other", "other", "\"profiles:read\", \"profiles:write\", \"profiles:erase\", \"events:write\", \"audit:read\""),
+    ("ended", "shop", "\"profiles:read\", \"profiles:write\", \"profiles:erase\", \"contacts:write\", \"consents:write\", \"rights:write\", \"events:write\", \"audit:read\""),
+    ("other", "other", "\"profiles:read\", \"profiles:write\", \"profiles:erase\", \"contacts:write\", \"consents:write\", \"rights:write\", \"events:write\", \"audit:read\""),
 ];
 
 /// A shop with profiles, its customers, and everything that was asked of it.
-struct Shop {
-    installation: Installation,
-    server: Running,
+pub(crate) struct Shop {
+    pub(crate) installation: Installation,
+    pub(crate) server: Running,
     /// Method, path as in the document, status and body.
     answers: RefCell<Vec<Value>>,
     bodies: RefCell<Vec<Value>>,
@@ -49,7 +53,8 @@ struct Shop {
 
 fn documents(secret: &Path) -> String {
     let mut text = format!(
-        "{SITE}identify_secret = \"file:{}\"\n\n[site.profile]\ntraits = {{ plan = \"last\" }}\n\n[[site]]\nname = \"other\"\n\
+        "{SITE}identify_secret = \"file:{}\"\n\n[site.profile]\ntraits = {{ plan = \"last\" }}\n\
+         [site.profile.identifiers]\ncrm = {{ joins = true }}\nemail = {{ joins = true }}\n\n[[site]]\nname = \"other\"\n\
          hosts = [\"other.example\"]\norigins = [\"https://other.example\"]\nprefix = \"/keso\"\npolicy = \"shop\"\n\n[site.profile]\n{}",
         secret.display(),
         file_destination("customers", "consent", "consented-analytics"),
@@ -63,11 +68,18 @@ fn documents(secret: &Path) -> String {
 }
 
 impl Shop {
-    fn open() -> Self {
+    pub(crate) fn open() -> Self {
+        Self::on("")
+    }
+
+    /// On a machine of which this is said, too.
+    pub(crate) fn on(machine: &str) -> Self {
         let installation = Installation::empty();
         let secret = installation.write("secret", SECRET);
         let text = documents(&secret);
         let shop = Installation::new(&text);
+        let said = fs::read_to_string(shop.path().join("firsthand.toml")).unwrap();
+        shop.write("firsthand.toml", &format!("{said}\n{machine}"));
         // The secret's directory lives as long as the process.
         std::mem::forget(installation);
         let server = shop.start();
@@ -76,7 +88,12 @@ impl Shop {
 
     /// A browser's beacon. Returns the value of its cookie.
     fn visit(&self, number: u8, cookie: Option<&str>, event: &Value) -> String {
-        let body = json!({ "g": ["analytics", "profile"], "e": [event] });
+        self.visit_under(&["analytics", "profile"], number, cookie, event)
+    }
+
+    /// The same, where the visitor agrees to that.
+    pub(crate) fn visit_under(&self, granted: &[&str], number: u8, cookie: Option<&str>, event: &Value) -> String {
+        let body = json!({ "g": granted, "e": [event] });
         let mut request = Request::beacon(body.to_string()).with("X-Forwarded-For", &format!("192.0.2.{number}"));
         if let Some(cookie) = cookie {
             request = request.with("Cookie", &format!("__Host-w={cookie}"));
@@ -88,18 +105,11 @@ impl Shop {
     }
 
     /// A browser that has visited, and bought under an account.
-    fn customer(&self, number: u8, account: &str) -> String {
+    pub(crate) fn customer(&self, number: u8, account: &str) -> String {
         let page = "https://www.shop.example/shoes";
         let cookie =
             self.visit(number, None, &json!({ "k": "page_view", "i": format!("view-{number}"), "p": page, "d": { "plan": "gold" } }));
-        let mut order =
-            json!({ "k": "purchase", "i": format!("order-{number}"), "x": format!("A-{number}"), "v": 10.0, "m": "EUR", "p": page });
-        let ends = clock::now().0 / 1000 + 1_000;
-        let mut state = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-        state.update(format!("{account}\n{cookie}\n{ends}").as_bytes());
-        let signature = URL_SAFE_NO_PAD.encode(state.finalize().into_bytes());
-        order.as_object_mut().unwrap().extend(json!({ "a": account, "as": signature, "ae": ends }).as_object().unwrap().clone());
-        self.visit(number, Some(&cookie), &order)
+        self.visit(number, Some(&cookie), &bought(&cookie, account, &number.to_string()))
     }
 
     fn send(&self, request: &Request) -> Answer {
@@ -107,7 +117,7 @@ impl Shop {
     }
 
     /// Asks with a key, and notes what came for the document's check. `path` is as in the document, with `id` in its place.
-    fn ask(&self, key: &str, method: &'static str, path: &str, id: &str, query: &str, body: Option<Value>) -> (u16, Value) {
+    pub(crate) fn ask(&self, key: &str, method: &'static str, path: &str, id: &str, query: &str, body: Option<Value>) -> (u16, Value) {
         let request = request(key, method, &format!("/api/v1{}{query}", path.replace("{id}", id)), body.as_ref());
         let answer = self.send(&request);
         let said: Value = serde_json::from_slice(&answer.body).unwrap();
@@ -122,23 +132,25 @@ impl Shop {
         (answer.status, said)
     }
 
-    fn get(&self, key: &str, path: &str, id: &str, query: &str) -> Value {
+    pub(crate) fn get(&self, key: &str, path: &str, id: &str, query: &str) -> Value {
         let (status, said) = self.ask(key, "GET", path, id, query, None);
         assert_eq!(status, 200, "{path}: {said}");
         said
     }
 
     /// The id of the profile that an account has.
-    fn found(&self, account: &str) -> Option<String> {
+    pub(crate) fn found(&self, account: &str) -> Option<String> {
         let (status, said) = self.ask("crm", "POST", "/profiles/find", "", "", Some(json!({ "account": account })));
         assert_eq!(status, 200, "{said}");
         said["profiles"].as_array().unwrap().first().map(|profile| profile["id"].as_str().unwrap().to_owned())
     }
 
     /// Waits until the projector has all of it.
-    fn wait_for(&self, account: &str, events: usize) -> String {
+    pub(crate) fn wait_for(&self, account: &str, events: usize) -> String {
         let mut id = None;
         eventually("the profile and its events", PATIENCE, || {
+            // A key has twenty requests a second.
+            std::thread::sleep(Duration::from_millis(100));
             id = self.found(account);
             id.as_ref().is_some_and(|id| self.get("crm", "/profiles/{id}/timeline", id, "")["events"].as_array().unwrap().len() == events)
         });
@@ -175,6 +187,18 @@ impl Shop {
         assert!(output.status.success());
         assert_eq!(told.trim(), format!("{} answers and {} bodies", answers.len(), self.bodies.borrow().len()));
     }
+}
+
+/// A purchase under an account that the shop's backend has signed for this browser.
+pub(crate) fn bought(cookie: &str, account: &str, id: &str) -> Value {
+    let mut order = json!({ "k": "purchase", "i": format!("order-{id}"), "x": format!("A-{id}"), "v": 10.0, "m": "EUR",
+                            "p": "https://www.shop.example/shoes" });
+    let ends = clock::now().0 / 1000 + 1_000;
+    let mut state = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    state.update(format!("{account}\n{cookie}\n{ends}").as_bytes());
+    let signature = URL_SAFE_NO_PAD.encode(state.finalize().into_bytes());
+    order.as_object_mut().unwrap().extend(json!({ "a": account, "as": signature, "ae": ends }).as_object().unwrap().clone());
+    order
 }
 
 fn request(key: &str, method: &'static str, path: &str, body: Option<&Value>) -> Request {
@@ -326,9 +350,11 @@ fn everything_that_can_be_asked_of_profiles_is_answered_as_the_document_says() {
     let did = newest.as_array().unwrap().iter().find(|entry| entry["name"] == "carla" && entry["did"] != "seen").unwrap();
     assert_eq!((&did["did"], &did["by"], &did["profiles"]), (&json!("restricted"), &json!("command_line"), &json!(1)));
 
+    writes::contacts_consents_and_rights(&shop);
+
     shop.check_against_the_document();
     let printed = fs::read_to_string(shop.installation.path().join("stderr")).unwrap_or_default();
-    assert!(!printed.contains("u7") && !printed.contains("fhp_"), "{printed}");
+    assert!(!printed.contains("u7") && !printed.contains("fhp_") && !printed.contains("mail.example"), "{printed}");
     assert!(shop.server.stop().success());
 }
 
@@ -381,6 +407,12 @@ fn who_has_no_key_or_another_ones_learns_nothing() {
         ("sender", "GET", &one),
         ("eraser", "GET", &one),
         ("crm", "DELETE", &one),
+        ("eraser", "POST", &String::from("/api/v1/contacts")),
+        ("contacts", "POST", &String::from("/api/v1/consents/grant")),
+        ("contacts", "POST", &String::from("/api/v1/consents/withdraw")),
+        ("consents", "POST", &String::from("/api/v1/rights/restrict")),
+        ("consents", "POST", &String::from("/api/v1/rights/lift")),
+        ("crm", "POST", &String::from("/api/v1/rights/object")),
         ("reader", "DELETE", &unknown),
     ] {
         assert_eq!(answered(&request(key, method, path, None)), refused, "{key} {method}");

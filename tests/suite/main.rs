@@ -59,6 +59,7 @@
 
 mod alerts;
 mod api;
+mod api_writes;
 mod apps;
 mod attacks;
 mod backend;

@@ -56,6 +56,12 @@ impl Rows {
         }
     }
 
+    /// One row, as these values say it.
+    pub(super) fn one(values: Vec<(&str, Zeroizing<String>)>) -> Self {
+        let row = values.into_iter().map(|(said, value)| (name(said), value)).collect();
+        Self { columns: Vec::new(), rows: vec![Some(row)] }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.rows.len()
     }
@@ -82,7 +88,7 @@ impl<'r> Values<'r> {
 }
 
 /// A column's name as it counts.
-fn name(said: &str) -> SmolStr {
+pub(super) fn name(said: &str) -> SmolStr {
     SmolStr::new(said.trim().to_lowercase().replace([' ', '-'], "_"))
 }
 

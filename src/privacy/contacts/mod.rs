@@ -13,6 +13,7 @@ mod row;
 use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
+use zeroize::Zeroizing;
 
 use self::{file::Rows, row::Reading};
 pub use self::{
@@ -75,8 +76,24 @@ pub struct ContactTold {
     pub agreed: Timestamp,
     /// To what.
     pub purposes: Purposes,
+    /// When that ends.
+    pub until: Timestamp,
     /// Properties that the policy lists.
     pub properties: BTreeMap<String, Property>,
+}
+
+/// What a program says of one contact: the same as a row of a file does.
+pub struct ContactSaid {
+    /// What they are known by.
+    pub known_by: Vec<(IdentifierKind, Personal<String>)>,
+    /// What they agreed to, by name.
+    pub purposes: Vec<String>,
+    /// When.
+    pub agreed: String,
+    /// Until when at most.
+    pub until: Option<String>,
+    /// Properties by name.
+    pub properties: Vec<(String, Personal<String>)>,
 }
 
 /// What becomes of a row.
@@ -101,6 +118,22 @@ impl ContactFile {
     /// When it is none of that form.
     pub fn read(form: Form, bytes: &Personal<Vec<u8>>) -> Result<Self, UnreadableFile> {
         Ok(Self { rows: Rows::read(form, bytes.expose())? })
+    }
+
+    /// The same of one contact. Nothing: a property has the name of something else.
+    #[must_use]
+    pub fn of_one(said: &ContactSaid) -> Option<Self> {
+        if said.properties.iter().any(|(name, _)| row::is_a_column(&file::name(name))) {
+            return None;
+        }
+        let plain = |text: &str| Zeroizing::new(text.to_owned());
+        let mut values: Vec<(&str, Zeroizing<String>)> =
+            said.known_by.iter().map(|(kind, said)| (kind.name(), plain(said.expose()))).collect();
+        values.push((row::CONSENT, plain(&said.purposes.join(" "))));
+        values.push((row::CONSENT_AT, plain(&said.agreed)));
+        values.extend(said.until.iter().map(|until| (row::CONSENT_UNTIL, plain(until))));
+        values.extend(said.properties.iter().map(|(name, value)| (name.as_str(), plain(value.expose()))));
+        Some(Self { rows: Rows::one(values) })
     }
 
     /// How many rows it has.
@@ -144,21 +177,32 @@ impl Importer<'_> {
         let key = self.persistent.destination(self.rules.destination.number)?;
         let known_by: Vec<Identifier> = contact.known_by.iter().map(|(kind, said)| in_store(*kind, said, &site_key, &key)).collect();
         // What was agreed to before an erasure, or before an objection, went with it.
-        if self.list.erased_at(self.site.number, &known_by)?.is_some_and(|erased| contact.agreed < erased) {
+        let erased = self.list.erased_at(self.site.number, &known_by)?;
+        if erased.is_some_and(|erased| contact.agreed < erased) {
             return Ok(Became::Left(Left::ErasedBefore));
         }
         let Some((kind, said)) = contact.known_by.first() else { return Ok(Became::Left(Left::NoIdentifier)) };
         let index = site_key.contact_index(kind.name(), said);
-        let known = self.persons.find(self.site.number, &index, now)?;
+        let mut known = self.persons.find(self.site.number, &index, now)?;
         if known.as_ref().is_some_and(|person| self.persons.is_restricted(&person.handle())) {
             return Ok(Became::Left(Left::Restricted));
         }
         let is_known = known.is_some();
+        let objected = known.as_ref().is_some_and(|person| !self.persons.objected(&person.handle()).is_empty());
+        if objected && erased.is_none() {
+            // Nobody can say what was agreed to since.
+            return Ok(Became::Left(Left::ErasedBefore));
+        }
         let became = |told| if is_known { Became::Known(told) } else { Became::New(told) };
         if dry {
             return Ok(became(None));
         }
         let on = (self.site.number, &*self.site.policy);
+        if objected {
+            // What they agree to now, they agree to since; what they objected to goes with its key, and this begins anew.
+            self.persons.destroy(self.site.number, &index, now)?;
+            known = None;
+        }
         let person = match known {
             Some(person) => {
                 if person.purposes() != contact.purposes {
@@ -187,6 +231,7 @@ impl Importer<'_> {
             event: EventKey::of_bytes(key.event_id_bytes(event)),
             agreed: contact.agreed,
             purposes: contact.purposes,
+            until: person.expires().max(contact.until),
             properties: contact.properties.into_iter().collect(),
         }))))
     }

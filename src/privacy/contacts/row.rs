@@ -16,11 +16,11 @@ use crate::{
 };
 
 /// What their customer agreed to: purposes, in any order.
-const CONSENT: &str = "consent";
+pub(super) const CONSENT: &str = "consent";
 /// When.
-const CONSENT_AT: &str = "consent_at";
+pub(super) const CONSENT_AT: &str = "consent_at";
 /// Until when at most.
-const CONSENT_UNTIL: &str = "consent_until";
+pub(super) const CONSENT_UNTIL: &str = "consent_until";
 
 /// Whether a column says who somebody is.
 pub(super) fn names_somebody(name: &str) -> bool {

@@ -1,4 +1,4 @@
-//! Persons whose data rest and are not used (Article 18 of the GDPR), and those who object to a profile (Article 21): the erasure list's marks of
+//! Persons whose data rest and are not used (Article 18 of the GDPR), and those who object to a purpose (Article 21): the erasure list's marks of
 //! them, in memory, since every event of a person asks.
 
 use crate::{
@@ -12,12 +12,12 @@ use crate::{
 pub(in crate::privacy) struct Held {
     /// Whose data rest and are not used.
     pub(in crate::privacy) restricted: Marks,
-    /// Who objects to a profile.
+    /// Who objects to a purpose, a mark for each.
     pub(in crate::privacy) objecting: Marks,
 }
 
 impl PersonKeys {
-    /// Reads again whose data are not to be used, and who objects to a profile: another process may have said so. Blocks.
+    /// Reads again whose data are not to be used, and who objects to what: another process may have said so. Blocks.
     ///
     /// # Errors
     /// When the list cannot be read; what was known before stays.
@@ -30,9 +30,7 @@ impl PersonKeys {
         *self.held_mut() = held;
         // What is known of them in memory may say what they do not agree to any more.
         self.forget_those(|person| {
-            let held = self.held();
-            let handle = person.handle();
-            held.restricted.contains(&list.of_restriction(&handle)) || held.objecting.contains(&list.of_profile_objection(&handle))
+            self.is_restricted(&person.handle()) || !self.objected(&person.handle()).is_empty()
         });
         Ok(())
     }
@@ -43,10 +41,12 @@ impl PersonKeys {
         !held.restricted.is_empty() && self.list.as_ref().is_some_and(|list| held.restricted.contains(&list.of_restriction(handle)))
     }
 
-    /// Whether this person objects to a profile.
-    pub(in crate::privacy) fn objects_to_profile(&self, handle: &[u8; 16]) -> bool {
+    /// What this person objects to.
+    pub(in crate::privacy) fn objected(&self, handle: &[u8; 16]) -> Purposes {
         let held = self.held();
-        !held.objecting.is_empty() && self.list.as_ref().is_some_and(|list| held.objecting.contains(&list.of_profile_objection(handle)))
+        let Some(list) = self.list.as_ref().filter(|_| !held.objecting.is_empty()) else { return Purposes::NONE };
+        let objected = Purposes::ALL.each().filter(|purpose| held.objecting.contains(&list.of_objection(handle, *purpose)));
+        objected.fold(Purposes::NONE, Purposes::and)
     }
 
     /// Whether anybody does.
@@ -56,6 +56,6 @@ impl PersonKeys {
 
     /// What is left of purposes for whoever has that handle.
     pub(in crate::privacy) fn as_far_as_unobjected(&self, handle: &[u8; 16], purposes: Purposes) -> Purposes {
-        if self.objects_to_profile(handle) { purposes.without(Purposes::PROFILE) } else { purposes }
+        purposes.without(self.objected(handle))
     }
 }

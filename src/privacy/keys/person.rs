@@ -382,28 +382,32 @@ fn commit_newcomers(database: &KeysDb, cache: &Mutex<Cache>, mut queue: mpsc::Re
     while queue.blocking_recv_many(&mut batch, PERSONS_PER_COMMIT) > 0 {
         let stored = database.with(|connection| {
             let transaction = connection.transaction()?;
+            let mut made = Vec::with_capacity(batch.len());
             {
                 let mut insert = transaction.prepare_cached(
-                    "INSERT INTO persons (handle, site, cookie, key, expires, consent, purposes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    // A contact may be made by two at once, and by another process; whoever comes second takes nobody else's row along.
+                    "INSERT INTO persons (handle, site, cookie, key, expires, consent, purposes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                     ON CONFLICT DO NOTHING",
                 )?;
                 for Newcomer { person, .. } in &batch {
                     let Person { handle, site, cookie, key, expires, consent, .. } = &**person;
-                    insert.execute((handle, site.0, cookie, &**key, expires.0, consent, person.purposes().bits()))?;
+                    made.push(insert.execute((handle, site.0, cookie, &**key, expires.0, consent, person.purposes().bits()))? == 1);
                 }
             }
             transaction.commit()?;
             let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
-            for Newcomer { person, .. } in &batch {
+            for (Newcomer { person, .. }, _) in batch.iter().zip(&made).filter(|(_, made)| **made) {
                 cache.insert(Arc::clone(person));
             }
-            Ok(())
+            Ok(made)
         });
-        if stored.is_err() {
+        let made = stored.unwrap_or_else(|_| {
             tracing::error!("new person keys could not be stored; granted events of new visitors are turned away");
-        }
-        for newcomer in batch.drain(..) {
+            vec![false; batch.len()]
+        });
+        for (newcomer, made) in batch.drain(..).zip(made) {
             // An error means that the request is gone; its key row stays unused until it expires.
-            let _ = newcomer.durable.send(stored.is_ok());
+            let _ = newcomer.durable.send(made);
         }
     }
 }
@@ -472,6 +476,17 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn who_comes_second_with_an_index_has_no_key_and_takes_nobody_along() {
+        let keys = PersonKeys::new(Arc::new(KeysDb::open(std::path::Path::new(crate::state::IN_MEMORY)).unwrap()));
+        let (today, until) = ((SiteNumber(1), Epoch(0)), Timestamp(2_000));
+        let make = |cookie| keys.make(today, [cookie; 16], Purposes::PROFILE, until);
+        let (first, second, other) = tokio::join!(make(5), make(5), make(6));
+        assert!(first.is_ok() != second.is_ok() && other.is_ok());
+        let found = keys.find(SiteNumber(1), &[5; 16], Timestamp(1_000)).unwrap().expect("one of them");
+        assert_eq!(found.handle(), first.or(second).unwrap().handle());
+    }
 
     #[tokio::test]
     async fn a_destroyed_key_opens_nothing_any_more() {

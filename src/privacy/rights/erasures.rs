@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     clock::Timestamp,
-    event::{Epoch, SiteNumber},
+    event::{Epoch, Purposes, SiteNumber},
     privacy::{
         identifiers::Identifier,
         keys::{held::Held, locked::KEY_BYTES, mac::Keyed, random_key},
@@ -36,6 +36,9 @@ const MIGRATIONS: &[&str] = &[
 ",
     "
     CREATE INDEX erasures_held ON erasures (kind) WHERE kind IN ('restricted', 'objects_to_profile');
+",
+    "
+    CREATE INDEX erasures_objecting ON erasures (kind) WHERE kind IN ('objects_to_analytics', 'objects_to_ads');
 ",
 ];
 
@@ -60,15 +63,17 @@ pub type Marks = HashSet<Mark>;
 pub(in crate::privacy) enum HeldTo {
     /// They rest and are not used.
     Restriction,
-    /// There is no profile of them.
-    ProfileObjection,
+    /// They are not used for a purpose, whatever a page goes on to say of it.
+    Objection(Purposes),
 }
 
 impl HeldTo {
     const fn name(self) -> &'static str {
         match self {
             Self::Restriction => "restricted",
-            Self::ProfileObjection => "objects_to_profile",
+            Self::Objection(Purposes::PROFILE) => "objects_to_profile",
+            Self::Objection(Purposes::ADS) => "objects_to_ads",
+            Self::Objection(_) => "objects_to_analytics",
         }
     }
 }
@@ -113,9 +118,14 @@ impl Erasures {
         self.key.mac128(&[b"restricted", handle])
     }
 
-    /// The mark of a person who objects to a profile.
-    pub(in crate::privacy) fn of_profile_objection(&self, handle: &[u8; 16]) -> Mark {
-        self.key.mac128(&[b"objects to a profile", handle])
+    /// The mark of a person who objects to one purpose.
+    pub(in crate::privacy) fn of_objection(&self, handle: &[u8; 16], purpose: Purposes) -> Mark {
+        let to: &[u8] = match purpose {
+            Purposes::PROFILE => b"objects to a profile",
+            Purposes::ADS => b"objects to advertising",
+            _ => b"objects to analytics",
+        };
+        self.key.mac128(&[to, handle])
     }
 
     /// The mark of a day's token.
@@ -175,7 +185,7 @@ impl Erasures {
         Ok(last)
     }
 
-    /// Notes that data of these people rest and are not used, or that they object to a profile; durable when this returns. A mark goes with its
+    /// Notes that data of these people rest and are not used, or that they object to a purpose; durable when this returns. A mark goes with its
     /// person's key.
     pub(in crate::privacy) fn note_held(&self, marks: &[(Mark, Timestamp)], kind: HeldTo, now: Timestamp) -> Result<(), StoreError> {
         self.note(marks, kind.name(), "done", now)
@@ -194,7 +204,11 @@ impl Erasures {
     /// Who is held to what.
     pub(in crate::privacy) fn held(&self) -> Result<Held, StoreError> {
         let connection = self.lock();
-        let mut select = connection.prepare_cached("SELECT mark, kind FROM erasures WHERE kind IN ('restricted', 'objects_to_profile')")?;
+        // Each half has an index of its own: this is asked twice a second, of a list that may be long.
+        let mut select = connection.prepare_cached(
+            "SELECT mark, kind FROM erasures WHERE kind IN ('restricted', 'objects_to_profile') UNION ALL
+             SELECT mark, kind FROM erasures WHERE kind IN ('objects_to_analytics', 'objects_to_ads')",
+        )?;
         let mut rows = select.query([])?;
         let mut held = Held::default();
         while let Some(row) = rows.next()? {

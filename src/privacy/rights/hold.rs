@@ -1,5 +1,5 @@
-//! Restricting (Article 18 of the GDPR): what rests of a person stays, and is not used. And objecting to a profile (Article 21): there is none of them until
-//! they agree anew.
+//! Restricting (Article 18 of the GDPR): what rests of a person stays, and is not used. And objecting to a purpose (Article 21, and a consent that is taken back
+//! for one): of a profile there is none until they agree anew.
 
 use super::{
     Found, Rights, RightsError,
@@ -15,11 +15,12 @@ use crate::{
             proof::{ConsentProof, Unproven},
         },
         identifiers::Identifier,
+        profiled::PersonHandle,
     },
 };
 
 /// How an answer to a person is named where it is said who brought something.
-const SOURCE: &str = "request";
+pub const SOURCE: &str = "request";
 
 /// An objection could not be carried out, or not in whole; it can be tried again.
 #[derive(Debug, thiserror::Error)]
@@ -52,33 +53,61 @@ impl Rights {
         Ok(list.let_go(&marks)?)
     }
 
-    /// Notes that they, who are known by these identifiers, object to a profile. What they had agreed to stays as far as it is something else; the same yes
-    /// said again brings nothing back, and no import of what was said until now.
+    /// Whether data of any of them rest and are not to be used.
+    ///
+    /// # Errors
+    /// When the list cannot be read.
+    pub fn is_restricted(&self, found: &Found, list: &Erasures) -> Result<bool, RightsError> {
+        let restricted = list.held()?.restricted;
+        Ok(found.people.iter().any(|found| restricted.contains(&list.of_restriction(&found.person.handle()))))
+    }
+
+    /// Whether data of all of them rest and are not to be used.
+    ///
+    /// # Errors
+    /// When the list cannot be read.
+    pub fn are_all_restricted(&self, found: &Found, list: &Erasures) -> Result<bool, RightsError> {
+        let restricted = list.held()?.restricted;
+        Ok(found.people.iter().all(|found| restricted.contains(&list.of_restriction(&found.person.handle()))))
+    }
+
+    /// Whether one of them agrees to one of these purposes still.
+    #[must_use]
+    pub fn agree_to_any(&self, found: &Found, purposes: Purposes) -> bool {
+        found.people.iter().any(|found| !found.person.purposes().both(purposes).is_empty())
+    }
+
+    /// Notes that they, who are known by these identifiers, object to these purposes; `Purposes::PROFILE` is a profile. What they had agreed to stays as far as
+    /// it is something else; the same yes said again brings nothing back, and no import of what was said until now. Returns of whom nothing is left that they
+    /// agree to.
     ///
     /// # Errors
     /// See [`ObjectError`].
     pub async fn object(
         &self,
-        found: &Found,
+        (found, objected): (&Found, Purposes),
         known_by: &[Identifier],
         (list, proof, site): (&Erasures, &ConsentProof, &Site),
         now: Timestamp,
-    ) -> Result<(), ObjectError> {
-        let of = |handle: &[u8; 16], expires| (list.of_profile_objection(handle), expires);
-        let marks: Vec<_> = found.people.iter().map(|found| of(&found.person.handle(), found.person.expires())).collect();
-        list.note_held(&marks, HeldTo::ProfileObjection, now).map_err(RightsError::from)?;
+    ) -> Result<Vec<PersonHandle>, ObjectError> {
+        for purpose in objected.each() {
+            let of = |handle: &[u8; 16], expires| (list.of_objection(handle, purpose), expires);
+            let marks: Vec<_> = found.people.iter().map(|found| of(&found.person.handle(), found.person.expires())).collect();
+            list.note_held(&marks, HeldTo::Objection(purpose), now).map_err(RightsError::from)?;
+        }
         list.note_identifiers(found.site, known_by, now).map_err(RightsError::from)?;
+        let mut without_any = Vec::new();
         for found in &found.people {
             let person = &found.person;
-            if !person.purposes().cover(Purposes::PROFILE) {
-                continue;
+            let left = person.purposes().without(objected);
+            if left != person.purposes() {
+                let record =
+                    ConsentRecord::new(person.consent(), (site.number, &*site.policy), Said::Changed, left, SOURCE, now, person.expires());
+                proof.append(record).await?;
+                self.persons.note_purposes(person, left).map_err(RightsError::from)?;
             }
-            let left = person.purposes().without(Purposes::PROFILE);
-            let record =
-                ConsentRecord::new(person.consent(), (site.number, &*site.policy), Said::Changed, left, SOURCE, now, person.expires());
-            proof.append(record).await?;
-            self.persons.note_purposes(person, left).map_err(RightsError::from)?;
+            without_any.extend(left.is_empty().then(|| PersonHandle::from_rest(person.handle())));
         }
-        Ok(())
+        Ok(without_any)
     }
 }

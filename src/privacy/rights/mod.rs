@@ -8,6 +8,7 @@
 //! | who has received something of them, and under which ids | `recipients` |
 //! | the erasure list: who must not come back, as keyed marks | `erasures` |
 //! | keeping without using, and no profile | `hold` |
+//! | whose data a profile's parts are | `parts` |
 //! | destroying keys, emptying records, and both again after a restore | `erase` |
 
 pub mod erase;
@@ -15,6 +16,7 @@ pub mod erasures;
 pub mod export;
 pub mod hold;
 mod page;
+pub mod parts;
 pub mod recipients;
 
 use std::{
@@ -74,6 +76,8 @@ pub(in crate::privacy) enum AskedFor {
     Account(String),
     /// The identifier, as it rests in bodies.
     Known(IdentifierKind, IdentifierKey),
+    /// A profile, of these parts.
+    Parts,
 }
 
 /// One of them.
@@ -83,6 +87,8 @@ pub(in crate::privacy) struct FoundPerson {
     pub(in crate::privacy) accounts: BTreeSet<String>,
     /// Other accounts have been proven in the same browser.
     pub(in crate::privacy) shared: bool,
+    /// What was done there under no account is theirs all the same.
+    pub(in crate::privacy) without_account: bool,
 }
 
 impl Found {
@@ -166,7 +172,7 @@ impl Rights {
                     Some(id) => self.persons.find(site, &self.persistent.site(site)?.cookie_index(&id), now)?,
                     None => None,
                 };
-                let people = person.into_iter().map(|person| FoundPerson { person, accounts: BTreeSet::new(), shared: false }).collect();
+                let people = person.into_iter().map(|person| FoundPerson { person, accounts: BTreeSet::new(), shared: false, without_account: false }).collect();
                 Ok(Found { site, people, asked: None })
             }
             Asked::Account(account) => self.find_in_log(site, AskedFor::Account(account.expose().trim().to_owned()), now),
@@ -195,7 +201,7 @@ impl Rights {
             Some(AskedFor::Account(account)) => BTreeSet::from([account.clone()]),
             _ => BTreeSet::new(),
         };
-        found.people.extend(self.persons.of_handle(person.bytes(), now)?.map(|person| FoundPerson { person, accounts, shared }));
+        found.people.extend(self.persons.of_handle(person.bytes(), now)?.map(|person| FoundPerson { person, accounts, shared, without_account: false }));
         Ok(())
     }
 
@@ -225,7 +231,8 @@ impl Rights {
         let mut people = Vec::new();
         for (handle, (_, accounts, all)) in seen.into_iter().filter(|(_, (theirs, ..))| *theirs) {
             let shared = !all.is_subset(&accounts);
-            people.extend(self.persons.of_handle(&handle, now)?.map(|person| FoundPerson { person, accounts, shared }));
+            let person = self.persons.of_handle(&handle, now)?;
+            people.extend(person.map(|person| FoundPerson { person, accounts, shared, without_account: false }));
         }
         people.sort_by_key(|found| found.person.handle());
         Ok(Found { site, people, asked: Some(asked) })
@@ -286,6 +293,8 @@ impl AskedFor {
                 let proven = said.assurance == Assurance::Proven || claimed_ones_find();
                 (said.kind, said.key) == (*kind, *key) && proven
             }),
+            // Its accounts are known for each browser.
+            Self::Parts => false,
         }
     }
 }
@@ -295,7 +304,10 @@ impl FoundPerson {
     /// that was proven together with it.
     fn is_theirs(&self, asked: Option<&AskedFor>, event: &CleanEvent) -> bool {
         let Some(asked) = asked.filter(|_| self.shared) else { return true };
-        asked.is_carried_by(event) || account_of(event).is_some_and(|account| self.accounts.contains(&account))
+        match account_of(event) {
+            Some(account) if self.accounts.contains(&account) => true,
+            account => asked.is_carried_by(event) || account.is_none() && self.without_account,
+        }
     }
 }
 

@@ -14,8 +14,8 @@ use crate::{
     },
 };
 
-/// How this is named where it is said who brought something.
-const SOURCE: &str = "own page";
+/// How the page is named where it is said who brought something.
+pub const OWN_PAGE: &str = "own page";
 
 impl Visitors {
     /// Whose browser this is, by its cookie alone.
@@ -28,7 +28,7 @@ impl Visitors {
     }
 
     /// Destroys the keys of these people of a site, who are known by these identifiers: from here on nobody can read anything of them, and what rests of
-    /// them in the event log is emptied. Those whose key is gone stay gone.
+    /// them in the event log is emptied. Those whose key is gone stay gone. `source` says who brought it, on their consent's record.
     ///
     /// # Errors
     /// When something cannot be written now; what was begun goes on.
@@ -36,7 +36,7 @@ impl Visitors {
         &self,
         people: Vec<PersonHandle>,
         known_by: Vec<Identifier>,
-        site: &Site,
+        (site, source): (&Site, &'static str),
         now: Timestamp,
     ) -> Result<(), Unidentified> {
         let (persons, number) = (std::sync::Arc::clone(&self.persons), site.number);
@@ -54,7 +54,7 @@ impl Visitors {
             })
             .await?;
         for (consent, expires) in ended {
-            let record = ConsentRecord::new(consent, (site.number, &*site.policy), Said::Refused, Purposes::NONE, SOURCE, now, expires);
+            let record = ConsentRecord::new(consent, (site.number, &*site.policy), Said::Refused, Purposes::NONE, source, now, expires);
             self.proof.append_withdrawal(record).await;
         }
         Ok(())
@@ -72,7 +72,7 @@ impl Visitors {
             let person = self.supervisor.blocking(move || persons.find(number, &index, now)).await?;
             people.extend(person.map(|person| PersonHandle::from_rest(person.handle())));
         }
-        self.erase(people, Vec::new(), site, now).await?;
+        self.erase(people, Vec::new(), (site, OWN_PAGE), now).await?;
         let left_over = arrival.own.visitor.len() > 1 || !arrival.own.left_over.is_empty();
         let mut cookies = SetCookie::forget(site, &site.cookies.visitor, arrival.secure, left_over);
         cookies.extend(vendor_cookies::forgotten(arrival, site));

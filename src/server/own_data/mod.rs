@@ -31,9 +31,15 @@ use crate::{
         identifiers::{Identifier, IdentifierKind},
         keys::persistent::PersistentKeys,
         own_links::{Address, May, OwnLinks},
-        visitor::SetCookie,
+        profiled::PersonHandle,
+        visitor::{OWN_PAGE, SetCookie},
     },
-    profile::{Profiles, own::OwnProfile, store::ProfileError},
+    profile::{
+        Profiles,
+        audit::{Act, ProfileAudit, Who},
+        own::OwnProfile,
+        store::ProfileError,
+    },
     protocol::{Reply, inbound::Inbound},
     supervise::Supervisor,
 };
@@ -79,6 +85,7 @@ struct Wanted {
 pub struct OwnData {
     profiles: Arc<Profiles>,
     persistent: Arc<PersistentKeys>,
+    audit: ProfileAudit,
     supervisor: Supervisor,
     links: OwnLinks,
     /// Where links wait to be mailed, if any can be.
@@ -88,7 +95,12 @@ pub struct OwnData {
 
 impl OwnData {
     /// Puts the parts together. `send` mails one link, and says whether it was taken; without it no link can be had.
-    pub fn start<S, F>(profiles: Arc<Profiles>, persistent: Arc<PersistentKeys>, supervisor: Supervisor, send: Option<S>) -> Arc<Self>
+    pub fn start<S, F>(
+        (profiles, audit): (Arc<Profiles>, ProfileAudit),
+        persistent: Arc<PersistentKeys>,
+        supervisor: Supervisor,
+        send: Option<S>,
+    ) -> Arc<Self>
     where
         S: Fn(MailedLink) -> F + Send + Sync + 'static,
         F: Future<Output = bool> + Send,
@@ -101,7 +113,7 @@ impl OwnData {
         );
         let policy = HeaderValue::try_from(policy).expect("a policy of ASCII words and base64");
         let mails = send.is_some().then_some(mails);
-        let page = Arc::new(Self { profiles, persistent, supervisor: supervisor.clone(), links: OwnLinks::default(), mails, policy });
+        let page = Arc::new(Self { profiles, persistent, audit, supervisor: supervisor.clone(), links: OwnLinks::default(), mails, policy });
         if let Some(send) = send {
             let of = Arc::clone(&page);
             supervisor.spawn("mailed links", async move { of.mail(waiting, send).await });
@@ -186,6 +198,9 @@ impl OwnData {
                 let identifier = inbound.form("link").and_then(|said| self.links.take(&said, site.number, May::See, now));
                 match self.opened(identifier, &rules, now).await {
                     Ok(Some((identifier, own))) => {
+                        if self.note(site, Act::Seen, own.everyone.iter().copied(), now).await.is_err() {
+                            return later();
+                        }
                         let mut content = shown(&own.view, words);
                         if own.restricted {
                             content += &paragraph(words.held);
@@ -215,8 +230,11 @@ impl OwnData {
                         }
                         Ok(Some((_, own))) => {
                             let shared = if own.shared { paragraph(words.shared) } else { String::new() };
+                            if self.note(site, Act::Erased, own.people.iter().copied(), now).await.is_err() {
+                                return later();
+                            }
                             let (people, known_by) = (own.people.into_iter().collect(), own.known_by.into_iter().collect());
-                            match pipeline.visitors.erase(people, known_by, site, now).await {
+                            match pipeline.visitors.erase(people, known_by, (site, OWN_PAGE), now).await {
                                 Ok(()) => self.page(words, below, &section("", &(paragraph(words.erased) + &shared)), Vec::new()),
                                 Err(_) => later(),
                             }
@@ -230,6 +248,9 @@ impl OwnData {
                     let Ok(person) = pipeline.visitors.own_person(&arrival, site, now).await else { return later() };
                     if person.is_some_and(|person| self.profiles.seals().is_restricted(&person)) {
                         return self.page(words, below, &section("", &paragraph(words.held)), Vec::new());
+                    }
+                    if self.note(site, Act::Erased, person, now).await.is_err() {
+                        return later();
                     }
                     match pipeline.visitors.erase_own(&arrival, site, now).await {
                         Ok(cookies) => self.page(words, below, &section("", &paragraph(words.erased)), cookies),
@@ -261,6 +282,9 @@ impl OwnData {
             }
             _ => None,
         };
+        if view.is_some() && self.note(site, Act::Seen, person, now).await.is_err() {
+            return later();
+        }
         let held = person.is_some_and(|person| self.profiles.seals().is_restricted(&person));
         let own = match view {
             Some(view) if held => shown(&view, words) + &paragraph(words.held),
@@ -283,6 +307,28 @@ impl OwnData {
             content += &section(words.by_mail, &form);
         }
         self.page(words, below, &content, Vec::new())
+    }
+
+    /// Writes down what is about to be shown to whose it is, or erased by them. Nobody's is not written down.
+    async fn note(
+        &self,
+        site: &Site,
+        act: Act,
+        people: impl IntoIterator<Item = PersonHandle>,
+        now: Timestamp,
+    ) -> Result<(), ProfileError> {
+        let (profiles, audit, number) = (Arc::clone(&self.profiles), self.audit.clone(), site.number);
+        let people: Vec<PersonHandle> = people.into_iter().collect();
+        if people.is_empty() {
+            return Ok(());
+        }
+        self.supervisor
+            .blocking(move || {
+                let marks = profiles.marks_of(people, now)?;
+                audit.note(number, (&Who::Person, act), &marks, 1, now)?;
+                Ok(())
+            })
+            .await
     }
 
     /// What a link that was taken opens.

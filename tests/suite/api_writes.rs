@@ -1,0 +1,301 @@
+//! What the profile API writes, on the real binary: contacts with their consent, consents taken back, restrictions and objections, and erasures that reach what
+//! the log alone knows. Each is said twice, and by who must not; the cases run on both stores.
+
+use std::{process::Stdio, time::Duration};
+
+use firsthand::clock;
+use serde_json::{Value, json};
+
+use crate::{
+    api::{Shop, bought},
+    installation::{Installation, eventually},
+    left_out::left_out,
+    real_postgres::{PASSWORD, ROLE, RealPostgres},
+};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const JANE: &str = "jane@mail.example";
+
+fn consent(ago: Duration) -> Value {
+    json!({ "purposes": ["analytics", "profile"], "at": clock::now().minus(ago).rfc3339() })
+}
+
+impl Shop {
+    fn say(&self, key: &str, path: &str, query: &str, body: Value) -> (u16, Value) {
+        self.ask(key, "POST", path, "", query, Some(body))
+    }
+
+    /// Says it twice: the second answer is the first one.
+    fn say_twice(&self, key: &str, path: &str, query: &str, body: Value) -> Value {
+        let (status, first) = self.say(key, path, query, body.clone());
+        assert_eq!(status, 200, "{path}: {first}");
+        assert_eq!(self.say(key, path, query, body), (200, first.clone()), "{path} again");
+        first
+    }
+
+    fn of_address(&self, address: &str) -> Option<Value> {
+        let (status, said) = self.say("reader", "/profiles/find", "", json!({ "email": address }));
+        assert_eq!(status, 200, "{said}");
+        said["profiles"].as_array().unwrap().first().map(|found| self.get("reader", "/profiles/{id}", found["id"].as_str().unwrap(), ""))
+    }
+
+    fn persons(&self) -> i64 {
+        self.installation.number("keys.db", "SELECT count(*) FROM persons")
+    }
+
+    fn noted(&self, key: &str, act: &str) -> i64 {
+        self.installation.number("state.db", &format!("SELECT count(*) FROM profile_audit WHERE name = '{key}' AND act = '{act}'"))
+    }
+
+    /// What was said within the minute of an erasure was said before it.
+    fn minutes_pass(&self) {
+        self.installation.change("erasures.db", "UPDATE erasures SET at = at - 600000 WHERE kind = 'identifier'");
+    }
+
+    fn sent(&self) -> usize {
+        self.installation.outbox("customers").len()
+    }
+}
+
+/// All of it; every route is asked.
+pub(crate) fn contacts_consents_and_rights(shop: &Shop) {
+    contacts(shop);
+    restrictions(shop);
+    withdrawals_of_contacts(shop);
+    withdrawals_of_browsers(shop);
+    others_keys(shop);
+}
+
+fn contacts(shop: &Shop) {
+    let before = shop.persons();
+    let who = json!({ "crm": "C-1", "email": "Jane@Mail.example" });
+    let body = json!({ "who": who, "consent": consent(DAY * 2), "properties": { "plan": "gold", "shoe_size": 38 } });
+    let kept = shop.say_twice("contacts", "/contacts", "", body.clone());
+    assert_eq!((&kept["agreed_to"], &kept["properties"]), (&json!(["analytics", "profile"]), &json!(["plan"])), "{kept}");
+    assert_eq!((shop.persons(), shop.noted("contacts", "contacted")), (before + 1, 2));
+    let profile = shop.of_address(JANE).expect("a profile");
+    assert_eq!((&profile["id"], &profile["traits"]["own"]["plan"]["value"]), (&kept["profile"], &json!("gold")), "{profile}");
+    let marks = "SELECT count(*) FROM profile_audit JOIN profile_audit_marks USING (number) WHERE act = 'contacted'";
+    assert_eq!(shop.installation.number("state.db", marks), 2, "a new one, too, is found by whose it is");
+    let later = json!({ "who": { "crm": "C-1" }, "consent": consent(DAY), "properties": { "plan": "silver" } });
+    assert_eq!(shop.say_twice("contacts", "/contacts", "", later)["part"], kept["part"]);
+    assert_eq!(shop.of_address(JANE).unwrap()["traits"]["own"]["plan"]["value"], json!("silver"));
+
+    // What no row of an import may do, this may not.
+    let with = |key: &str, value: Value| {
+        let mut body = body.clone();
+        *body.pointer_mut(key).unwrap() = value;
+        shop.say("contacts", "/contacts", "", body)
+    };
+    for (key, value) in [
+        ("/consent/purposes", json!(["analytics"])),
+        ("/consent/purposes", json!(["profile", "everything"])),
+        ("/consent/purposes", json!([])),
+        ("/consent/at", json!("yesterday")),
+        ("/consent/at", json!(clock::now().plus(DAY).rfc3339())),
+        ("/who", json!({})),
+        ("/who", json!({ "email": "no address" })),
+        ("/who", json!({ "email": "x".repeat(5_000) })),
+        ("/who", json!({ "cookie": "AAECAwQFBgcICQoLDA0ODw" })),
+        ("/properties", json!({ "E-Mail": "jo@mail.example", "email": "jo@mail.example" })),
+        ("/properties", json!({ "consent_at": "2026-01-01" })),
+        ("/properties", json!({ "plan": { "is": "gold" } })),
+    ] {
+        let (status, said) = with(key, value.clone());
+        assert_eq!(status, 400, "{key} {value}: {said}");
+        assert!(!said.to_string().contains("mail.example") && !said.to_string().contains("yesterday"), "{said}");
+    }
+    assert_eq!(with("/consent/at", json!("2020-01-01")).1["code"], json!("consent_over"));
+    assert_eq!((shop.persons(), shop.noted("contacts", "contacted")), (before + 1, 4), "nothing of that was kept, or written down");
+    let granted = json!({ "who": { "email": "new@mail.example" }, "consent": consent(DAY) });
+    assert_eq!(shop.say_twice("consents", "/consents/grant", "", granted)["properties"], json!([]));
+}
+
+fn restrictions(shop: &Shop) {
+    let jane = json!({ "who": { "email": JANE } });
+    let held = shop.say_twice("rights", "/rights/restrict", "", jane.clone());
+    assert_eq!(held, json!({ "restricted": true, "browsers": 1, "shared": 0 }));
+    assert!(shop.of_address(JANE).is_none());
+    // Held, it is neither added to nor destroyed.
+    let contact = json!({ "who": { "crm": "C-1" }, "consent": consent(DAY), "properties": { "plan": "bronze" } });
+    assert_eq!(shop.say("contacts", "/contacts", "", contact).1["code"], json!("restricted"));
+    for purposes in [json!(["profile"]), json!(["all"])] {
+        let (status, said) = shop.say("consents", "/consents/withdraw", "", json!({ "who": { "email": JANE }, "purposes": purposes }));
+        assert_eq!((status, &said["code"]), (409, &json!("restricted")));
+    }
+    assert_eq!(shop.say("rights", "/rights/object", "", jane.clone()).0, 409);
+    assert_eq!(shop.say_twice("rights", "/rights/lift", "", jane)["restricted"], json!(false));
+    eventually("that it is used again", PATIENCE, || shop.of_address(JANE).is_some());
+    assert_eq!((shop.noted("rights", "restricted"), shop.noted("rights", "lifted")), (1, 1), "once each");
+    for path in ["/rights/restrict", "/rights/lift"] {
+        assert_eq!(shop.say("rights", path, "", json!({ "who": { "email": "nobody@mail.example" } })).0, 404);
+    }
+}
+
+fn withdrawals_of_contacts(shop: &Shop) {
+    let before = shop.persons();
+    let all = json!({ "who": { "email": JANE }, "purposes": ["all"] });
+    let withdrawn = shop.say_twice("consents", "/consents/withdraw", "", all);
+    assert_eq!(withdrawn, json!({ "withdrawn": ["analytics", "profile", "ads"] }));
+    let unknown = json!({ "who": { "email": "nobody@mail.example" }, "purposes": ["all"] });
+    assert_eq!(shop.say("consents", "/consents/withdraw", "", unknown), (200, withdrawn), "who asks cannot tell");
+    assert!(shop.of_address(JANE).is_none());
+    assert_eq!((shop.persons(), shop.noted("consents", "withdrawn")), (before - 1, 1));
+    // What was agreed to before brings nobody back, whatever of them it names.
+    for who in [json!({ "crm": "C-1" }), json!({ "email": JANE })] {
+        let body = json!({ "who": who, "consent": consent(DAY) });
+        for (key, path) in [("contacts", "/contacts"), ("consents", "/consents/grant")] {
+            assert_eq!(shop.say(key, path, "", body.clone()).1["code"], json!("erased_since"), "{path}");
+        }
+    }
+    let new = json!({ "who": { "email": "new@mail.example" } });
+    assert_eq!(shop.say_twice("rights", "/rights/object", "", new), json!({ "withdrawn": ["profile"] }));
+    assert!(shop.of_address("new@mail.example").is_none());
+    let agreed = |ago| json!({ "who": { "email": "new@mail.example" }, "consent": consent(ago), "properties": { "plan": "gold" } });
+    assert_eq!(shop.say("contacts", "/contacts", "", agreed(DAY)).1["code"], json!("erased_since"));
+    shop.minutes_pass();
+    shop.say_twice("contacts", "/contacts", "", agreed(Duration::ZERO));
+    assert!(shop.of_address("new@mail.example").is_some(), "who agrees anew has one anew");
+    for purposes in [json!([]), json!(["marketing"]), json!("all")] {
+        let body = json!({ "who": { "email": JANE }, "purposes": purposes });
+        assert_eq!(shop.say("consents", "/consents/withdraw", "", body).0, 400);
+    }
+}
+
+fn withdrawals_of_browsers(shop: &Shop) {
+    let cookie = shop.customer(20, "u20");
+    shop.wait_for("u20", 2);
+    let view = |name: &str| json!({ "k": "page_view", "i": name, "p": "https://www.shop.example/hats" });
+    let withdraw = |purposes: Value| json!({ "who": { "account": "u20" }, "purposes": purposes });
+    eventually("both events", PATIENCE, || shop.installation.ledger_offsets("customers") > 0 && shop.sent() >= 2);
+    shop.say_twice("consents", "/consents/withdraw", "", withdraw(json!(["analytics"])));
+    let before = shop.sent();
+    // The page goes on to say the yes of before.
+    shop.visit_under(&["analytics", "profile"], 20, Some(&cookie), &view("after"));
+    shop.wait_for("u20", 3);
+    assert_eq!(shop.sent(), before, "for analytics it is not used, whatever the page says");
+    let persons = shop.persons();
+    shop.say_twice("consents", "/consents/withdraw", "", withdraw(json!(["profile"])));
+    assert_eq!((shop.persons(), shop.found("u20")), (persons - 1, None), "nothing is left that they agree to");
+
+    // Two accounts in one browser: what one takes back takes nothing of the other's along unless that is said.
+    let shared = shop.customer(21, "u21");
+    shop.visit_under(&["analytics", "profile"], 21, Some(&shared), &bought(&shared, "u22", "22"));
+    shop.wait_for("u22", 1);
+    let all = json!({ "who": { "account": "u21" }, "purposes": ["all"] });
+    assert_eq!(shop.say("consents", "/consents/withdraw", "", all.clone()).1["code"], json!("others_share_a_browser"));
+    assert_eq!(shop.say("rights", "/rights/object", "", json!({ "who": { "account": "u21" } })).0, 409);
+    shop.say_twice("consents", "/consents/withdraw", "?others=erase", all);
+    assert_eq!((shop.found("u21"), shop.found("u22")), (None, None));
+}
+
+/// Another site's key changes nothing here, and is told nothing.
+fn others_keys(shop: &Shop) {
+    shop.customer(23, "u23");
+    let id = shop.wait_for("u23", 2);
+    let (persons, who) = (shop.persons(), json!({ "account": "u23" }));
+    assert_eq!(shop.say("other", "/rights/restrict", "", json!({ "who": who })).0, 404);
+    assert_eq!(shop.say("other", "/consents/withdraw", "", json!({ "who": who, "purposes": ["all"] })).0, 200);
+    assert_eq!(shop.say("other", "/rights/object", "", json!({ "who": who })).0, 200);
+    assert_eq!((shop.persons(), shop.found("u23")), (persons, Some(id.clone())));
+    shop.say_twice("other", "/contacts", "", json!({ "who": who, "consent": consent(Duration::ZERO) }));
+    let parts = shop.get("reader", "/profiles/{id}", &id, "")["parts"].as_array().unwrap().len();
+    assert_eq!((shop.persons(), parts), (persons + 1, 2), "it is a contact of the other site");
+}
+
+#[test]
+fn what_is_written_over_the_api_is_the_same_in_postgresql() {
+    let Some(postgres) = RealPostgres::start() else { return left_out("the profile API on PostgreSQL", "PostgreSQL is not installed here") };
+    let outside = Installation::empty();
+    let password = outside.write("password", PASSWORD);
+    let url = format!("postgres://127.0.0.1:{}/analytics", postgres.port);
+    let shop = Shop::on(&format!("[profiles]\npostgres = {{ url = \"{url}\", user = \"{ROLE}\", password = \"file:{}\" }}\n", password.display()));
+    contacts_consents_and_rights(&shop);
+    assert!(!shop.installation.data().join("profiles.db").exists());
+    assert!(shop.server.stop().success());
+}
+
+#[test]
+fn an_erasure_over_the_api_sees_what_the_log_alone_knows() {
+    let shop = Shop::open();
+    // Two accounts of one browser: who has received something of one is told none of the other's ids.
+    let shared = shop.customer(1, "u1");
+    shop.visit_under(&["analytics", "profile"], 1, Some(&shared), &bought(&shared, "u2", "of-u2"));
+    let (one, two) = (shop.wait_for("u1", 1), shop.wait_for("u2", 1));
+    eventually("three events", PATIENCE, || shop.sent() == 3);
+    let ids: Vec<String> = shop.installation.outbox("customers").iter().map(|event| event["event_id"].as_str().unwrap().to_owned()).collect();
+    let told = |id: &str| shop.get("eraser", "/profiles/{id}/receivers", id, "").to_string();
+    let of = |told: &str| ids.iter().map(|id| told.contains(id.as_str())).collect::<Vec<_>>();
+    assert_eq!((of(&told(&one)), of(&told(&two))), (vec![false, true, false], vec![false, false, true]));
+
+    // An account of which the store knows nothing, since nobody agreed to a profile then.
+    let later = shop.visit_under(&["analytics"], 3, None, &json!({ "k": "page_view", "i": "three" }));
+    shop.visit_under(&["analytics"], 3, Some(&later), &bought(&later, "u4", "of-u4"));
+    shop.visit_under(&["analytics", "profile"], 3, Some(&later), &bought(&later, "u3", "of-u3"));
+    let three = shop.wait_for("u3", 1);
+    let (status, said) = shop.ask("eraser", "DELETE", "/profiles/{id}", &three, "", None);
+    assert_eq!((status, &said["code"]), (409, &json!("others_share_a_browser")), "{said}");
+
+    // A browser in which an account was proven without a consent to a profile goes with it; and what was held there is not erased.
+    shop.customer(5, "u5");
+    let elsewhere = shop.visit_under(&["analytics"], 6, None, &json!({ "k": "page_view", "i": "six" }));
+    shop.visit_under(&["analytics"], 6, Some(&elsewhere), &bought(&elsewhere, "u5", "of-u5"));
+    let five = shop.wait_for("u5", 2);
+    let cookie = json!({ "who": { "cookie": elsewhere } });
+    assert_eq!(shop.ask("rights", "POST", "/rights/restrict", "", "", Some(cookie.clone())).0, 200);
+    assert_eq!(shop.ask("eraser", "DELETE", "/profiles/{id}", &five, "", None).0, 404);
+    assert_eq!(shop.ask("rights", "POST", "/rights/lift", "", "", Some(cookie)).0, 200);
+    let five = shop.wait_for("u5", 2);
+    let (persons, accounts) = (shop.persons(), "SELECT count(*) FROM erasures WHERE kind = 'account'");
+    let (status, erased) = shop.ask("eraser", "DELETE", "/profiles/{id}", &five, "", None);
+    assert_eq!((status, &erased["browsers"], shop.persons()), (200, &json!(2), persons - 2), "{erased}");
+    assert_eq!(shop.installation.number("erasures.db", accounts), 1, "an older copy brings the account back no more than after the command");
+
+    // A part is parted by the profile that it is changed in: one that is held is not.
+    let phone = shop.customer(7, "u7");
+    let laptop = shop.customer(8, "u7");
+    let seven = shop.wait_for("u7", 4);
+    let parts = shop.get("crm", "/profiles/{id}", &seven, "")["parts"].clone();
+    let part = parts.as_array().unwrap().iter().find(|part| part["account"].is_null()).unwrap()["id"].as_str().unwrap().to_owned();
+    let alone = json!({ "reason": "another one's visit", "without_account": true });
+    assert_eq!(shop.ask("crm", "POST", "/profiles/{id}/unlink", &part, "", Some(alone)).0, 200);
+    let (_, by_cookie) = shop.ask("crm", "POST", "/profiles/find", "", "", Some(json!({ "cookie": phone })));
+    let of_phone = by_cookie.to_string().contains(&part);
+    let other = if of_phone { laptop } else { phone };
+    assert_eq!(shop.ask("rights", "POST", "/rights/restrict", "", "", Some(json!({ "who": { "cookie": other } }))).0, 200);
+    let reason = json!({ "reason": "curious" });
+    assert_eq!(shop.ask("reader", "GET", "/profiles/{id}", &part, "", None).0, 200, "the part by itself is not held");
+    assert_eq!(shop.ask("crm", "POST", "/profiles/{id}/unlink", &part, "", Some(reason)).0, 404, "the profile that it would change is");
+    assert!(shop.server.stop().success());
+}
+
+#[test]
+fn what_somebody_sees_and_erases_on_their_own_page_is_in_the_audit_as_theirs() {
+    let shop = Shop::open();
+    let cookie = shop.customer(1, "u1");
+    shop.wait_for("u1", 2);
+    let page = |path: &str, method: &'static str| {
+        let mut request = crate::http_client::Request::beacon("").instead("Content-Type", "application/x-www-form-urlencoded");
+        (request.method, request.path) = (method, path.to_owned());
+        shop.server.send(&request.with("Cookie", &format!("__Host-w={cookie}")).with("Sec-Fetch-Dest", "document")).text()
+    };
+    assert!(page("/keso/about/you", "GET").contains("10.00 EUR"));
+    let audit = || {
+        let printed = shop.installation.command(&["profile", "audit", "--site", "shop"]).stderr(Stdio::null()).output().unwrap().stdout;
+        String::from_utf8(printed).unwrap()
+    };
+    let line = |act: &str| audit().lines().find(|line| line.contains("the person") && line.contains(act)).map(str::to_owned);
+    let mark = line("seen").expect("it is there").split_whitespace().last().unwrap().to_owned();
+    assert!(page("/keso/about/you/erase", "POST").contains("It is erased"));
+    let erased = line("erased").expect("it is there");
+    assert!(mark.len() == 8 && erased.ends_with(&mark), "{erased}");
+    let entries = shop.get("officer", "/audit", "", "")["entries"].clone();
+    assert_eq!((&entries[0]["by"], &entries[0]["name"]), (&json!("person"), &json!("")));
+    // A stranger's look is nobody's.
+    let seen = "SELECT count(*) FROM profile_audit WHERE by = 'person'";
+    let before = shop.installation.number("state.db", seen);
+    page("/keso/about/you", "GET");
+    assert_eq!(shop.installation.number("state.db", seen), before);
+    assert!(shop.server.stop().success());
+}
