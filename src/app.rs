@@ -4,6 +4,7 @@
 //! databases · documents · event log (recovers) · keys · couriers · recleanse · accept. Shutdown: stop accepting and finish what is under way · couriers settle · counters · log.
 //! Where another process takes over, the sockets stay open meanwhile, and what is known in memory alone is put together at the end.
 
+mod api;
 mod own_data;
 
 use std::{
@@ -20,10 +21,11 @@ use http::HeaderName;
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
 
+pub use self::api::ApiAddress;
 use self::own_data::own_data;
 use crate::{
     alerts::Alerts,
-    api::{Api, Desk, Large},
+    api::{Api, Caller, Desk, Large},
     clock::{self, Timestamp, agreement::Agreement},
     config::{Config, ConfigError},
     console::{Console, feed::Feed},
@@ -124,6 +126,7 @@ pub struct App {
     state: Arc<StateDb>,
     addresses: Vec<LocalAddress>,
     admin: SocketAddr,
+    api: Option<ApiAddress>,
     certificate_authority: Option<PathBuf>,
     sockets: Arc<Sockets>,
     /// Gone before the lock is: the next process makes its own in its place.
@@ -227,6 +230,7 @@ impl App {
     pub fn check(setup: &Setup) -> Result<(), StartError> {
         upgrade::look(&setup.config.data_dir)?;
         open_tls(&setup.config, setup.demonstration)?;
+        api::check(&setup.config)?;
         open_places(&setup.config, setup.demonstration)?;
         open_networks(&setup.config).map(drop).map_err(StartError::Networks)
     }
@@ -242,6 +246,8 @@ impl App {
         let admin_metrics = Arc::new(ServerMetrics::default());
         let admin = Listener::bind((&sockets, Role::Admin), config.listen.admin, None, ADMIN_CONNECTIONS, admin_metrics).await;
         let (admin_listener, admin) = admin.map_err(|reason| BindError::Address { address: config.listen.admin, reason })?;
+        let remote = api::bind(&config, tls.as_ref(), &sockets).await?;
+        let remote_at = remote.as_ref().map(|remote| remote.at);
         let pages = demonstration.then(|| demonstration::pages(admin));
         let server = Server::bind(server_settings(&config, tls, pages, Arc::clone(&sockets))).await?;
         let addresses = server.local_addresses().to_vec();
@@ -385,6 +391,9 @@ impl App {
             contacts: Mutex::default(),
         };
         let api = Arc::new(Api::new(Arc::clone(&pipeline), desk, supervisor.clone()));
+        if let Some(remote) = remote {
+            remote.run(&api, &supervisor);
+        }
         let admin_pages = move |request, _| answer(Arc::clone(&console), Arc::clone(&api), request);
         supervisor.spawn("admin listener", admin_listener.run(supervisor.clone(), admin_pages));
         let housekeeping = Housekeeping {
@@ -406,7 +415,7 @@ impl App {
         };
         housekeeping.start(&supervisor);
         server.run(&supervisor, Arc::clone(&pipeline), profiles, Some(own_data));
-        Ok(Self { supervisor, pipeline, state, addresses, admin, certificate_authority, sockets, offer, _lock: lock })
+        Ok(Self { supervisor, pipeline, state, addresses, admin, api: remote_at, certificate_authority, sockets, offer, _lock: lock })
     }
 
     /// The addresses that beacons are taken on.
@@ -419,6 +428,12 @@ impl App {
     #[must_use]
     pub const fn admin(&self) -> SocketAddr {
         self.admin
+    }
+
+    /// Where other machines reach the profile API, if they do.
+    #[must_use]
+    pub const fn api(&self) -> Option<ApiAddress> {
+        self.api
     }
 
     /// The development authority's certificate file, where one is used.
@@ -472,7 +487,7 @@ impl App {
 /// The console reads no body, so the request's is dropped before anything else; the API reads its own.
 async fn answer(console: Arc<Console>, api: Arc<Api>, request: http::Request<Incoming>) -> http::Response<ReplyBody> {
     if Api::is_for(request.uri().path()) {
-        return api.handle(request).await;
+        return api.handle(request, Caller::ThisMachine).await;
     }
     let (head, unread) = request.into_parts();
     drop(unread);

@@ -52,6 +52,17 @@ const UNDER_WAY_MAX: usize = 64;
 /// What all addresses of APIs begin with, whatever version they name.
 const PREFIX: &str = "/api/";
 
+/// From where a request comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// Over the admin listener: from this machine, and by a name of its loopback.
+    ThisMachine,
+    /// Over the API's own listener, from a network that it answers to.
+    OfItsNetworks,
+    /// Over that, from another one.
+    Elsewhere,
+}
+
 /// Answers the API's requests.
 pub struct Api {
     pipeline: Arc<Pipeline>,
@@ -75,8 +86,8 @@ impl Api {
     }
 
     /// Answers one request.
-    pub async fn handle(&self, request: Request<Incoming>) -> Response<ReplyBody> {
-        let mut response = match Box::pin(self.answer(request)).await {
+    pub async fn handle(&self, request: Request<Incoming>, caller: Caller) -> Response<ReplyBody> {
+        let mut response = match Box::pin(self.answer(request, caller)).await {
             Ok(Answer { status, body }) => {
                 let mut response = Response::new(ReplyBody::whole(Bytes::from(body)));
                 *response.status_mut() = status;
@@ -93,9 +104,11 @@ impl Api {
         response
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Answer, Problem> {
-        if !own_host::is_ours(&request) {
-            return Err(Problem::misdirected());
+    async fn answer(&self, request: Request<Incoming>, caller: Caller) -> Result<Answer, Problem> {
+        match caller {
+            Caller::ThisMachine if !own_host::is_ours(&request) => return Err(Problem::misdirected()),
+            Caller::Elsewhere => return Err(Problem::from_elsewhere()),
+            Caller::ThisMachine | Caller::OfItsNetworks => {}
         }
         if is_of_a_page(request.headers()) {
             return Err(Problem::foreign_page());

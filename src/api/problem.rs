@@ -61,6 +61,12 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "asked_by_a_page", "this is for programs with a key: no page of a website may ask")
     }
 
+    /// It comes from a network that is not answered to.
+    pub(super) fn from_elsewhere() -> Self {
+        let problem = Self::new(StatusCode::FORBIDDEN, "from_elsewhere", "this listener answers to other networks");
+        Self { ends_connection: true, ..problem }
+    }
+
     /// The request names another host.
     pub(super) fn misdirected() -> Self {
         Self::new(

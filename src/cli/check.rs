@@ -24,11 +24,19 @@ pub(super) fn check(place: &Place, out: &mut dyn Write) -> Result<(), CommandErr
     if let Some(tls) = &config.tls {
         Tls::open(CertificateFiles { certificate: tls.certificate.clone(), key: tls.key.clone() })?;
     }
+    if let Some(tls) = config.api.as_ref().and_then(|api| api.tls.as_ref()) {
+        Tls::open(CertificateFiles { certificate: tls.certificate.clone(), key: tls.key.clone() })?;
+    }
     writeln!(out, "{}: is right", file.display())?;
     let address = |address: Option<std::net::SocketAddr>| address.map_or_else(|| String::from("off"), |address| address.to_string());
     writeln!(out, "  http        {}", address(config.listen.http))?;
     writeln!(out, "  https       {}", address(config.listen.https))?;
     writeln!(out, "  admin       {}", config.listen.admin)?;
+    if let Some(api) = &config.api {
+        let from: Vec<_> = api.from.iter().map(ToString::to_string).collect();
+        let from = if from.is_empty() { String::from("this machine") } else { from.join(", ") };
+        writeln!(out, "  profile API {} for {from}", api.listen)?;
+    }
     writeln!(out, "  data        {}", place.data_dir()?.display())?;
     let trusted: Vec<_> = config.proxies.trusted.iter().map(ToString::to_string).collect();
     writeln!(out, "  proxies     {}", if trusted.is_empty() { String::from("none is trusted") } else { trusted.join(", ") })?;

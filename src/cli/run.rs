@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{CommandError, ListenArguments, Place};
 use crate::{
-    app::{App, Inherited, Setup},
+    app::{ApiAddress, App, Inherited, Setup},
     clock::{self, Timestamp},
     config::Config,
     hand_over::{self, Before},
@@ -36,7 +36,7 @@ pub(super) fn run(place: &Place, listen: &ListenArguments, how: How, out: &mut d
     if let Some(admin) = listen.admin_listen {
         if !admin.ip().is_loopback() {
             return Err(format!(
-                "--admin-listen {admin}: the admin listener has no access control yet, so it listens on loopback only\n  \
+                "--admin-listen {admin}: the admin listener has no access control, so it listens on loopback only\n  \
                  fix: --admin-listen 127.0.0.1:8081, and a tunnel to it"
             )
             .into());
@@ -159,6 +159,9 @@ fn tell_addresses(app: &App, setup: &Setup, out: &mut dyn Write) -> std::io::Res
     } else {
         for local in app.addresses() {
             writeln!(out, "listening on {}://{}", if local.tls { "https" } else { "http" }, local.address)?;
+        }
+        if let Some(ApiAddress { address, tls }) = app.api() {
+            writeln!(out, "profile API on {}://{address}/api/v1/", if tls { "https" } else { "http" })?;
         }
         writeln!(out, "admin on http://{}/", app.admin())?;
     }

@@ -47,6 +47,21 @@ pub struct Config {
     pub own_data: Option<OwnData>,
     /// Where customer profiles are kept; without it, in the data directory.
     pub profiles: Option<Profiles>,
+    /// The profile API for other machines; without it, it is on the admin listener alone.
+    pub api: Option<Api>,
+}
+
+/// The profile API on a listener of its own.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Api {
+    /// Its address.
+    pub listen: SocketAddr,
+    /// Its certificate; without one, that of `[tls]`.
+    pub tls: Option<TlsFiles>,
+    /// Networks that it answers to.
+    #[serde(default)]
+    pub from: Vec<IpNet>,
 }
 
 /// Where customer profiles are kept.
@@ -281,6 +296,7 @@ impl Config {
             managed: None,
             alerts: Alerts::default(),
             own_data: None,
+            api: None,
             profiles: None,
         }
     }
@@ -302,7 +318,8 @@ impl Config {
         let mut config: Self = toml::from_str(text).map_err(|error| parse_error(file, &error))?;
         config.check(file)?;
         let base = file.parent().unwrap_or(Path::new(""));
-        let tls = config.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
+        let of_api = config.api.as_mut().and_then(|api| api.tls.as_mut());
+        let tls = config.tls.iter_mut().chain(of_api).flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
         let managed = config.managed.iter_mut().map(|managed| &mut managed.from);
         for path in tls.chain(managed).chain(&mut config.places.database).chain(&mut config.places.networks).chain([&mut config.data_dir]) {
             *path = base.join(&*path);
@@ -315,8 +332,18 @@ impl Config {
             Err(ConfigError::Value { file: file.to_owned(), key, reason: reason.to_owned(), fix: fix.to_owned() })
         };
         if !self.listen.admin.ip().is_loopback() {
-            let reason = "the admin listener has no access control yet, so it listens on loopback only";
-            return wrong("listen.admin", reason, "admin = \"127.0.0.1:8081\", and a tunnel to it");
+            let reason = "the admin listener has no access control, so it listens on loopback only";
+            return wrong("listen.admin", reason, "admin = \"127.0.0.1:8081\", and a tunnel to it; for the profile API, [api] with a listener of its own");
+        }
+        if let Some(api) = self.api.as_ref().filter(|api| !api.listen.ip().is_loopback()) {
+            if api.tls.is_none() && self.tls.is_none() {
+                let reason = "beyond this machine keys and profiles travel over TLS alone, which needs a certificate";
+                return wrong("api", reason, "tls = { certificate = \"…\", key = \"…\" } (PEM files), or [tls] for all listeners");
+            }
+            if api.from.is_empty() {
+                let reason = "beyond this machine it has to be said which networks it answers to";
+                return wrong("api.from", reason, "from = [\"10.0.0.0/8\"], the networks of the programs that have keys");
+            }
         }
         if self.listen.https.is_some() && self.tls.is_none() {
             return wrong("tls", "listen.https needs a certificate", "[tls] with certificate = \"…\" and key = \"…\" (PEM files)");
@@ -385,7 +412,10 @@ mod tests {
     fn errors_name_file_key_reason_and_fix() {
         let cases = [
             ("[lisen]", "did you mean \"listen\"?"),
-            ("[listen]\nadmin = \"0.0.0.0:8081\"", "listen.admin: the admin listener has no access control yet"),
+            ("[listen]\nadmin = \"0.0.0.0:8081\"", "listen.admin: the admin listener has no access control, "),
+            ("[api]\nlisten = \"0.0.0.0:8443\"\nfrom = [\"10.0.0.0/8\"]", "api: beyond this machine keys and profiles travel over TLS alone"),
+            ("[api]\nlisten = \"[::]:8443\"\ntls = { certificate = \"c\", key = \"k\" }", "api.from: beyond this machine it has to be said"),
+            ("[api]\nlisten = \"0.0.0.0:8443\"\nfrom = [\"everywhere\"]", "line 3"),
             ("[listen]\nhttps = \"0.0.0.0:443\"", "listen.https needs a certificate"),
             ("[proxies]\ntrusted = [\"10.0.0.0/99\"]", "line 2"),
             ("[proxies]\nheader = \"x-real-ip\"", "nobody's word is believed"),

@@ -38,6 +38,12 @@ impl Peer {
     pub const fn new(address: SocketAddr, over_tls: bool) -> Self {
         Self { address: address.ip().to_canonical(), over_tls }
     }
+
+    /// Whether it is in one of these networks. No header is asked.
+    #[must_use]
+    pub fn is_of(&self, networks: &[IpNet]) -> bool {
+        networks.iter().any(|network| network.contains(&self.address))
+    }
 }
 
 /// A number that stands for a client's address prefix (an IPv4 address, an IPv6 /64) in this process only.

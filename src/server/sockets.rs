@@ -22,11 +22,13 @@ pub enum Role {
     Encrypted,
     /// Health, metrics and the live view.
     Admin,
+    /// The profile API, for other machines.
+    Api,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Plain, Self::Encrypted, Self::Admin];
+    pub const ALL: [Self; 4] = [Self::Plain, Self::Encrypted, Self::Admin, Self::Api];
 }
 
 /// A listening socket on its way from one process to the next.

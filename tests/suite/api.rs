@@ -201,7 +201,7 @@ pub(crate) fn bought(cookie: &str, account: &str, id: &str) -> Value {
     order
 }
 
-fn request(key: &str, method: &'static str, path: &str, body: Option<&Value>) -> Request {
+pub(crate) fn request(key: &str, method: &'static str, path: &str, body: Option<&Value>) -> Request {
     let mut request = Request { method, ..Request::get(path) };
     if !key.is_empty() {
         request = request.with("Authorization", &format!("Bearer fhp_{key}"));

@@ -7,7 +7,8 @@ use firsthand::clock;
 use serde_json::{Value, json};
 
 use crate::{
-    api::{Shop, bought},
+    api::{Shop, bought, request},
+    http_client::{Connection, Request},
     installation::{Installation, eventually},
     left_out::left_out,
     real_postgres::{PASSWORD, ROLE, RealPostgres},
@@ -276,7 +277,7 @@ fn what_somebody_sees_and_erases_on_their_own_page_is_in_the_audit_as_theirs() {
     let cookie = shop.customer(1, "u1");
     shop.wait_for("u1", 2);
     let page = |path: &str, method: &'static str| {
-        let mut request = crate::http_client::Request::beacon("").instead("Content-Type", "application/x-www-form-urlencoded");
+        let mut request = Request::beacon("").instead("Content-Type", "application/x-www-form-urlencoded");
         (request.method, request.path) = (method, path.to_owned());
         shop.server.send(&request.with("Cookie", &format!("__Host-w={cookie}")).with("Sec-Fetch-Dest", "document")).text()
     };
@@ -298,4 +299,58 @@ fn what_somebody_sees_and_erases_on_their_own_page_is_in_the_audit_as_theirs() {
     page("/keso/about/you", "GET");
     assert_eq!(shop.installation.number("state.db", seen), before);
     assert!(shop.server.stop().success());
+}
+
+#[test]
+fn other_machines_reach_the_api_over_tls_from_its_networks_and_nothing_else_of_the_admin_listener() {
+    let made = rcgen::generate_simple_self_signed([String::from("api.shop.example")]).expect("a certificate can be made");
+    let outside = Installation::empty();
+    let (certificate, key) = (outside.write("api.pem", &made.cert.pem()), outside.write("api.key", &made.signing_key.serialize_pem()));
+    let table = |from: &str| {
+        format!(
+            "[api]\nlisten = \"0.0.0.0:0\"\nfrom = [\"{from}\"]\ntls = {{ certificate = \"{}\", key = \"{}\" }}\n",
+            certificate.display(),
+            key.display()
+        )
+    };
+    let shop = Shop::on(&table("127.0.0.0/8"));
+    let address = |installation: &Installation| -> std::net::SocketAddr {
+        let printed = std::fs::read_to_string(installation.path().join("stdout")).unwrap();
+        let port = printed.rsplit_once("profile API on https://0.0.0.0:").unwrap().1.split('/').next().unwrap().parse().unwrap();
+        ([127, 0, 0, 1], port).into()
+    };
+    let exchange = |at: std::net::SocketAddr, request: &Request| {
+        let mut connection = Connection::open_tls(at, made.cert.der().clone(), "api.shop.example").expect("a TLS connection");
+        let answer = connection.exchange(request).expect("an answer");
+        (answer.status, answer.text())
+    };
+    let (at, path) = (address(&shop.installation), "/api/v1/profiles");
+    let ask = |key: &str, path: &str| request(key, "GET", path, None).instead("Host", "api.shop.example");
+    assert_eq!(exchange(at, &ask("reader", path)), (200, String::from("{\"profiles\":[]}")));
+    // What needs no key on the admin listener is not here; and a page of a website asks in vain.
+    let stranger = exchange(at, &ask("", path));
+    assert_eq!(stranger.0, 401);
+    for path in ["/", "/metrics", "/healthz", "/overview.json", "/live", "/look?own=127.0.0.1"] {
+        assert_eq!(exchange(at, &ask("", path)), stranger, "{path}");
+        assert_eq!(exchange(at, &ask("reader", path)).0, 404, "{path}");
+    }
+    assert_eq!(exchange(at, &ask("reader", path).with("Origin", "https://www.shop.example")).0, 403);
+    assert!(Connection::open(at).unwrap().exchange(&ask("reader", path)).is_err(), "it speaks TLS alone");
+    let tried = (0..100).filter(|_| exchange(at, &ask("nobody", path)).0 == 429).count();
+    assert!(tried > 20, "{tried}");
+    assert_eq!(exchange(at, &ask("reader", path)).0, 200, "who tries keys locks nobody out");
+    assert!(shop.server.stop().success());
+
+    // Another network is told nothing, with a key or without; the admin listener goes on as it was.
+    let said = std::fs::read_to_string(shop.installation.path().join("firsthand.toml")).unwrap();
+    shop.installation.write("firsthand.toml", &said.replace("127.0.0.0/8\"]\ntls", "10.0.0.0/8\"]\ntls"));
+    let server = shop.installation.start();
+    let at = address(&shop.installation);
+    let refused = exchange(at, &ask("", path));
+    assert_eq!((refused.0, exchange(at, &ask("reader", path))), (403, refused.clone()));
+    assert!(refused.1.contains("from_elsewhere"));
+    assert_eq!(exchange(at, &ask("", path).with("X-Forwarded-For", "10.0.0.1")), refused, "no header is believed");
+    let mut admin = Connection::open(server.admin()).unwrap();
+    assert_eq!(admin.exchange(&request("reader", "GET", path, None)).unwrap().status, 200);
+    assert!(server.stop().success());
 }

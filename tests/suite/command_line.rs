@@ -172,7 +172,7 @@ fn a_wrong_configuration_names_file_key_reason_and_fix() {
         ("[lisen]\nhttp = \"127.0.0.1:0\"", &["firsthand.toml: ", "line 1", "`lisen`", "fix: did you mean \"listen\"?"]),
         (
             "[listen]\nadmin = \"0.0.0.0:8081\"",
-            &["listen.admin: the admin listener has no access control yet", "fix: admin = \"127.0.0.1:8081\""],
+            &["listen.admin: the admin listener has no access control, ", "fix: admin = \"127.0.0.1:8081\""],
         ),
         ("[listen]\nhttps = \"127.0.0.1:0\"", &["tls: listen.https needs a certificate", "fix: [tls]"]),
         ("data_dir = 7", &["line 1", "data_dir", "string"]),
