@@ -14,6 +14,7 @@ use super::{
     identifiers::{Identifier, IdentifierKind, identifier_of_site, normal},
     keys::{persistent::PersistentKeys, random_key},
     personal::Personal,
+    profiled::PersonHandle,
 };
 use crate::{clock::Timestamp, documents::Destination, event::SiteNumber, state::StoreError};
 
@@ -29,13 +30,21 @@ const LINKS_MAX: usize = 10_000;
 /// Characters of 256 bits in base64url.
 const TOKEN_CHARACTERS: usize = 43;
 
+/// Addresses that one browser asks to confirm in a day: somebody's own are a few.
+const CONFIRMATIONS_A_DAY: usize = 3;
+/// The same of all browsers in an hour: mails go to addresses that nobody here knows yet, which whoever has made a cookie could ask for.
+const CONFIRMATIONS_AN_HOUR: usize = 500;
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
 /// What a link lets whoever has it do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum May {
     /// See what rests of whoever has the address.
     See,
     /// Erase it.
     Erase,
+    /// Confirm that the address is of whoever's browser this is: in that browser, and in no other.
+    Confirm(PersonHandle),
 }
 
 struct Link {
@@ -51,6 +60,8 @@ pub struct OwnLinks {
     links: Mutex<HashMap<[u8; 32], Link>>,
     /// When an address was mailed to, within the last day.
     mailed: Mutex<HashMap<(SiteNumber, Identifier), Vec<Timestamp>>>,
+    /// When a browser asked to confirm an address, within the last day.
+    confirming: Mutex<HashMap<PersonHandle, Vec<Timestamp>>>,
 }
 
 /// An address that somebody has typed. It can be looked for and mailed to, and not looked at.
@@ -95,6 +106,23 @@ impl OwnLinks {
         }
         times.push(now);
         true
+    }
+
+    /// Whether a browser may have one more address confirmed now; from now on it may have one less.
+    pub fn may_confirm(&self, person: PersonHandle, now: Timestamp) -> bool {
+        let mut confirming = self.confirming.lock().unwrap_or_else(PoisonError::into_inner);
+        confirming.retain(|_, times| {
+            times.retain(|at| now.since(*at) < DAY);
+            !times.is_empty()
+        });
+        let within_an_hour = confirming.values().flatten().filter(|at| now.since(**at) < HOUR).count();
+        if within_an_hour >= CONFIRMATIONS_AN_HOUR || confirming.len() >= LINKS_MAX {
+            return false;
+        }
+        let times = confirming.entry(person).or_default();
+        let may = times.len() < CONFIRMATIONS_A_DAY;
+        times.extend(may.then_some(now));
+        may
     }
 
     /// Makes a link. Nothing: too many are open, or the system has no randomness to give.
@@ -163,6 +191,23 @@ mod tests {
         assert_eq!(links.take(&link, site, May::See, NOW), None, "taken");
         assert_ne!(make().expose(), make().expose());
         assert_eq!(OwnLinks::form(&Personal::new(format!("{}\"", "x".repeat(TOKEN_CHARACTERS - 1)))), None, "no markup comes back");
+    }
+
+    #[test]
+    fn a_link_that_confirms_is_of_use_in_its_browser_alone_and_few_are_made() {
+        let links = OwnLinks::default();
+        let (site, jane, of) = (SiteNumber(1), Identifier { kind: IdentifierKind::Email, key: IdentifierKey::of_bytes([7; 16]) }, PersonHandle::from_rest);
+        let link = Personal::new(links.make(site, jane, May::Confirm(of([1; 16])), NOW).unwrap());
+        for other in [May::Confirm(of([2; 16])), May::See, May::Erase] {
+            assert_eq!(links.take(&link, site, other, NOW), None);
+        }
+        assert_eq!(links.take(&link, site, May::Confirm(of([1; 16])), NOW.plus(OPEN_FOR)), None, "over");
+        assert_eq!(links.take(&link, site, May::Confirm(of([1; 16])), NOW), Some(jane), "what others tried took nothing away");
+        assert_eq!(links.take(&link, site, May::Confirm(of([1; 16])), NOW), None, "taken");
+        let asked = |person: u8, at| (0..10).filter(|_| links.may_confirm(of([person; 16]), at)).count();
+        assert_eq!((asked(1, NOW), asked(1, NOW.plus(HOUR)), asked(1, NOW.plus(DAY))), (CONFIRMATIONS_A_DAY, 0, CONFIRMATIONS_A_DAY));
+        let all = (0..=255_u8).flat_map(|person| (0..3).map(move |_| person)).filter(|person| links.may_confirm(of([*person; 16]), NOW.plus(DAY * 3))).count();
+        assert_eq!(all, CONFIRMATIONS_AN_HOUR);
     }
 
     #[test]

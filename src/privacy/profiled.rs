@@ -352,6 +352,21 @@ impl ProfileSeals {
         Ok(self.persons.of_handle(person.bytes(), now)?.map(|person| AuditMark(person.mark(b"profile audit"))))
     }
 
+    /// What this person agrees to, and the event that they confirmed an identifier: the same, however often they do. Nothing: they do not agree to a profile.
+    ///
+    /// # Errors
+    /// When `keys.db` cannot be used.
+    pub fn confirmation(
+        &self,
+        person: &PersonHandle,
+        identifier: &Identifier,
+        now: Timestamp,
+    ) -> Result<Option<(Purposes, EventKey)>, StoreError> {
+        let person = self.persons.of_handle(person.bytes(), now)?.filter(|person| person.purposes().cover(Purposes::PROFILE));
+        let event = |identifier: &Identifier| [&b"confirmed "[..], identifier.kind.name().as_bytes(), identifier.key.bytes()].concat();
+        Ok(person.map(|person| (person.purposes(), EventKey(person.mark(&event(identifier))))))
+    }
+
     /// Whether what rests of this person is not to be used.
     #[must_use]
     pub fn is_restricted(&self, person: &PersonHandle) -> bool {

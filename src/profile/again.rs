@@ -22,6 +22,7 @@ pub(super) fn make_again(profiles: &Profiles, now: Timestamp) -> Result<u64, Pro
     let (store, seals) = (profiles.store()?, profiles.seals());
     let (mut after, mut made) = (None, 0);
     loop {
+        let _changing = profiles.changing();
         let rows = store.strands_after(after.as_ref(), STRANDS_AT_ONCE)?;
         let Some(last) = rows.last() else { return Ok(made) };
         after = Some(last.key);

@@ -1,12 +1,8 @@
 //! Contacts of the site's customer system in the store: each a strand of its own, with an event that says what was told of it.
 
-use std::collections::BTreeMap;
-
-use smol_str::SmolStr;
-
 use super::{
     Profiles,
-    entry::{CONTACT, Entry},
+    entry::{CONTACT, Entry, Told},
     store::{Change, ProfileError, StrandKey},
     strand::Strand,
 };
@@ -15,7 +11,6 @@ use crate::{
     documents::Site,
     privacy::{
         contacts::{ContactTold, SOURCE},
-        enrich::{device::DeviceClass, place::Country},
         identifiers::{Identifier, IdentifierKind},
     },
 };
@@ -30,31 +25,21 @@ impl Profiles {
         let account = told.known_by.iter().find_map(Identifier::account);
         let key = StrandKey { site: site.number, person: told.person, account };
         let entry = Entry {
-            event: told.event,
-            at: told.agreed,
-            received: now,
-            name: SmolStr::new_static(CONTACT),
-            source: SmolStr::new_static(SOURCE),
             by_backend: true,
             proven: account.is_some(),
-            purposes: told.purposes,
-            policy: site.policy.version.0,
-            page: None,
-            campaign: BTreeMap::new(),
-            referrer: None,
-            value: None,
-            currency: None,
-            order: None,
-            items: Vec::new(),
             properties: told.properties.clone(),
-            session: None,
-            device: DeviceClass::UNKNOWN,
-            country: Country::UNKNOWN,
-            language: None,
-            claims: None,
             known_by: told.known_by.iter().filter(|known| known.kind != IdentifierKind::Account).copied().collect(),
-            claimed: Vec::new(),
+            ..Entry::beside_a_visit(&Told {
+                name: CONTACT,
+                source: SOURCE,
+                event: told.event,
+                at: told.agreed,
+                received: now,
+                purposes: told.purposes,
+                policy: site.policy.version.0,
+            })
         };
+        let _changing = self.changing();
         let known = store.strand(&key)?.map(|row| Strand::opened(&row, seals, now)).transpose()?.flatten();
         let mut strand = known.unwrap_or_default();
         strand.take(&entry);

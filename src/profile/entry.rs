@@ -79,6 +79,8 @@ impl Class {
 pub(super) const PURCHASE: &str = "purchase";
 /// What a contact that was imported is called.
 pub(super) const CONTACT: &str = "contact";
+/// What it is called that somebody confirmed an address by a mailed link.
+pub(super) const CONFIRMED: &str = "address_confirmed";
 /// A refund's.
 pub(super) const REFUND: &str = "refund";
 
@@ -159,7 +161,55 @@ pub struct Entry {
     pub claimed: Vec<Identifier>,
 }
 
+/// From where something is that was told beside a visit.
+pub(super) struct Told {
+    /// What it is called.
+    pub(super) name: &'static str,
+    /// Who brought it.
+    pub(super) source: &'static str,
+    /// Which it is: the same, however often it is told.
+    pub(super) event: EventKey,
+    /// When it was so.
+    pub(super) at: Timestamp,
+    /// When it was told.
+    pub(super) received: Timestamp,
+    /// What the person agrees to.
+    pub(super) purposes: Purposes,
+    /// The version of the policy.
+    pub(super) policy: u32,
+}
+
 impl Entry {
+    /// What was told beside a visit: of no page, device or place.
+    pub(super) fn beside_a_visit(told: &Told) -> Self {
+        Self {
+            event: told.event,
+            at: told.at,
+            received: told.received,
+            name: SmolStr::new_static(told.name),
+            source: SmolStr::new_static(told.source),
+            by_backend: false,
+            proven: false,
+            purposes: told.purposes,
+            policy: told.policy,
+            page: None,
+            campaign: BTreeMap::new(),
+            referrer: None,
+            value: None,
+            currency: None,
+            order: None,
+            items: Vec::new(),
+            properties: BTreeMap::new(),
+            session: None,
+            device: DeviceClass::UNKNOWN,
+            country: Country::UNKNOWN,
+            language: None,
+            claims: None,
+            known_by: Vec::new(),
+            claimed: Vec::new(),
+        }
+    }
+
     /// What the timeline keeps of an event.
     #[must_use]
     pub fn of(event: &ProfileEvent) -> Self {

@@ -14,6 +14,7 @@
 //! | where they rest | `store`, `sqlite`, `postgres` |
 //! | reading the event log | `projector` |
 //! | contacts of the site's customer system | `contact` |
+//! | an address that was confirmed by a mailed link | `confirmed` |
 //! | removing what is of people who do not agree any more, and what is past its time | `upkeep` |
 //! | making all traits again | `again` |
 //! | a profile as it is shown to whose it is | `own` |
@@ -25,6 +26,7 @@
 
 mod again;
 pub mod audit;
+mod confirmed;
 mod contact;
 pub mod entry;
 pub mod identity;
@@ -46,7 +48,7 @@ pub mod whose;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::OnceLock,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use self::{
@@ -74,6 +76,8 @@ pub struct Profiles {
     place: Place,
     store: OnceLock<Box<dyn ProfileStore>>,
     seals: ProfileSeals,
+    /// Held from when a strand is read until it is written: the projector is not the only one who changes them.
+    changing: Mutex<()>,
 }
 
 enum Place {
@@ -87,7 +91,7 @@ impl Profiles {
     /// Those in a data directory.
     #[must_use]
     pub fn in_directory(data_dir: PathBuf, seals: ProfileSeals) -> Self {
-        Self { place: Place::Directory(data_dir), store: OnceLock::new(), seals }
+        Self { place: Place::Directory(data_dir), store: OnceLock::new(), seals, changing: Mutex::default() }
     }
 
     /// Those of a machine: in its data directory, or where `postgres` says. `runtime` moves a database's bytes; it is not to be asked on one of its
@@ -110,7 +114,7 @@ impl Profiles {
     /// Those in this store.
     #[must_use]
     pub fn in_store(store: Box<dyn ProfileStore>, seals: ProfileSeals) -> Self {
-        Self { place: Place::Open, store: OnceLock::from(store), seals }
+        Self { place: Place::Open, store: OnceLock::from(store), seals, changing: Mutex::default() }
     }
 
     /// Whether anything may be kept already.
@@ -132,6 +136,11 @@ impl Profiles {
             let _ = self.store.set(Box::new(SqliteProfiles::open(&directory.join(PROFILES.file))?));
         }
         Ok(&**self.store.get().expect("it was opened"))
+    }
+
+    /// Nobody else of this process changes a strand while it is held.
+    pub(super) fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What they are sealed with.

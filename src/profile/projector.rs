@@ -262,6 +262,7 @@ impl Projector {
         now: Timestamp,
     ) -> Result<(), ProfileError> {
         let (store, seals) = (self.parts.profiles.store()?, self.parts.profiles.seals());
+        let _changing = self.parts.profiles.changing();
         let mut strands: BTreeMap<StrandKey, (u64, Strand)> = BTreeMap::new();
         let mut change = Change { position: Some(position), ..Change::default() };
         let mut known_by = BTreeSet::new();

@@ -81,6 +81,7 @@ fn let_go(profiles: &Profiles, documents: &Documents, now: Timestamp) -> Result<
                 let rows = store.older(rules.site(), class, now.minus(kept), EVENTS_AT_ONCE)?;
                 let enough = rows.len() < EVENTS_AT_ONCE;
                 if !rows.is_empty() {
+                    let _changing = profiles.changing();
                     store.write(&letting_go(profiles, rows, now)?)?;
                 }
                 if enough {

@@ -20,11 +20,13 @@ const OPT_OUT_PATH: &str = "/o";
 const TRANSPARENCY_PATHS: [(&str, Method, Wish); 3] =
     [("/about", Method::GET, Wish::See), ("/about/out", Method::POST, Wish::OptOut), ("/about/in", Method::POST, Wish::OptIn)];
 /// The page of what rests about its visitor, and where its forms go to.
-const OWN_DATA_PATHS: [(&str, Method, Step); 4] = [
+const OWN_DATA_PATHS: [(&str, Method, Step); 6] = [
     ("/about/you", Method::GET, Step::See),
     ("/about/you/mail", Method::POST, Step::Mail),
     ("/about/you/open", Method::POST, Step::Open),
     ("/about/you/erase", Method::POST, Step::Erase),
+    ("/about/you/confirm", Method::POST, Step::AskToConfirm),
+    ("/about/you/confirmed", Method::POST, Step::Confirm),
 ];
 /// Where `doctor` brings its word; `*` is that.
 const LOOK_PATH: &str = "/look/*";

@@ -5,7 +5,7 @@ use std::{
     fs,
     io::Write as _,
     net::TcpListener,
-    path::Path,
+    path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -187,14 +187,20 @@ fn a_browser_of_several_accounts_shows_what_was_done_under_none() {
     assert!(server.stop().success());
 }
 
-#[test]
-fn a_link_is_mailed_to_a_known_address_alone_and_opens_once() {
+/// A shop whose server can mail.
+struct Mailing {
+    installation: Installation,
+    server: Running,
+    maildir: PathBuf,
+    _mail_server: MailServer,
+    _outside: Installation,
+}
+
+fn mailing() -> Option<Mailing> {
     let outside = Installation::empty();
     let has_server =
         std::process::Command::new(PYTHON).args(["-c", "import aiosmtpd"]).output().is_ok_and(|output| output.status.success());
-    let Some(pair) = certificate::made(outside.path()).filter(|_| has_server) else {
-        return left_out("the mailed link", "aiosmtpd (python3-aiosmtpd) or openssl is not installed here");
-    };
+    let pair = certificate::made(outside.path()).filter(|_| has_server)?;
     let maildir = outside.path().join("maildir");
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mail_server = MailServer::start(port, &maildir, &pair);
@@ -211,6 +217,108 @@ fn a_link_is_mailed_to_a_known_address_alone_and_opens_once() {
     let mut command = installation.command(&["run"]);
     command.env("SSL_CERT_FILE", &pair[0]);
     let server = installation.start_as(command);
+    Some(Mailing { installation, server, maildir, _mail_server: mail_server, _outside: outside })
+}
+
+fn mails(maildir: &Path) -> Vec<String> {
+    let directory = fs::read_dir(maildir.join("new"));
+    directory.into_iter().flatten().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect()
+}
+
+/// A mail without its line breaks.
+fn plain(mail: &str) -> String {
+    mail.replace("=\r\n", "").replace("=\n", "").replace("=3D", "=")
+}
+
+fn token(mail: &str, behind: &str) -> String {
+    mail.split_once(behind).unwrap().1.chars().take_while(|sign| sign.is_ascii_alphanumeric() || "-_".contains(*sign)).collect()
+}
+
+#[test]
+fn an_address_is_confirmed_in_the_browser_that_asked_and_in_no_other() {
+    let Some(Mailing { installation, server, maildir, _outside, _mail_server }) = mailing() else {
+        return left_out("the confirmed address", "aiosmtpd (python3-aiosmtpd) or openssl is not installed here");
+    };
+    let (one, two) = (visits(&server, 1), visits(&server, 2));
+    told(&server, 2, &two, JANE);
+    let analytics = server.send(&Request::beacon(r#"{"g":["analytics"],"e":[{"k":"page_view"}]}"#));
+    let analytics = analytics.header("set-cookie").and_then(|cookie| cookie.split(';').next()).unwrap().to_owned();
+    eventually("two profiles", PATIENCE, || orders(&installation) == [1, 1]);
+    let page = opened(&server, &one);
+    assert!(page.contains("action=\"you/confirm\"") && page.contains("may join it with what it knows of them"), "it is said before");
+    assert!(!opened(&server, &analytics).contains("you/confirm"));
+
+    // Who has no consented cookie is told the same and mailed nothing; a page of another origin asks in vain.
+    let ask = |headers: &[(&str, &str)]| press(&server, "confirm", "address=jane%40mail.example", headers);
+    let answer = ask(&[]).text();
+    assert_eq!((ask(&[("Cookie", &analytics)]).text(), ask(&[("Cookie", "__Host-w=AAECAwQFBgcICQoLDA0ODw")]).text()), (answer.clone(), answer.clone()));
+    assert_eq!(ask(&[("Cookie", &one), ("Origin", "https://elsewhere.example")]).status, 403);
+    assert_eq!(ask(&[("Cookie", &one), ("Sec-GPC", "1")]).text(), answer);
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(mails(&maildir).len(), 0);
+    assert_eq!(ask(&[("Cookie", &one)]).text(), answer);
+    eventually("a mail", PATIENCE, || mails(&maildir).len() == 1);
+    let text = plain(&mails(&maildir)[0]);
+    assert!(text.contains("jane@mail.example") && text.contains("https://www.shop.example/keso/about/you?confirm="), "{text}");
+    let token = token(&text, "?confirm=");
+    assert_eq!(ask(&[("Cookie", &two)]).text(), answer, "known or not, once in ten minutes");
+
+    // To follow it does nothing; in another browser it proves nothing for either; forged it is none; and it opens and erases nothing.
+    let document = [("Sec-Fetch-Dest", "document"), ("Cookie", one.as_str())];
+    let followed = see(&server, &document, &format!("?confirm={token}")).text();
+    assert!(followed.contains("action=\"you/confirmed\"") && followed.contains("may join it"), "{followed}");
+    assert!(!see(&server, &document, "?confirm=%22%3E%3Cscript%3E").text().contains("script"));
+    let confirm = |link: &str, cookie: &str| press(&server, "confirmed", &format!("link={link}"), &[("Cookie", cookie)]).text();
+    for cookie in [two.as_str(), analytics.as_str(), "", "__Host-w=AAECAwQFBgcICQoLDA0ODw"] {
+        assert!(confirm(&token, cookie).contains("Nothing was confirmed"), "{cookie}");
+    }
+    for forged in ["", "x", &token.chars().rev().collect::<String>(), &format!("{token}x")] {
+        assert!(confirm(forged, &one).contains("Nothing was confirmed"), "{forged}");
+    }
+    for button in ["open", "erase"] {
+        assert!(press(&server, button, &format!("link={token}"), &[("Cookie", &one)]).text().contains("not of use any more"));
+    }
+    let foreign = [("Cookie", one.as_str()), ("Origin", "https://elsewhere.example")];
+    assert_eq!(press(&server, "confirmed", &format!("link={token}"), &foreign).status, 403);
+    std::thread::sleep(Duration::from_millis(700));
+    assert_eq!(orders(&installation), [1, 1]);
+
+    assert!(confirm(&token, &one).contains("It is confirmed"));
+    assert_eq!(orders(&installation), [2], "one customer's, as the document says of addresses");
+    assert!(confirm(&token, &one).contains("Nothing was confirmed"), "once");
+    let shown = || {
+        let mut command = installation.command(&["profile", "show", "--by", "email", "--json"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(JANE.as_bytes()).unwrap();
+        serde_json::from_slice::<Value>(&child.wait_with_output().unwrap().stdout).unwrap_or_default()
+    };
+    let proofs = |view: &Value| view["parts"].as_array().into_iter().flatten().flat_map(|part| part["known_by"].as_array().unwrap().clone()).collect::<Vec<_>>();
+    let sources = |view: &Value| -> Vec<String> {
+        let mut sources: Vec<_> = proofs(view).iter().map(|known| known["source"].as_str().unwrap_or_default().to_owned()).collect();
+        sources.sort();
+        sources
+    };
+    assert_eq!(sources(&shown()), ["mailed link", "server"], "{}", shown());
+    // It outlasts what comes next, and all being made again.
+    let again = json!({ "g": ["analytics", "profile"], "e": [{ "k": "page_view", "i": "later" }] });
+    assert_eq!(server.send(&Request::beacon(again.to_string()).with("Cookie", &one)).status, 204);
+    assert!(installation.run(&["profile", "rebuild"]).status.success());
+    eventually("it is made again", PATIENCE, || installation.number("profiles.db", "SELECT again FROM progress") == 0);
+    eventually("what came later", PATIENCE, || shown()["timeline"].as_array().is_some_and(|events| events.iter().any(|event| event["name"] == "page_view")));
+    assert_eq!((orders(&installation), sources(&shown())), (vec![2], vec![String::from("mailed link"), String::from("server")]));
+    let by_them = "SELECT count(*) FROM profile_audit JOIN profile_audit_marks USING (number) WHERE by = 'person' AND act = 'confirmed'";
+    assert_eq!(installation.number("state.db", by_them), 1);
+    // What the browser erases by its cookie is still what it produced alone.
+    assert!(press(&server, "erase", "", &[("Cookie", &one)]).text().contains("It is erased"));
+    eventually("the other browser's", PATIENCE, || orders(&installation) == [1]);
+    assert!(server.stop().success());
+}
+
+#[test]
+fn a_link_is_mailed_to_a_known_address_alone_and_opens_once() {
+    let Some(Mailing { installation, server, maildir, _outside, _mail_server }) = mailing() else {
+        return left_out("the mailed link", "aiosmtpd (python3-aiosmtpd) or openssl is not installed here");
+    };
     let (one, two) = (visits(&server, 1), visits(&server, 2));
     told(&server, 1, &one, JANE);
     told(&server, 2, &two, JANE);
@@ -230,10 +338,7 @@ fn a_link_is_mailed_to_a_known_address_alone_and_opens_once() {
     for unknown in ["nobody@mail.example", "claimed@mail.example", "no address", "jane@mail.example\r\nBcc: all@mail.example"] {
         assert_eq!(ask(unknown).0, known, "{unknown}");
     }
-    let mails = || -> Vec<String> {
-        let directory = fs::read_dir(maildir.join("new"));
-        directory.into_iter().flatten().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect()
-    };
+    let mails = || mails(&maildir);
     eventually("a mail", PATIENCE, || mails().len() == 1);
     let mut spent: [Vec<Duration>; 2] = [Vec::new(), Vec::new()];
     for _ in 0..20 {
@@ -246,10 +351,9 @@ fn a_link_is_mailed_to_a_known_address_alone_and_opens_once() {
     std::thread::sleep(Duration::from_millis(500));
     let mail = mails();
     assert_eq!(mail.len(), 1, "one in ten minutes, and none to others");
-    let text = mail[0].replace("=\r\n", "").replace("=\n", "").replace("=3D", "=");
+    let text = plain(&mail[0]);
     assert!(text.contains("jane@mail.example") && text.contains("https://www.shop.example/keso/about/you?link="), "{text}");
-    let token: String =
-        text.split_once("?link=").unwrap().1.chars().take_while(|sign| sign.is_ascii_alphanumeric() || "-_".contains(*sign)).collect();
+    let token = token(&text, "?link=");
 
     // A program that follows links opens nothing.
     let document = [("Sec-Fetch-Dest", "document")];
@@ -274,5 +378,4 @@ fn a_link_is_mailed_to_a_known_address_alone_and_opens_once() {
         assert!(opened(&server, cookie).contains("Nothing rests about you"));
     }
     assert!(server.stop().success());
-    drop(mail_server);
 }

@@ -1,8 +1,9 @@
 //! The page on which customers see and erase what rests about them, without a script. The cookie alone shows and erases what its browser produced;
-//! what a proven e-mail address joins needs a link that is mailed to it. What is answered to who types an address in is the same whether it is known.
+//! what a proven e-mail address joins needs a link that is mailed to it. Another link proves that an address is of the browser that asks for it. What is answered to who types an address in is the same whether it is known.
 //!
 //! Only a visitor who has opened the page sees anything: not a script of the site's pages, nor a frame.
 
+mod confirm;
 mod shown;
 mod words;
 
@@ -62,6 +63,10 @@ pub(super) enum Step {
     Open,
     /// To erase.
     Erase,
+    /// To have a link mailed that confirms an address.
+    AskToConfirm,
+    /// To confirm it.
+    Confirm,
 }
 
 /// A mail with a link.
@@ -79,6 +84,8 @@ struct Wanted {
     rules: Arc<ProfileRules>,
     address: Address,
     words: &'static Words,
+    /// Whose browser asks to have the address confirmed as its.
+    confirms: Option<PersonHandle>,
 }
 
 /// Makes the page.
@@ -149,8 +156,11 @@ impl OwnData {
     }
 
     /// A link for who has a known address.
-    fn link(&self, Wanted { site, rules, address, words }: Wanted, now: Timestamp) -> Result<Option<MailedLink>, ProfileError> {
+    fn link(&self, Wanted { site, rules, address, words, confirms }: Wanted, now: Timestamp) -> Result<Option<MailedLink>, ProfileError> {
         let Some(identifier) = address.identifier(&self.persistent, &rules.destination)? else { return Ok(None) };
+        if let Some(person) = confirms {
+            return Ok(self.confirming_link(&site, (person, identifier), words, now).map(|(subject, text)| MailedLink { address, subject, text }));
+        }
         if self.profiles.of_address(&rules, &identifier, now)?.is_none() || !self.links.may_mail(site.number, identifier, now) {
             return Ok(None);
         }
@@ -183,17 +193,20 @@ impl OwnData {
             return self.page(words, below, &section("", &paragraph(words.not_opened)), Vec::new());
         }
         match step {
-            Step::See => match inbound.asked_by_query("link") {
-                Some(said) => self.page(words, below, &opening(OwnLinks::form(&said), words, below), Vec::new()),
-                None => self.see(pipeline, site, inbound, (&rules, words, below)).await,
+            Step::See => match (inbound.asked_by_query("link"), inbound.asked_by_query("confirm")) {
+                (Some(said), _) => self.page(words, below, &opening(OwnLinks::form(&said), words, below), Vec::new()),
+                (None, Some(said)) => self.page(words, below, &confirm::asking(OwnLinks::form(&said), words, below), Vec::new()),
+                (None, None) => self.see(pipeline, site, inbound, (&rules, words, below)).await,
             },
             Step::Mail => {
                 if let (Some(mails), Some(address)) = (&self.mails, inbound.form("address").as_ref().and_then(Address::typed)) {
                     // Full: who asks hears the same.
-                    let _ = mails.try_send(Wanted { site: Arc::clone(site), rules, address, words });
+                    let _ = mails.try_send(Wanted { site: Arc::clone(site), rules, address, words, confirms: None });
                 }
                 self.page(words, below, &section("", &paragraph(words.sent)), Vec::new())
             }
+            Step::AskToConfirm => self.ask_to_confirm(pipeline, (site, &rules), inbound, (words, below)).await,
+            Step::Confirm => self.confirm(pipeline, (site, &rules), inbound, (words, below)).await,
             Step::Open => {
                 let identifier = inbound.form("link").and_then(|said| self.links.take(&said, site.number, May::See, now));
                 match self.opened(identifier, &rules, now).await {
@@ -286,6 +299,7 @@ impl OwnData {
             return later();
         }
         let held = person.is_some_and(|person| self.profiles.seals().is_restricted(&person));
+        let has_profile = view.is_some();
         let own = match view {
             Some(view) if held => shown(&view, words) + &paragraph(words.held),
             None if held => paragraph(words.held),
@@ -305,6 +319,10 @@ impl OwnData {
                 words.send
             );
             content += &section(words.by_mail, &form);
+            // What has no profile has nothing that an address could be proven of.
+            if has_profile && !held {
+                content += &section(words.confirm, &confirm::form(words, below));
+            }
         }
         self.page(words, below, &content, Vec::new())
     }

@@ -42,6 +42,14 @@ pub(super) struct Words {
     pub(super) about: &'static str,
     pub(super) subject: &'static str,
     pub(super) mail: &'static str,
+    pub(super) confirm: &'static str,
+    pub(super) confirm_text: &'static str,
+    pub(super) confirm_send: &'static str,
+    pub(super) confirm_sent: &'static str,
+    pub(super) confirm_over: &'static str,
+    pub(super) confirm_done: &'static str,
+    pub(super) confirm_subject: &'static str,
+    pub(super) confirm_mail: &'static str,
 }
 
 pub(super) const ALL: [Words; 2] = [
@@ -86,6 +94,14 @@ pub(super) const ALL: [Words; 2] = [
         about: "What this website measures, and who receives it",
         subject: "What rests about you",
         mail: "Somebody, most likely you, asked for what rests about this address at {host}.\n\nThis link shows it, once, within a quarter of an hour:\n\n{link}\n\nIf it was not you, there is nothing to do: without this mail nobody sees anything.\n",
+        confirm: "Confirm that this address is mine",
+        confirm_text: "You can prove that an e-mail address is yours, by a link that is mailed to it and that you open in this browser. From then on the website takes what this browser does, and what it did before, for what the customer of that address does, and may join it with what it knows of them from other browsers. An erasure on this page goes on to erase what this browser produced.",
+        confirm_send: "Mail me a link to confirm it",
+        confirm_sent: "If this browser may have this address confirmed, a link is on its way to it. Open it in this browser, within a quarter of an hour. If none comes, one was sent to this address a few minutes ago, or too many were asked for today.",
+        confirm_over: "Nothing was confirmed. A link confirms an address once, within a quarter of an hour, and in the browser alone in which it was asked for.",
+        confirm_done: "It is confirmed: the website takes what this browser does for what the customer of this address does.",
+        confirm_subject: "Confirm your address",
+        confirm_mail: "Somebody, most likely you, asked at {host} to confirm that this address is theirs.\n\nOpen this link in the browser in which you asked, within a quarter of an hour, and press the button there:\n\n{link}\n\nFrom then on the website takes what that browser does for what the customer of this address does. If it was not you, there is nothing to do: the link confirms nothing in any other browser.\n",
     },
     Words {
         lang: "fr",
@@ -128,5 +144,13 @@ pub(super) const ALL: [Words; 2] = [
         about: "Ce que ce site mesure, et qui le reçoit (en anglais)",
         subject: "Ce qui est conservé à votre sujet",
         mail: "Quelqu’un, sans doute vous, a demandé ce qui est conservé au sujet de cette adresse chez {host}.\n\nCe lien le montre, une fois, pendant un quart d’heure :\n\n{link}\n\nSi ce n’était pas vous, il n’y a rien à faire : sans ce courriel, personne ne voit rien.\n",
+        confirm: "Confirmer que cette adresse est la mienne",
+        confirm_text: "Vous pouvez prouver qu’une adresse électronique est la vôtre, par un lien qui lui est envoyé et que vous ouvrez dans ce navigateur. Dès lors, le site tient ce que fait ce navigateur, et ce qu’il a fait avant, pour ce que fait le client de cette adresse, et peut le réunir avec ce qu’il sait de lui par d’autres navigateurs. Un effacement sur cette page efface toujours ce que ce navigateur a produit.",
+        confirm_send: "M’envoyer un lien pour la confirmer",
+        confirm_sent: "Si ce navigateur peut faire confirmer cette adresse, un lien est en route. Ouvrez-le dans ce navigateur, avant un quart d’heure. Si rien n’arrive, un lien a été envoyé à cette adresse il y a quelques minutes, ou trop ont été demandés aujourd’hui.",
+        confirm_over: "Rien n’a été confirmé. Un lien confirme une adresse une seule fois, pendant un quart d’heure, et seulement dans le navigateur où il a été demandé.",
+        confirm_done: "C’est confirmé : le site tient ce que fait ce navigateur pour ce que fait le client de cette adresse.",
+        confirm_subject: "Confirmez votre adresse",
+        confirm_mail: "Quelqu’un, sans doute vous, a demandé chez {host} de confirmer que cette adresse est la sienne.\n\nOuvrez ce lien dans le navigateur où vous l’avez demandé, avant un quart d’heure, et appuyez sur le bouton :\n\n{link}\n\nDès lors, le site tient ce que fait ce navigateur pour ce que fait le client de cette adresse. Si ce n’était pas vous, il n’y a rien à faire : le lien ne confirme rien dans un autre navigateur.\n",
     },
 ];

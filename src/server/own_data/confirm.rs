@@ -1,0 +1,123 @@
+//! Confirming an address by a mailed link: it proves the address of the browser that asked for the link, and of no other, once a button in that very browser
+//! is pressed. What follows from it is said before.
+
+use std::sync::Arc;
+
+use http::Response;
+
+use super::{OwnData, Wanted, later, paragraph, section, words::Words};
+use crate::{
+    clock::Timestamp,
+    documents::{ProfileRules, Site},
+    pipeline::Pipeline,
+    privacy::{
+        consent::{ConsentSignal, evidence::Evidence},
+        identifiers::{Identifier, IdentifierKind},
+        own_links::{Address, May},
+        profiled::PersonHandle,
+    },
+    profile::audit::Act,
+    protocol::inbound::Inbound,
+    server::reply::ReplyBody,
+};
+
+/// Where an address is typed in.
+pub(super) fn form(words: &Words, below: &str) -> String {
+    format!(
+        "{}<form method=\"post\" action=\"{below}confirm\"><label for=\"confirmed\">{}</label>\
+         <input id=\"confirmed\" name=\"address\" type=\"email\" autocomplete=\"email\" required maxlength=\"254\"><br>\
+         <button class=\"quiet\">{}</button></form>",
+        paragraph(words.confirm_text),
+        words.address,
+        words.confirm_send
+    )
+}
+
+/// What is asked of who has followed a link: it says once more what follows.
+pub(super) fn asking(token: Option<&str>, words: &Words, below: &str) -> String {
+    let Some(token) = token else { return section("", &paragraph(words.confirm_over)) };
+    let form = format!(
+        "{}<form method=\"post\" action=\"{below}confirmed\"><input type=\"hidden\" name=\"link\" value=\"{token}\"><button>{}</button></form>",
+        paragraph(words.confirm_text),
+        words.confirm
+    );
+    section("", &form)
+}
+
+impl OwnData {
+    /// Whose browser asks, where they may have an address confirmed: they agree to a profile, nothing of them is held, and the site keeps addresses.
+    async fn who_may(
+        &self,
+        pipeline: &Pipeline,
+        (site, rules): (&Site, &ProfileRules),
+        inbound: &Inbound,
+    ) -> Result<Option<PersonHandle>, ()> {
+        let arrival = inbound.arrival(&site.cookies, ConsentSignal::Absent, Evidence::default());
+        let person = pipeline.visitors.customer(&arrival, site, inbound.received()).await.map_err(drop)?;
+        let keeps_addresses = rules.identifiers.iter().any(|rule| rule.kind == IdentifierKind::Email);
+        Ok(person.filter(|person| keeps_addresses && !self.profiles.seals().is_restricted(person)))
+    }
+
+    /// Has a link mailed. Who asks is told the same, whatever becomes of it.
+    pub(super) async fn ask_to_confirm(
+        &self,
+        pipeline: &Pipeline,
+        (site, rules): (&Arc<Site>, &Arc<ProfileRules>),
+        inbound: &Inbound,
+        (words, below): (&'static Words, &str),
+    ) -> Response<ReplyBody> {
+        let Ok(person) = self.who_may(pipeline, (site, rules), inbound).await else { return later() };
+        if let (Some(mails), Some(person), Some(address)) = (&self.mails, person, inbound.form("address").as_ref().and_then(Address::typed)) {
+            // Full: who asks hears the same.
+            let _ = mails.try_send(Wanted { site: Arc::clone(site), rules: Arc::clone(rules), address, words, confirms: Some(person) });
+        }
+        self.page(words, below, &section("", &paragraph(words.confirm_sent)), Vec::new())
+    }
+
+    /// The mail's subject and text. Nothing: too many are asked for.
+    pub(super) fn confirming_link(
+        &self,
+        site: &Site,
+        (person, identifier): (PersonHandle, Identifier),
+        words: &Words,
+        now: Timestamp,
+    ) -> Option<(String, String)> {
+        if !self.links.may_mail(site.number, identifier, now) || !self.links.may_confirm(person, now) {
+            return None;
+        }
+        let token = self.links.make(site.number, identifier, May::Confirm(person), now)?;
+        let host = site.hosts.first().map_or("", String::as_str);
+        let link = format!("https://{host}{}/about/you?confirm={token}", site.prefix);
+        let text = words.confirm_mail.replace("{host}", host).replace("{link}", &link);
+        Some((format!("{host}: {}", words.confirm_subject), text))
+    }
+
+    /// Proves the address of the browser that has asked for the link, if this is it.
+    pub(super) async fn confirm(
+        &self,
+        pipeline: &Pipeline,
+        (site, rules): (&Arc<Site>, &Arc<ProfileRules>),
+        inbound: &Inbound,
+        (words, below): (&'static Words, &str),
+    ) -> Response<ReplyBody> {
+        let now = inbound.received();
+        let Ok(person) = self.who_may(pipeline, (site, rules), inbound).await else { return later() };
+        let taken = |person: PersonHandle| {
+            let said = inbound.form("link")?;
+            // In another browser it is none, and stays what it is in its own.
+            Some((person, self.links.take(&said, site.number, May::Confirm(person), now)?))
+        };
+        let Some((person, identifier)) = person.and_then(taken) else {
+            return self.page(words, below, &section("", &paragraph(words.confirm_over)), Vec::new());
+        };
+        if self.note(site, Act::Confirmed, [person], now).await.is_err() {
+            return later();
+        }
+        let (profiles, of) = (Arc::clone(&self.profiles), Arc::clone(site));
+        match self.supervisor.blocking(move || profiles.confirm(&of, &person, identifier, now)).await {
+            Ok(true) => self.page(words, below, &section("", &paragraph(words.confirm_done)), Vec::new()),
+            Ok(false) => self.page(words, below, &section("", &paragraph(words.confirm_over)), Vec::new()),
+            Err(_) => later(),
+        }
+    }
+}
