@@ -355,7 +355,8 @@ impl App {
         }));
         let projecting = Arc::clone(projector.gauges());
         projector.start(&supervisor).map_err(StartError::Thread)?;
-        let own_data = own_data(&config, (&profiles, ProfileAudit::new(Arc::clone(&state))), &pipeline.persistent, &supervisor).map_err(StartError::OwnData)?;
+        let own_data = own_data(&config, (&profiles, ProfileAudit::new(Arc::clone(&state))), &pipeline.persistent, &supervisor)
+            .map_err(StartError::OwnData)?;
         let egress = EgressLedger::new(Arc::clone(&state), &config.data_dir);
         let report = Arc::new(Report {
             pipeline: Arc::clone(&pipeline),

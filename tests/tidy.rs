@@ -154,6 +154,7 @@ const OWNERS: &[(&str, &[&str], &str)] = &[
         ],
         "SQL is spoken by the stores alone",
     ),
+    (".open_for_whom_it_is_shown(", &["profile/contact_view.rs"], "how somebody is written to is opened in one place"),
     (".for_the_mail_server(", &["app/own_data.rs"], "an address that somebody typed goes into the mail to it alone"),
     (
         ".hand_over_to_the_",

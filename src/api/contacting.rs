@@ -20,7 +20,7 @@ use crate::{
         identifiers::IdentifierKind,
         personal::Personal,
     },
-    profile::{audit::Act, store::StrandKey, strand_id},
+    profile::{audit::Act, contact::Again, store::StrandKey, strand_id},
 };
 
 /// Properties of one contact: a policy lists fewer.
@@ -71,6 +71,9 @@ pub(super) struct Contact {
     who: KnownBy,
     /// What they agreed to.
     consent: Given,
+    /// Their name, which is kept where the site's document says so, as address and number are.
+    #[schemars(length(max = 200))]
+    name: Option<String>,
     /// Properties: what the policy lists is kept. Texts, numbers, `true` and `false`.
     #[serde(default)]
     #[schemars(extend("maxProperties" = 100, "additionalProperties" = { "type": ["string", "number", "boolean"] }))]
@@ -104,8 +107,9 @@ pub(super) struct Kept {
 
 /// Takes a contact over, or brings it up to date.
 pub(super) fn contact(desk: &Desk, call: &Call) -> Result<Answer, Problem> {
-    let Contact { who, consent, properties } = call.said()?;
-    take(desk, call, Act::Contacted, said(who, consent, properties)?)
+    let Contact { who, consent, name, properties } = call.said()?;
+    let name = name.map(Personal::new);
+    take(desk, call, Act::Contacted, ContactSaid { name, ..said(who, consent, properties)? })
 }
 
 /// Puts on record what somebody agreed to elsewhere.
@@ -142,7 +146,7 @@ fn said(who: KnownBy, Given { purposes, at, until }: Given, properties: BTreeMap
         };
         plain.push((name, Personal::new(text)));
     }
-    Ok(ContactSaid { known_by, purposes, agreed: at, until, properties: plain })
+    Ok(ContactSaid { known_by, purposes, agreed: at, until, name: None, properties: plain })
 }
 
 /// By the rules of a row; written down before it is done.
@@ -174,7 +178,7 @@ fn take(desk: &Desk, call: &Call, act: Act, said: ContactSaid) -> Result<Answer,
     if let Some(mark) = desk.profiles.seals().mark(&told.person, call.now)? {
         desk.audit.add_mark(number, &mark)?;
     }
-    if !desk.profiles.take_contact(&call.site, &told, call.now)? {
+    if !desk.profiles.take_contact(&call.site, &told, Again::CountsAnew, call.now)? {
         return Err(refused(Left::ErasedBefore));
     }
     kept(desk, call, &told)

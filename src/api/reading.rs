@@ -164,6 +164,14 @@ pub(super) fn find(desk: &Desk, call: &Call) -> Result<Answer, Problem> {
     Answer::of(&Found { profiles })
 }
 
+/// How whose profile it is is written to.
+pub(super) fn contact(desk: &Desk, call: &Call) -> Result<Answer, Problem> {
+    let joined = desk.joined(call)?;
+    let view = desk.profiles.contact(&joined, call.rules()?, call.now)?;
+    desk.note(call, Act::Addressed, &joined.strands)?;
+    Answer::of(&view)
+}
+
 /// All of a profile.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Exported {

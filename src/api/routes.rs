@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     documents::api_key::Scope,
-    profile::{audit, timeline, view::ProfileView},
+    profile::{audit, contact_view::ContactView, timeline, view::ProfileView},
 };
 
 /// What every address begins with.
@@ -168,6 +168,18 @@ pub(super) static ROUTES: &[Route] = &[
         answer: schema::<reading::Timeline>,
         conflicts: false,
         work: Work::Look(reading::timeline),
+    },
+    Route {
+        method: Method::GET,
+        path: "/profiles/{id}/contact",
+        name: "getContact",
+        about: "How whose profile it is is written to, in the clear: e-mail address, phone number, name, as far as the site's document keeps them.",
+        scope: Some(Scope::ContactsRead),
+        parameters: &[],
+        body: None,
+        answer: schema::<ContactView>,
+        conflicts: false,
+        work: Work::Look(reading::contact),
     },
     Route {
         method: Method::GET,

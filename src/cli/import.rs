@@ -16,7 +16,10 @@ use crate::{
         profiled::ProfileSeals,
         rights::erasures::{ERASURES, Erasures},
     },
-    profile::audit::{Act, ProfileAudit},
+    profile::{
+        audit::{Act, ProfileAudit},
+        contact::Again,
+    },
     state::StateDb,
 };
 
@@ -82,7 +85,7 @@ pub(super) fn import(place: &Place, Import { site, who, dry_run, file }: &Import
             }
         };
         if let Some(told) = told {
-            profiles.take_contact(site, &told, now)?;
+            profiles.take_contact(site, &told, Again::IsKnown, now)?;
         }
     }
     let (would_be, were) = if *dry_run { ("would be", "would not be") } else { ("are", "are not") };
@@ -92,7 +95,7 @@ pub(super) fn import(place: &Place, Import { site, who, dry_run, file }: &Import
         let more = if rows.len() > first.len() { ", …" } else { "" };
         writeln!(out, "{} {were} taken over, since they {} (rows {}{more})", rows.len(), why.says(), first.join(", "))?;
     }
-    let unknown = unknown_columns(&contacts, site);
+    let unknown = unknown_columns(&contacts, site, rules);
     if !unknown.is_empty() {
         writeln!(
             out,

@@ -333,7 +333,11 @@ impl Config {
         };
         if !self.listen.admin.ip().is_loopback() {
             let reason = "the admin listener has no access control, so it listens on loopback only";
-            return wrong("listen.admin", reason, "admin = \"127.0.0.1:8081\", and a tunnel to it; for the profile API, [api] with a listener of its own");
+            return wrong(
+                "listen.admin",
+                reason,
+                "admin = \"127.0.0.1:8081\", and a tunnel to it; for the profile API, [api] with a listener of its own",
+            );
         }
         if let Some(api) = self.api.as_ref().filter(|api| !api.listen.ip().is_loopback()) {
             if api.tls.is_none() && self.tls.is_none() {
@@ -413,8 +417,14 @@ mod tests {
         let cases = [
             ("[lisen]", "did you mean \"listen\"?"),
             ("[listen]\nadmin = \"0.0.0.0:8081\"", "listen.admin: the admin listener has no access control, "),
-            ("[api]\nlisten = \"0.0.0.0:8443\"\nfrom = [\"10.0.0.0/8\"]", "api: beyond this machine keys and profiles travel over TLS alone"),
-            ("[api]\nlisten = \"[::]:8443\"\ntls = { certificate = \"c\", key = \"k\" }", "api.from: beyond this machine it has to be said"),
+            (
+                "[api]\nlisten = \"0.0.0.0:8443\"\nfrom = [\"10.0.0.0/8\"]",
+                "api: beyond this machine keys and profiles travel over TLS alone",
+            ),
+            (
+                "[api]\nlisten = \"[::]:8443\"\ntls = { certificate = \"c\", key = \"k\" }",
+                "api.from: beyond this machine it has to be said",
+            ),
             ("[api]\nlisten = \"0.0.0.0:8443\"\nfrom = [\"everywhere\"]", "line 3"),
             ("[listen]\nhttps = \"0.0.0.0:443\"", "listen.https needs a certificate"),
             ("[proxies]\ntrusted = [\"10.0.0.0/99\"]", "line 2"),

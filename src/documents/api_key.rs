@@ -26,6 +26,9 @@ pub enum Scope {
     /// To erase whose profile it is.
     #[serde(rename = "profiles:erase")]
     ProfilesErase,
+    /// To see how somebody is written to.
+    #[serde(rename = "contacts:read")]
+    ContactsRead,
     /// To take contacts over, or bring them up to date.
     #[serde(rename = "contacts:write")]
     ContactsWrite,
@@ -45,10 +48,11 @@ pub enum Scope {
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ProfilesRead,
         Self::ProfilesWrite,
         Self::ProfilesErase,
+        Self::ContactsRead,
         Self::ContactsWrite,
         Self::ConsentsWrite,
         Self::RightsWrite,
@@ -63,6 +67,7 @@ impl Scope {
             Self::ProfilesRead => "profiles:read",
             Self::ProfilesWrite => "profiles:write",
             Self::ProfilesErase => "profiles:erase",
+            Self::ContactsRead => "contacts:read",
             Self::ContactsWrite => "contacts:write",
             Self::ConsentsWrite => "consents:write",
             Self::RightsWrite => "rights:write",

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     event::{DestinationNumber, Purposes, SiteNumber},
-    privacy::{identifiers::IdentifierKind, transform::Transform},
+    privacy::{contact_values::ContactField, identifiers::IdentifierKind, transform::Transform},
 };
 
 /// What stands in the place of a destination's type.
@@ -53,6 +53,9 @@ pub struct ProfileDocument {
     /// What customers are known by, beside the cookie of a browser.
     #[serde(default, skip_serializing_if = "IdentifiersDocument::says_nothing")]
     pub identifiers: IdentifiersDocument,
+    /// How customers are written to, as contacts say it: what is kept of it, sealed. Without a list it is nothing.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub keep_contacts: BTreeSet<ContactField>,
     /// Properties of events that are traits of their profile, and which of several values counts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub traits: BTreeMap<String, TraitRule>,
@@ -164,6 +167,8 @@ pub struct ProfileRules {
     pub traits: BTreeMap<String, TraitRule>,
     /// What its pages are told of their own visitor.
     pub lookup: BTreeSet<String>,
+    /// How customers are written to: what is kept of it.
+    pub keeps: BTreeSet<ContactField>,
 }
 
 /// What one kind of identifier does.
@@ -227,6 +232,7 @@ pub(super) fn compile(document: &SiteDocument, number: SiteNumber, errors: &mut 
         kept: days.map(|(_, days)| Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
         traits: said.traits.clone(),
         lookup: said.lookup.clone(),
+        keeps: said.keep_contacts.clone(),
     }))
 }
 

@@ -11,6 +11,7 @@ pub mod shape;
 pub mod anonymise;
 pub mod clean;
 pub mod consent;
+pub mod contact_values;
 pub mod contacts;
 pub mod crowd;
 pub mod departure;

@@ -196,7 +196,8 @@ mod tests {
     #[test]
     fn a_link_that_confirms_is_of_use_in_its_browser_alone_and_few_are_made() {
         let links = OwnLinks::default();
-        let (site, jane, of) = (SiteNumber(1), Identifier { kind: IdentifierKind::Email, key: IdentifierKey::of_bytes([7; 16]) }, PersonHandle::from_rest);
+        let (site, jane, of) =
+            (SiteNumber(1), Identifier { kind: IdentifierKind::Email, key: IdentifierKey::of_bytes([7; 16]) }, PersonHandle::from_rest);
         let link = Personal::new(links.make(site, jane, May::Confirm(of([1; 16])), NOW).unwrap());
         for other in [May::Confirm(of([2; 16])), May::See, May::Erase] {
             assert_eq!(links.take(&link, site, other, NOW), None);
@@ -206,7 +207,10 @@ mod tests {
         assert_eq!(links.take(&link, site, May::Confirm(of([1; 16])), NOW), None, "taken");
         let asked = |person: u8, at| (0..10).filter(|_| links.may_confirm(of([person; 16]), at)).count();
         assert_eq!((asked(1, NOW), asked(1, NOW.plus(HOUR)), asked(1, NOW.plus(DAY))), (CONFIRMATIONS_A_DAY, 0, CONFIRMATIONS_A_DAY));
-        let all = (0..=255_u8).flat_map(|person| (0..3).map(move |_| person)).filter(|person| links.may_confirm(of([*person; 16]), NOW.plus(DAY * 3))).count();
+        let all = (0..=255_u8)
+            .flat_map(|person| (0..3).map(move |_| person))
+            .filter(|person| links.may_confirm(of([*person; 16]), NOW.plus(DAY * 3)))
+            .count();
         assert_eq!(all, CONFIRMATIONS_AN_HOUR);
     }
 

@@ -312,7 +312,7 @@ pub enum SealError {
 
 /// Seals what is kept of persons in profiles, under their keys.
 pub struct ProfileSeals {
-    persons: Arc<PersonKeys>,
+    pub(in crate::privacy) persons: Arc<PersonKeys>,
 }
 
 impl ProfileSeals {

@@ -6,7 +6,7 @@ use super::{
     store::{Change, ProfileError, ProfileStore, Slice, StrandKey},
     strand::Strand,
 };
-use crate::{clock::Timestamp, privacy::profiled::ProfileSeals};
+use crate::{clock::Timestamp, documents::Documents, privacy::profiled::ProfileSeals};
 
 /// Strands read at a time.
 const STRANDS_AT_ONCE: usize = 200;
@@ -18,7 +18,7 @@ pub(super) const TIMELINE_MAX: usize = 100_000;
 ///
 /// # Errors
 /// When the store or keys cannot be used.
-pub(super) fn make_again(profiles: &Profiles, now: Timestamp) -> Result<u64, ProfileError> {
+pub(super) fn make_again(profiles: &Profiles, documents: &Documents, now: Timestamp) -> Result<u64, ProfileError> {
     let (store, seals) = (profiles.store()?, profiles.seals());
     let (mut after, mut made) = (None, 0);
     loop {
@@ -32,6 +32,9 @@ pub(super) fn make_again(profiles: &Profiles, now: Timestamp) -> Result<u64, Pro
             let mut strand = Strand::opened(&row, seals, now)?.unwrap_or_default();
             let timeline = timeline(store, seals, &row.key, now)?;
             strand.make_again(&timeline);
+            // What the site's document does not keep any more goes.
+            let rules = documents.profile_of(row.key.site);
+            strand.contact.retain(|field, _| rules.is_some_and(|rules| rules.keeps.contains(field)));
             timeline.iter().for_each(|entry| strand.take(entry));
             if let Some(sealed) = strand.sealed(row.key, row.browser, seals, now)? {
                 change.strands.push(sealed);

@@ -45,6 +45,8 @@ pub enum Act {
     Found,
     /// A profile, or what happened in it, was looked at.
     Seen,
+    /// How somebody is written to was looked at.
+    Addressed,
     /// All of a profile was handed out.
     Exported,
     /// Contacts were taken over from a file; of how many is said, not of whom.
@@ -72,10 +74,11 @@ pub enum Act {
 }
 
 impl Act {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Listed,
         Self::Found,
         Self::Seen,
+        Self::Addressed,
         Self::Exported,
         Self::Imported,
         Self::Contacted,
@@ -97,6 +100,7 @@ impl Act {
             Self::Listed => "listed",
             Self::Found => "found",
             Self::Seen => "seen",
+            Self::Addressed => "addressed",
             Self::Exported => "exported",
             Self::Imported => "imported",
             Self::Contacted => "contacted",

@@ -28,8 +28,7 @@ impl Profiles {
         let _changing = self.changing();
         let Some(browser) = store.of_person(site.number, person)?.first().map(|row| row.browser) else { return Ok(false) };
         let key = StrandKey { site: site.number, person: *person, account: None };
-        let told =
-            Told { name: CONFIRMED, source: SOURCE, event, at: now, received: now, purposes, policy: site.policy.version.0 };
+        let told = Told { name: CONFIRMED, source: SOURCE, event, at: now, received: now, purposes, policy: site.policy.version.0 };
         let entry = Entry { known_by: vec![address], ..Entry::beside_a_visit(&told) };
         let known = store.strand(&key)?.map(|row| Strand::opened(&row, seals, now)).transpose()?.flatten();
         let mut strand = known.unwrap_or_default();

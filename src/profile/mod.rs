@@ -14,6 +14,7 @@
 //! | where they rest | `store`, `sqlite`, `postgres` |
 //! | reading the event log | `projector` |
 //! | contacts of the site's customer system | `contact` |
+//! | how somebody is written to, opened | `contact_view` |
 //! | an address that was confirmed by a mailed link | `confirmed` |
 //! | removing what is of people who do not agree any more, and what is past its time | `upkeep` |
 //! | making all traits again | `again` |
@@ -27,7 +28,8 @@
 mod again;
 pub mod audit;
 mod confirmed;
-mod contact;
+pub mod contact;
+pub mod contact_view;
 pub mod entry;
 pub mod identity;
 pub mod lattice;
@@ -307,7 +309,7 @@ impl Profiles {
         }
         let Some(by) = asked.map(|asked| JoinedBy::Identifier(*asked)).or(by).filter(|_| !strands.is_empty()) else { return Ok(None) };
         let joined = Joined { by, strands, refused: BTreeSet::new(), disputed: BTreeSet::new(), too_many: false };
-        self.whole_view(&joined, rules, again::TIMELINE_MAX, now)
+        self.own_view(&joined, rules, again::TIMELINE_MAX, now)
     }
 
     /// Removes all that is kept of these people, to the last byte as far as the store can. Blocks for as long as that takes.

@@ -47,7 +47,7 @@ impl Profiles {
         let strands: BTreeSet<_> = theirs.map(|row| row.key).collect();
         let Some(row) = rows.first().filter(|_| !strands.is_empty()) else { return Ok(None) };
         let joined = Joined::alone(JoinedBy::Browser(row.browser), strands);
-        self.whole_view(&joined, rules, EVENTS_SHOWN, now)
+        self.own_view(&joined, rules, EVENTS_SHOWN, now)
     }
 
     /// The profile that an address joins. Nothing: nobody has it, several people do, or it joins nothing, and then it says of no profile whose it is.
@@ -74,7 +74,7 @@ impl Profiles {
         if holders.is_empty() || holders.iter().any(|holder| !joined.strands.contains(holder)) {
             return Ok(None);
         }
-        let Some(view) = self.whole_view(&joined, rules, EVENTS_SHOWN, now)? else { return Ok(None) };
+        let Some(view) = self.own_view(&joined, rules, EVENTS_SHOWN, now)? else { return Ok(None) };
         let (mut people, mut known_by, mut shared) = (BTreeSet::new(), BTreeSet::from([*address]), false);
         for strand in &joined.strands {
             let all = store.of_person(rules.site(), &strand.person)?;

@@ -192,7 +192,7 @@ impl Projector {
         if self.parts.profiles.store()?.is_asked_again()? {
             // Whoever lifts a restriction asks in the same breath: with what was known before, theirs would be passed over for good.
             self.parts.profiles.seals().look_who_is_held()?;
-            super::again::make_again(&self.parts.profiles, now)?;
+            super::again::make_again(&self.parts.profiles, &documents, now)?;
             // What it would read again must not be passed over, should it end before the first batch is written.
             let first = self.parts.log.first_offset();
             self.parts.profiles.store()?.write(&Change { position: Some(first), ..Change::default() })?;

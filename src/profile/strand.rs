@@ -8,13 +8,17 @@ use smol_str::SmolStr;
 
 use super::{
     entry::Entry,
-    lattice::{Join, Moment},
+    lattice::{Join, Last, Moment},
     store::{EntryRow, ProfileError, StrandKey, StrandRow},
     traits::Traits,
 };
 use crate::{
     clock::Timestamp,
-    privacy::{identifiers::Identifier, profiled::ProfileSeals},
+    privacy::{
+        contact_values::{ContactField, SealedValue},
+        identifiers::Identifier,
+        profiled::ProfileSeals,
+    },
 };
 
 /// What is known of a strand.
@@ -32,6 +36,9 @@ pub struct Strand {
     /// What proved the other identifiers: of each the earliest event that did.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub known_by: BTreeMap<Identifier, Proof>,
+    /// How its person is written to, sealed, where the site keeps it: of each what was said last.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub contact: BTreeMap<ContactField, Last<SealedValue>>,
 }
 
 /// Identifiers of one kind that one browser has under one account: who has more is a shop's own terminal. Of more, those count that were proven first.

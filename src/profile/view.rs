@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{
     Profiles, again,
+    contact_view::ContactView,
     entry::Entry,
     identity::{Joined, rule_of},
     lattice::{Join as _, Said},
@@ -54,6 +55,10 @@ pub struct ProfileView {
     pub traits: TraitsView,
     /// The newest events, newest first.
     pub timeline: Vec<EventView>,
+    /// How its person is written to: for themselves alone.
+    #[serde(skip_serializing_if = "ContactView::is_empty")]
+    #[schemars(skip)]
+    pub contact: ContactView,
 }
 
 /// A strand.
@@ -212,7 +217,7 @@ pub struct EventView {
     pub entry: Entry,
 }
 
-fn said<T, U>(said: &Said<T>, value: impl FnOnce(&T) -> U) -> SaidView<U> {
+pub(super) fn said<T, U>(said: &Said<T>, value: impl FnOnce(&T) -> U) -> SaidView<U> {
     SaidView {
         value: value(&said.value),
         at: said.moment.at.rfc3339(),
@@ -283,8 +288,20 @@ impl Profiles {
         joined.strands.iter().any(|strand| self.seals().is_restricted(&strand.person))
     }
 
-    /// The same for whose profile it is, whether or not it is to be used.
-    pub(super) fn whole_view(
+    /// The same for whose profile it is, with how they are written to, whether or not it is to be used.
+    pub(super) fn own_view(
+        &self,
+        joined: &Joined,
+        rules: &ProfileRules,
+        events: usize,
+        now: Timestamp,
+    ) -> Result<Option<ProfileView>, ProfileError> {
+        let Some(view) = self.whole_view(joined, rules, events, now)? else { return Ok(None) };
+        Ok(Some(ProfileView { contact: self.contact(joined, rules, now)?, ..view }))
+    }
+
+    /// The same for whomever, whether or not it is to be used.
+    fn whole_view(
         &self,
         joined: &Joined,
         rules: &ProfileRules,
@@ -320,6 +337,7 @@ impl Profiles {
             parts,
             traits: TraitsView::of(&traits, &rules.traits),
             timeline,
+            contact: ContactView::default(),
         }))
     }
 

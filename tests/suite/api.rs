@@ -28,18 +28,27 @@ const SECRET: &str = "thirty-two bytes are a good secret";
 const UNKNOWN: &str = "00112233445566778899aabbccddeeff";
 
 /// Keys, and what each is for.
-const KEYS: [(&str, &str, &str); 11] = [
+const KEYS: [(&str, &str, &str); 12] = [
     ("crm", "shop", "\"profiles:read\", \"profiles:write\""),
     ("reader", "shop", "\"profiles:read\""),
     ("writer", "shop", "\"profiles:write\""),
     ("eraser", "shop", "\"profiles:erase\""),
     ("contacts", "shop", "\"contacts:write\""),
+    ("letters", "shop", "\"contacts:read\""),
     ("consents", "shop", "\"consents:write\""),
     ("rights", "shop", "\"rights:write\""),
     ("sender", "shop", "\"events:write\""),
     ("officer", "shop", "\"audit:read\""),
-    ("ended", "shop", "\"profiles:read\", \"profiles:write\", \"profiles:erase\", \"contacts:write\", \"consents:write\", \"rights:write\", \"events:write\", \"audit:read\""),
-    ("other", "other", "\"profiles:read\", \"profiles:write\", \"profiles:erase\", \"contacts:write\", \"consents:write\", \"rights:write\", \"events:write\", \"audit:read\""),
+    (
+        "ended",
+        "shop",
+        "\"profiles:read\", \"profiles:write\", \"profiles:erase\", \"contacts:read\", \"contacts:write\", \"consents:write\", \"rights:write\", \"events:write\", \"audit:read\"",
+    ),
+    (
+        "other",
+        "other",
+        "\"profiles:read\", \"profiles:write\", \"profiles:erase\", \"contacts:read\", \"contacts:write\", \"consents:write\", \"rights:write\", \"events:write\", \"audit:read\"",
+    ),
 ];
 
 /// A shop with profiles, its customers, and everything that was asked of it.
@@ -53,7 +62,7 @@ pub(crate) struct Shop {
 
 fn documents(secret: &Path) -> String {
     let mut text = format!(
-        "{SITE}identify_secret = \"file:{}\"\n\n[site.profile]\ntraits = {{ plan = \"last\" }}\n\
+        "{SITE}identify_secret = \"file:{}\"\n\n[site.profile]\ntraits = {{ plan = \"last\" }}\nkeep_contacts = [\"email\", \"name\"]\n\
          [site.profile.identifiers]\ncrm = {{ joins = true }}\nemail = {{ joins = true }}\n\n[[site]]\nname = \"other\"\n\
          hosts = [\"other.example\"]\norigins = [\"https://other.example\"]\nprefix = \"/keso\"\npolicy = \"shop\"\n\n[site.profile]\n{}",
         secret.display(),
@@ -385,9 +394,13 @@ fn who_has_no_key_or_another_ones_learns_nothing() {
     // Another site's key sees nothing of it, and the same as of what there is not.
     let nothing = answered(&request("other", "GET", &unknown, None));
     assert_eq!(nothing.0, 404);
-    for (method, path) in
-        [("GET", one.clone()), ("DELETE", one.clone()), ("GET", format!("{one}/timeline")), ("GET", format!("{one}/export"))]
-    {
+    for (method, path) in [
+        ("GET", one.clone()),
+        ("DELETE", one.clone()),
+        ("GET", format!("{one}/timeline")),
+        ("GET", format!("{one}/export")),
+        ("GET", format!("{one}/contact")),
+    ] {
         assert_eq!(answered(&request("other", method, &path, None)), nothing, "{method} {path}");
     }
     let reason = json!({ "reason": "curious" });
@@ -408,6 +421,8 @@ fn who_has_no_key_or_another_ones_learns_nothing() {
         ("eraser", "GET", &one),
         ("crm", "DELETE", &one),
         ("eraser", "POST", &String::from("/api/v1/contacts")),
+        ("reader", "GET", &format!("{one}/contact")),
+        ("contacts", "GET", &format!("{one}/contact")),
         ("contacts", "POST", &String::from("/api/v1/consents/grant")),
         ("contacts", "POST", &String::from("/api/v1/consents/withdraw")),
         ("consents", "POST", &String::from("/api/v1/rights/restrict")),

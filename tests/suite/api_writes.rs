@@ -71,7 +71,8 @@ pub(crate) fn contacts_consents_and_rights(shop: &Shop) {
 fn contacts(shop: &Shop) {
     let before = shop.persons();
     let who = json!({ "crm": "C-1", "email": "Jane@Mail.example" });
-    let body = json!({ "who": who, "consent": consent(DAY * 2), "properties": { "plan": "gold", "shoe_size": 38 } });
+    let body =
+        json!({ "who": who, "consent": consent(DAY * 2), "name": "Jane Doe-Smith", "properties": { "plan": "gold", "shoe_size": 38 } });
     let kept = shop.say_twice("contacts", "/contacts", "", body.clone());
     assert_eq!((&kept["agreed_to"], &kept["properties"]), (&json!(["analytics", "profile"]), &json!(["plan"])), "{kept}");
     assert_eq!((shop.persons(), shop.noted("contacts", "contacted")), (before + 1, 2));
@@ -81,7 +82,44 @@ fn contacts(shop: &Shop) {
     assert_eq!(shop.installation.number("state.db", marks), 2, "a new one, too, is found by whose it is");
     let later = json!({ "who": { "crm": "C-1" }, "consent": consent(DAY), "properties": { "plan": "silver" } });
     assert_eq!(shop.say_twice("contacts", "/contacts", "", later)["part"], kept["part"]);
-    assert_eq!(shop.of_address(JANE).unwrap()["traits"]["own"]["plan"]["value"], json!("silver"));
+    let plan = || shop.of_address(JANE).unwrap()["traits"]["own"]["plan"]["value"].clone();
+    assert_eq!(plan(), json!("silver"));
+    // What a program says last is so, also where it was so before, and whichever consent it rests on.
+    shop.say_twice("contacts", "/contacts", "", body.clone());
+    assert_eq!(plan(), json!("gold"));
+
+    // How they are written to: as the document keeps it, for a key of its own, and in the clear nowhere else.
+    let id = kept["profile"].as_str().unwrap();
+    let written = shop.get("letters", "/profiles/{id}/contact", id, "");
+    assert_eq!(
+        (&written["email"]["value"], &written["name"]["value"]),
+        (&json!("Jane@Mail.example"), &json!("Jane Doe-Smith")),
+        "{written}"
+    );
+    assert_eq!((written.get("phone"), shop.noted("letters", "addressed")), (None, 1));
+    for (path, query) in [("/profiles/{id}", ""), ("/profiles/{id}/export", ""), ("/profiles/{id}/timeline", "")] {
+        let shown = shop.get("reader", path, id, query).to_string();
+        assert!(!shown.contains("Jane") && !shown.contains("contact\":"), "{shown}");
+    }
+    let mut files = vec![shop.installation.data()];
+    let mut rests = false;
+    while let Some(file) = files.pop() {
+        if file.is_dir() {
+            files.extend(std::fs::read_dir(file).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            let bytes = std::fs::read(file).unwrap_or_default();
+            rests |= [&b"Doe-Smith"[..], b"jane@mail", b"Jane@Mail"].iter().any(|mark| memchr::memmem::find(&bytes, mark).is_some());
+        }
+    }
+    assert!(!rests, "in no file");
+    let mut export = shop.installation.command(&["person", "export", "--by", "email", "--site", "shop", "handed-out"]);
+    let mut export = export.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    std::io::Write::write_all(&mut export.stdin.take().unwrap(), JANE.as_bytes()).unwrap();
+    assert!(export.wait().unwrap().success());
+    for file in ["person.json", "person.html"] {
+        let handed = std::fs::read_to_string(shop.installation.path().join("handed-out").join(file)).unwrap();
+        assert!(handed.contains("Jane Doe-Smith") && handed.contains("Jane@Mail.example"), "it is theirs: {file}");
+    }
 
     // What no row of an import may do, this may not.
     let with = |key: &str, value: Value| {
@@ -101,6 +139,7 @@ fn contacts(shop: &Shop) {
         ("/who", json!({ "cookie": "AAECAwQFBgcICQoLDA0ODw" })),
         ("/properties", json!({ "E-Mail": "jo@mail.example", "email": "jo@mail.example" })),
         ("/properties", json!({ "consent_at": "2026-01-01" })),
+        ("/name", json!(7)),
         ("/properties", json!({ "plan": { "is": "gold" } })),
     ] {
         let (status, said) = with(key, value.clone());
@@ -108,7 +147,7 @@ fn contacts(shop: &Shop) {
         assert!(!said.to_string().contains("mail.example") && !said.to_string().contains("yesterday"), "{said}");
     }
     assert_eq!(with("/consent/at", json!("2020-01-01")).1["code"], json!("consent_over"));
-    assert_eq!((shop.persons(), shop.noted("contacts", "contacted")), (before + 1, 4), "nothing of that was kept, or written down");
+    assert_eq!((shop.persons(), shop.noted("contacts", "contacted")), (before + 1, 6), "nothing of that was kept, or written down");
     let granted = json!({ "who": { "email": "new@mail.example" }, "consent": consent(DAY) });
     assert_eq!(shop.say_twice("consents", "/consents/grant", "", granted)["properties"], json!([]));
 }
@@ -200,6 +239,7 @@ fn others_keys(shop: &Shop) {
     assert_eq!(shop.say("other", "/consents/withdraw", "", json!({ "who": who, "purposes": ["all"] })).0, 200);
     assert_eq!(shop.say("other", "/rights/object", "", json!({ "who": who })).0, 200);
     assert_eq!((shop.persons(), shop.found("u23")), (persons, Some(id.clone())));
+    shop.minutes_pass();
     shop.say_twice("other", "/contacts", "", json!({ "who": who, "consent": consent(Duration::ZERO) }));
     let parts = shop.get("reader", "/profiles/{id}", &id, "")["parts"].as_array().unwrap().len();
     assert_eq!((shop.persons(), parts), (persons + 1, 2), "it is a contact of the other site");
@@ -207,11 +247,14 @@ fn others_keys(shop: &Shop) {
 
 #[test]
 fn what_is_written_over_the_api_is_the_same_in_postgresql() {
-    let Some(postgres) = RealPostgres::start() else { return left_out("the profile API on PostgreSQL", "PostgreSQL is not installed here") };
+    let Some(postgres) = RealPostgres::start() else {
+        return left_out("the profile API on PostgreSQL", "PostgreSQL is not installed here");
+    };
     let outside = Installation::empty();
     let password = outside.write("password", PASSWORD);
     let url = format!("postgres://127.0.0.1:{}/analytics", postgres.port);
-    let shop = Shop::on(&format!("[profiles]\npostgres = {{ url = \"{url}\", user = \"{ROLE}\", password = \"file:{}\" }}\n", password.display()));
+    let shop =
+        Shop::on(&format!("[profiles]\npostgres = {{ url = \"{url}\", user = \"{ROLE}\", password = \"file:{}\" }}\n", password.display()));
     contacts_consents_and_rights(&shop);
     assert!(!shop.installation.data().join("profiles.db").exists());
     assert!(shop.server.stop().success());
@@ -225,14 +268,29 @@ fn an_erasure_over_the_api_sees_what_the_log_alone_knows() {
     shop.visit_under(&["analytics", "profile"], 1, Some(&shared), &bought(&shared, "u2", "of-u2"));
     let (one, two) = (shop.wait_for("u1", 1), shop.wait_for("u2", 1));
     eventually("three events", PATIENCE, || shop.sent() == 3);
-    let ids: Vec<String> = shop.installation.outbox("customers").iter().map(|event| event["event_id"].as_str().unwrap().to_owned()).collect();
+    let ids: Vec<String> =
+        shop.installation.outbox("customers").iter().map(|event| event["event_id"].as_str().unwrap().to_owned()).collect();
     let told = |id: &str| shop.get("eraser", "/profiles/{id}/receivers", id, "").to_string();
     let of = |told: &str| ids.iter().map(|id| told.contains(id.as_str())).collect::<Vec<_>>();
     assert_eq!((of(&told(&one)), of(&told(&two))), (vec![false, true, false], vec![false, false, true]));
 
-    // An account of which the store knows nothing, since nobody agreed to a profile then.
-    let later = shop.visit_under(&["analytics"], 3, None, &json!({ "k": "page_view", "i": "three" }));
-    shop.visit_under(&["analytics"], 3, Some(&later), &bought(&later, "u4", "of-u4"));
+    // An account of which the store knows nothing any more, since its browser does not agree to a profile, or did not for a while.
+    let gone_from_the_store = |number: u8, account: &str| {
+        let cookie = shop.customer(number, account);
+        eventually("that the store has it", PATIENCE, || {
+            std::thread::sleep(Duration::from_millis(100));
+            shop.ask("reader", "POST", "/profiles/find", "", "", Some(json!({ "cookie": cookie }))).1["profiles"] != json!([])
+        });
+        let view = json!({ "k": "page_view", "i": format!("without-{number}") });
+        shop.visit_under(&["analytics"], number, Some(&cookie), &view);
+        eventually("that the store has none of it", PATIENCE, || {
+            std::thread::sleep(Duration::from_millis(100));
+            shop.ask("reader", "POST", "/profiles/find", "", "", Some(json!({ "cookie": cookie }))).1["profiles"] == json!([])
+        });
+        std::thread::sleep(Duration::from_millis(700));
+        cookie
+    };
+    let later = gone_from_the_store(3, "u4");
     shop.visit_under(&["analytics", "profile"], 3, Some(&later), &bought(&later, "u3", "of-u3"));
     let three = shop.wait_for("u3", 1);
     let (status, said) = shop.ask("eraser", "DELETE", "/profiles/{id}", &three, "", None);
@@ -240,8 +298,7 @@ fn an_erasure_over_the_api_sees_what_the_log_alone_knows() {
 
     // A browser in which an account was proven without a consent to a profile goes with it; and what was held there is not erased.
     shop.customer(5, "u5");
-    let elsewhere = shop.visit_under(&["analytics"], 6, None, &json!({ "k": "page_view", "i": "six" }));
-    shop.visit_under(&["analytics"], 6, Some(&elsewhere), &bought(&elsewhere, "u5", "of-u5"));
+    let elsewhere = gone_from_the_store(6, "u5");
     let five = shop.wait_for("u5", 2);
     let cookie = json!({ "who": { "cookie": elsewhere } });
     assert_eq!(shop.ask("rights", "POST", "/rights/restrict", "", "", Some(cookie.clone())).0, 200);
@@ -251,7 +308,11 @@ fn an_erasure_over_the_api_sees_what_the_log_alone_knows() {
     let (persons, accounts) = (shop.persons(), "SELECT count(*) FROM erasures WHERE kind = 'account'");
     let (status, erased) = shop.ask("eraser", "DELETE", "/profiles/{id}", &five, "", None);
     assert_eq!((status, &erased["browsers"], shop.persons()), (200, &json!(2), persons - 2), "{erased}");
-    assert_eq!(shop.installation.number("erasures.db", accounts), 1, "an older copy brings the account back no more than after the command");
+    assert_eq!(
+        shop.installation.number("erasures.db", accounts),
+        1,
+        "an older copy brings the account back no more than after the command"
+    );
 
     // A part is parted by the profile that it is changed in: one that is held is not.
     let phone = shop.customer(7, "u7");

@@ -251,7 +251,10 @@ fn an_address_is_confirmed_in_the_browser_that_asked_and_in_no_other() {
     // Who has no consented cookie is told the same and mailed nothing; a page of another origin asks in vain.
     let ask = |headers: &[(&str, &str)]| press(&server, "confirm", "address=jane%40mail.example", headers);
     let answer = ask(&[]).text();
-    assert_eq!((ask(&[("Cookie", &analytics)]).text(), ask(&[("Cookie", "__Host-w=AAECAwQFBgcICQoLDA0ODw")]).text()), (answer.clone(), answer.clone()));
+    assert_eq!(
+        (ask(&[("Cookie", &analytics)]).text(), ask(&[("Cookie", "__Host-w=AAECAwQFBgcICQoLDA0ODw")]).text()),
+        (answer.clone(), answer.clone())
+    );
     assert_eq!(ask(&[("Cookie", &one), ("Origin", "https://elsewhere.example")]).status, 403);
     assert_eq!(ask(&[("Cookie", &one), ("Sec-GPC", "1")]).text(), answer);
     std::thread::sleep(Duration::from_millis(300));
@@ -292,7 +295,9 @@ fn an_address_is_confirmed_in_the_browser_that_asked_and_in_no_other() {
         child.stdin.take().unwrap().write_all(JANE.as_bytes()).unwrap();
         serde_json::from_slice::<Value>(&child.wait_with_output().unwrap().stdout).unwrap_or_default()
     };
-    let proofs = |view: &Value| view["parts"].as_array().into_iter().flatten().flat_map(|part| part["known_by"].as_array().unwrap().clone()).collect::<Vec<_>>();
+    let proofs = |view: &Value| {
+        view["parts"].as_array().into_iter().flatten().flat_map(|part| part["known_by"].as_array().unwrap().clone()).collect::<Vec<_>>()
+    };
     let sources = |view: &Value| -> Vec<String> {
         let mut sources: Vec<_> = proofs(view).iter().map(|known| known["source"].as_str().unwrap_or_default().to_owned()).collect();
         sources.sort();
@@ -304,7 +309,9 @@ fn an_address_is_confirmed_in_the_browser_that_asked_and_in_no_other() {
     assert_eq!(server.send(&Request::beacon(again.to_string()).with("Cookie", &one)).status, 204);
     assert!(installation.run(&["profile", "rebuild"]).status.success());
     eventually("it is made again", PATIENCE, || installation.number("profiles.db", "SELECT again FROM progress") == 0);
-    eventually("what came later", PATIENCE, || shown()["timeline"].as_array().is_some_and(|events| events.iter().any(|event| event["name"] == "page_view")));
+    eventually("what came later", PATIENCE, || {
+        shown()["timeline"].as_array().is_some_and(|events| events.iter().any(|event| event["name"] == "page_view"))
+    });
     assert_eq!((orders(&installation), sources(&shown())), (vec![2], vec![String::from("mailed link"), String::from("server")]));
     let by_them = "SELECT count(*) FROM profile_audit JOIN profile_audit_marks USING (number) WHERE by = 'person' AND act = 'confirmed'";
     assert_eq!(installation.number("state.db", by_them), 1);

@@ -26,6 +26,7 @@ use super::{
         chain::{ConsentRecord, Said},
         proof::{ConsentProof, Unproven},
     },
+    contact_values::{self, ContactField, SealedValue},
     identifiers::{Identified, Identifier, IdentifierKind},
     identity::Assurance,
     keys::{
@@ -80,6 +81,8 @@ pub struct ContactTold {
     pub until: Timestamp,
     /// Properties that the policy lists.
     pub properties: BTreeMap<String, Property>,
+    /// How they are written to, where the site's document keeps that.
+    pub values: Vec<(ContactField, SealedValue)>,
 }
 
 /// What a program says of one contact: the same as a row of a file does.
@@ -92,6 +95,8 @@ pub struct ContactSaid {
     pub agreed: String,
     /// Until when at most.
     pub until: Option<String>,
+    /// Their name.
+    pub name: Option<Personal<String>>,
     /// Properties by name.
     pub properties: Vec<(String, Personal<String>)>,
 }
@@ -132,6 +137,7 @@ impl ContactFile {
         values.push((row::CONSENT, plain(&said.purposes.join(" "))));
         values.push((row::CONSENT_AT, plain(&said.agreed)));
         values.extend(said.until.iter().map(|until| (row::CONSENT_UNTIL, plain(until))));
+        values.extend(said.name.iter().map(|name| (ContactField::Name.name(), plain(name.expose()))));
         values.extend(said.properties.iter().map(|(name, value)| (name.as_str(), plain(value.expose()))));
         Some(Self { rows: Rows::one(values) })
     }
@@ -223,6 +229,10 @@ impl Importer<'_> {
                 made
             }
         };
+        let seal = |(field, value): &(ContactField, Zeroizing<String>)| {
+            Some((*field, contact_values::seal(&person, self.site.number, *field, value)?))
+        };
+        let values = contact.values.iter().filter_map(seal).collect();
         let event = site_key.event_id(SOURCE, &contact.told(), &person.handle());
         Ok(became(Some(Box::new(ContactTold {
             person: PersonHandle::from_rest(person.handle()),
@@ -233,6 +243,7 @@ impl Importer<'_> {
             purposes: contact.purposes,
             until: person.expires().max(contact.until),
             properties: contact.properties.into_iter().collect(),
+            values,
         }))))
     }
 }
@@ -247,6 +258,8 @@ fn in_store(kind: IdentifierKind, said: &str, site: &SiteKey, key: &DestinationK
 
 /// Names of columns that nothing is done with, as far as they are names.
 #[must_use]
-pub fn unknown_columns(file: &ContactFile, site: &Site) -> Vec<SmolStr> {
-    file.rows.columns().filter(|name| !row::is_a_column(name) && !site.policy.properties.contains_key(name.as_str())).collect()
+pub fn unknown_columns(file: &ContactFile, site: &Site, rules: &ProfileRules) -> Vec<SmolStr> {
+    let is_kept = |name: &SmolStr| rules.keeps.iter().any(|field| field.name() == name.as_str());
+    let is_known = |name: &SmolStr| row::is_a_column(name) || is_kept(name) || site.policy.properties.contains_key(name.as_str());
+    file.rows.columns().filter(|name| !is_known(name)).collect()
 }

@@ -2,6 +2,8 @@
 
 use smol_str::SmolStr;
 
+use zeroize::Zeroizing;
+
 use super::file::Rows;
 use crate::{
     clock::Timestamp,
@@ -10,6 +12,7 @@ use crate::{
     privacy::{
         anonymise::property_of_text,
         clean::Property,
+        contact_values::{ContactField, NAME_BYTES_MAX},
         identifiers::{IdentifierKind, normal},
         visitor::COOKIE_AGE_MAX,
     },
@@ -76,6 +79,8 @@ pub(super) struct Contact {
     pub(super) agreed: Timestamp,
     pub(super) until: Timestamp,
     pub(super) properties: Vec<(String, Property)>,
+    /// As it was said, where the site's document keeps it.
+    pub(super) values: Vec<(ContactField, Zeroizing<String>)>,
 }
 
 impl Contact {
@@ -88,6 +93,9 @@ impl Contact {
         }
         for (name, value) in &self.properties {
             let _ = write!(told, " {name}={value:?}");
+        }
+        for (field, value) in &self.values {
+            let _ = write!(told, " kept {}={}", field.name(), value.as_str());
         }
         told
     }
@@ -124,7 +132,18 @@ impl Reading<'_> {
             let column = SmolStr::new(name.to_lowercase());
             Some((name.clone(), property_of_text(said.get(&column)?, *kind)?))
         });
-        Ok(Contact { known_by, purposes, agreed, until, properties: properties.collect() })
+        let kept = ContactField::ALL.into_iter().filter(|field| self.rules.keeps.contains(field));
+        let values = kept.filter_map(|field| Some((field, Zeroizing::new(kept_form(field, said.get(field.name())?)?))));
+        Ok(Contact { known_by, purposes, agreed, until, properties: properties.collect(), values: values.collect() })
+    }
+}
+
+/// A value as it is kept. Nothing: it is none of its kind.
+fn kept_form(field: ContactField, said: &str) -> Option<String> {
+    match field {
+        ContactField::Email => normal(IdentifierKind::Email, said).map(|_| said.to_owned()),
+        ContactField::Phone => normal(IdentifierKind::Phone, said),
+        ContactField::Name => (said.len() <= NAME_BYTES_MAX && !said.contains(char::is_control)).then(|| said.to_owned()),
     }
 }
 

@@ -29,9 +29,7 @@ impl PersonKeys {
         }
         *self.held_mut() = held;
         // What is known of them in memory may say what they do not agree to any more.
-        self.forget_those(|person| {
-            self.is_restricted(&person.handle()) || !self.objected(&person.handle()).is_empty()
-        });
+        self.forget_those(|person| self.is_restricted(&person.handle()) || !self.objected(&person.handle()).is_empty());
         Ok(())
     }
 

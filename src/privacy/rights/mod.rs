@@ -172,7 +172,10 @@ impl Rights {
                     Some(id) => self.persons.find(site, &self.persistent.site(site)?.cookie_index(&id), now)?,
                     None => None,
                 };
-                let people = person.into_iter().map(|person| FoundPerson { person, accounts: BTreeSet::new(), shared: false, without_account: false }).collect();
+                let people = person
+                    .into_iter()
+                    .map(|person| FoundPerson { person, accounts: BTreeSet::new(), shared: false, without_account: false })
+                    .collect();
                 Ok(Found { site, people, asked: None })
             }
             Asked::Account(account) => self.find_in_log(site, AskedFor::Account(account.expose().trim().to_owned()), now),
@@ -201,7 +204,12 @@ impl Rights {
             Some(AskedFor::Account(account)) => BTreeSet::from([account.clone()]),
             _ => BTreeSet::new(),
         };
-        found.people.extend(self.persons.of_handle(person.bytes(), now)?.map(|person| FoundPerson { person, accounts, shared, without_account: false }));
+        found.people.extend(self.persons.of_handle(person.bytes(), now)?.map(|person| FoundPerson {
+            person,
+            accounts,
+            shared,
+            without_account: false,
+        }));
         Ok(())
     }
 

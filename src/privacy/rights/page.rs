@@ -93,6 +93,9 @@ fn profiles(page: &mut String, document: &Value) {
                 put(page, format_args!("<dt>{}</dt><dd>{}</dd>", escaped(what), escaped(&is)));
             }
         };
+        for (what, key) in [("Name", "name"), ("E-mail address", "email"), ("Phone number", "phone")] {
+            fact(what, text(&profile["contact"][key]["value"]));
+        }
         fact("First seen", moment(&traits["first_seen"]));
         fact("Last seen", moment(&traits["last_seen"]));
         fact("Visits", text(&traits["visits"]));

@@ -67,7 +67,8 @@ impl OwnData {
         (words, below): (&'static Words, &str),
     ) -> Response<ReplyBody> {
         let Ok(person) = self.who_may(pipeline, (site, rules), inbound).await else { return later() };
-        if let (Some(mails), Some(person), Some(address)) = (&self.mails, person, inbound.form("address").as_ref().and_then(Address::typed)) {
+        if let (Some(mails), Some(person), Some(address)) = (&self.mails, person, inbound.form("address").as_ref().and_then(Address::typed))
+        {
             // Full: who asks hears the same.
             let _ = mails.try_send(Wanted { site: Arc::clone(site), rules: Arc::clone(rules), address, words, confirms: Some(person) });
         }

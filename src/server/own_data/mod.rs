@@ -120,7 +120,8 @@ impl OwnData {
         );
         let policy = HeaderValue::try_from(policy).expect("a policy of ASCII words and base64");
         let mails = send.is_some().then_some(mails);
-        let page = Arc::new(Self { profiles, persistent, audit, supervisor: supervisor.clone(), links: OwnLinks::default(), mails, policy });
+        let page =
+            Arc::new(Self { profiles, persistent, audit, supervisor: supervisor.clone(), links: OwnLinks::default(), mails, policy });
         if let Some(send) = send {
             let of = Arc::clone(&page);
             supervisor.spawn("mailed links", async move { of.mail(waiting, send).await });
@@ -159,7 +160,11 @@ impl OwnData {
     fn link(&self, Wanted { site, rules, address, words, confirms }: Wanted, now: Timestamp) -> Result<Option<MailedLink>, ProfileError> {
         let Some(identifier) = address.identifier(&self.persistent, &rules.destination)? else { return Ok(None) };
         if let Some(person) = confirms {
-            return Ok(self.confirming_link(&site, (person, identifier), words, now).map(|(subject, text)| MailedLink { address, subject, text }));
+            return Ok(self.confirming_link(&site, (person, identifier), words, now).map(|(subject, text)| MailedLink {
+                address,
+                subject,
+                text,
+            }));
         }
         if self.profiles.of_address(&rules, &identifier, now)?.is_none() || !self.links.may_mail(site.number, identifier, now) {
             return Ok(None);

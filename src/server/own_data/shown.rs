@@ -18,6 +18,9 @@ pub(super) fn shown(view: &ProfileView, words: &Words) -> String {
         }
     };
     let names = |met: &[MetView]| met.iter().take(NAMES_SHOWN).map(|met| met.name.as_str()).collect::<Vec<_>>().join(", ");
+    for (what, kept) in [(words.name, &view.contact.name), (words.email, &view.contact.email), (words.phone, &view.contact.phone)] {
+        row(what, kept.as_ref().map_or("", |said| said.value.as_str()));
+    }
     row(words.first_seen, &minute(traits.first_seen.as_deref()));
     row(words.last_seen, &minute(traits.last_seen.as_deref()));
     row(words.visits, &traits.visits.to_string());
