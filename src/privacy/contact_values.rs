@@ -5,7 +5,11 @@ use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{keys::person::Person, profiled::PersonHandle, profiled::ProfileSeals};
+use super::{
+    keys::person::Person,
+    own_links::Address,
+    profiled::{PersonHandle, ProfileSeals},
+};
 use crate::{
     clock::Timestamp,
     event::{Purposes, SiteNumber},
@@ -59,6 +63,20 @@ pub(in crate::privacy) fn seal(person: &Person, site: SiteNumber, field: Contact
 }
 
 impl ProfileSeals {
+    /// Seals an address that its person has confirmed. Nothing: they do not agree to a profile any more.
+    ///
+    /// # Errors
+    /// When `keys.db` cannot be used.
+    pub fn seal_address(
+        &self,
+        (site, person): (SiteNumber, &PersonHandle),
+        address: &Address,
+        now: Timestamp,
+    ) -> Result<Option<SealedValue>, StoreError> {
+        let found = self.persons.of_handle(person.bytes(), now)?.filter(|person| person.purposes().cover(Purposes::PROFILE));
+        Ok(found.and_then(|found| seal(&found, site, ContactField::Email, address.0.expose())))
+    }
+
     /// Opens one, for whose it is or who may write to them. Nothing: they do not agree to a profile any more, or it is not what was sealed.
     ///
     /// # Errors

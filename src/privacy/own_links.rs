@@ -52,6 +52,8 @@ struct Link {
     identifier: Identifier,
     may: May,
     until: Timestamp,
+    /// Of one that confirms it.
+    address: Option<Address>,
 }
 
 /// All that are open.
@@ -65,7 +67,7 @@ pub struct OwnLinks {
 }
 
 /// An address that somebody has typed. It can be looked for and mailed to, and not looked at.
-pub struct Address(Personal<String>);
+pub struct Address(pub(in crate::privacy) Personal<String>);
 
 impl Address {
     /// What was typed, if it has the form of an address.
@@ -128,13 +130,30 @@ impl OwnLinks {
     /// Makes a link. Nothing: too many are open, or the system has no randomness to give.
     #[must_use]
     pub fn make(&self, site: SiteNumber, identifier: Identifier, may: May, now: Timestamp) -> Option<String> {
+        self.make_of(site, (identifier, None), may, now)
+    }
+
+    /// The same that confirms that an address is of a browser.
+    #[must_use]
+    pub fn make_confirming(
+        &self,
+        site: SiteNumber,
+        (identifier, address): (Identifier, &Address),
+        person: PersonHandle,
+        now: Timestamp,
+    ) -> Option<String> {
+        let address = Address(Personal::new(address.0.expose().clone()));
+        self.make_of(site, (identifier, Some(address)), May::Confirm(person), now)
+    }
+
+    fn make_of(&self, site: SiteNumber, (identifier, address): (Identifier, Option<Address>), may: May, now: Timestamp) -> Option<String> {
         let token = URL_SAFE_NO_PAD.encode(random_key().ok()?);
         let mut links = self.links();
         links.retain(|_, link| link.until > now);
         if links.len() >= LINKS_MAX {
             return None;
         }
-        links.insert(place(&token), Link { site, identifier, may, until: now.plus(OPEN_FOR) });
+        links.insert(place(&token), Link { site, identifier, may, until: now.plus(OPEN_FOR), address });
         Some(token)
     }
 
@@ -149,10 +168,27 @@ impl OwnLinks {
     /// Takes a link: whoever comes next with it has none. Nothing: it is none, is over, was taken, or is for something else.
     #[must_use]
     pub fn take(&self, said: &Personal<String>, site: SiteNumber, may: May, now: Timestamp) -> Option<Identifier> {
+        self.taken(said, site, may, now).map(|link| link.identifier)
+    }
+
+    /// The same of one that confirms, with the address.
+    #[must_use]
+    pub fn take_confirming(
+        &self,
+        said: &Personal<String>,
+        site: SiteNumber,
+        person: PersonHandle,
+        now: Timestamp,
+    ) -> Option<(Identifier, Address)> {
+        let link = self.taken(said, site, May::Confirm(person), now)?;
+        Some((link.identifier, link.address?))
+    }
+
+    fn taken(&self, said: &Personal<String>, site: SiteNumber, may: May, now: Timestamp) -> Option<Link> {
         let place = place(Self::form(said)?);
         let mut links = self.links();
         let fits = links.get(&place).is_some_and(|link| link.site == site && link.may == may && link.until > now);
-        if fits { links.remove(&place).map(|link| link.identifier) } else { None }
+        if fits { links.remove(&place) } else { None }
     }
 
     fn links(&self) -> MutexGuard<'_, HashMap<[u8; 32], Link>> {
@@ -198,13 +234,15 @@ mod tests {
         let links = OwnLinks::default();
         let (site, jane, of) =
             (SiteNumber(1), Identifier { kind: IdentifierKind::Email, key: IdentifierKey::of_bytes([7; 16]) }, PersonHandle::from_rest);
-        let link = Personal::new(links.make(site, jane, May::Confirm(of([1; 16])), NOW).unwrap());
+        let address = Address::typed(&Personal::new("jane@mail.example".into())).unwrap();
+        let link = Personal::new(links.make_confirming(site, (jane, &address), of([1; 16]), NOW).unwrap());
         for other in [May::Confirm(of([2; 16])), May::See, May::Erase] {
             assert_eq!(links.take(&link, site, other, NOW), None);
         }
-        assert_eq!(links.take(&link, site, May::Confirm(of([1; 16])), NOW.plus(OPEN_FOR)), None, "over");
-        assert_eq!(links.take(&link, site, May::Confirm(of([1; 16])), NOW), Some(jane), "what others tried took nothing away");
-        assert_eq!(links.take(&link, site, May::Confirm(of([1; 16])), NOW), None, "taken");
+        let confirm = |person, at| links.take_confirming(&link, site, of([person; 16]), at).map(|(identifier, _)| identifier);
+        assert_eq!((confirm(2, NOW), confirm(1, NOW.plus(OPEN_FOR))), (None, None), "another browser's; over");
+        assert_eq!(confirm(1, NOW), Some(jane), "what others tried took nothing away");
+        assert_eq!(confirm(1, NOW), None, "taken");
         let asked = |person: u8, at| (0..10).filter(|_| links.may_confirm(of([person; 16]), at)).count();
         assert_eq!((asked(1, NOW), asked(1, NOW.plus(HOUR)), asked(1, NOW.plus(DAY))), (CONFIRMATIONS_A_DAY, 0, CONFIRMATIONS_A_DAY));
         let all = (0..=255_u8)

@@ -31,7 +31,7 @@ const JANE: &str = "jane@mail.example";
 
 fn documents(secret: &Path) -> String {
     let site = format!(
-        "{SITE}identify_secret = \"file:{}\"\nkeys = {{ server = [\"{}\"] }}\n[site.profile]\nlookup = [\"orders\"]\n[site.profile.identifiers]\naccount = {{ joins = true }}\n\
+        "{SITE}identify_secret = \"file:{}\"\nkeys = {{ server = [\"{}\"] }}\n[site.profile]\nlookup = [\"orders\"]\nkeep_contacts = [\"email\"]\n[site.profile.identifiers]\naccount = {{ joins = true }}\n\
          email = {{ joins = true }}\n",
         secret.display(),
         fingerprint(KEY)
@@ -313,6 +313,9 @@ fn an_address_is_confirmed_in_the_browser_that_asked_and_in_no_other() {
         shown()["timeline"].as_array().is_some_and(|events| events.iter().any(|event| event["name"] == "page_view"))
     });
     assert_eq!((orders(&installation), sources(&shown())), (vec![2], vec![String::from("mailed link"), String::from("server")]));
+    // Where the site keeps addresses, it is shown to them; not to a page of the shop's, nor in a list.
+    assert!(opened(&server, &one).contains("jane@mail.example") && !opened(&server, &two).contains("jane@mail.example"));
+    assert!(!shown().to_string().contains("jane@mail"));
     let by_them = "SELECT count(*) FROM profile_audit JOIN profile_audit_marks USING (number) WHERE by = 'person' AND act = 'confirmed'";
     assert_eq!(installation.number("state.db", by_them), 1);
     // What the browser erases by its cookie is still what it produced alone.

@@ -31,7 +31,7 @@ use super::{
     identity::Assurance,
     keys::{
         persistent::{DestinationKey, PersistentKeys, SiteKey},
-        person::{NoPersonKey, PersonKeys},
+        person::{NoPersonKey, Person, PersonKeys},
     },
     personal::Personal,
     profiled::{EventKey, IdentifierKey, PersonHandle},
@@ -183,7 +183,7 @@ impl Importer<'_> {
         let key = self.persistent.destination(self.rules.destination.number)?;
         let known_by: Vec<Identifier> = contact.known_by.iter().map(|(kind, said)| in_store(*kind, said, &site_key, &key)).collect();
         // What was agreed to before an erasure, or before an objection, went with it.
-        let erased = self.list.erased_at(self.site.number, &known_by)?;
+        let erased = self.list.erased_at(self.site.number, &known_by, contact.purposes)?;
         if erased.is_some_and(|erased| contact.agreed < erased) {
             return Ok(Became::Left(Left::ErasedBefore));
         }
@@ -194,7 +194,8 @@ impl Importer<'_> {
             return Ok(Became::Left(Left::Restricted));
         }
         let is_known = known.is_some();
-        let objected = known.as_ref().is_some_and(|person| !self.persons.objected(&person.handle()).is_empty());
+        let objects = |person: &Person| !self.persons.objected(&person.handle()).both(contact.purposes).is_empty();
+        let objected = known.as_deref().is_some_and(objects);
         if objected && erased.is_none() {
             // Nobody can say what was agreed to since.
             return Ok(Became::Left(Left::ErasedBefore));

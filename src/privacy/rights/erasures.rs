@@ -108,9 +108,15 @@ impl Erasures {
         self.key.mac128(&[b"account", &site.0.to_le_bytes(), account.as_bytes()])
     }
 
-    /// The mark of something that a customer of a site is known by.
-    fn of_identifier(&self, site: SiteNumber, identifier: &Identifier) -> Mark {
-        self.key.mac128(&[b"identifier", &site.0.to_le_bytes(), identifier.kind.name().as_bytes(), identifier.key.bytes()])
+    /// The mark of something that a customer of a site is known by: of one who was erased, or of one who objects to a purpose.
+    fn of_identifier(&self, site: SiteNumber, identifier: &Identifier, objected: Option<Purposes>) -> Mark {
+        let what: &[u8] = match objected {
+            None => b"identifier",
+            Some(Purposes::PROFILE) => b"identifier, no profile",
+            Some(Purposes::ADS) => b"identifier, no advertising",
+            Some(_) => b"identifier, no analytics",
+        };
+        self.key.mac128(&[what, &site.0.to_le_bytes(), identifier.kind.name().as_bytes(), identifier.key.bytes()])
     }
 
     /// The mark of a person whose data rest and are not used.
@@ -159,28 +165,52 @@ impl Erasures {
 
     /// Notes what somebody was known by who is erased, so that no import of what was said until now brings them back; durable when this returns.
     pub(in crate::privacy) fn note_identifiers(&self, site: SiteNumber, known_by: &[Identifier], now: Timestamp) -> Result<(), StoreError> {
+        self.note_known(known_by.iter().map(|identifier| self.of_identifier(site, identifier, None)).collect(), now)
+    }
+
+    /// The same where they object to these purposes: what an import says of a consent to another one, it may say.
+    pub(in crate::privacy) fn note_objected(
+        &self,
+        site: SiteNumber,
+        known_by: &[Identifier],
+        objected: Purposes,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let marks = known_by.iter().flat_map(|known| objected.each().map(|to| self.of_identifier(site, known, Some(to))));
+        self.note_known(marks.collect(), now)
+    }
+
+    fn note_known(&self, marks: Vec<Mark>, now: Timestamp) -> Result<(), StoreError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
-        for identifier in known_by {
+        for mark in marks {
             // What was said within the same minute was said before.
             let at = now.rounded(CLOCK_STEP).plus(CLOCK_STEP);
             transaction.execute(
                 "INSERT INTO erasures (mark, kind, at, until, state) VALUES (?1, 'identifier', ?2, ?3, 'done')
                  ON CONFLICT (mark) DO UPDATE SET at = max(at, excluded.at), until = excluded.until",
-                (self.of_identifier(site, identifier), at.0, now.plus(IDENTIFIERS_KEPT).0),
+                (mark, at.0, now.plus(IDENTIFIERS_KEPT).0),
             )?;
         }
         transaction.commit()?;
         Ok(())
     }
 
-    /// When whoever is known by one of these was erased last.
-    pub(in crate::privacy) fn erased_at(&self, site: SiteNumber, known_by: &[Identifier]) -> Result<Option<Timestamp>, StoreError> {
+    /// When whoever is known by one of these was erased last, or objected to one of these purposes.
+    pub(in crate::privacy) fn erased_at(
+        &self,
+        site: SiteNumber,
+        known_by: &[Identifier],
+        purposes: Purposes,
+    ) -> Result<Option<Timestamp>, StoreError> {
         let connection = self.lock();
         let mut select = connection.prepare_cached("SELECT at FROM erasures WHERE mark = ?1 AND kind = 'identifier'")?;
         let mut last = None;
         for identifier in known_by {
-            last = last.max(select.query_row([self.of_identifier(site, identifier)], |row| row.get(0).map(Timestamp)).optional()?);
+            for objected in std::iter::once(None).chain(purposes.each().map(Some)) {
+                let mark = self.of_identifier(site, identifier, objected);
+                last = last.max(select.query_row([mark], |row| row.get(0).map(Timestamp)).optional()?);
+            }
         }
         Ok(last)
     }
@@ -399,6 +429,17 @@ mod tests {
     }
 
     #[test]
+    fn who_objects_to_a_purpose_objects_to_no_other_one() {
+        let list = list();
+        let (site, jane) = (SiteNumber(1), [Identifier { kind: IdentifierKind::Email, key: IdentifierKey::of_bytes([7; 16]) }]);
+        list.note_objected(site, &jane, Purposes::ADS, NOW).unwrap();
+        let at = |purposes| list.erased_at(site, &jane, purposes).unwrap().is_some();
+        assert_eq!([Purposes::ADS, Purposes::PROFILE.and(Purposes::ANALYTICS), Purposes::ALL].map(at), [true, false, true]);
+        list.note_identifiers(site, &jane, NOW).unwrap();
+        assert!(at(Purposes::PROFILE));
+    }
+
+    #[test]
     fn marks_tell_nothing_without_the_key_and_copies_come_together_again() {
         let (list, another) = (list(), list());
         assert_ne!(list.of_person(&[1; 16]), another.of_person(&[1; 16]));
@@ -416,7 +457,10 @@ mod tests {
         list.note_withdrawal(&[3; 16], NOW.plus(DAY), NOW).unwrap();
         copy.note_identifiers(SiteNumber(1), &jane, NOW.plus(DAY)).unwrap();
         assert!(list.take_from(&copy).unwrap());
-        assert!(list.erased_at(SiteNumber(1), &jane).unwrap() > Some(NOW.plus(DAY)), "the later erasure counts, whichever list has it");
+        assert!(
+            list.erased_at(SiteNumber(1), &jane, Purposes::NONE).unwrap() > Some(NOW.plus(DAY)),
+            "the later erasure counts, whichever list has it"
+        );
         assert_eq!(list.people().unwrap(), [1, 2, 3].map(|handle| list.of_person(&[handle; 16])).into());
     }
 }

@@ -95,7 +95,11 @@ impl Rights {
             let marks: Vec<_> = found.people.iter().map(|found| of(&found.person.handle(), found.person.expires())).collect();
             list.note_held(&marks, HeldTo::Objection(purpose), now).map_err(RightsError::from)?;
         }
-        list.note_identifiers(found.site, known_by, now).map_err(RightsError::from)?;
+        // Without a profile there is no contact; without another purpose, none to that.
+        if objected.cover(Purposes::PROFILE) {
+            list.note_identifiers(found.site, known_by, now).map_err(RightsError::from)?;
+        }
+        list.note_objected(found.site, known_by, objected, now).map_err(RightsError::from)?;
         let mut without_any = Vec::new();
         for found in &found.people {
             let person = &found.person;

@@ -13,7 +13,7 @@ use crate::{
     privacy::{
         consent::{ConsentSignal, evidence::Evidence},
         identifiers::{Identifier, IdentifierKind},
-        own_links::{Address, May},
+        own_links::Address,
         profiled::PersonHandle,
     },
     profile::audit::Act,
@@ -27,7 +27,7 @@ pub(super) fn form(words: &Words, below: &str) -> String {
         "{}<form method=\"post\" action=\"{below}confirm\"><label for=\"confirmed\">{}</label>\
          <input id=\"confirmed\" name=\"address\" type=\"email\" autocomplete=\"email\" required maxlength=\"254\"><br>\
          <button class=\"quiet\">{}</button></form>",
-        paragraph(words.confirm_text),
+        paragraph(words.confirm_text) + &paragraph(words.confirm_follows),
         words.address,
         words.confirm_send
     )
@@ -38,7 +38,7 @@ pub(super) fn asking(token: Option<&str>, words: &Words, below: &str) -> String 
     let Some(token) = token else { return section("", &paragraph(words.confirm_over)) };
     let form = format!(
         "{}<form method=\"post\" action=\"{below}confirmed\"><input type=\"hidden\" name=\"link\" value=\"{token}\"><button>{}</button></form>",
-        paragraph(words.confirm_text),
+        paragraph(words.confirm_ask) + &paragraph(words.confirm_follows),
         words.confirm
     );
     section("", &form)
@@ -79,14 +79,15 @@ impl OwnData {
     pub(super) fn confirming_link(
         &self,
         site: &Site,
-        (person, identifier): (PersonHandle, Identifier),
+        person: PersonHandle,
+        (identifier, address): (Identifier, &Address),
         words: &Words,
         now: Timestamp,
     ) -> Option<(String, String)> {
         if !self.links.may_mail(site.number, identifier, now) || !self.links.may_confirm(person, now) {
             return None;
         }
-        let token = self.links.make(site.number, identifier, May::Confirm(person), now)?;
+        let token = self.links.make_confirming(site.number, (identifier, address), person, now)?;
         let host = site.hosts.first().map_or("", String::as_str);
         let link = format!("https://{host}{}/about/you?confirm={token}", site.prefix);
         let text = words.confirm_mail.replace("{host}", host).replace("{link}", &link);
@@ -106,16 +107,16 @@ impl OwnData {
         let taken = |person: PersonHandle| {
             let said = inbound.form("link")?;
             // In another browser it is none, and stays what it is in its own.
-            Some((person, self.links.take(&said, site.number, May::Confirm(person), now)?))
+            Some((person, self.links.take_confirming(&said, site.number, person, now)?))
         };
-        let Some((person, identifier)) = person.and_then(taken) else {
+        let Some((person, (identifier, address))) = person.and_then(taken) else {
             return self.page(words, below, &section("", &paragraph(words.confirm_over)), Vec::new());
         };
         if self.note(site, Act::Confirmed, [person], now).await.is_err() {
             return later();
         }
-        let (profiles, of) = (Arc::clone(&self.profiles), Arc::clone(site));
-        match self.supervisor.blocking(move || profiles.confirm(&of, &person, identifier, now)).await {
+        let (profiles, of) = (Arc::clone(&self.profiles), (Arc::clone(site), Arc::clone(rules)));
+        match self.supervisor.blocking(move || profiles.confirm((&of.0, &of.1), &person, (identifier, &address), now)).await {
             Ok(true) => self.page(words, below, &section("", &paragraph(words.confirm_done)), Vec::new()),
             Ok(false) => self.page(words, below, &section("", &paragraph(words.confirm_over)), Vec::new()),
             Err(_) => later(),

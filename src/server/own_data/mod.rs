@@ -160,7 +160,7 @@ impl OwnData {
     fn link(&self, Wanted { site, rules, address, words, confirms }: Wanted, now: Timestamp) -> Result<Option<MailedLink>, ProfileError> {
         let Some(identifier) = address.identifier(&self.persistent, &rules.destination)? else { return Ok(None) };
         if let Some(person) = confirms {
-            return Ok(self.confirming_link(&site, (person, identifier), words, now).map(|(subject, text)| MailedLink {
+            return Ok(self.confirming_link(&site, person, (identifier, &address), words, now).map(|(subject, text)| MailedLink {
                 address,
                 subject,
                 text,
@@ -326,7 +326,7 @@ impl OwnData {
             content += &section(words.by_mail, &form);
             // What has no profile has nothing that an address could be proven of.
             if has_profile && !held {
-                content += &section(words.confirm, &confirm::form(words, below));
+                content += &section(words.confirm_heading, &confirm::form(words, below));
             }
         }
         self.page(words, below, &content, Vec::new())
