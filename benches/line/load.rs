@@ -42,7 +42,7 @@ pub struct Orders {
     pub requests: u64,
     /// The round's number; event ids hold it.
     pub round: u64,
-    /// Whether the visitors consented to analytics.
+    /// Whether the visitors consented to analytics and to a profile.
     pub granted: bool,
     /// Our cookies to send in turn, one a line.
     pub cookies: Option<PathBuf>,

@@ -16,6 +16,7 @@ mod measure;
 mod policy;
 mod process;
 mod product;
+mod profiles;
 mod report;
 mod request;
 mod rows;

@@ -1,9 +1,11 @@
 //! Rounds, pairs of rounds, and what follows from them.
 
+use std::time::Duration;
+
 use crate::{
     Failure,
     load::{Orders, Tally},
-    process::{Process, processor_time},
+    process::{Process, processor_time, processor_time_of_threads},
 };
 
 /// A yardstick whose own rounds differ by more than this share of their median cannot judge anything.
@@ -19,6 +21,8 @@ pub struct Side<'a> {
     pub orders: Orders,
     /// Waits for work that a round leaves behind and that is part of its cost.
     pub settle: Option<&'a dyn Fn() -> Result<(), Failure>>,
+    /// A thread whose work is not the line's, and is counted apart.
+    pub apart: Option<&'static str>,
 }
 
 /// How much is measured.
@@ -36,6 +40,8 @@ pub struct Effort {
 pub struct Round {
     /// Processor time per request in µs.
     pub cost_us: f64,
+    /// The same of the thread that is counted apart.
+    pub apart_us: f64,
     /// What the load generator saw.
     pub tally: Tally,
 }
@@ -120,17 +126,20 @@ impl Rounds {
         let mut generator = Process::role("load")?;
         generator.say(&serde_json::to_string(&orders)?)?;
         generator.hear()?;
-        let before = processor_time(side.process)?;
+        let apart = || side.apart.map_or(Ok(Duration::ZERO), |name| processor_time_of_threads(side.process, name));
+        let (before, apart_before) = (processor_time(side.process)?, apart()?);
         generator.say("go")?;
         let tally: Tally = serde_json::from_str(&generator.hear()?)?;
         if let Some(settle) = side.settle {
             settle()?;
         }
-        let used = processor_time(side.process)?.saturating_sub(before);
+        let apart = apart()?.saturating_sub(apart_before);
+        let used = processor_time(side.process)?.saturating_sub(before).saturating_sub(apart);
         if tally.accepted != requests {
             let (accepted, other, status) = (tally.accepted, tally.other, tally.other_status);
             return Err(format!("of {requests} requests {accepted} were accepted and {other} were not (status {status})").into());
         }
-        Ok(Round { cost_us: used.as_secs_f64() * 1e6 / requests as f64, tally })
+        let each = |time: Duration| time.as_secs_f64() * 1e6 / requests as f64;
+        Ok(Round { cost_us: each(used), apart_us: each(apart), tally })
     }
 }

@@ -74,7 +74,22 @@ impl Drop for Process {
 
 /// The processor time that a process has used, user and system, all threads.
 pub fn processor_time(process: u32) -> Result<Duration, Failure> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    time_in(&std::fs::read_to_string(format!("/proc/{process}/stat"))?)
+}
+
+/// The same of its threads of that name alone.
+pub fn processor_time_of_threads(process: u32, name: &str) -> Result<Duration, Failure> {
+    let mut time = Duration::ZERO;
+    for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        let thread = thread?.path();
+        if std::fs::read_to_string(thread.join("comm"))?.trim_end() == name {
+            time += time_in(&std::fs::read_to_string(thread.join("stat"))?)?;
+        }
+    }
+    Ok(time)
+}
+
+fn time_in(stat: &str) -> Result<Duration, Failure> {
     // The second field is the program's name in brackets and may hold anything; user and system time are the 14th and 15th.
     let (_, fields) = stat.rsplit_once(')').ok_or("/proc/PID/stat has no name")?;
     let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u32>).sum::<Result<u32, _>>()?;

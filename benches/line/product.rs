@@ -26,6 +26,8 @@ pub enum Destinations {
     ExemptPaused,
     /// One that needs consent to analytics; its courier rests.
     ConsentPaused,
+    /// The same, and the site has customer profiles.
+    Profiles,
     /// Those of the demonstration: a file and a webhook, both at work.
     Demonstration {
         /// Who takes the webhook's calls.
@@ -88,6 +90,24 @@ impl Product {
         while sum(&self.get("/metrics")?, "firsthand_delivery_lag_records")? > 0 {
             if started.elapsed() > DELIVERY_TIMEOUT {
                 return Err("the couriers do not catch up".into());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    /// How many events the projector has taken into profiles.
+    pub fn projected(&self) -> Result<u64, Failure> {
+        sum(&self.get("/metrics")?, "firsthand_profile_events_total")
+    }
+
+    /// Waits until the projector has read all of the log.
+    pub fn wait_until_projected(&self) -> Result<(), Failure> {
+        let started = Instant::now();
+        // What it says that it has still to read is as of its last look, and it looks twice a second.
+        while self.projected()? < self.counters()?.appended {
+            if started.elapsed() > DELIVERY_TIMEOUT {
+                return Err("the projector does not catch up".into());
             }
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -158,9 +178,10 @@ from = "documents.toml"
 "#
         ),
     )?;
+    let profile = if matches!(destinations, Destinations::Profiles) { "[site.profile]\n" } else { "" };
     let destinations = match destinations {
         Destinations::ExemptPaused => destination("exempt", "exempt_measurement", true, FILE),
-        Destinations::ConsentPaused => destination("consented", "consent", true, FILE),
+        Destinations::ConsentPaused | Destinations::Profiles => destination("consented", "consent", true, FILE),
         Destinations::Demonstration { sink } => {
             let secret = directory.join("secret");
             std::fs::write(&secret, "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")?;
@@ -181,7 +202,7 @@ hosts = ["{HOST}"]
 origins = ["https://{HOST}"]
 prefix = "{PREFIX}"
 policy = "shop"
-{destinations}"#
+{profile}{destinations}"#
         ),
     )?;
     Ok(machine)

@@ -10,6 +10,7 @@ use crate::{
     Failure,
     measure::{Comparison, Round, Spread, cost},
     policy::PolicyCost,
+    profiles::ProfilesCost,
     rows::Verdict,
 };
 
@@ -29,6 +30,7 @@ pub struct Row {
 pub struct Report {
     rows: Vec<Row>,
     policy: Option<PolicyCost>,
+    profiles: Option<ProfilesCost>,
 }
 
 const HEADINGS: [&str; 8] =
@@ -37,7 +39,7 @@ const HEADINGS: [&str; 8] =
 impl Report {
     /// No rows yet.
     pub fn new() -> Self {
-        Self { rows: Vec::new(), policy: None }
+        Self { rows: Vec::new(), policy: None, profiles: None }
     }
 
     /// Adds a row.
@@ -50,10 +52,21 @@ impl Report {
         self.policy = Some(cost);
     }
 
+    /// Says what profiles cost the line.
+    pub fn add_profiles(&mut self, cost: ProfilesCost) {
+        self.profiles = Some(cost);
+    }
+
+    /// Whether that, where it was measured, is within its limit.
+    pub fn profiles_are_within_the_limit(&self) -> bool {
+        self.profiles.as_ref().is_none_or(ProfilesCost::is_within)
+    }
+
     /// Prints the table.
     pub fn print(&self) {
         println!("\n{}\n\n{}", machine(), self.table());
         self.policy.iter().for_each(|cost| println!("{cost}"));
+        self.profiles.iter().for_each(|cost| println!("{cost}"));
     }
 
     /// Writes the summary and says where.
@@ -67,7 +80,11 @@ impl Report {
              - date: {now}\n- commit: {}\n- machine: {}\n- {verdict}\n{}\n{}",
             commit(),
             machine(),
-            self.policy.iter().map(|cost| format!("- {cost}\n")).collect::<String>(),
+            self.policy
+                .iter()
+                .map(|cost| format!("- {cost}\n"))
+                .chain(self.profiles.iter().map(|cost| format!("- {cost}\n")))
+                .collect::<String>(),
             self.table()
         );
         std::fs::create_dir_all(file.parent().ok_or("a file without a directory")?)?;

@@ -31,7 +31,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Requests to `path`; with consent to analytics when `granted`.
+    /// Requests to `path`; with consent to analytics and a profile when `granted`.
     pub fn new(path: String, granted: bool, round: u64, now_ms: i64) -> Self {
         Self { path, granted, round, now_ms }
     }
@@ -65,7 +65,7 @@ impl Writer {
     fn body(&self, body: &mut Vec<u8>, number: u64) {
         body.clear();
         let page = PAGES[number as usize % PAGES.len()];
-        let choice = if self.granted { "\"g\":[\"analytics\"]," } else { "" };
+        let choice = if self.granted { "\"g\":[\"analytics\",\"profile\"]," } else { "" };
         let now = self.now_ms;
         let _ = write!(
             body,

@@ -12,6 +12,7 @@ use crate::{
     policy::PolicyCost,
     process::{Process, resident_mib},
     product::{Destinations, PATH, Product},
+    profiles::ProfilesCost,
     report::{Report, Row},
     request, tls,
 };
@@ -26,6 +27,8 @@ const GATED: Effort = Effort { pairs: 5, requests: 60_000, warm_up: 20_000 };
 const SHOWN: Effort = Effort { pairs: 3, requests: 40_000, warm_up: 10_000 };
 /// The row that waits for its deliveries.
 const DELIVERED: Effort = Effort { pairs: 3, requests: 20_000, warm_up: 5_000 };
+/// The pair of rows that tells what profiles cost the line: as many pairs as a difference of a tenth needs.
+const PROFILED: Effort = Effort { pairs: 7, requests: 30_000, warm_up: 10_000 };
 /// `--quick`.
 const QUICK: Effort = Effort { pairs: 5, requests: 25_000, warm_up: 10_000 };
 /// Persons of the granted rows.
@@ -64,7 +67,7 @@ pub fn run(quick: bool, record: bool) -> Result<bool, Failure> {
     if record {
         println!("recorded in {}", report.record(&verdict)?.display());
     }
-    Ok(verdict.is_good())
+    Ok(verdict.is_good() && report.profiles_are_within_the_limit())
 }
 
 /// What the rows of a run share.
@@ -87,6 +90,7 @@ impl Run<'_> {
             drop(paused);
             self.granted(report)?;
             report.add(self.delivered()?);
+            report.add_profiles(self.profiled(bare_us)?);
         }
         Ok(verdict)
     }
@@ -94,7 +98,7 @@ impl Run<'_> {
     /// Unknown visitors, plain, beside the bare server: the row that is judged.
     fn gated(&mut self, product: &Product, effort: Effort) -> Result<(Row, Verdict), Failure> {
         let name = "unknown visitors, plain";
-        let side = Side { process: product.id(), orders: orders(product.plain, None), settle: None };
+        let side = Side { process: product.id(), orders: orders(product.plain, None), settle: None, apart: None };
         let mut row = measured(name, &mut self.rounds, &self.plain.side(), &side, product, effort)?;
         if row.comparison.is_too_noisy() {
             println!("the yardstick varied by more than 25 %: measuring the gated row once more");
@@ -113,7 +117,7 @@ impl Run<'_> {
     fn over_tls(&mut self, product: &Product) -> Result<Row, Failure> {
         let yardstick = Yardstick::start(Some(self.files.clone()))?;
         let certificate = Some(self.files.certificate.clone());
-        let side = Side { process: product.id(), orders: orders(product.tls, certificate), settle: None };
+        let side = Side { process: product.id(), orders: orders(product.tls, certificate), settle: None, apart: None };
         measured("unknown visitors, TLS", &mut self.rounds, &yardstick.side(), &side, product, GATED)
     }
 
@@ -123,7 +127,7 @@ impl Run<'_> {
         let known = self.known_persons(&product)?;
         let some_new = Orders { first_seen_every: Some(100), ..known.clone() };
         for (name, orders) in [("granted, 10,000 known persons", known), ("granted, 1 % first seen", some_new)] {
-            let side = Side { process: product.id(), orders, settle: None };
+            let side = Side { process: product.id(), orders, settle: None, apart: None };
             report.add(measured(name, &mut self.rounds, &self.plain.side(), &side, &product, SHOWN)?);
         }
         Ok(())
@@ -135,8 +139,28 @@ impl Run<'_> {
         let product = self.product("delivered", &Destinations::Demonstration { sink: sink.address })?;
         let orders = self.known_persons(&product)?;
         let settle = || product.wait_until_delivered();
-        let side = Side { process: product.id(), orders, settle: Some(&settle) };
+        let side = Side { process: product.id(), orders, settle: Some(&settle), apart: None };
         measured("granted, both demonstration destinations at work", &mut self.rounds, &self.plain.side(), &side, &product, DELIVERED)
+    }
+
+    /// Known persons who agree to a profile, where the site has none and where the projector is at work: what that costs the line itself.
+    fn profiled(&mut self, bare_us: f64) -> Result<ProfilesCost, Failure> {
+        println!("measuring: the line with profiles off, and with the projector at work");
+        let (without, with) =
+            (self.product("unprofiled", &Destinations::ConsentPaused)?, self.product("profiled", &Destinations::Profiles)?);
+        let orders = [self.known_persons(&without)?, self.known_persons(&with)?];
+        let settle = || with.wait_until_projected();
+        settle()?;
+        let [off, on] = orders;
+        let off = Side { process: without.id(), orders: off, settle: None, apart: None };
+        let on = Side { process: with.id(), orders: on, settle: Some(&settle), apart: Some("profiles") };
+        let before = with.counters()?.appended;
+        let comparison = self.rounds.compare(&off, &on, PROFILED)?;
+        let (sent, kept) = (PROFILED.warm_up + PROFILED.pairs as u64 * PROFILED.requests, with.counters()?.appended - before);
+        if kept != sent || with.projected()? < sent {
+            return Err(format!("profiles: of {sent} events {kept} are in the log, and the projector took in {}", with.projected()?).into());
+        }
+        Ok(ProfilesCost::of(&comparison, bare_us))
     }
 
     /// Has 10,000 visitors consent, and returns what to send as one of them.
@@ -144,7 +168,7 @@ impl Run<'_> {
         let cookies = self.directory.join(format!("cookies-{}", product.id()));
         let granted = Orders { granted: true, ..orders(product.plain, None) };
         let harvest = Orders { harvest: Some(cookies.clone()), ..granted.clone() };
-        self.rounds.round(&Side { process: product.id(), orders: harvest, settle: None }, PERSONS)?;
+        self.rounds.round(&Side { process: product.id(), orders: harvest, settle: None, apart: None }, PERSONS)?;
         let got = std::fs::read_to_string(&cookies)?.lines().count() as u64;
         if got != PERSONS {
             return Err(format!("of {PERSONS} persons who consented {got} got a cookie").into());
@@ -239,7 +263,7 @@ impl Yardstick {
     }
 
     fn side(&self) -> Side<'_> {
-        Side { process: self.process.id(), orders: orders(self.address, self.certificate.clone()), settle: None }
+        Side { process: self.process.id(), orders: orders(self.address, self.certificate.clone()), settle: None, apart: None }
     }
 }
 
