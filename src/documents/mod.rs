@@ -131,7 +131,7 @@ impl Destination {
     #[must_use]
     pub fn receiver(&self) -> &'static str {
         if self.kind == profile::KIND {
-            return "This website’s own customer profiles";
+            return profile::RECEIVER;
         }
         DestinationType::named(self.kind).map_or(self.kind, |row| row.receiver)
     }

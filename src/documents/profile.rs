@@ -20,6 +20,8 @@ use crate::{
 
 /// What stands in the place of a destination's type.
 pub const KIND: &str = "profile";
+/// Who receives, as people are told.
+pub const RECEIVER: &str = "This website’s own customer profiles";
 /// Numbers of profile stores begin here; those of destinations are given one by one, from 1 on.
 const NUMBERS_FROM: u32 = 1 << 31;
 /// Nobody has an identifier in more browsers within 13 months, and every one of them is read when a profile is shown.

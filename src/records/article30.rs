@@ -72,7 +72,7 @@ fn purposes_served(words: &Words, activity: &Activity<'_>) -> Vec<String> {
         served.push(words.say("purpose.exempt_measurement"));
     }
     for name in ["analytics", "profile", "ads"] {
-        if activity.consented().any(|receiving| receiving.document.purposes.names().any(|purpose| purpose == name)) {
+        if activity.consented().any(|receiving| receiving.serves(name)) {
             served.push(words.dynamic("purpose", name));
         }
     }
@@ -91,8 +91,7 @@ pub(super) fn purposes(words: &Words, activity: &Activity<'_>) -> Vec<Fact> {
         facts.push(Fact::declared("controller.legal_basis", words.say("controller.legal_basis"), controller.legal_basis.as_deref(), key));
     }
     for name in ["analytics", "profile", "ads"] {
-        let names =
-            activity.named(|receiving| !receiving.is_exempt() && receiving.document.purposes.names().any(|purpose| purpose == name));
+        let names = activity.named(|receiving| receiving.serves(name));
         if !names.is_empty() {
             let value = format!("{} {}", for_whom(names), words.say("purposes.by_consent"));
             facts.push(Fact::known(&format!("purpose.{name}"), Words::capitalised(&words.dynamic("purpose", name)), value).written(name));

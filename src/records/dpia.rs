@@ -171,7 +171,10 @@ fn towards(words: &Words, sources: &Sources, activity: &Activity<'_>, key: &str)
         }
         "receiver" => {
             facts.extend(with("risk.receiver_reuses", activity.named(|receiving| receiving.destination.vendor_reuses_data())));
-            facts.extend(with("risk.receiver_no_contract", activity.named(|receiving| receiving.party().contract.is_none())));
+            facts.extend(with(
+                "risk.receiver_no_contract",
+                activity.named(|receiving| receiving.own().is_none() && receiving.party().contract.is_none()),
+            ));
         }
         "transfer" => {
             facts.extend(with("risk.transfer_third", activity.named(|one| one.party().stays_in_the_area() == Some(false))));

@@ -133,7 +133,7 @@ fn kept_there(
     ask: &impl Fn(&str, String, &str) -> Fact,
 ) -> Fact {
     let bound = EXEMPT_MONTHS_MAX.to_string();
-    let silent = activity.named(|receiving| receiving.is_exempt() && receiving.document.kept_months.is_none());
+    let silent = activity.named(|receiving| receiving.is_exempt() && receiving.kept_months().is_none());
     if !silent.is_empty() {
         let values = [("destinations", words.listed(&silent)), ("months", bound)];
         let values: Vec<_> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -141,7 +141,7 @@ fn kept_there(
     }
     let said: Vec<_> = activity
         .exempt()
-        .filter_map(|receiving| receiving.document.kept_months.map(|months| format!("{}: {months}", receiving.destination.name)))
+        .filter_map(|receiving| receiving.kept_months().map(|months| format!("{}: {months}", receiving.destination.name)))
         .collect();
     let keys = activity.exempt().map(|receiving| setting("destination", &receiving.destination.name, "kept_months"));
     let value = words.fill("condition.kept_there_is", &[("said", &said.join(", ")), ("months", &bound)]);

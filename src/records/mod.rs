@@ -16,6 +16,7 @@ mod json;
 mod measurement;
 mod measures;
 mod people;
+mod profiles;
 mod recipients;
 mod retention;
 mod sheet;

@@ -2,7 +2,8 @@
 
 use super::{
     people::country_of,
-    sheet::{Cell, Fact, Part, Table, columns, setting},
+    profiles,
+    sheet::{Cell, Fact, Part, Table, columns},
     sources::{Activity, Receiving},
     words::Words,
 };
@@ -19,29 +20,31 @@ pub(super) fn overview(words: &Words, activity: &Activity<'_>) -> Part {
     let columns = columns(words, &["destination", "recipient", "country", "ground", "reuse", "kept_there"]);
     let row = |receiving: &Receiving<'_>| {
         let reuse = if receiving.destination.vendor_reuses_data() { "reuse.yes" } else { "reuse.unknown" };
-        let (name, country) = (name_of(receiving), country_cell(words, receiving));
+        let (name, country) = (name_of(words, activity, receiving), country_cell(words, activity, receiving));
         vec![
             Cell::known(&receiving.destination.name),
             name,
             country,
             ground(words, receiving),
             Cell::known(words.say(reuse)),
-            kept(words, receiving),
+            kept(words, activity, receiving),
         ]
     };
     Part::Table(Table { key: "recipients", columns, rows: activity.receiving.iter().map(row).collect() })
 }
 
-fn name_of(receiving: &Receiving<'_>) -> Cell {
-    let setting = setting("destination", &receiving.destination.name, "recipient.name");
-    Cell::declared(receiving.party().name.as_deref(), setting)
+fn name_of(words: &Words, activity: &Activity<'_>, receiving: &Receiving<'_>) -> Cell {
+    if receiving.own().is_some() {
+        return Cell::known(words.say("recipient.own"));
+    }
+    Cell::declared(receiving.party().name.as_deref(), receiving.setting(&activity.site.name, "recipient.name"))
 }
 
-fn country_cell(words: &Words, receiving: &Receiving<'_>) -> Cell {
+fn country_cell(words: &Words, activity: &Activity<'_>, receiving: &Receiving<'_>) -> Cell {
     let party = receiving.party();
     let within = party.stays_in_the_area().unwrap_or_default();
     let shown = party.country.as_deref().map(|country| country_of(words, country, within));
-    let cell = Cell::declared(shown.as_deref(), setting("destination", &receiving.destination.name, "recipient.country"));
+    let cell = Cell::declared(shown.as_deref(), receiving.setting(&activity.site.name, "recipient.country"));
     party.country.clone().map_or(cell.clone(), |country| cell.written(country))
 }
 
@@ -67,9 +70,12 @@ fn ground_code(receiving: &Receiving<'_>) -> String {
     }
 }
 
-fn kept(words: &Words, receiving: &Receiving<'_>) -> Cell {
-    let setting = setting("destination", &receiving.destination.name, "kept_months");
-    match (receiving.document.kept_months, receiving.is_exempt()) {
+fn kept(words: &Words, activity: &Activity<'_>, receiving: &Receiving<'_>) -> Cell {
+    let setting = receiving.setting(&activity.site.name, "kept_months");
+    if let Some(rules) = receiving.own() {
+        return Cell { setting: Some(setting), ..Cell::known(profiles::kept(words, rules)) };
+    }
+    match (receiving.kept_months(), receiving.is_exempt()) {
         (Some(months), _) => {
             let cell = Cell::declared(Some(&words.fill("kept.months", &[("months", &months.to_string())])), setting);
             cell.written(months.to_string())
@@ -84,14 +90,19 @@ pub(super) fn transfers(words: &Words, activity: &Activity<'_>) -> Part {
     let columns = columns(words, &["destination", "recipient", "country", "safeguard"]);
     let row = |receiving: &Receiving<'_>| {
         let party = receiving.party();
-        let setting = setting("destination", &receiving.destination.name, "recipient.safeguard");
+        let setting = receiving.setting(&activity.site.name, "recipient.safeguard");
         let safeguard = match (party.safeguard.as_deref(), party.stays_in_the_area()) {
             (Some(safeguard), _) => Cell::declared(Some(safeguard), setting),
             (None, Some(true)) => Cell::known(words.say("transfer.none_declared")),
             (None, Some(false)) => Cell::declared(None, setting),
             (None, None) => Cell::known(words.say("transfer.country_first")),
         };
-        vec![Cell::known(&receiving.destination.name), name_of(receiving), country_cell(words, receiving), safeguard]
+        vec![
+            Cell::known(&receiving.destination.name),
+            name_of(words, activity, receiving),
+            country_cell(words, activity, receiving),
+            safeguard,
+        ]
     };
     Part::Table(Table { key: "transfers", columns, rows: activity.receiving.iter().map(row).collect() })
 }
@@ -103,8 +114,10 @@ pub(super) fn each(words: &Words, activity: &Activity<'_>) -> Vec<Part> {
 
 fn group(words: &Words, activity: &Activity<'_>, receiving: &Receiving<'_>) -> Part {
     let destination = receiving.destination;
-    let heading = words.fill("recipient.heading", &[("destination", &destination.name)]);
+    let heading = if receiving.own().is_some() { "recipient.heading_own" } else { "recipient.heading" };
+    let heading = words.fill(heading, &[("destination", &destination.name)]);
     let mut parts = vec![Part::Facts(facts(words, activity, receiving))];
+    parts.extend(receiving.own().map(|rules| Part::Facts(profiles::facts(words, activity, rules))));
     if activity.site.allowed(destination.number).breadth.is_nothing() {
         parts.push(Part::Text(words.say("recipient.gets_nothing")));
     } else {
@@ -125,7 +138,7 @@ fn facts(words: &Words, activity: &Activity<'_>, receiving: &Receiving<'_>) -> V
     let (destination, party) = (receiving.destination, receiving.party());
     let label = |key: &str| words.dynamic("recipient", key);
     let said = |key: &str, value: String| Fact::known(key, label(key), value);
-    let key = |key: &str| setting("destination", &destination.name, key);
+    let key = |key: &str| receiving.setting(&activity.site.name, key);
     let from_cell = |name: &str, cell: Cell| Fact {
         key: name.to_owned(),
         label: label(name),
@@ -137,12 +150,15 @@ fn facts(words: &Words, activity: &Activity<'_>, receiving: &Receiving<'_>) -> V
     };
     let mut facts = vec![
         said("receiver", words.said(destination.receiver())).written(destination.kind).by(key("type")),
-        from_cell("name", name_of(receiving)),
-        from_cell("country", country_cell(words, receiving)),
-        Fact::declared("contract", label("contract"), words.declared(party.contract.as_deref()).as_deref(), key("recipient.contract")),
+        from_cell("name", name_of(words, activity, receiving)),
+        from_cell("country", country_cell(words, activity, receiving)),
     ];
-    let reuse = if destination.vendor_reuses_data() { "reuse.yes_long" } else { "reuse.unknown_long" };
-    facts.push(said("reuse", words.say(reuse)).written(destination.vendor_reuses_data().to_string()));
+    if receiving.own().is_none() {
+        let contract = words.declared(party.contract.as_deref());
+        facts.push(Fact::declared("contract", label("contract"), contract.as_deref(), key("recipient.contract")));
+        let reuse = if destination.vendor_reuses_data() { "reuse.yes_long" } else { "reuse.unknown_long" };
+        facts.push(said("reuse", words.say(reuse)).written(destination.vendor_reuses_data().to_string()));
+    }
     facts.push(said("ground", ground_in_words(words, receiving)).written(ground_code(receiving)).by(key("basis")));
     facts.push(said("signal", signal(words, receiving)));
     let breadth = activity.site.allowed(destination.number).breadth.name();
@@ -156,7 +172,7 @@ fn facts(words: &Words, activity: &Activity<'_>, receiving: &Receiving<'_>) -> V
     if destination.paused {
         facts.push(said("paused", words.say("recipient.paused_now")).by(key("paused")));
     }
-    facts.push(from_cell("kept_there", kept(words, receiving)));
+    facts.push(from_cell("kept_there", kept(words, activity, receiving)));
     facts
 }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::{
+    profiles,
     sheet::{Fact, setting},
-    sources::{Activity, Sources},
+    sources::{Activity, Receiving, Sources},
     words::Words,
 };
 use crate::privacy::{
@@ -30,6 +31,9 @@ pub(super) fn facts(words: &Words, sources: &Sources, activity: &Activity<'_>) -
         let kept = machine.with_consent_days.to_string();
         let value = words.fill("retention.days_sealed", &[("days", &kept)]);
         facts.push(said("events_with_consent", value).written(kept).by("firsthand.toml: retention.with_consent_days"));
+    }
+    for rules in activity.receiving.iter().filter_map(Receiving::own) {
+        facts.extend(profiles::retention(words, activity, rules));
     }
     if activity.site.ceilings.lasting() {
         facts.push(said("visitor_cookie", words.fill("retention.cookie_is", &[("days", &days(COOKIE_AGE_MAX))])));

@@ -3,14 +3,16 @@
 
 use std::sync::Arc;
 
+use super::sheet::setting;
 use crate::{
     clock::Timestamp,
     documents::{
-        Destination, Documents, Leaving, Site,
+        Basis, Destination, Documents, Leaving, ProfileRules, Site,
+        api_key::ApiKey,
         declared::{Controller, Party},
         fingerprint::fingerprint,
         history::Written,
-        parse::{BasisName, DestinationDocument, Document, SiteDocument},
+        parse::{DestinationDocument, Document, SiteDocument},
         store::{DocumentStore, DocumentStoreError, Version},
     },
 };
@@ -101,14 +103,19 @@ impl Sources {
                 Document::Destination(document) if document.name == destination.name => Some(document),
                 _ => None,
             })?;
-            Some(Receiving { destination, document, leaving: site.leaving(destination) })
+            Some(Receiving { destination, origin: Origin::Declared(document), leaving: site.leaving(destination) })
+        });
+        let profiles = self.documents.profile_of(site.number).map(|rules| {
+            let hosting = document.hosting.as_ref();
+            Receiving { destination: &rules.destination, origin: Origin::Own { rules, hosting }, leaving: site.leaving(&rules.destination) }
         });
         let version = |kind: &str, name: &str| {
             let found = self.versions.iter().find(|version| version.kind == kind && version.name == name);
             found.map_or(0, |version| version.version)
         };
         let policy_version = version("policy", &site.policy.name);
-        Some(Activity { site, document, policy_version, receiving: receiving.collect() })
+        let api_keys = self.documents.api_keys.iter().filter(|key| key.site == site.number).map(|key| &**key).collect();
+        Some(Activity { site, document, policy_version, receiving: receiving.chain(profiles).collect(), api_keys })
     }
 }
 
@@ -118,13 +125,29 @@ pub(super) struct Activity<'s> {
     pub(super) document: &'s SiteDocument,
     pub(super) policy_version: u32,
     pub(super) receiving: Vec<Receiving<'s>>,
+    /// The keys of its profile API.
+    pub(super) api_keys: Vec<&'s ApiKey>,
 }
 
-/// A destination, and what it gets of a site.
+/// Who receives, and what it gets of a site.
 pub(super) struct Receiving<'s> {
     pub(super) destination: &'s Destination,
-    pub(super) document: &'s DestinationDocument,
+    pub(super) origin: Origin<'s>,
     pub(super) leaving: Leaving,
+}
+
+/// Where it is written that somebody receives.
+#[derive(Clone, Copy)]
+pub(super) enum Origin<'s> {
+    /// In a document of its own.
+    Declared(&'s DestinationDocument),
+    /// In the site's: it is the site's own profile store, which rests where the server stands.
+    Own {
+        /// What it keeps.
+        rules: &'s ProfileRules,
+        /// Where the server stands, as far as that is declared.
+        hosting: Option<&'s Party>,
+    },
 }
 
 impl Activity<'_> {
@@ -154,10 +177,47 @@ impl Activity<'_> {
 
 impl Receiving<'_> {
     pub(super) fn is_exempt(&self) -> bool {
-        self.document.basis == BasisName::ExemptMeasurement
+        self.destination.basis == Basis::ExemptMeasurement
     }
 
+    /// The site's own profile store, if it is that.
+    pub(super) const fn own(&self) -> Option<&ProfileRules> {
+        match self.origin {
+            Origin::Own { rules, .. } => Some(rules),
+            Origin::Declared(_) => None,
+        }
+    }
+
+    /// Under which purpose it gets events, if under one.
+    pub(super) fn serves(&self, purpose: &str) -> bool {
+        matches!(self.destination.basis, Basis::Consent(purposes) if purposes.names().any(|name| name == purpose))
+    }
+
+    /// For how many months it keeps what it gets, as far as that was declared.
+    pub(super) const fn kept_months(&self) -> Option<u16> {
+        match self.origin {
+            Origin::Declared(document) => document.kept_months,
+            Origin::Own { .. } => None,
+        }
+    }
+
+    /// Whose it is. Of the site's own it is known where it is, if it is known where the server stands.
     pub(super) fn party(&self) -> Party {
-        self.document.recipient.clone().unwrap_or_default()
+        match self.origin {
+            Origin::Declared(document) => document.recipient.clone().unwrap_or_default(),
+            Origin::Own { hosting, .. } => {
+                let country = hosting.and_then(|hosting| hosting.country.clone());
+                Party { country, safeguard: hosting.and_then(|hosting| hosting.safeguard.clone()), ..Party::default() }
+            }
+        }
+    }
+
+    /// Where a key of whoever receives stands, or would.
+    pub(super) fn setting(&self, site: &str, key: &str) -> String {
+        match (self.origin, key.strip_prefix("recipient.")) {
+            (Origin::Declared(_), _) => setting("destination", &self.destination.name, key),
+            (Origin::Own { .. }, Some(key)) => setting("site", site, &format!("hosting.{key}")),
+            (Origin::Own { .. }, None) => setting("site", site, "profile"),
+        }
     }
 }

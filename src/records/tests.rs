@@ -92,7 +92,8 @@ fn every_field_that_leaves_is_on_record_with_what_becomes_of_it_and_no_other_is(
         let record = json(Kind::Article30, language, &sources);
         let words = words::Words::of(language);
         let received = section(&record, "30.1.d")["parts"].as_array().unwrap().clone();
-        for destination in &sources.documents.destinations {
+        let profiles = sources.documents.profiles.iter().map(|rules| &rules.destination);
+        for destination in sources.documents.destinations.iter().chain(profiles) {
             let site = &sources.documents.sites[0];
             let leaving = site.leaving(destination);
             let group = received.iter().find(|part| part["item"] == destination.name.as_str()).unwrap();

@@ -9,7 +9,7 @@ use std::{
 use super::*;
 use crate::{
     destination::DESTINATIONS,
-    documents::Release,
+    documents::{Release, profile},
     privacy::policy::{Field, Treatment},
 };
 
@@ -36,6 +36,7 @@ fn every_language_has_the_same_keys_and_the_same_names_in_each_text() {
 /// Everything that the program says in English elsewhere and that a record repeats.
 fn said_elsewhere() -> BTreeSet<&'static str> {
     let mut said: BTreeSet<&str> = DESTINATIONS.iter().map(|row| row.receiver).collect();
+    said.insert(profile::RECEIVER);
     said.extend([Release::Live, Release::Hourly, Release::Daily].map(Release::in_words));
     for field in Field::ALL {
         for consented in [false, true] {
@@ -99,7 +100,9 @@ fn every_key_that_is_asked_for_is_there_and_every_key_that_is_there_is_asked_for
         .iter()
         .filter(|literal| literal.split_once('.').is_some_and(|(section, key)| sections.contains(section) && !key.is_empty()));
     // Keys of facts and of documents look like those of texts.
-    let of_facts = |key: &str| ["purpose.proof", "purpose.objection", "purpose.security", "recipient.safeguard"].contains(&key);
+    let of_facts = |key: &str| {
+        ["purpose.proof", "purpose.objection", "purpose.security", "recipient.safeguard"].contains(&key) || key.starts_with("profile.keep_")
+    };
     for key in keys.filter(|key| key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) && !of_facts(key)) {
         assert!(words.texts.contains_key(*key), "{key} is asked for");
     }
