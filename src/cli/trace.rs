@@ -9,7 +9,7 @@ use crate::{
     clock,
     inspect::{
         shown::ShownParcel,
-        trace::{Stand, Trace, trace as look_for},
+        trace::{InProfiles, Stand, Trace, trace as look_for},
     },
     privacy::named::EventName,
 };
@@ -45,7 +45,7 @@ pub(super) fn trace(place: &Place, arguments: &TraceArguments, out: &mut dyn Wri
 }
 
 fn print(trace: &Trace, out: &mut dyn Write) -> std::io::Result<()> {
-    let Trace { offset, event_id, site, received, purposes, ceiling, destinations } = trace;
+    let Trace { offset, event_id, site, received, purposes, ceiling, destinations, profiles } = trace;
     writeln!(out, "Event {} of site \"{site}\", received {received}", offset.0)?;
     writeln!(out, "  its own id    {event_id} (it never leaves)")?;
     let agreed = if purposes.is_empty() { String::from("nothing: its visitor had not chosen") } else { purposes.join(", ") };
@@ -54,7 +54,13 @@ fn print(trace: &Trace, out: &mut dyn Write) -> std::io::Result<()> {
     if destinations.is_empty() {
         writeln!(out, "\nNo destination serves its site.")?;
     }
-    destinations.iter().try_for_each(|stand| print_stand(stand, out))
+    destinations.iter().try_for_each(|stand| print_stand(stand, out))?;
+    let Some(InProfiles { store, withheld }) = profiles else { return Ok(()) };
+    writeln!(out, "\n{store} (the site's own customer profiles)")?;
+    match withheld {
+        None => writeln!(out, "  for a profile: its visitor agrees to one"),
+        Some(rule) => writeln!(out, "  withheld: {rule}"),
+    }
 }
 
 fn print_stand(stand: &Stand, out: &mut dyn Write) -> std::io::Result<()> {

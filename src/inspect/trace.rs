@@ -18,6 +18,7 @@ use crate::{
         disclose::{Disclosed, Discloser},
         keys::{epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys},
         named::EventName,
+        profiled::Profiled,
         purge_set::PurgeSet,
         record::Header,
     },
@@ -41,6 +42,18 @@ pub struct Trace {
     pub ceiling: &'static str,
     /// How it stands at every destination of its site.
     pub destinations: Vec<Stand>,
+    /// Whether it may be in a customer profile, where its site has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profiles: Option<InProfiles>,
+}
+
+/// What the profile store may see of an event, as its visitor agrees now.
+#[derive(Debug, Serialize)]
+pub struct InProfiles {
+    /// The store's name.
+    pub store: String,
+    /// Why it sees nothing: the rule. Nothing: it may see it, and has it in a profile as soon as it has read so far.
+    pub withheld: Option<&'static str>,
 }
 
 /// How an event stands at one destination.
@@ -114,7 +127,15 @@ impl Tracer {
         for destination in documents.destinations.iter().filter(|destination| destination.sites.contains(&header.site)) {
             destinations.push(self.stand(record, header, destination, documents)?);
         }
+        let profiles = documents.profile_of(header.site).map(|rules| {
+            let withheld = match self.discloser.profiled(record, documents, &rules.destination, self.now)? {
+                Profiled::Event(_) => None,
+                Profiled::Withheld(rule) => Some(rule),
+            };
+            Ok::<_, InspectError>(InProfiles { store: rules.destination.name.clone(), withheld })
+        });
         Ok(Trace {
+            profiles: profiles.transpose()?,
             offset: record.offset,
             event_id: header.event_id.0.iter().map(|byte| format!("{byte:02x}")).collect(),
             site: documents.site(header.site).map_or_else(|| String::from("(a site that is gone)"), |site| site.name.clone()),

@@ -12,14 +12,20 @@ use smol_str::SmolStr;
 
 use super::{
     clean::OpenError,
-    disclose::{Discloser, Entitled},
+    disclose::{Disclosed, Discloser, Entitled},
     disclosure::{Disclosure, Grounds},
+    entitlement::Withheld,
     identifiers::{Identified, Identifier},
     identity::Assurance,
-    keys::{persistent::PersistentKeys, person::PersonKeys},
+    keys::{
+        endings::Endings,
+        persistent::PersistentKeys,
+        person::{Person, PersonKeys},
+    },
     personal::Personal,
     policy::Field,
     record::Subject,
+    rules::{Rule, holds},
     ticket,
     visitor::parse_cookie_id,
 };
@@ -193,8 +199,8 @@ impl ProfileEvent {
 pub enum Profiled {
     /// It may see this.
     Event(Box<ProfileEvent>),
-    /// The person withdrew, was erased, or does not agree to a profile; or it is nobody's.
-    Withheld,
+    /// The person withdrew, was erased, or does not agree to a profile; or it is nobody's. By which rule.
+    Withheld(&'static str),
 }
 
 impl Discloser {
@@ -210,35 +216,39 @@ impl Discloser {
         destination: &Destination,
         now: Timestamp,
     ) -> Result<Profiled, OpenError> {
-        let entitled = self.entitled(record, documents, destination, now, |header, _| Some(header.ceiling))?;
-        let Ok(Entitled { event, breadth, site, purposes, consent_now }) = entitled.map(|entitled| *entitled) else {
-            return Ok(Profiled::Withheld);
-        };
+        let Entitled { event, breadth, site, purposes, consent_now } =
+            match self.entitled(record, documents, destination, now, |header, _| Some(header.ceiling))? {
+                Ok(entitled) => *entitled,
+                Err(Disclosed::Withheld(rule)) => return Ok(Profiled::Withheld(rule.name())),
+                Err(Disclosed::Purged) => return Ok(Profiled::Withheld("purged")),
+                Err(_) => return Ok(Profiled::Withheld(Withheld::Policy.name())),
+            };
         // A token is no person, and no profile begins with it.
         let (Subject::Person(handle), Some(granted)) = (event.header().subject, event.body().granted.as_deref()) else {
-            return Ok(Profiled::Withheld);
+            return Ok(Profiled::Withheld(Withheld::NoConsent.name()));
         };
-        if !breadth.has_profile() || !purposes.cover(Purposes::PROFILE) {
-            return Ok(Profiled::Withheld);
-        }
         let policy = site.allowed(destination.number).treatments(breadth, true);
-        if !policy.lets(Field::Visitor) {
-            // Without a visitor's id nothing may be joined, and a profile is nothing else.
-            return Ok(Profiled::Withheld);
+        // Without a visitor's id nothing may be joined, and a profile is nothing else.
+        if !breadth.has_profile() || !policy.lets(Field::Visitor) {
+            return Ok(Profiled::Withheld(Withheld::Policy.name()));
+        }
+        if !purposes.cover(Purposes::PROFILE) {
+            return Ok(Profiled::Withheld(Withheld::NoConsent.name()));
         }
         let key = self.destination_key(destination.number)?;
         let mut disclosure = self.build(record.offset, &event, breadth, site, destination)?;
         disclosure.grounds = Grounds { consent: consent_now, revision: documents.revision, ..disclosure.grounds };
         disclosure.consent.purposes = purposes;
         let wanted = |said: &&Identified| policy.lets(Field::UserId) && site.identified_by.contains(&said.kind);
-        let identifiers = granted.identifiers.iter().filter(wanted).map(|said| (said.in_store(&key), said.assurance)).collect();
+        let believed = |assurance| if holds(Rule::ClaimsJoinNothing) { assurance } else { Assurance::Proven };
+        let identifiers = granted.identifiers.iter().filter(wanted).map(|said| (said.in_store(&key), believed(said.assurance))).collect();
         let named = granted.user_id.as_deref().zip(granted.user_assurance).filter(|_| policy.lets(Field::UserId));
         Ok(Profiled::Event(Box::new(ProfileEvent {
             disclosure,
             person: PersonHandle(handle),
             event: EventKey(key.event_id_bytes(event.header().event_id)),
             browser: key.visitor_id(&granted.cookie_id),
-            account: named.map(|(account, assurance)| (AccountId(key.account_id(account)), assurance)),
+            account: named.map(|(account, assurance)| (AccountId(key.account_id(account)), believed(assurance))),
             identifiers,
             source: event.body().protocol.clone(),
         })))
@@ -340,7 +350,8 @@ impl ProfileSeals {
     /// # Errors
     /// When `keys.db` cannot be used.
     pub fn open(&self, person: &PersonHandle, of: &[u8], sealed: &[u8], now: Timestamp) -> Result<Option<Vec<u8>>, StoreError> {
-        let person = self.persons.of_handle(person.bytes(), now)?.filter(|person| person.purposes().cover(Purposes::PROFILE));
+        let agrees = |person: &Arc<Person>| person.purposes().cover(Purposes::PROFILE) || !holds(Rule::ProfileWhileTheyAgree);
+        let person = self.persons.of_handle(person.bytes(), now)?.filter(agrees);
         Ok(person.and_then(|person| person.open(of, sealed).ok()))
     }
 
@@ -390,10 +401,15 @@ impl ProfileSeals {
         self.persons.look_who_is_held()
     }
 
-    /// Grows whenever somebody may have ceased to agree to a profile.
+    /// Who may have ceased to agree to a profile since so many had (nothing: it could be anybody), and how many have by now.
     #[must_use]
-    pub fn endings(&self) -> u64 {
-        self.persons.destroyed() + self.persons.narrowed()
+    pub fn ended_since(&self, before: u64) -> (u64, Option<Vec<PersonHandle>>) {
+        let (count, endings) = self.persons.ended_since(before);
+        let those = match endings {
+            Endings::Those(handles) => Some(handles.into_iter().map(PersonHandle).collect()),
+            Endings::Anybody => None,
+        };
+        (count, those)
     }
 }
 

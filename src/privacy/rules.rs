@@ -117,6 +117,14 @@ rules! {
     ErasedLeaveTheLog,
     /// What was erased, withdrawn or objected to since a copy was made does not come back with it.
     RestoreAppliesErasures,
+    /// Whoever was erased is not brought back by an import of what they agreed to before.
+    ErasedStayOutOfImports,
+    /// What is kept of a person in a profile is opened only while they agree to one.
+    ProfileWhileTheyAgree,
+    /// What rests in the profile store of whoever does not agree any more is removed.
+    GoneLeaveTheProfiles,
+    /// An account, an address or a number that a browser claims joins no profile.
+    ClaimsJoinNothing,
 
     // What leaves.
     /// A destination with the basis consent gets what was agreed to by those who agreed to its purposes.
@@ -203,6 +211,12 @@ rules! {
     ReferenceForTheVisitor,
     /// An account finds what is its own only where the site's backend has proven it.
     OnlyProvenAccountsFind,
+    /// A page is told of its visitor's profile the traits that the document lists, and no others.
+    LookupTellsListedTraits,
+    /// A page is told nothing of whoever objects, by whatever means.
+    LookupNeedsConsent,
+    /// A profile of whom what rests is not to be used is shown to nobody, and told to no page.
+    RestrictedIsNotShown,
     /// Who asks by an account is handed no event of another account that was used in the same browser.
     OthersEventsStayTheirs,
 }

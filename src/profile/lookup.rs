@@ -12,8 +12,13 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    documents::ProfileRules,
-    privacy::{clean::Property, identifiers::IdentifierKind, profiled::PersonHandle},
+    documents::{ProfileRules, profile::LOOKUPS},
+    privacy::{
+        clean::Property,
+        identifiers::IdentifierKind,
+        profiled::PersonHandle,
+        rules::{Rule, holds},
+    },
 };
 
 /// Of lists that may be long: what is on a page.
@@ -42,7 +47,9 @@ impl Profiles {
             (_, None) => return Ok(Map::new()),
         };
         let Some(view) = self.view(&joined, rules, 0, now)? else { return Ok(Map::new()) };
-        Ok(rules.lookup.iter().filter_map(|name| Some((name.clone(), told(&view.traits, name)?))).collect())
+        let known = rules.traits.keys().map(String::as_str).chain(LOOKUPS);
+        let listed = known.filter(|name| rules.lookup.contains(*name) || !holds(Rule::LookupTellsListedTraits));
+        Ok(listed.filter_map(|name| Some((name.to_owned(), told(&view.traits, name)?))).collect())
     }
 }
 

@@ -330,6 +330,22 @@ impl ProfileStore for PostgresProfiles {
         Ok(rows.into_iter().next())
     }
 
+    fn strands(&self, keys: &[StrandKey]) -> Result<Vec<StrandRow>, ProfileError> {
+        let (sites, people, accounts) = columns(keys.iter());
+        let statement = format!(
+            "{STRAND} JOIN unnest($1::int8[], $2::bytea[], $3::bytea[]) AS wanted (site, person, account) USING (site, person, account)"
+        );
+        let parameters: [Parameter<'_>; 3] = [(&sites, Type::INT8_ARRAY), (&people, Type::BYTEA_ARRAY), (&accounts, Type::BYTEA_ARRAY)];
+        self.rows(&statement, &parameters, strand_row)
+    }
+
+    fn people_after(&self, after: Option<&PersonHandle>, most: usize) -> Result<Vec<PersonHandle>, ProfileError> {
+        let (after, most) = (after.map_or(&[][..], |after| after.at_rest()), at_most(most));
+        let statement = "SELECT DISTINCT person FROM firsthand_profile_strands WHERE person > $1 ORDER BY person LIMIT $2";
+        let of = |row: &Row| row.try_get::<_, &[u8]>(0).map(|person| PersonHandle::from_rest(person.try_into().unwrap_or_default()));
+        self.rows(statement, &[(&after, Type::BYTEA), (&most, Type::INT8)], of)
+    }
+
     fn of_person(&self, site: SiteNumber, person: &PersonHandle) -> Result<Vec<StrandRow>, ProfileError> {
         let (site, person) = (i64::from(site.0), person.at_rest().as_slice());
         let statement = format!("{STRAND} WHERE site = $1 AND person = $2 ORDER BY account");

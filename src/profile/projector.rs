@@ -3,7 +3,7 @@
 //! time, and does so after a restore, or when all is to be made again.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map},
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::{
         Arc, Mutex, PoisonError,
@@ -17,7 +17,7 @@ use super::{
     entry::Entry,
     store::{Change, ProfileError, StrandKey},
     strand::Strand,
-    upkeep::Upkeep,
+    upkeep::{Refused, Upkeep},
 };
 use crate::{
     clock::{self, Timestamp},
@@ -51,14 +51,16 @@ const BREATH: Duration = Duration::from_millis(2);
 pub struct Gauges {
     /// Events that were taken in.
     pub taken: AtomicU64,
-    /// Events that were not for a profile.
-    pub left_out: AtomicU64,
+    /// Events that were not for a profile, by the rule that says so.
+    pub left_out: Mutex<BTreeMap<&'static str, u64>>,
     /// Records that are none of ours.
     pub corrupt: AtomicU64,
     /// Strands that were removed, since their person does not agree any more.
     pub removed: AtomicU64,
     /// Records of the log that are still to be read.
     pub lag: AtomicU64,
+    /// Identifiers that too many have to join anything: site, kind, how many.
+    pub refused: Mutex<Vec<(String, &'static str, u64)>>,
     /// Whether it works: some site has profiles.
     pub on: AtomicBool,
     /// Whether it cannot go on now.
@@ -66,15 +68,18 @@ pub struct Gauges {
 }
 
 impl Gauges {
+    fn leave_out(&self, rule: &'static str) {
+        *self.left_out.lock().unwrap_or_else(PoisonError::into_inner).entry(rule).or_default() += 1;
+    }
+
     /// Writes them down for the metrics.
     pub fn write(&self, text: &mut Exposition) {
         if !self.on.load(Ordering::Relaxed) {
             return;
         }
-        let samples: [(&'static str, &str, &str, &AtomicU64); 5] = [
+        let samples: [(&'static str, &str, &str, &AtomicU64); 4] = [
             ("firsthand_profile_lag_records", "gauge", "Records of the log that the profile store has still to read.", &self.lag),
             ("firsthand_profile_events_total", "counter", "Events taken into profiles.", &self.taken),
-            ("firsthand_profile_left_out_total", "counter", "Events of sites with profiles that are for none.", &self.left_out),
             (
                 "firsthand_profile_removed_total",
                 "counter",
@@ -85,6 +90,14 @@ impl Gauges {
         ];
         for (name, kind, help, value) in samples {
             text.sample(name, kind, help, &[], value.load(Ordering::Relaxed));
+        }
+        let help = "Events of sites with profiles that are for none, by the rule that says so.";
+        for (rule, events) in &*self.left_out.lock().unwrap_or_else(PoisonError::into_inner) {
+            text.sample("firsthand_profile_left_out_total", "counter", help, &[("rule", rule)], *events);
+        }
+        let help = "Identifiers of profiles that are shared by too many to join anything, counted every ten minutes.";
+        for (site, kind, many) in &*self.refused.lock().unwrap_or_else(PoisonError::into_inner) {
+            text.sample("firsthand_profile_refused_identifiers", "gauge", help, &[("site", site), ("kind", kind)], *many);
         }
         let help = "1 while profiles cannot be written; events wait in the log.";
         text.sample("firsthand_profile_stuck", "gauge", help, &[], u64::from(self.stuck.load(Ordering::Relaxed)));
@@ -111,6 +124,13 @@ pub struct Projector {
     reading: Mutex<Option<LogReader>>,
     upkeep: Upkeep,
     gauges: Arc<Gauges>,
+}
+
+/// Counts with the names of their sites.
+fn named(documents: &Documents, refused: &Refused) -> Vec<(String, &'static str, u64)> {
+    let name =
+        |number: SiteNumber| documents.sites.iter().find(|site| site.number == number).map_or(String::new(), |site| site.name.clone());
+    refused.iter().map(|(site, kind, many)| (name(*site), kind.name(), *many)).collect()
 }
 
 /// What a round came to.
@@ -183,10 +203,13 @@ impl Projector {
             self.gauges.lag.store(0, Ordering::Relaxed);
             return Ok(Round::Off);
         }
-        let removed = self.upkeep.look(&self.parts.profiles, &documents, now, (self.parts.calendar)())?;
-        self.gauges.removed.fetch_add(removed, Ordering::Relaxed);
+        let kept = self.upkeep.look(&self.parts.profiles, &documents, now, (self.parts.calendar)())?;
+        self.gauges.removed.fetch_add(kept.removed, Ordering::Relaxed);
+        if let Some(refused) = kept.refused {
+            *self.gauges.refused.lock().unwrap_or_else(PoisonError::into_inner) = named(&documents, &refused);
+        }
         if !on {
-            return Ok(Round::Off);
+            return Ok(if kept.more { Round::More } else { Round::Off });
         }
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         if self.parts.profiles.store()?.is_asked_again()? {
@@ -204,7 +227,7 @@ impl Projector {
             none => none.insert(self.parts.log.reader(self.place()?)),
         };
         let more = self.read(reader, &documents, now).inspect_err(|_| *reading = None)?;
-        Ok(if more { Round::More } else { Round::CaughtUp })
+        Ok(if more || kept.more { Round::More } else { Round::CaughtUp })
     }
 
     /// Where it goes on. A log that ends before that is an older one, put back: all of it is read again.
@@ -239,7 +262,7 @@ impl Projector {
             let Some(rules) = documents.profile_of(header.site) else { continue };
             match self.parts.discloser.profiled(record, documents, &rules.destination, now) {
                 Ok(Profiled::Event(event)) => events.push((header.site, event)),
-                Ok(Profiled::Withheld) => drop(self.gauges.left_out.fetch_add(1, Ordering::Relaxed)),
+                Ok(Profiled::Withheld(rule)) => self.gauges.leave_out(rule),
                 Err(OpenError::Corrupt(_)) => drop(self.gauges.corrupt.fetch_add(1, Ordering::Relaxed)),
                 Err(OpenError::Store(error)) => return Err(error.into()),
             }
@@ -265,26 +288,31 @@ impl Projector {
         let _changing = self.parts.profiles.changing();
         let mut strands: BTreeMap<StrandKey, (u64, Strand)> = BTreeMap::new();
         let mut change = Change { position: Some(position), ..Change::default() };
-        let mut known_by = BTreeSet::new();
+        let mut taken = Vec::new();
         for (site, event) in events {
             let account = match event.account() {
                 Some((account, Assurance::Proven)) => Some(account),
                 _ => None,
             };
             let (key, entry) = (StrandKey { site, person: event.person(), account }, Entry::of(event));
-            let Some(row) = entry.sealed(key, seals, now)? else { continue };
-            change.entries.push(row);
-            let (_, strand) = match strands.entry(key) {
-                btree_map::Entry::Occupied(known) => known.into_mut(),
-                btree_map::Entry::Vacant(place) => {
-                    let known = store.strand(&key)?;
-                    let strand = known.as_ref().map(|row| Strand::opened(row, seals, now)).transpose()?.flatten();
-                    place.insert((event.browser(), strand.unwrap_or_default()))
-                }
-            };
-            strand.take(&entry);
+            if let Some(row) = entry.sealed(key, seals, now)? {
+                change.entries.push(row);
+                strands.entry(key).or_insert((event.browser(), Strand::default()));
+                taken.push((key, entry));
+            }
+        }
+        // All at once: a database elsewhere is asked once for a batch.
+        for row in store.strands(&strands.keys().copied().collect::<Vec<_>>())? {
+            if let (Some((_, strand)), Some(known)) = (strands.get_mut(&row.key), Strand::opened(&row, seals, now)?) {
+                *strand = known;
+            }
+        }
+        let mut known_by = BTreeSet::new();
+        for (key, entry) in &taken {
+            let Some((_, strand)) = strands.get_mut(key) else { continue };
+            strand.take(entry);
             if !entry.known_by.is_empty() {
-                known_by.insert(key);
+                known_by.insert(*key);
             }
         }
         for (key, (browser, strand)) in strands {

@@ -20,7 +20,7 @@ use crate::{
         profiled::{AccountId, EventKey, IdentifierKey, PersonHandle},
     },
     schema::Schema,
-    state::StoreError,
+    state::{IN_MEMORY, StoreError},
 };
 
 /// An account is 16 bytes; none is none. What is found by an id is not sealed; the rest is.
@@ -60,9 +60,15 @@ pub const PROFILES: Schema = Schema { file: "profiles.db", steps: MIGRATIONS, ke
 const STRAND: &str = "SELECT site, person, account, browser, sealed FROM strands";
 const ENTRY: &str = "SELECT site, person, account, event, class, received, sealed FROM entries";
 
-/// The open file.
+/// Pages that are kept in memory for writing, in KiB: strands and indexes of those who come again soon. With the 2 MB that SQLite has by itself every event
+/// reads several pages of a large file anew.
+const CACHE_KIB: i64 = 32 * 1024;
+
+/// The open file, twice: whoever reads does not wait for a batch that is being written, nor for all that is made again.
 pub struct SqliteProfiles {
-    connection: Mutex<Connection>,
+    writing: Mutex<Connection>,
+    /// Nothing for one in memory, which is there for its one connection alone.
+    reading: Option<Mutex<Connection>>,
 }
 
 impl SqliteProfiles {
@@ -71,23 +77,36 @@ impl SqliteProfiles {
     /// # Errors
     /// When it cannot be opened, or is not of this program's schema.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { connection: Mutex::new(PROFILES.open(path)?) })
+        let writing = PROFILES.open(path)?;
+        writing.pragma_update(None, "cache_size", -CACHE_KIB).map_err(StoreError::from)?;
+        let reading = if path == Path::new(IN_MEMORY) { None } else { Some(Mutex::new(PROFILES.open(path)?)) };
+        Ok(Self { writing: Mutex::new(writing), reading })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Connection> {
+    fn write_lock(&self) -> MutexGuard<'_, Connection> {
         // A poisoned lock means that a panic unwound through an open transaction, which SQLite rolled back: the connection is sound.
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn strands(&self, select: &str, parameters: impl rusqlite::Params) -> Result<Vec<StrandRow>, ProfileError> {
-        let connection = self.lock();
+    fn read_lock(&self) -> MutexGuard<'_, Connection> {
+        self.reading.as_ref().unwrap_or(&self.writing).lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Empties the journal, where what was overwritten in the file rests still. Nobody of this process reads meanwhile.
+    fn empty_journal(&self, connection: &Connection) -> Result<(), ProfileError> {
+        let _nobody = self.reading.as_ref().map(|reading| reading.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+    }
+
+    fn strands_where(&self, select: &str, parameters: impl rusqlite::Params) -> Result<Vec<StrandRow>, ProfileError> {
+        let connection = self.read_lock();
         let mut select = connection.prepare_cached(&format!("{STRAND} {select}"))?;
         let rows = select.query_map(parameters, strand_row)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     fn entries_where(&self, select: &str, parameters: impl rusqlite::Params) -> Result<Vec<EntryRow>, ProfileError> {
-        let connection = self.lock();
+        let connection = self.read_lock();
         let mut select = connection.prepare_cached(&format!("{ENTRY} {select}"))?;
         let rows = select.query_map(parameters, entry_row)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -132,12 +151,12 @@ fn at_most(most: usize) -> i64 {
 
 impl ProfileStore for SqliteProfiles {
     fn position(&self) -> Result<Option<Offset>, ProfileError> {
-        let position: Option<i64> = self.lock().query_row("SELECT position FROM progress", [], |row| row.get(0))?;
+        let position: Option<i64> = self.read_lock().query_row("SELECT position FROM progress", [], |row| row.get(0))?;
         Ok(position.and_then(|position| u64::try_from(position).ok()).map(Offset))
     }
 
     fn write(&self, change: &Change) -> Result<(), ProfileError> {
-        let mut connection = self.lock();
+        let mut connection = self.write_lock();
         let transaction = connection.transaction()?;
         {
             let mut put = transaction.prepare_cached(
@@ -179,22 +198,41 @@ impl ProfileStore for SqliteProfiles {
     }
 
     fn strand(&self, key: &StrandKey) -> Result<Option<StrandRow>, ProfileError> {
-        let connection = self.lock();
+        let connection = self.read_lock();
         let mut select = connection.prepare_cached(&format!("{STRAND} WHERE site = ?1 AND person = ?2 AND account = ?3"))?;
         Ok(select.query_row((key.site.0, key.person.at_rest(), account_at_rest(key.account.as_ref())), strand_row).optional()?)
     }
 
+    fn strands(&self, keys: &[StrandKey]) -> Result<Vec<StrandRow>, ProfileError> {
+        let connection = self.read_lock();
+        let mut select = connection.prepare_cached(&format!("{STRAND} WHERE site = ?1 AND person = ?2 AND account = ?3"))?;
+        let mut found = Vec::with_capacity(keys.len());
+        for key in keys {
+            let of = (key.site.0, key.person.at_rest(), account_at_rest(key.account.as_ref()));
+            found.extend(select.query_row(of, strand_row).optional()?);
+        }
+        Ok(found)
+    }
+
+    fn people_after(&self, after: Option<&PersonHandle>, most: usize) -> Result<Vec<PersonHandle>, ProfileError> {
+        let connection = self.read_lock();
+        let mut select = connection.prepare_cached("SELECT DISTINCT person FROM strands WHERE person > ?1 ORDER BY person LIMIT ?2")?;
+        let after: &[u8] = after.map_or(&[], |after| after.at_rest());
+        let rows = select.query_map((after, at_most(most)), |row| row.get(0).map(PersonHandle::from_rest))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
     fn of_person(&self, site: SiteNumber, person: &PersonHandle) -> Result<Vec<StrandRow>, ProfileError> {
-        self.strands("WHERE site = ?1 AND person = ?2 ORDER BY account", (site.0, person.at_rest()))
+        self.strands_where("WHERE site = ?1 AND person = ?2 ORDER BY account", (site.0, person.at_rest()))
     }
 
     fn of_identifier(&self, site: SiteNumber, identifier: &Identifier, browsers: usize) -> Result<Vec<StrandRow>, ProfileError> {
         let id = identifier.key.bytes().as_slice();
         if identifier.kind == IdentifierKind::Account {
             let select = "WHERE site = ?1 AND account = ?2 AND length(account) > 0 ORDER BY person LIMIT ?3";
-            return self.strands(select, (site.0, id, at_most(browsers)));
+            return self.strands_where(select, (site.0, id, at_most(browsers)));
         }
-        self.strands(
+        self.strands_where(
             "JOIN identifiers USING (site, person, account) WHERE site = ?1 AND kind = ?2 AND id = ?3 AND person IN
              (SELECT DISTINCT person FROM identifiers WHERE site = ?1 AND kind = ?2 AND id = ?3 ORDER BY person LIMIT ?4)
              ORDER BY person, account",
@@ -203,7 +241,7 @@ impl ProfileStore for SqliteProfiles {
     }
 
     fn identifiers(&self, key: &StrandKey) -> Result<BTreeSet<Identifier>, ProfileError> {
-        let connection = self.lock();
+        let connection = self.read_lock();
         let mut select = connection.prepare_cached("SELECT kind, id FROM identifiers WHERE site = ?1 AND person = ?2 AND account = ?3")?;
         let of = (key.site.0, key.person.at_rest(), account_at_rest(key.account.as_ref()));
         let rows = select.query_map(of, |row| {
@@ -215,7 +253,7 @@ impl ProfileStore for SqliteProfiles {
     }
 
     fn shared(&self, site: SiteNumber, kind: IdentifierKind, browsers: usize) -> Result<u64, ProfileError> {
-        let connection = self.lock();
+        let connection = self.write_lock();
         let count = |row: &Row<'_>| row.get::<_, i64>(0).map(i64::unsigned_abs);
         Ok(if kind == IdentifierKind::Account {
             let select = "SELECT count(*) FROM (SELECT 1 FROM strands WHERE site = ?1 AND length(account) > 0 GROUP BY account HAVING count(*) > ?2)";
@@ -227,13 +265,13 @@ impl ProfileStore for SqliteProfiles {
     }
 
     fn of_browser(&self, site: SiteNumber, browser: u64) -> Result<Vec<StrandRow>, ProfileError> {
-        self.strands("WHERE site = ?1 AND browser = ?2 ORDER BY person, account", (site.0, browser.cast_signed()))
+        self.strands_where("WHERE site = ?1 AND browser = ?2 ORDER BY person, account", (site.0, browser.cast_signed()))
     }
 
     fn strands_after(&self, after: Option<&StrandKey>, most: usize) -> Result<Vec<StrandRow>, ProfileError> {
         match after {
-            None => self.strands("ORDER BY site, person, account LIMIT ?1", [at_most(most)]),
-            Some(key) => self.strands(
+            None => self.strands_where("ORDER BY site, person, account LIMIT ?1", [at_most(most)]),
+            Some(key) => self.strands_where(
                 "WHERE (site, person, account) > (?1, ?2, ?3) ORDER BY site, person, account LIMIT ?4",
                 (key.site.0, key.person.at_rest(), account_at_rest(key.account.as_ref()), at_most(most)),
             ),
@@ -268,7 +306,7 @@ impl ProfileStore for SqliteProfiles {
 
     fn decide(&self, Decision { key, apart, at, author, reason }: &Decision) -> Result<(), ProfileError> {
         let account = account_at_rest(key.account.as_ref());
-        self.lock().execute(
+        self.write_lock().execute(
             "INSERT INTO decisions (site, person, account, apart, at, author, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![key.site.0, key.person.at_rest(), account, apart, at.0, author, reason],
         )?;
@@ -276,7 +314,7 @@ impl ProfileStore for SqliteProfiles {
     }
 
     fn decisions(&self, key: &StrandKey) -> Result<Vec<Decision>, ProfileError> {
-        let connection = self.lock();
+        let connection = self.read_lock();
         let mut select = connection.prepare_cached(
             "SELECT apart, at, author, reason FROM decisions WHERE site = ?1 AND person = ?2 AND account = ?3 ORDER BY number",
         )?;
@@ -288,7 +326,7 @@ impl ProfileStore for SqliteProfiles {
     }
 
     fn remove(&self, persons: &BTreeSet<PersonHandle>) -> Result<u64, ProfileError> {
-        let mut connection = self.lock();
+        let mut connection = self.write_lock();
         let transaction = connection.transaction()?;
         let mut removed = 0;
         for person in persons {
@@ -300,21 +338,20 @@ impl ProfileStore for SqliteProfiles {
         transaction.commit()?;
         if removed > 0 {
             // What was deleted is overwritten in the file (`secure_delete`), and rests in the journal until that is emptied.
-            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            self.empty_journal(&connection)?;
         }
         Ok(removed as u64)
     }
 
     fn wipe(&self) -> Result<(), ProfileError> {
-        let connection = self.lock();
+        let connection = self.write_lock();
         // The slack of a page may hold a copy of what stood there before the page was arranged anew.
         connection.execute_batch("VACUUM")?;
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        Ok(())
+        self.empty_journal(&connection)
     }
 
     fn counts(&self) -> Result<Vec<SiteCounts>, ProfileError> {
-        let connection = self.lock();
+        let connection = self.write_lock();
         let mut select = connection.prepare_cached(
             "SELECT site, count(DISTINCT person), count(DISTINCT nullif(account, x'')),
                     (SELECT count(*) FROM entries WHERE entries.site = strands.site)
@@ -328,16 +365,16 @@ impl ProfileStore for SqliteProfiles {
     }
 
     fn ask_again(&self) -> Result<(), ProfileError> {
-        self.lock().execute("UPDATE progress SET again = 1", [])?;
+        self.write_lock().execute("UPDATE progress SET again = 1", [])?;
         Ok(())
     }
 
     fn is_asked_again(&self) -> Result<bool, ProfileError> {
-        Ok(self.lock().query_row("SELECT again FROM progress", [], |row| row.get(0))?)
+        Ok(self.read_lock().query_row("SELECT again FROM progress", [], |row| row.get(0))?)
     }
 
     fn done_again(&self) -> Result<(), ProfileError> {
-        self.lock().execute("UPDATE progress SET again = 0", [])?;
+        self.write_lock().execute("UPDATE progress SET again = 0", [])?;
         Ok(())
     }
 }

@@ -212,6 +212,18 @@ pub trait ProfileStore: Send + Sync {
     /// As above.
     fn strand(&self, key: &StrandKey) -> Result<Option<StrandRow>, ProfileError>;
 
+    /// Those of these strands that there are, in any order.
+    ///
+    /// # Errors
+    /// As above.
+    fn strands(&self, keys: &[StrandKey]) -> Result<Vec<StrandRow>, ProfileError>;
+
+    /// Whose browsers' there is something, in the order of their handles, from behind that one on; no more than so many.
+    ///
+    /// # Errors
+    /// As above.
+    fn people_after(&self, after: Option<&PersonHandle>, most: usize) -> Result<Vec<PersonHandle>, ProfileError>;
+
     /// All strands of a browser's consent, in the order of their keys.
     ///
     /// # Errors

@@ -12,15 +12,28 @@ use super::{
     store::{Change, EntryRow, ProfileError, StrandKey},
     strand::Strand,
 };
-use crate::{clock::Timestamp, documents::Documents, privacy::profiled::PersonHandle};
+use crate::{
+    clock::Timestamp,
+    documents::Documents,
+    event::SiteNumber,
+    privacy::{
+        identifiers::IdentifierKind,
+        profiled::PersonHandle,
+        rules::{Rule, holds},
+    },
+};
 
-/// Strands whose people are asked for at a time.
-const STRANDS_AT_ONCE: usize = 1_000;
+/// People of whom it is looked at a time whether they still agree; between two times beacons and lookups have their turn.
+const PEOPLE_AT_ONCE: usize = 10_000;
 /// Events that leave at a time.
 const EVENTS_AT_ONCE: usize = 500;
-/// How often it is looked for what is past its time; and for who does not agree any more, where nobody said so (a key whose time is over, an
-/// erasure by another process while this one did not run).
+/// How often it is looked for what is past its time.
 const UPKEEP: Duration = Duration::from_secs(60);
+/// How often everybody is looked at, where nobody said that somebody does not agree any more: what another process did to `keys.db` alone. With a million
+/// people that takes some seconds.
+const EVERYBODY: Duration = Duration::from_secs(60 * 60);
+/// How often it is counted which identifiers are refused: with a million people that reads some hundred MB of an index.
+const COUNTED: Duration = Duration::from_secs(10 * 60);
 
 /// At this moment nobody's consent has ended by its time.
 const BEFORE_ALL_TIME: Timestamp = Timestamp(i64::MIN);
@@ -33,43 +46,86 @@ pub(super) struct Upkeep {
 
 #[derive(Default)]
 struct Last {
-    /// How many had ceased to agree to something by then.
+    /// How many had ceased to agree to something by then; nothing: it was never asked.
     endings: Option<u64>,
+    /// A look at everybody that is under way.
+    look: Option<Look>,
+    /// Whether another one has to follow, since somebody may have been passed by.
+    again: bool,
     looked: Option<Timestamp>,
     kept: Option<Timestamp>,
+    counted: Option<Timestamp>,
 }
 
+/// How far a look at everybody is.
+#[derive(Clone, Copy, Default)]
+struct Look {
+    behind: Option<PersonHandle>,
+}
+
+/// What upkeep came to.
+#[derive(Default)]
+pub(super) struct Kept {
+    /// How many strands were removed.
+    pub(super) removed: u64,
+    /// Whether it has more to do at once.
+    pub(super) more: bool,
+    /// How many identifiers of each site and kind are refused as joiners; nothing: it was not counted now.
+    pub(super) refused: Option<Refused>,
+}
+
+/// Identifiers that too many have: site, kind, how many.
+pub(super) type Refused = Vec<(SiteNumber, IdentifierKind, u64)>;
+
 impl Upkeep {
-    /// Does what is due. Returns how many strands were removed. Where the calendar is not to be believed, nothing is taken for past its time.
-    pub(super) fn look(&self, profiles: &Profiles, documents: &Documents, now: Timestamp, believed: bool) -> Result<u64, ProfileError> {
+    /// Does what is due. Where the calendar is not to be believed, nothing is taken for past its time.
+    pub(super) fn look(&self, profiles: &Profiles, documents: &Documents, now: Timestamp, believed: bool) -> Result<Kept, ProfileError> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = |since: Option<Timestamp>| since.is_none_or(|since| now.since(since) >= UPKEEP || now < since);
-        let endings = profiles.seals().endings();
-        let mut removed = 0;
-        if last.endings != Some(endings) || due(last.looked) {
-            removed = remove_gone(profiles, if believed { now } else { BEFORE_ALL_TIME })?;
-            (last.endings, last.looked) = (Some(endings), Some(now));
+        let due = |since: Option<Timestamp>, every: Duration| since.is_none_or(|since| now.since(since) >= every || now < since);
+        let by = if believed { now } else { BEFORE_ALL_TIME };
+        let mut kept = Kept::default();
+
+        let (endings, who) = profiles.seals().ended_since(last.endings.unwrap_or_default());
+        match who {
+            // Whoever had ended before this process asked for the first time is looked for among everybody.
+            Some(who) if last.endings.is_some() => kept.removed += remove_gone(profiles, &who, by)?,
+            _ => last.again = true,
         }
-        if believed && due(last.kept) {
+        last.endings = Some(endings);
+        if last.look.is_none() && (last.again || due(last.looked, EVERYBODY)) {
+            (last.look, last.again, last.looked) = (Some(Look::default()), false, Some(now));
+        }
+        if let Some(look) = last.look {
+            let people = profiles.store()?.people_after(look.behind.as_ref(), PEOPLE_AT_ONCE)?;
+            kept.removed += remove_gone(profiles, &people, by)?;
+            last.look = people.last().filter(|_| people.len() >= PEOPLE_AT_ONCE).map(|person| Look { behind: Some(*person) });
+            kept.more = last.look.is_some() || last.again;
+        }
+
+        if believed && due(last.kept, UPKEEP) {
             let_go(profiles, documents, now)?;
             last.kept = Some(now);
         }
-        Ok(removed)
+        if due(last.counted, COUNTED) {
+            kept.refused = Some(refused(profiles, documents)?);
+            last.counted = Some(now);
+        }
+        Ok(kept)
     }
 }
 
-/// Removes what is of people who do not agree to a profile any more. Returns how many strands that were.
-pub(super) fn remove_gone(profiles: &Profiles, now: Timestamp) -> Result<u64, ProfileError> {
-    let store = profiles.store()?;
-    let (mut after, mut gone) = (None, BTreeSet::new());
-    loop {
-        let rows = store.strands_after(after.as_ref(), STRANDS_AT_ONCE)?;
-        let Some(last) = rows.last() else { break };
-        after = Some(last.key);
-        let people: BTreeSet<PersonHandle> = rows.iter().map(|row| row.key.person).collect();
-        gone.extend(profiles.seals().gone(&people.into_iter().collect::<Vec<_>>(), now)?);
+/// Removes what is of those of these people who do not agree to a profile any more. Returns how many strands that were.
+fn remove_gone(profiles: &Profiles, people: &[PersonHandle], now: Timestamp) -> Result<u64, ProfileError> {
+    let gone: BTreeSet<PersonHandle> = profiles.seals().gone(people, now)?.into_iter().collect();
+    if gone.is_empty() || !holds(Rule::GoneLeaveTheProfiles) { Ok(0) } else { profiles.store()?.remove(&gone) }
+}
+
+fn refused(profiles: &Profiles, documents: &Documents) -> Result<Refused, ProfileError> {
+    let mut refused = Vec::new();
+    for rules in &documents.profiles {
+        refused.extend(profiles.refused(rules)?.into_iter().map(|(rule, many)| (rules.site(), rule.kind, many)));
     }
-    if gone.is_empty() { Ok(0) } else { store.remove(&gone) }
+    Ok(refused)
 }
 
 /// Takes out of the timelines what is past its time; what is known from it stays.

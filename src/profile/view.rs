@@ -25,6 +25,7 @@ use crate::{
         enrich::device::DeviceClass,
         identifiers::{Identifier, IdentifierKind},
         profiled::AccountId,
+        rules::{Rule, holds},
     },
 };
 
@@ -285,7 +286,7 @@ impl Profiles {
     /// Whether a profile is not to be used: no part of it is where one is not.
     #[must_use]
     pub fn is_restricted(&self, joined: &Joined) -> bool {
-        joined.strands.iter().any(|strand| self.seals().is_restricted(&strand.person))
+        joined.strands.iter().any(|strand| self.seals().is_restricted(&strand.person)) && holds(Rule::RestrictedIsNotShown)
     }
 
     /// The same for whose profile it is, with how they are written to, whether or not it is to be used.

@@ -9,6 +9,7 @@ mod documents;
 mod freed;
 mod leaves;
 mod person;
+mod profiles;
 mod proven;
 mod recorded;
 mod rights;
@@ -95,6 +96,13 @@ fn case_of(rule: Rule) -> fn() -> Found {
 
         Rule::ErasedLeaveTheLog => rights::an_erased_person_in_the_log,
         Rule::RestoreAppliesErasures => rights::a_copy_from_before_an_erasure,
+        Rule::ErasedStayOutOfImports => profiles::a_row_of_who_was_erased,
+        Rule::ProfileWhileTheyAgree => profiles::what_is_kept_of_who_agrees_to_less,
+        Rule::GoneLeaveTheProfiles => profiles::what_is_kept_of_who_withdrew,
+        Rule::ClaimsJoinNothing => profiles::another_ones_account,
+        Rule::LookupTellsListedTraits => profiles::a_trait_that_is_not_listed,
+        Rule::LookupNeedsConsent => profiles::a_browser_that_objects,
+        Rule::RestrictedIsNotShown => profiles::a_profile_that_is_not_to_be_used,
         Rule::OnlyProvenAccountsFind => rights::another_ones_account,
         Rule::OthersEventsStayTheirs => rights::a_shared_browser,
 

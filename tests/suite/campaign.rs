@@ -44,7 +44,12 @@ impl Tell {
 
 /// The most memory that the server ever had resident, in MiB; nothing where the system does not tell.
 pub(crate) fn resident_mib(server: &Running) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap_or_default();
+    most_resident_mib(server.pid())
+}
+
+/// The same of a process.
+pub(crate) fn most_resident_mib(process: u32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
     kib.unwrap_or(0.0) / 1024.0
 }

@@ -26,7 +26,7 @@ use crate::{
     profiles::{Browser, Shop, all, catch_up, customer, projector, proving, purchase, request, view_of},
 };
 
-const KNOWN: &str = "
+pub(crate) const KNOWN: &str = "
 [site.profile]
 traits = { plan = \"last\" }
 [site.profile.identifiers]
@@ -51,7 +51,7 @@ pub(crate) fn conform(store: &dyn Fn() -> Box<dyn ProfileStore>) {
 }
 
 /// What the shop's backend says of whoever has this browser.
-fn told(browser: &Browser, id: &str, account: Option<&str>, traits: &Value) -> RawRequest {
+pub(crate) fn told(browser: &Browser, id: &str, account: Option<&str>, traits: &Value) -> RawRequest {
     let mut call = json!({ "type": "identify", "messageId": id, "anonymousId": browser.value(), "traits": traits });
     if let Some(account) = account {
         call["userId"] = json!(account);

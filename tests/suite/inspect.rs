@@ -60,7 +60,8 @@ fn hook(receiver: &Receiver) -> String {
 #[test]
 fn a_refused_event_is_traced_and_sent_again() {
     let receiver = Receiver::start(Behaviour::Refuse(400, None));
-    let installation = Installation::new(&[SITE, &hook(&receiver), &file_destination("files", "consent", "consented-analytics")].concat());
+    let documents = [SITE, "[site.profile]\n", &hook(&receiver), &file_destination("files", "consent", "consented-analytics")].concat();
+    let installation = Installation::new(&documents);
     let server = installation.start();
     for number in 0..3 {
         agreed(&server, number, if number == 1 { "newsletter_opened" } else { "page_view" }, None);
@@ -88,6 +89,7 @@ fn a_refused_event_is_traced_and_sent_again() {
     let text = run(&installation, &["trace", "1"]).unwrap();
     assert!(text.contains("rejected") && text.contains("answered 400") && text.contains("webhook-signature: ‹secret›"), "{text}");
     assert!(!text.contains(SECRET));
+    assert!(text.contains("profile:shop (the site's own customer profiles)\n  withheld: no_consent"), "agreed to analytics alone: {text}");
     assert!(run(&installation, &["trace", "77"]).unwrap_err().contains("there is no such event"));
     assert!(run(&installation, &["trace", "jane"]).unwrap_err().contains("that is no event"));
 

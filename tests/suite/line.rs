@@ -1,7 +1,7 @@
 //! The line through the library: raw request text in; clean events, records and disclosures out. Its time is the caller's, its keys are
 //! its own and rest in memory, and it has as many event logs as are asked for, so that the same event can be appended more than once.
 
-use std::{net::IpAddr, path::Path, sync::Arc};
+use std::{net::IpAddr, path::Path, sync::Arc, task::Poll};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -32,6 +32,7 @@ use firsthand::{
         envelope::{Contents, Envelopes},
         hand_over::Estate,
         keys::{database::KeysDb, epoch::EpochKeys, persistent::PersistentKeys, person::PersonKeys, visit::LocalDay},
+        profiled::PersonHandle,
         purge_set::PurgeSet,
         recleanse::{Recleansed, recleanse},
         record::{Header, Record},
@@ -62,7 +63,7 @@ pub(crate) struct Line {
     pub(crate) logs: Vec<Arc<EventLog>>,
     pub(crate) runtime: Runtime,
     visitors: Visitors,
-    persistent: Arc<PersistentKeys>,
+    pub(crate) persistent: Arc<PersistentKeys>,
     places: PlaceDatabase,
     networks: NetworkDatabase,
     pub(crate) discloser: Arc<Discloser>,
@@ -118,6 +119,15 @@ impl Line {
         let keys = KeysDb::open(&directory.join("keys.db")).unwrap();
         let uniques = Uniques::counting_twice(Arc::clone(&state));
         Self::of(documents, state, keys, uniques, places, vec![log_in(&directory.join("log"), now)])
+    }
+
+    /// The same with a log that keeps records for so long, and nobody counted twice: as the program is, for as many persons as it may have.
+    pub(crate) fn at_length(documents: &str, directory: &Path, options: LogOptions, now: Timestamp) -> Self {
+        let state = Arc::new(StateDb::open(&directory.join("state.db")).unwrap());
+        let keys = KeysDb::open(&directory.join("keys.db")).unwrap();
+        let uniques = Uniques::new(Arc::clone(&state));
+        let log = EventLog::open(Arc::new(DiskFiles::open(&directory.join("log")).unwrap()), options, now).unwrap();
+        Self::of(documents, state, keys, uniques, places(), vec![log])
     }
 
     fn of(documents: &str, state: Arc<StateDb>, keys: KeysDb, uniques: Uniques, places: PlaceDatabase, logs: Vec<EventLog>) -> Self {
@@ -180,6 +190,14 @@ impl Line {
         self.runtime.block_on(self.visitors.ticket(&arrival, site, received)).unwrap()
     }
 
+    /// Whose profile a page may be told of that sends this request.
+    pub(crate) fn customer(&self, request: &RawRequest, received: Timestamp) -> Option<PersonHandle> {
+        let (site, _) = self.documents.site_of("www.shop.example", &request.path).expect("the request is for a site of the documents");
+        let inbound = request.inbound(&self.addresses, received);
+        let arrival = inbound.arrival(&site.cookies, ConsentSignal::Absent, Evidence::default());
+        self.runtime.block_on(self.visitors.customer(&arrival, site, received)).unwrap()
+    }
+
     /// Takes over what another line knows in its memory alone, as the next process does.
     pub(crate) fn take_over(&self, before: &Self, now: Timestamp) {
         let estate = Estate::of(&before.visitors, &before.uniques, &before.crowds, &before.envelopes, now);
@@ -189,6 +207,24 @@ impl Line {
     /// Takes a request through decode, consent, enrich and anonymise.
     pub(crate) fn receive(&self, request: &RawRequest, received: Timestamp) -> Received {
         self.runtime.block_on(self.take_in(request, received))
+    }
+
+    /// The same of many that came at once, so that whoever is new among them waits for the disk together.
+    pub(crate) fn receive_all(&self, requests: &[(RawRequest, Timestamp)]) -> Vec<Received> {
+        self.runtime.block_on(async {
+            let mut waiting: Vec<_> = requests.iter().map(|(request, received)| Some(Box::pin(self.take_in(request, *received)))).collect();
+            let mut done: Vec<Option<Received>> = waiting.iter().map(|_| None).collect();
+            std::future::poll_fn(|context| {
+                for (place, done) in waiting.iter_mut().zip(&mut done) {
+                    if let Some(Poll::Ready(received)) = place.as_mut().map(|request| request.as_mut().poll(context)) {
+                        (*place, *done) = (None, Some(received));
+                    }
+                }
+                if waiting.iter().all(Option::is_none) { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            done.into_iter().flatten().collect()
+        })
     }
 
     async fn take_in(&self, request: &RawRequest, received: Timestamp) -> Received {
@@ -245,9 +281,14 @@ impl Line {
 
     /// Appends the clean events to one of the logs. Returns where the first of them is.
     pub(crate) fn append(&self, log: usize, received: Received) -> Option<Offset> {
+        self.append_all(log, [received])
+    }
+
+    /// The same of many, in one commit.
+    pub(crate) fn append_all(&self, log: usize, received: impl IntoIterator<Item = Received>) -> Option<Offset> {
         let records: Vec<Record> = received
-            .events
             .into_iter()
+            .flat_map(|received| received.events)
             .filter_map(|became| match became {
                 Became::Clean(clean) => Some(clean.record),
                 Became::Refused(_) => None,

@@ -14,6 +14,9 @@
 //! | `api` | the profile API: what it answers is what its document says, and who has no key for it learns nothing |
 //! | `lookup` | what a page is told of its own visitor's profile: what is listed, with consent now, and the same answer of everybody else |
 //! | `profiles` | customer profiles: joined by proof alone, explained, parted again, gone with the consent; on every store |
+//! | `profile_crashes` | a process that dies at any call to its profile store leaves the same profiles |
+//! | `profile_erasure` | of whoever is erased, known by every kind of identifier, no byte is left, nor any that can be read in a backup |
+//! | `profile_scale` | how the profile store grows: what comes in, is looked up, joined, parted and made again, on a disk, in either store |
 //! | `envelope` | what is kept beside an event for an advertising vendor, in memory alone, and what ends it |
 //! | `iglu` | what Snowplow is sent keeps to the schemas of Iglu Central |
 //! | `backlog` | a long backlog leaves whole, each event once, in bounded memory |
@@ -96,6 +99,9 @@ mod non_interference;
 mod own_data;
 mod policies;
 mod postgres;
+mod profile_crashes;
+mod profile_erasure;
+mod profile_scale;
 mod profiles;
 mod prove;
 mod proxies;

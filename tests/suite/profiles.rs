@@ -42,8 +42,8 @@ use crate::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
-const NOW: Timestamp = Timestamp(1_790_000_000_000);
-const SECRET: &str = "thirty-two bytes are a good secret";
+pub(crate) const NOW: Timestamp = Timestamp(1_790_000_000_000);
+pub(crate) const SECRET: &str = "thirty-two bytes are a good secret";
 const PROFILE: &str = "\n[site.profile]\nbrowsers_per_account = 3\ntraits = { plan = \"last\", number = \"highest\" }\n";
 
 /// One line, and the profiles that are made of its first log.
@@ -177,8 +177,13 @@ pub(crate) fn purchase(id: &str, order: &str, value: f64) -> Value {
 }
 
 /// The event with an account that the shop's backend has signed for this browser.
-pub(crate) fn proving(browser: &Browser, account: &str, mut event: Value) -> Value {
-    let ends = NOW.0 / 1000 + 100_000;
+pub(crate) fn proving(browser: &Browser, account: &str, event: Value) -> Value {
+    proving_at(NOW, browser, account, event)
+}
+
+/// The same at another moment: a signature ends after a day.
+pub(crate) fn proving_at(now: Timestamp, browser: &Browser, account: &str, mut event: Value) -> Value {
+    let ends = now.0 / 1000 + 100_000;
     let mut state = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
     state.update(format!("{account}\n{}\n{ends}", browser.value()).as_bytes());
     let signed = json!({ "a": account, "as": URL_SAFE_NO_PAD.encode(state.finalize().into_bytes()), "ae": ends });

@@ -20,15 +20,26 @@ pub(crate) struct RealPostgres {
     programs: PathBuf,
     server: Option<Child>,
     pub(crate) port: u16,
+    /// Whether it waits for the disk, as a real one does; tests need not.
+    syncs: bool,
 }
 
 impl RealPostgres {
     /// A running one with a database `analytics`; `None` where PostgreSQL is not installed.
     pub(crate) fn start() -> Option<Self> {
+        Self::started(false)
+    }
+
+    /// The same as it is by default, to be measured.
+    pub(crate) fn start_to_measure() -> Option<Self> {
+        Self::started(true)
+    }
+
+    fn started(syncs: bool) -> Option<Self> {
         let programs = programs()?;
         let directory = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut postgres = Self { directory, programs, server: None, port };
+        let mut postgres = Self { directory, programs, server: None, port, syncs };
         let password = postgres.directory.path().join("password");
         fs::write(&password, PASSWORD).unwrap();
         if is_root() {
@@ -56,7 +67,8 @@ impl RealPostgres {
             .program("postgres")
             .arg("-D")
             .arg(self.cluster())
-            .args(["-p", &self.port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-k"])
+            .args(["-p", &self.port.to_string(), "-c", "listen_addresses=127.0.0.1"])
+            .args(["-c", if self.syncs { "fsync=on" } else { "fsync=off" }, "-k"])
             .arg(self.directory.path())
             .stdout(Stdio::null())
             .stderr(log)
@@ -108,7 +120,8 @@ impl RealPostgres {
         command
     }
 
-    fn cluster(&self) -> PathBuf {
+    /// Where its files are.
+    pub(crate) fn cluster(&self) -> PathBuf {
         self.directory.path().join("cluster")
     }
 }

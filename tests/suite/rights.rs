@@ -159,14 +159,14 @@ fn visit(server: &Running, number: u64, account: Option<&'static str>, cookie: O
 
 /// A row of `keys.db`, as the test reads it beside the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct KeyRow {
-    handle: [u8; 16],
-    index: [u8; 16],
-    key: [u8; 32],
+pub(crate) struct KeyRow {
+    pub(crate) handle: [u8; 16],
+    pub(crate) index: [u8; 16],
+    pub(crate) key: [u8; 32],
     consent: [u8; 16],
 }
 
-fn key_rows(data: &Path) -> Vec<KeyRow> {
+pub(crate) fn key_rows(data: &Path) -> Vec<KeyRow> {
     let keys = Database::open(data.join("keys.db")).unwrap();
     keys.busy_timeout(Duration::from_secs(5)).unwrap();
     let mut select = keys.prepare("SELECT handle, cookie, key, consent FROM persons ORDER BY handle").unwrap();
@@ -210,7 +210,7 @@ fn told(mut body: Value) -> Value {
 }
 
 /// The bytes of a mark in the spellings in which it could rest.
-fn spellings(bytes: &[u8]) -> Vec<Vec<u8>> {
+pub(crate) fn spellings(bytes: &[u8]) -> Vec<Vec<u8>> {
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let list = bytes.iter().map(u8::to_string).collect::<Vec<_>>().join(",");
     let reversed: Vec<u8> = bytes.iter().rev().copied().collect();
@@ -228,7 +228,7 @@ fn spellings(bytes: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// How often any of these marks stands in the files below a directory, `file` destinations' own left out. Holes are no bytes.
-fn residue(directory: &Path, marks: &[(&str, Vec<u8>)]) -> BTreeSet<String> {
+pub(crate) fn residue(directory: &Path, marks: &[(&str, Vec<u8>)]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut open = vec![directory.to_owned()];
     while let Some(directory) = open.pop() {

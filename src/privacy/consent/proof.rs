@@ -79,6 +79,15 @@ impl ConsentProof {
         if answer.await == Ok(true) { Ok(()) } else { Err(Unproven) }
     }
 
+    /// Whether anything is on record of a consent. Blocks.
+    ///
+    /// # Errors
+    /// When `state.db` cannot be read.
+    pub(in crate::privacy) fn knows(&self, consent: [u8; CONSENT_ID_BYTES]) -> Result<bool, StoreError> {
+        let select = "SELECT EXISTS (SELECT 1 FROM consent_proof WHERE consent = ?1)";
+        self.state.with(|connection| connection.prepare_cached(select)?.query_row([consent], |row| row.get(0)))
+    }
+
     /// Appends the record of an objection, which is carried out already: whatever becomes of the record, the objection stands.
     pub(in crate::privacy) async fn append_withdrawal(&self, record: ConsentRecord) {
         match tokio::time::timeout(OBJECTION_PATIENCE, self.append(record)).await {

@@ -36,6 +36,7 @@ use super::{
     personal::Personal,
     profiled::{EventKey, IdentifierKey, PersonHandle},
     rights::erasures::Erasures,
+    rules::{Rule, holds},
 };
 use crate::{
     clock::Timestamp,
@@ -184,7 +185,7 @@ impl Importer<'_> {
         let known_by: Vec<Identifier> = contact.known_by.iter().map(|(kind, said)| in_store(*kind, said, &site_key, &key)).collect();
         // What was agreed to before an erasure, or before an objection, went with it.
         let erased = self.list.erased_at(self.site.number, &known_by, contact.purposes)?;
-        if erased.is_some_and(|erased| contact.agreed < erased) {
+        if erased.is_some_and(|erased| contact.agreed < erased) && holds(Rule::ErasedStayOutOfImports) {
             return Ok(Became::Left(Left::ErasedBefore));
         }
         let Some((kind, said)) = contact.known_by.first() else { return Ok(Became::Left(Left::NoIdentifier)) };
@@ -212,8 +213,10 @@ impl Importer<'_> {
         }
         let person = match known {
             Some(person) => {
-                if person.purposes() != contact.purposes {
-                    let record = ConsentRecord::new(person.consent(), on, Said::Changed, contact.purposes, SOURCE, now, person.expires());
+                // A crash may have come between their key and the record of what they agreed to.
+                let said = if self.proof.knows(person.consent())? { Said::Changed } else { Said::Granted };
+                if said == Said::Granted || person.purposes() != contact.purposes {
+                    let record = ConsentRecord::new(person.consent(), on, said, contact.purposes, SOURCE, now, person.expires());
                     self.proof.append(record).await?;
                     self.persons.note_purposes(&person, contact.purposes)?;
                 }

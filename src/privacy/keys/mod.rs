@@ -13,6 +13,7 @@
 mod age;
 pub(in crate::privacy) mod carry;
 pub mod database;
+pub(in crate::privacy) mod endings;
 pub(in crate::privacy) mod envelope;
 pub mod epoch;
 pub mod freed;

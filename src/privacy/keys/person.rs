@@ -18,7 +18,14 @@ use rusqlite::{OptionalExtension, Row};
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
-use super::{database::KeysDb, held::Held, locked::KEY_BYTES, mac::mac128, random_id, random_key};
+use super::{
+    database::KeysDb,
+    endings::{Ended, Endings},
+    held::Held,
+    locked::KEY_BYTES,
+    mac::mac128,
+    random_id, random_key,
+};
 use crate::{
     clock::Timestamp,
     event::{Epoch, Purposes, SiteNumber},
@@ -145,7 +152,7 @@ pub struct PersonKeys {
     cache: Arc<Mutex<Cache>>,
     newcomers: mpsc::Sender<Newcomer>,
     destroyed: AtomicU64,
-    narrowed: AtomicU64,
+    ended: Mutex<Ended>,
     pub(super) list: Option<Arc<Erasures>>,
     held: RwLock<Held>,
 }
@@ -168,7 +175,7 @@ impl PersonKeys {
         let cache = Arc::new(Mutex::new(Cache::default()));
         let committer = (Arc::clone(&database), Arc::clone(&cache));
         supervise::thread("person-keys", move || commit_newcomers(&committer.0, &committer.1, queue));
-        Self { database, cache, newcomers, destroyed: AtomicU64::new(0), narrowed: AtomicU64::new(0), list: None, held: RwLock::default() }
+        Self { database, cache, newcomers, destroyed: AtomicU64::new(0), ended: Mutex::default(), list: None, held: RwLock::default() }
     }
 
     /// The same, who note whose key is destroyed, so that no older copy brings it back.
@@ -235,7 +242,9 @@ impl PersonKeys {
         let update = "UPDATE persons SET purposes = ?1 WHERE handle = ?2";
         self.database.with(|connection| connection.execute(update, (purposes.bits(), person.handle)))?;
         let before = Purposes::from_bits(person.purposes.swap(purposes.bits(), Ordering::Relaxed));
-        self.narrowed.fetch_add(u64::from(!purposes.cover(before)), Ordering::Release);
+        if !purposes.cover(before) {
+            self.note_ended([Some(person.handle)]);
+        }
         Ok(())
     }
 
@@ -263,9 +272,14 @@ impl PersonKeys {
         })
     }
 
-    /// How often somebody has ceased to agree to something, and still agrees to something else.
-    pub(in crate::privacy) fn narrowed(&self) -> u64 {
-        self.narrowed.load(Ordering::Acquire)
+    /// Who has ceased to agree to something since so many had; and how many have by now.
+    pub(in crate::privacy) fn ended_since(&self, before: u64) -> (u64, Endings) {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).since(before)
+    }
+
+    /// Notes whose key was destroyed, or who agrees to less; nothing stands for somebody of whom that is not known.
+    fn note_ended(&self, people: impl IntoIterator<Item = Option<[u8; 16]>>) {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).note(people);
     }
 
     /// Destroys the key row of this cookie index. Returns whose consent that ended, if there was one. Blocks.
@@ -286,15 +300,17 @@ impl PersonKeys {
         }
         let mut ended = None;
         self.database.destroy(|connection| {
-            let delete = "DELETE FROM persons WHERE site = ?1 AND cookie = ?2 RETURNING consent, expires";
-            ended = connection
-                .query_row(delete, (site.0, cookie), |row| Ok(EndedConsent { consent: row.get(0)?, expires: Timestamp(row.get(1)?) }))
-                .optional()?;
+            let delete = "DELETE FROM persons WHERE site = ?1 AND cookie = ?2 RETURNING handle, consent, expires";
+            let of_row = |row: &Row<'_>| Ok((row.get(0)?, EndedConsent { consent: row.get(1)?, expires: Timestamp(row.get(2)?) }));
+            ended = connection.query_row(delete, (site.0, cookie), of_row).optional()?;
             Ok(usize::from(ended.is_some()))
         })?;
         self.cache().forget(site, cookie);
         self.destroyed.fetch_add(u64::from(ended.is_some()), Ordering::Release);
-        Ok(ended)
+        Ok(ended.map(|(handle, ended)| {
+            self.note_ended([Some(handle)]);
+            ended
+        }))
     }
 
     /// Destroys this person's key, since they ask for it, and has what rests of them in the event log emptied. Blocks.
@@ -309,6 +325,7 @@ impl PersonKeys {
         }
         self.cache().forget(person.site, &person.cookie);
         self.destroyed.fetch_add(destroyed as u64, Ordering::Release);
+        self.note_ended([Some(person.handle)]);
         Ok(())
     }
 
@@ -323,8 +340,14 @@ impl PersonKeys {
     /// When `keys.db` cannot be used.
     pub fn destroy_expired(&self, now: Timestamp) -> Result<usize, StoreError> {
         self.cache().drop_expired(now);
-        let destroyed = self.database.destroy(|connection| connection.execute("DELETE FROM persons WHERE expires <= ?1", [now.0]))?;
+        let mut ended: Vec<Option<[u8; 16]>> = Vec::new();
+        let destroyed = self.database.destroy(|connection| {
+            let mut delete = connection.prepare_cached("DELETE FROM persons WHERE expires <= ?1 RETURNING handle")?;
+            ended = delete.query_map([now.0], |row| row.get(0).map(Some))?.collect::<rusqlite::Result<_>>()?;
+            Ok(ended.len())
+        })?;
         self.destroyed.fetch_add(destroyed as u64, Ordering::Release);
+        self.note_ended(ended);
         Ok(destroyed)
     }
 
@@ -332,6 +355,7 @@ impl PersonKeys {
     pub fn forget_erased(&self, list: &Erasures, marks: &Marks) {
         self.cache().drop_those(|person| marks.contains(&list.of_person(&person.handle)));
         self.destroyed.fetch_add(marks.len() as u64, Ordering::Release);
+        self.note_ended([None]);
     }
 
     /// How many key rows were destroyed since the program started.
@@ -352,7 +376,7 @@ impl PersonKeys {
     /// Forgets what is in memory of those; it is read again when it is asked for. They may agree to less than before.
     pub(super) fn forget_those(&self, are_meant: impl Fn(&Person) -> bool) {
         self.cache().drop_those(are_meant);
-        self.narrowed.fetch_add(1, Ordering::Release);
+        self.note_ended([None]);
     }
 
     fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {

@@ -5,7 +5,11 @@ use crate::{
     clock::Timestamp,
     documents::Site,
     event::Purposes,
-    privacy::{profiled::PersonHandle, raw::Arrival},
+    privacy::{
+        profiled::PersonHandle,
+        raw::Arrival,
+        rules::{Rule, holds},
+    },
 };
 
 impl Visitors {
@@ -14,7 +18,7 @@ impl Visitors {
     /// # Errors
     /// When a database cannot be read.
     pub async fn customer(&self, arrival: &Arrival<'_>, site: &Site, now: Timestamp) -> Result<Option<PersonHandle>, Unidentified> {
-        if self.standing(arrival, false, site, now).await?.objects() {
+        if self.standing(arrival, false, site, now).await?.objects() && holds(Rule::LookupNeedsConsent) {
             return Ok(None);
         }
         let known = self.known_person(arrival, site, now).await?;
