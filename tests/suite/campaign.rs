@@ -54,11 +54,12 @@ pub(crate) fn most_resident_mib(process: u32) -> f64 {
     kib.unwrap_or(0.0) / 1024.0
 }
 
-/// The property `number` of each event in a call.
+/// The property `number` of each event in a call, said as a number or as text.
 pub(crate) fn numbers(call: &[u8]) -> impl Iterator<Item = usize> + '_ {
     const KEY: &[u8] = b"\"number\":";
     memmem::find_iter(call, KEY).map(|at| {
-        let digits = call[at + KEY.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+        let value = &call[at + KEY.len()..];
+        let digits = value.strip_prefix(b"\"").unwrap_or(value).iter().take_while(|byte| byte.is_ascii_digit());
         digits.fold(0, |number, digit| number * 10 + usize::from(digit - b'0'))
     })
 }

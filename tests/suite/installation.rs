@@ -82,7 +82,9 @@ pub(crate) fn destination(name: &str, kind: &str, basis: &str, transform: &str, 
 
 /// A directory with a configuration, and what the program makes in it.
 pub(crate) struct Installation {
-    directory: TempDir,
+    directory: PathBuf,
+    /// Takes the directory away with the installation; one that outlives a run has none.
+    _temporary: Option<TempDir>,
 }
 
 impl Installation {
@@ -115,7 +117,21 @@ impl Installation {
 
     /// A directory with nothing in it.
     pub(crate) fn empty() -> Self {
-        Self { directory: tempfile::tempdir().expect("a temporary directory") }
+        let temporary = tempfile::tempdir().expect("a temporary directory");
+        Self { directory: temporary.path().to_owned(), _temporary: Some(temporary) }
+    }
+
+    /// In a directory that is there, and stays: nothing of it is changed.
+    pub(crate) fn found(directory: &Path) -> Self {
+        Self { directory: directory.to_owned(), _temporary: None }
+    }
+
+    /// With a configuration and these documents, in an empty directory that stays.
+    pub(crate) fn staying(directory: &Path, documents: &str) -> Self {
+        let made = Self::found(directory);
+        made.configure(MACHINE);
+        made.apply(documents);
+        made
     }
 
     /// With a configuration and nothing else.
@@ -125,13 +141,17 @@ impl Installation {
 
     fn bare(machine: &str) -> Self {
         let made = Self::empty();
-        made.write("firsthand.toml", machine);
-        fs::write(made.path().join("place.mmdb"), firsthand::demonstration::PLACE_DATABASE).expect("the place database is written");
+        made.configure(machine);
         made
     }
 
+    fn configure(&self, machine: &str) {
+        self.write("firsthand.toml", machine);
+        fs::write(self.path().join("place.mmdb"), firsthand::demonstration::PLACE_DATABASE).expect("the place database is written");
+    }
+
     pub(crate) fn path(&self) -> &Path {
-        self.directory.path()
+        &self.directory
     }
 
     pub(crate) fn data(&self) -> PathBuf {
