@@ -1,4 +1,5 @@
-//! A round: beacons at an even pace, whose answers are timed; then as many events as fast as they are taken, until the good receiver has them.
+//! Two kinds of load: a block of beacons at an even pace, whose answers are timed; and a flood, as many events as fast as they are taken, until the
+//! good receiver has them.
 
 use std::{
     io::{Read as _, Write as _},
@@ -9,12 +10,14 @@ use std::{
 
 use crate::{
     Failure,
+    control::Control,
     product::{Product, until},
 };
 
-/// Beacons at an even pace: what a busy site has, and far less than the machine could.
-const BEACONS: u32 = 2_000;
-const BEACONS_PER_SECOND: u32 = 1_000;
+/// Beacons of a block, and their pace: what a busy site has, and far less than the machine could. A block is short, so that what drifts is in
+/// both sides alike.
+const BEACONS: u32 = 800;
+const BEACONS_PER_SECOND: u32 = 800;
 /// Events in a flood, and in each of its requests: as many as there may be.
 const FLOOD: u32 = 6_000;
 const FLOOD_EACH: u32 = 50;
@@ -23,21 +26,27 @@ const CONNECTIONS: u32 = 8;
 /// A new visitor for every request.
 static VISITORS: AtomicU32 = AtomicU32::new(0);
 
-/// What came of a round.
-pub struct Figures {
-    /// How long each answer took, in ms, shortest first.
+/// What came of a block.
+pub struct Block {
+    /// How long each answer took, in ms, from the moment at which its beacon was to be sent: what holds one up holds up those behind it.
     pub waits: Vec<f64>,
-    /// Events a second that the good receiver got of the flood.
-    pub throughput: f64,
+    /// How much too late a thread that only sleeps woke up meanwhile, at the worst, in ms.
+    pub control: f64,
 }
 
-/// Runs a round, and waits until it leaves no work behind.
-pub fn measure(product: &Product) -> Result<Figures, Failure> {
+/// Runs a block, and waits until it leaves no work behind.
+pub fn paced(product: &Product) -> Result<Block, Failure> {
     let before = product.good.events();
-    let mut waits = paced(product.address)?;
-    waits.sort_by(f64::total_cmp);
+    let control = Control::begin();
+    let waits = beacons(product.address)?;
+    let control = control.end()?;
     until("as many events as beacons", || product.good.events() >= before + u64::from(BEACONS))?;
     product.settle()?;
+    Ok(Block { waits, control })
+}
+
+/// Sends a flood, and waits until it leaves no work behind. Events a second that the good receiver got of it.
+pub fn flood(product: &Product) -> Result<f64, Failure> {
     let before = product.good.events();
     let begun = Instant::now();
     on_all_connections(product.address, |connection, wire| {
@@ -49,20 +58,19 @@ pub fn measure(product: &Product) -> Result<Figures, Failure> {
     until("the flood at the good receiver", || product.good.events() >= before + u64::from(FLOOD))?;
     let throughput = f64::from(FLOOD) / begun.elapsed().as_secs_f64();
     product.settle()?;
-    Ok(Figures { waits, throughput })
+    Ok(throughput)
 }
 
 /// Times the answers to beacons that are sent at their moments, or as soon as the connection is free.
-fn paced(address: SocketAddr) -> Result<Vec<f64>, Failure> {
+fn beacons(address: SocketAddr) -> Result<Vec<f64>, Failure> {
     let begun = Instant::now();
     on_all_connections(address, |connection, wire| {
         let mut waits = Vec::with_capacity((BEACONS / CONNECTIONS) as usize + 1);
         for number in (connection..BEACONS).step_by(CONNECTIONS as usize) {
             let moment = begun + Duration::from_secs(1) * number / BEACONS_PER_SECOND;
             std::thread::sleep(moment.saturating_duration_since(Instant::now()));
-            let sent = Instant::now();
             wire.send(VISITORS.fetch_add(1, Ordering::Relaxed), 1)?;
-            waits.push(sent.elapsed().as_secs_f64() * 1e3);
+            waits.push(moment.elapsed().as_secs_f64() * 1e3);
         }
         Ok(waits)
     })
