@@ -305,6 +305,7 @@ impl App {
             PostgresCarrier::new(supervisor.clone()),
         ));
         let alerts = Arc::new(Alerts::new(config.alerts.clone(), Arc::clone(&carriers)).map_err(StartError::Alerts)?);
+        let agreement = Arc::new(Agreement::new(clock::machine(), clock::since_boot().unwrap_or_default(), newest_record(&log)));
         let parts = delivery::Parts {
             log: Arc::clone(&log),
             discloser: Arc::new(discloser),
@@ -312,6 +313,7 @@ impl App {
             carriers,
             feed: feed.clone(),
             supervisor: supervisor.clone(),
+            calendar: Arc::clone(&agreement),
         };
         let delivery = Delivery::start(parts, Arc::clone(&documents)).await;
         let parts = recleanse::Parts {
@@ -343,7 +345,6 @@ impl App {
             feed: feed.clone(),
         });
 
-        let agreement = Arc::new(Agreement::new(clock::machine(), clock::since_boot().unwrap_or_default(), newest_record(&log)));
         let (in_force, calendar) = (Arc::clone(&pipeline), Arc::clone(&agreement));
         let projector = Arc::new(Projector::new(projector::Parts {
             log: Arc::clone(&log),

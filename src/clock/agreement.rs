@@ -48,6 +48,19 @@ impl Agreement {
         watched.again_since.is_none_or(|since| running.saturating_sub(since) >= AGREED_FOR)
     }
 
+    /// Whether the wall clock may be believed at this moment: the last look says so, and it has not been set since. For what is destroyed between looks.
+    #[must_use]
+    pub fn holds_now(&self) -> bool {
+        // Without the time since the system's start there is nothing to compare with.
+        super::since_boot().is_none_or(|running| self.holds_at(super::machine(), running))
+    }
+
+    fn holds_at(&self, wall: Timestamp, running: Duration) -> bool {
+        let (last_wall, last_running) = self.0.lock().unwrap_or_else(PoisonError::into_inner).last;
+        let expected = last_wall.plus(running.saturating_sub(last_running));
+        self.holds() && wall.since(expected).max(expected.since(wall)) <= TOLERANCE
+    }
+
     /// Whether the last look found that they agree, and had for long enough.
     #[must_use]
     pub fn holds(&self) -> bool {
@@ -99,6 +112,19 @@ mod tests {
         // Back again within them: they begin anew.
         let said = looks(|minute| if (5..9).contains(&minute) { 400 * DAY } else { 0 }, None);
         assert_eq!(waits(&said), (5..19).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn between_two_looks_a_jump_is_seen_and_changes_nothing() {
+        let agreement = Agreement::new(Timestamp(100 * DAY), minutes(1), None);
+        for (wall, running, expected) in
+            [(0, 1, true), (59_000, 1, true), (61_000, 1, false), (-61_000, 1, false), (400 * DAY, 2, false), (120_000, 3, true)]
+        {
+            assert_eq!(agreement.holds_at(Timestamp(100 * DAY + wall), minutes(running)), expected, "{wall} {running}");
+        }
+        assert!(agreement.look(Timestamp(100 * DAY + 60_000), minutes(2)));
+        assert!(!agreement.look(Timestamp(101 * DAY), minutes(3)));
+        assert!(!agreement.holds_at(Timestamp(101 * DAY), minutes(3)), "a look has found that it was set");
     }
 
     #[test]

@@ -30,7 +30,7 @@ use super::{
     strands,
 };
 use crate::{
-    clock::{self, Timestamp},
+    clock::{self, Timestamp, agreement::Agreement},
     console::feed::Feed,
     destination::{BatchLimits, Destination, Parcel},
     event::{DestinationNumber, Offset},
@@ -58,6 +58,8 @@ const READ_RETRY: Duration = Duration::from_secs(1);
 const PAUSED_SWEEP: Duration = Duration::from_secs(60);
 /// How often a courier that holds events back looks whether their period is over.
 const HELD_BACK_LOOK: Duration = Duration::from_secs(15);
+/// How often a courier whose next event looks too old, by a clock that is not believed, looks again.
+pub(super) const CLOCK_LOOK: Duration = Duration::from_secs(5);
 /// How long attempts under way may go on when the courier stops. Longer ones are made again after the next start.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -92,6 +94,8 @@ pub(super) struct Courier {
     /// None: what it may see is decided at once.
     pub(super) held: Option<HeldBack>,
     pub(super) log: Arc<EventLog>,
+    /// Asked before an event ends for its age.
+    pub(super) calendar: Arc<Agreement>,
     pub(super) carriers: Arc<Carriers>,
     pub(super) ledger: Ledger,
     pub(super) feed: Feed,
@@ -256,11 +260,8 @@ impl Courier {
             if self.hand_over(batch, &mut awaiting, queues, reports).await.is_none() {
                 return;
             }
-            if held_back {
-                tokio::select! {
-                    () = self.stop.cancelled() => return,
-                    () = tokio::time::sleep(HELD_BACK_LOOK) => {}
-                }
+            if held_back && self.pause(HELD_BACK_LOOK).await.is_none() {
+                return;
             }
         }
     }
@@ -281,6 +282,14 @@ impl Courier {
             self.hand_over(batch, awaiting, queues, reports).await?;
         }
         Some(())
+    }
+
+    /// `None`: the courier is stopped.
+    pub(super) async fn pause(&self, pause: Duration) -> Option<()> {
+        tokio::select! {
+            () = self.stop.cancelled() => None,
+            () = tokio::time::sleep(pause) => Some(()),
+        }
     }
 
     /// Delivers nothing; ends what becomes too old or leaves the log.
@@ -367,7 +376,9 @@ impl Courier {
             exceptions: Vec::new(),
             nothing_more: false,
             held_back: false,
+            doubted: false,
         };
+        let believed = self.calendar.holds_now();
         let left = reading.until.map_or(u64::MAX, |until| until.0 - reading.position.0);
         let most = usize::try_from(left).unwrap_or(READ_EVENTS_MAX).clamp(1, READ_EVENTS_MAX);
         let records = match reading.reader.read(most, READ_BYTES_MAX) {
@@ -386,8 +397,14 @@ impl Courier {
         let until = reading.until.unwrap_or(Offset(u64::MAX));
         for record in records.into_iter().take_while(|record| record.offset < until) {
             reading.pass_gap(record.offset, &mut batch);
-            let fresh = reading.appetite.stale_only()
-                && record::header_of(&record.bytes).is_ok_and(|header| now.since(header.received) <= self.limits.oldest);
+            let too_old = record::header_of(&record.bytes).is_ok_and(|header| now.since(header.received) > self.limits.oldest);
+            let fresh = reading.appetite.stale_only() && (!too_old || !believed) && record::header_of(&record.bytes).is_ok();
+            if too_old && !believed && !reading.appetite.stale_only() {
+                // It waits, and so do those behind it, which would look as old.
+                batch.doubted = true;
+                reading.start_again(&self.log);
+                return Ok(batch.finished(reading.position));
+            }
             if fresh && reading.appetite == Appetite::Stale {
                 batch.nothing_more = true;
                 reading.start_again(&self.log);
@@ -462,6 +479,7 @@ impl Courier {
         queues: &[mpsc::Sender<Pending>],
         reports: &mpsc::Sender<Report>,
     ) -> Option<()> {
+        let doubted = batch.doubted;
         let leaves = batch.disclosures.iter().map(|pending| (pending.disclosure.offset(), pending.disclosure.received()));
         let open = leaves.chain(batch.awaiting.iter().map(|(offset, received, _)| (*offset, *received))).collect();
         batch.awaiting.iter().for_each(|(offset, _, until)| awaiting.add(*offset, *until));
@@ -474,7 +492,7 @@ impl Courier {
                 sent = queues[lane].send(pending) => sent.ok()?,
             }
         }
-        Some(())
+        if doubted { self.pause(CLOCK_LOOK).await } else { Some(()) }
     }
 }
 
@@ -548,6 +566,8 @@ struct Batch {
     nothing_more: bool,
     /// Whether the next event has to wait for its period's end.
     held_back: bool,
+    /// Whether the next event looks too old, by a clock that is not believed.
+    doubted: bool,
 }
 
 impl Batch {

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::{
     backoff::Backoff,
     breaker::{Opened, Pass},
-    courier::{Courier, DiscloseError},
+    courier::{CLOCK_LOOK, Courier, DiscloseError},
     group::{Group, Judged, Pending, in_strands},
     ledger::{LedgerState, Status},
     offsets::OffsetSet,
@@ -192,8 +192,16 @@ impl Strand<'_> {
     /// Ends what has become too old or may no longer leave; makes disclosures again that are old or whose grounds have changed.
     async fn still_wanted(&self, mut events: Vec<Pending>) -> Result<Vec<Pending>, Stopped> {
         let mut ended = Vec::new();
-        let now = clock::now();
-        let too_old = |event: &mut Pending| now.since(event.disclosure.received()) > self.courier.limits.oldest;
+        let is_old = |event: &Pending, now: Timestamp| now.since(event.disclosure.received()) > self.courier.limits.oldest;
+        // By a clock that is not believed no event ends: it waits until that is, or was set back.
+        let now = loop {
+            let now = clock::now();
+            if self.courier.calendar.holds_now() || !events.iter().any(|event| is_old(event, now)) {
+                break now;
+            }
+            self.courier.pause(CLOCK_LOOK).await.ok_or(Stopped)?;
+        };
+        let too_old = |event: &mut Pending| is_old(event, now);
         let old: OffsetSet = events.extract_if(.., too_old).map(|event| event.disclosure.offset()).collect();
         if !old.is_empty() {
             ended.push(Exception { offsets: old, state: LedgerState::Expired, rule: TOO_OLD });

@@ -337,11 +337,11 @@ impl Ledger {
         })
     }
 
-    /// Drops the rows of records before `first`, which have left the event log, and counts older than 36 months.
+    /// Drops the rows of records before `first`, which have left the event log, and counts that are older than 36 months by a clock that is believed.
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub fn forget_before(&self, first: Offset, now: Timestamp) -> Result<(), StoreError> {
+    pub fn forget_before(&self, first: Offset, believed: Option<Timestamp>) -> Result<(), StoreError> {
         self.state.with(|db| {
             let transaction = db.transaction()?;
             let destinations: Vec<u32> = transaction
@@ -356,9 +356,10 @@ impl Ledger {
                 }
                 parking::forget_before(&transaction, DestinationNumber(destination), first)?;
             }
-            transaction
-                .prepare_cached("DELETE FROM ledger_counts WHERE day < ?1")?
-                .execute([now.0.div_euclid(DAY_MS) - COUNTS_KEPT_DAYS])?;
+            if let Some(now) = believed {
+                let oldest = now.0.div_euclid(DAY_MS) - COUNTS_KEPT_DAYS;
+                transaction.prepare_cached("DELETE FROM ledger_counts WHERE day < ?1")?.execute([oldest])?;
+            }
             transaction.commit()
         })
     }
@@ -518,13 +519,15 @@ mod tests {
         let long_ago = Timestamp(0);
         ledger.settle(HERE, (&[parcel("1-3", LedgerState::Rejected, Some("no"))], &Departures::default()), &consumer, long_ago).unwrap();
         ledger.settle(HERE, (&[parcel("4-9", LedgerState::Accepted, None)], &Departures::default()), &consumer, long_ago).unwrap();
-        ledger.forget_before(Offset(5), long_ago).unwrap();
+        ledger.forget_before(Offset(5), Some(long_ago)).unwrap();
         assert_eq!(ledger.state_of(HERE, Offset(2)).unwrap(), None);
         assert!(ledger.state_of(HERE, Offset(9)).unwrap().is_some(), "a row of which something is still there stays");
         assert_eq!(ledger.parked(HERE).unwrap(), []);
         let counts = BTreeMap::from([(LedgerState::Accepted, 6), (LedgerState::Rejected, 3)]);
         assert_eq!(ledger.counts(HERE).unwrap(), counts);
-        ledger.forget_before(Offset(5), Timestamp((COUNTS_KEPT_DAYS + 1) * DAY_MS)).unwrap();
+        ledger.forget_before(Offset(5), None).unwrap();
+        assert_eq!(ledger.counts(HERE).unwrap(), counts, "by no clock that is believed");
+        ledger.forget_before(Offset(5), Some(Timestamp((COUNTS_KEPT_DAYS + 1) * DAY_MS))).unwrap();
         assert_eq!(ledger.counts(HERE).unwrap(), BTreeMap::new());
     }
 

@@ -52,7 +52,7 @@ use self::{
     status::{CourierState, DestinationStatus, Gauges},
 };
 use crate::{
-    clock::{self, Timestamp},
+    clock::{self, Timestamp, agreement::Agreement},
     console::feed::Feed,
     destination::{BatchLimits, Destination, DestinationType, GroupBy},
     documents::{self, Documents},
@@ -120,6 +120,8 @@ pub struct Parts {
     pub feed: Feed,
     /// Who runs the tasks.
     pub supervisor: Supervisor,
+    /// Whether the wall clock may be believed with what cannot be undone.
+    pub calendar: Arc<Agreement>,
 }
 
 /// Every destination's courier.
@@ -264,6 +266,7 @@ impl Delivery {
             schema: self.schema(),
             held: self.held_back(document, &stop),
             log: Arc::clone(&self.parts.log),
+            calendar: Arc::clone(&self.parts.calendar),
             carriers: Arc::clone(&self.parts.carriers),
             ledger: self.parts.ledger.clone(),
             feed: self.parts.feed.clone(),
@@ -323,7 +326,8 @@ impl Delivery {
                 () = tokio::time::sleep(SWEEP) => {}
             }
             let (ledger, first) = (self.parts.ledger.clone(), self.parts.log.first_offset());
-            let forgotten = self.parts.supervisor.blocking(move || ledger.forget_before(first, clock::now())).await;
+            let believed = self.parts.calendar.holds_now().then(clock::now);
+            let forgotten = self.parts.supervisor.blocking(move || ledger.forget_before(first, believed)).await;
             if let Err(error) = forgotten {
                 tracing::warn!(%error, "the ledger could not drop old rows; it is tried again");
             }
@@ -434,6 +438,7 @@ mod tests {
             carriers: Arc::new(carriers),
             feed: Feed::default(),
             supervisor,
+            calendar: Arc::new(Agreement::new(clock::machine(), clock::since_boot().unwrap_or_default(), None)),
         }
     }
 

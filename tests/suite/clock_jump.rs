@@ -1,5 +1,5 @@
 //! A wall clock that is set to next year while the program runs: what is stored would be past its time, and nothing of it is destroyed until the
-//! clock has been steady for ten minutes. The clock is the real one, moved by libfaketime; how long the minutes are is `Agreement`'s own test.
+//! clock has been steady for ten minutes; nor does an event that waits for its receiver end for its age. The clock is the real one, moved by libfaketime; how long the minutes are is `Agreement`'s own test.
 
 use std::{
     fs,
@@ -11,8 +11,9 @@ use serde_json::json;
 
 use crate::{
     http_client::Request,
-    installation::{Installation, Running, SITE, eventually, file_destination},
+    installation::{Installation, Running, SITE, destination, eventually, file_destination},
     left_out::left_out,
+    receiver::SECRET_VARIABLE,
 };
 
 /// What was destroyed is looked for once a minute.
@@ -49,7 +50,15 @@ fn start(installation: &Installation, library: &Path) -> Running {
 #[test]
 fn what_is_stored_outlives_a_clock_that_is_set_to_next_year() {
     let Some(library) = library() else { return left_out("a clock that jumps", "libfaketime is not installed") };
-    let installation = Installation::new(&(SITE.to_owned() + &file_destination("measurement", "exempt_measurement", "measurement")));
+    // One that takes everything, one that is not there, one that rests.
+    let away = format!("settings = {{ url = \"http://127.0.0.1:9/\", secret = \"env:{SECRET_VARIABLE}\" }}");
+    let documents = [
+        SITE.to_owned(),
+        file_destination("measurement", "exempt_measurement", "measurement"),
+        destination("away", "webhook", "exempt_measurement", "measurement", &away),
+        destination("resting", "webhook", "exempt_measurement", "measurement", &format!("paused = true\n{away}")),
+    ];
+    let installation = Installation::new(&documents.concat());
     installation.write("clock", "+0d");
     let server = start(&installation, &library);
     for number in 0..3 {
@@ -70,4 +79,7 @@ fn what_is_stored_outlives_a_clock_that_is_set_to_next_year() {
     let left = log_segments(&installation);
     assert!(stored.iter().all(|segment| left.contains(segment)), "{stored:?} are now {left:?}");
     assert!(fs::read_to_string(installation.path().join("stderr")).unwrap().contains("the clock was set"));
+    for name in ["away", "resting"] {
+        assert_eq!(installation.ledger(name), [], "{name}: what waits is as old as before");
+    }
 }

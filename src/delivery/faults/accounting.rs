@@ -86,6 +86,27 @@ async fn a_paused_destination_loses_only_what_is_too_old() {
     assert_eq!(accepted, new.iter().map(|offset| offset.0).collect::<Vec<_>>());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn by_a_clock_that_is_not_believed_no_event_is_too_old() {
+    for paused in [false, true] {
+        let mut yard = Yard::new();
+        yard.calendar = doubtful_calendar();
+        let receiver = HttpDouble::start(&yard.supervisor, |_, _| Reply::Status(204)).await;
+        let young = yard.disclosed(2).await;
+        let old = yard.append(&[Sample(1, Fate::Disclosed); 3], clock::now().minus(Duration::from_secs(80 * 60 * 60))).await;
+        let waiting = yard.start(WEBHOOK, yard.webhook(&receiver.url()), paused);
+        until(|| paused || yard.accounted(WEBHOOK) == 2).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(old.iter().all(|offset| yard.state(WEBHOOK, *offset).is_none()), "they wait");
+        assert_eq!(receiver.accepted().len(), if paused { 0 } else { young.len() }, "nor do they leave");
+        waiting.stop().await;
+        yard.calendar = calendar(None);
+        yard.start(WEBHOOK, yard.webhook(&receiver.url()), false);
+        yard.until_done(WEBHOOK).await;
+        assert!(old.iter().all(|offset| yard.state(WEBHOOK, *offset) == Some((LedgerState::Expired, "too_old".to_owned()))));
+    }
+}
+
 /// Judges by chance.
 struct ByChance {
     directory: std::path::PathBuf,

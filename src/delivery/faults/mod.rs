@@ -31,7 +31,7 @@ use super::{
     status::{CourierState, Gauges},
 };
 use crate::{
-    clock::{self, Timestamp},
+    clock::{self, Timestamp, agreement::Agreement},
     console::feed::{Feed, Item},
     destination::{Answer, BatchLimits, Destination, DestinationType, FileAppend, GroupBy, Parcel, Verdict, Via, file::FileFormat},
     documents::Documents,
@@ -91,7 +91,17 @@ struct Yard {
     carriers: Arc<Carriers>,
     feed: Feed,
     supervisor: Supervisor,
+    calendar: Arc<Agreement>,
     appended: AtomicUsize,
+}
+
+/// What says whether the clock is believed: it is where there is no record yet; it is not where the newest one is of tomorrow.
+fn calendar(newest: Option<Timestamp>) -> Arc<Agreement> {
+    Arc::new(Agreement::new(clock::machine(), clock::since_boot().unwrap_or_default(), newest))
+}
+
+fn doubtful_calendar() -> Arc<Agreement> {
+    calendar(Some(clock::machine().plus(Duration::from_secs(24 * 60 * 60))))
 }
 
 struct Running {
@@ -127,7 +137,8 @@ impl Yard {
         let http = HttpCarrier::with_timeouts(None, timeout, timeout).unwrap();
         let file = FileCarrier::new(directory.path().to_owned(), supervisor.clone());
         let carriers = Arc::new(Carriers::new(http, file, PostgresCarrier::new(supervisor.clone())));
-        Self { directory, log, ledger, egress, carriers, feed: Feed::default(), supervisor, appended: AtomicUsize::new(0) }
+        let (feed, calendar, appended) = (Feed::default(), calendar(None), AtomicUsize::new(0));
+        Self { directory, log, ledger, egress, carriers, feed, supervisor, calendar, appended }
     }
 
     async fn append(&self, samples: &[Sample], received: Timestamp) -> Vec<Offset> {
@@ -181,6 +192,7 @@ impl Yard {
             schema: Box::new(|disclosure| Schema::of(disclosure, &Documents::default())),
             held: None,
             log: Arc::clone(&self.log),
+            calendar: Arc::clone(&self.calendar),
             carriers: Arc::clone(&self.carriers),
             ledger: self.ledger.clone(),
             feed: self.feed.clone(),

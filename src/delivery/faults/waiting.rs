@@ -37,6 +37,21 @@ async fn what_was_withdrawn_while_it_waited_does_not_leave() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_an_attempt_when_the_clock_jumps_goes_on_waiting() {
+    let mut yard = Yard::new();
+    yard.calendar = doubtful_calendar();
+    let receiver = HttpDouble::start(&yard.supervisor, |_, _| Reply::Status(204)).await;
+    let courier = yard.start(WEBHOOK, yard.webhook(&receiver.url()), true).courier;
+    let (queue, queued) = mpsc::channel(10);
+    let (reports, mut reported) = mpsc::channel(10);
+    let long_ago = clock::now().minus(Duration::from_secs(80 * 60 * 60));
+    queue.send(courier.pending(Box::new(Disclosure::for_test(Offset(1), 1, long_ago)), clock::now())).await.ok().unwrap();
+    let lane = Lane { courier: Arc::clone(&courier), queue: queued, reports, backoff: Backoff::seeded(1), strands: 1 };
+    let over = tokio::time::timeout(Duration::from_millis(300), lane.run()).await;
+    assert!(over.is_err() && reported.try_recv().is_err() && receiver.taken().is_empty(), "neither sent nor ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_record_is_disclosed_again_as_it_stands_now() {
     let yard = Yard::new();
     let offsets = yard.append(&[Sample(1, Fate::Disclosed), Sample(1, Fate::Purged), Sample(1, Fate::Withheld)], clock::now()).await;
