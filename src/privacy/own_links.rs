@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     identifiers::{Identifier, IdentifierKind, identifier_of_site, normal},
-    keys::{persistent::PersistentKeys, random_key},
+    keys::{mac::Keyed, persistent::PersistentKeys, random_key},
     personal::Personal,
     profiled::PersonHandle,
 };
@@ -35,6 +35,8 @@ const CONFIRMATIONS_A_DAY: usize = 3;
 /// The same of all browsers in an hour: mails go to addresses that nobody here knows yet, which whoever has made a cookie could ask for.
 const CONFIRMATIONS_AN_HOUR: usize = 500;
 const HOUR: Duration = Duration::from_secs(60 * 60);
+/// A form's word changes so often, and is good for as long again: somebody reads the page, and fetches their address.
+const WORD_MILLIS: i64 = 60 * 60 * 1000;
 
 /// What a link lets whoever has it do.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,12 +58,19 @@ struct Link {
     address: Option<Address>,
 }
 
+/// When an address was mailed to, within the last day.
+type Mailed = Mutex<HashMap<(SiteNumber, Identifier), Vec<Timestamp>>>;
+
 /// All that are open.
 #[derive(Default)]
 pub struct OwnLinks {
     links: Mutex<HashMap<[u8; 32], Link>>,
-    /// When an address was mailed to, within the last day.
-    mailed: Mutex<HashMap<(SiteNumber, Identifier), Vec<Timestamp>>>,
+    /// Of addresses that somebody here has.
+    mailed: Mailed,
+    /// Of addresses that were to be confirmed: anybody's, and so they use up no room of those.
+    mailed_to_confirm: Mailed,
+    /// What the words of forms are made with: in memory alone, as the links are.
+    words: OnceLock<Keyed>,
     /// When a browser asked to confirm an address, within the last day.
     confirming: Mutex<HashMap<PersonHandle, Vec<Timestamp>>>,
 }
@@ -94,7 +103,11 @@ impl Address {
 impl OwnLinks {
     /// Whether the address may be mailed to now; from now on it may not for a while.
     pub fn may_mail(&self, site: SiteNumber, identifier: Identifier, now: Timestamp) -> bool {
-        let mut mailed = self.mailed.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::may_mail_of(&self.mailed, (site, identifier), now)
+    }
+
+    fn may_mail_of(mailed: &Mailed, whom: (SiteNumber, Identifier), now: Timestamp) -> bool {
+        let mut mailed = mailed.lock().unwrap_or_else(PoisonError::into_inner);
         mailed.retain(|_, times| {
             times.retain(|at| now.since(*at) < DAY);
             !times.is_empty()
@@ -102,7 +115,7 @@ impl OwnLinks {
         if mailed.len() >= LINKS_MAX {
             return false;
         }
-        let times = mailed.entry((site, identifier)).or_default();
+        let times = mailed.entry(whom).or_default();
         if times.len() >= MAILS_A_DAY || times.last().is_some_and(|at| now.since(*at) < MAILED_AGAIN_AFTER) {
             return false;
         }
@@ -110,8 +123,12 @@ impl OwnLinks {
         true
     }
 
-    /// Whether a browser may have one more address confirmed now; from now on it may have one less.
-    pub fn may_confirm(&self, person: PersonHandle, now: Timestamp) -> bool {
+    /// Whether a browser may have one more address confirmed now, and this one be mailed to for it; from now on it may have one less.
+    pub fn may_confirm(&self, site: SiteNumber, identifier: Identifier, person: PersonHandle, now: Timestamp) -> bool {
+        self.may_ask(person, now) && Self::may_mail_of(&self.mailed_to_confirm, (site, identifier), now)
+    }
+
+    fn may_ask(&self, person: PersonHandle, now: Timestamp) -> bool {
         let mut confirming = self.confirming.lock().unwrap_or_else(PoisonError::into_inner);
         confirming.retain(|_, times| {
             times.retain(|at| now.since(*at) < DAY);
@@ -125,6 +142,29 @@ impl OwnLinks {
         let may = times.len() < CONFIRMATIONS_A_DAY;
         times.extend(may.then_some(now));
         may
+    }
+
+    /// The word that stands in the forms by which a browser has an address confirmed: whoever sends it has seen the page, as no script can. Nothing: the
+    /// system has no randomness to give.
+    #[must_use]
+    pub fn word(&self, person: PersonHandle, now: Timestamp) -> Option<String> {
+        self.word_of(person, now.0.div_euclid(WORD_MILLIS))
+    }
+
+    /// Whether that is the word: of this hour or the one before.
+    #[must_use]
+    pub fn is_word(&self, said: &Personal<String>, person: PersonHandle, now: Timestamp) -> bool {
+        let hour = now.0.div_euclid(WORD_MILLIS);
+        // By hashes, as links are found.
+        [hour, hour - 1].into_iter().filter_map(|hour| self.word_of(person, hour)).any(|word| place(&word) == place(said.expose()))
+    }
+
+    fn word_of(&self, person: PersonHandle, hour: i64) -> Option<String> {
+        if self.words.get().is_none() {
+            // Who comes second finds what the first has put there.
+            let _ = self.words.set(Keyed::with(&random_key().ok()?));
+        }
+        Some(URL_SAFE_NO_PAD.encode(self.words.get()?.mac(&[person.bytes(), &hour.to_le_bytes()])))
     }
 
     /// Makes a link. Nothing: too many are open, or the system has no randomness to give.
@@ -243,13 +283,45 @@ mod tests {
         assert_eq!((confirm(2, NOW), confirm(1, NOW.plus(OPEN_FOR))), (None, None), "another browser's; over");
         assert_eq!(confirm(1, NOW), Some(jane), "what others tried took nothing away");
         assert_eq!(confirm(1, NOW), None, "taken");
-        let asked = |person: u8, at| (0..10).filter(|_| links.may_confirm(of([person; 16]), at)).count();
+        let asked = |person: u8, at| (0..10).filter(|_| links.may_ask(of([person; 16]), at)).count();
         assert_eq!((asked(1, NOW), asked(1, NOW.plus(HOUR)), asked(1, NOW.plus(DAY))), (CONFIRMATIONS_A_DAY, 0, CONFIRMATIONS_A_DAY));
         let all = (0..=255_u8)
             .flat_map(|person| (0..3).map(move |_| person))
-            .filter(|person| links.may_confirm(of([*person; 16]), NOW.plus(DAY * 3)))
+            .filter(|person| links.may_ask(of([*person; 16]), NOW.plus(DAY * 3)))
             .count();
         assert_eq!(all, CONFIRMATIONS_AN_HOUR);
+    }
+
+    #[test]
+    fn a_forms_word_is_its_browsers_and_of_use_for_an_hour_or_two() {
+        let links = OwnLinks::default();
+        let of = PersonHandle::from_rest;
+        let word = Personal::new(links.word(of([1; 16]), NOW).unwrap());
+        let is = |word: &Personal<String>, person, at| links.is_word(word, of([person; 16]), at);
+        assert!(is(&word, 1, NOW) && is(&word, 1, NOW.plus(HOUR)));
+        assert!(!is(&word, 2, NOW) && !is(&word, 1, NOW.plus(HOUR * 2)) && !is(&Personal::new(String::new()), 1, NOW));
+        let another = Personal::new(OwnLinks::default().word(of([1; 16]), NOW).unwrap());
+        assert!(!is(&another, 1, NOW), "of before a restart");
+    }
+
+    #[test]
+    fn who_has_addresses_confirmed_keeps_nobody_from_being_mailed_to() {
+        let links = OwnLinks::default();
+        let of = |number: u32| {
+            let mut key = [0; 16];
+            key[..4].copy_from_slice(&number.to_le_bytes());
+            Identifier { kind: IdentifierKind::Email, key: IdentifierKey::of_bytes(key) }
+        };
+        let (site, one) = (SiteNumber(1), PersonHandle::from_rest([1; 16]));
+        let asked = (0..20_000).filter(|number| links.may_confirm(site, of(*number), one, NOW)).count();
+        assert_eq!(asked, CONFIRMATIONS_A_DAY);
+        assert!(links.may_mail(site, of(0), NOW) && links.may_mail(site, of(19_999), NOW));
+        let (first, second) = ((2..).map(|person| PersonHandle::from_rest([person; 16])), 0..2);
+        assert_eq!(
+            first.zip(second).filter(|(person, _)| links.may_confirm(site, of(30_000), *person, NOW)).count(),
+            1,
+            "one mail in ten minutes"
+        );
     }
 
     #[test]

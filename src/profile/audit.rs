@@ -23,7 +23,7 @@ pub const KEPT: Duration = Duration::from_secs(395 * 24 * 60 * 60);
 pub const READ_MAX: usize = 500;
 /// People of one profile: each of its account's browsers.
 const MARKS_MAX: usize = 512;
-/// Whoever looks at their own page again within this time looks on: a page that is reloaded all day does not fill the file.
+/// A browser that shows its own page again within this time shows it on: a page that is reloaded all day does not fill the file.
 const LOOKS_ON: Duration = Duration::from_secs(60 * 60);
 
 /// Who did something.
@@ -151,8 +151,7 @@ impl ProfileAudit {
         Self { state }
     }
 
-    /// Writes an entry down: durable when it returns. `profiles`: how many it was done with. Returns its number, or that of the entry which says so
-    /// already: a look at one's own is one entry an hour. Blocks.
+    /// Writes an entry down: durable when it returns. `profiles`: how many it was done with. Returns its number. Blocks.
     ///
     /// # Errors
     /// When `state.db` cannot be written; then it is not to be done.
@@ -171,20 +170,6 @@ impl ProfileAudit {
         };
         self.state.with(|connection| {
             let transaction = connection.transaction()?;
-            if (who, act) == (&Who::Person, Act::Seen) {
-                let mut since = transaction.prepare_cached(
-                    "SELECT max(number) FROM profile_audit JOIN profile_audit_marks USING (number)
-                     WHERE mark = ?1 AND site = ?2 AND by = ?3 AND act = ?4 AND at > ?5 AND at <= ?6",
-                )?;
-                let looked = now.minus(LOOKS_ON).0;
-                let known = marks.iter().take(MARKS_MAX).map(|mark| {
-                    since.query_row(params![mark.bytes(), site.0, by, act.name(), looked, now.0], |row| row.get::<_, Option<i64>>(0))
-                });
-                let known = known.collect::<rusqlite::Result<Vec<_>>>()?;
-                if let Some(number) = known.into_iter().min().flatten() {
-                    return Ok(number);
-                }
-            }
             transaction.execute(
                 "INSERT INTO profile_audit (site, at, by, name, act, profiles) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 params![site.0, now.0, by, name, act.name(), i64::try_from(profiles).unwrap_or(i64::MAX)],
@@ -196,6 +181,25 @@ impl ProfileAudit {
             transaction.commit()?;
             Ok(number)
         })
+    }
+
+    /// Writes down that a browser looks at its own page, unless it did within the hour. Blocks.
+    ///
+    /// # Errors
+    /// When `state.db` cannot be used; then it is not to be shown.
+    pub fn note_own_look(&self, site: SiteNumber, mark: AuditMark, now: Timestamp) -> Result<(), StoreError> {
+        let looked = self.state.with(|connection| {
+            connection.query_row(
+                "SELECT EXISTS (SELECT 1 FROM profile_audit JOIN profile_audit_marks USING (number)
+                 WHERE mark = ?1 AND site = ?2 AND by = 'person' AND act = 'seen' AND at > ?3 AND at <= ?4)",
+                params![mark.bytes(), site.0, now.minus(LOOKS_ON).0, now.0],
+                |row| row.get::<_, bool>(0),
+            )
+        })?;
+        if !looked {
+            self.note(site, (&Who::Person, Act::Seen), &[mark], 1, now)?;
+        }
+        Ok(())
     }
 
     /// Adds of whom an entry is, where they had no key when it was written. Blocks.
@@ -299,26 +303,26 @@ mod tests {
     use super::*;
     use crate::state::IN_MEMORY;
 
+    const SITE: SiteNumber = SiteNumber(1);
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
     #[test]
-    fn who_looks_at_their_own_all_day_is_written_down_by_the_hour() {
+    fn a_browser_that_looks_at_its_own_all_day_is_written_down_by_the_hour() {
         let audit = ProfileAudit::new(Arc::new(StateDb::open(Path::new(IN_MEMORY)).unwrap()));
         let (anna, bert) = (AuditMark::of_bytes([1; 16]), AuditMark::of_bytes([2; 16]));
         let begun = Timestamp(1_790_000_000_000);
-        let look = |who: &Who, act, marks: &[AuditMark], minutes: u64| {
-            audit.note(SITE, (who, act), marks, 1, begun.plus(Duration::from_secs(60 * minutes))).unwrap()
+        let after = |minutes: u64| begun.plus(Duration::from_secs(60 * minutes));
+        let entries = || audit.read(SITE, None, None, 100).unwrap().len();
+        let look = |mark, minutes| {
+            audit.note_own_look(SITE, mark, after(minutes)).unwrap();
+            entries()
         };
-        let crm = Who::ApiKey("crm".into());
-        assert_eq!([0, 5, 59].map(|minute| look(&Who::Person, Act::Seen, &[anna], minute)), [1, 1, 1]);
-        assert_eq!(look(&Who::Person, Act::Seen, &[anna, bert], 59), 2, "of both it is not written down yet");
-        assert_eq!(look(&Who::Person, Act::Erased, &[anna], 59), 3);
-        assert_eq!([look(&crm, Act::Seen, &[anna], 59), look(&crm, Act::Seen, &[anna], 59)], [4, 5], "others' looks are each one");
-        assert_eq!(look(&Who::Person, Act::Seen, &[bert], 60), 2);
-        assert_eq!(look(&Who::Person, Act::Seen, &[anna], 121), 6);
-        assert_eq!(look(&Who::Person, Act::Seen, &[], 121), 7, "nobody's look is like no other");
+        assert_eq!([look(anna, 0), look(anna, 5), look(anna, 59)], [1, 1, 1]);
+        assert_eq!([look(bert, 59), look(anna, 60)], [2, 3]);
+        audit.note(SITE, (&Who::Person, Act::Seen), &[anna], 1, after(61)).unwrap();
+        audit.note(SITE, (&Who::ApiKey("crm".into()), Act::Seen), &[anna], 1, after(61)).unwrap();
+        assert_eq!(entries(), 5, "by a link, and by others, each look is one");
     }
-
-    const SITE: SiteNumber = SiteNumber(1);
-    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
     #[test]
     fn what_was_done_is_found_by_whose_it_was_until_its_time_is_over() {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::{
     Profiles,
     identity::{self, Joined, JoinedBy},
-    store::ProfileError,
+    store::{ProfileError, StrandKey},
     view::ProfileView,
 };
 use crate::{
@@ -74,6 +74,7 @@ impl Profiles {
         if holders.is_empty() || holders.iter().any(|holder| !joined.strands.contains(holder)) {
             return Ok(None);
         }
+        let joined = Joined { strands: self.reached(rules, &joined, holders)?, ..joined };
         let Some(view) = self.own_view(&joined, rules, EVENTS_SHOWN, now)? else { return Ok(None) };
         let (mut people, mut known_by, mut shared) = (BTreeSet::new(), BTreeSet::from([*address]), false);
         for strand in &joined.strands {
@@ -90,5 +91,38 @@ impl Profiles {
         known_by.retain(|identifier| !joined.refused.contains(identifier) && !joined.disputed.contains(identifier));
         let everyone = joined.strands.iter().map(|strand| strand.person).collect();
         Ok(Some(OwnProfile { view, everyone, people, known_by, shared, restricted: self.is_restricted(&joined) }))
+    }
+
+    /// What of a profile those reach who have an address: by what is proven of it, and from an account on to what was done in its browser under none. Never the
+    /// other way round: of a browser that others use, too, whoever has confirmed an address in it has not proven to be the one who has the account.
+    fn reached(&self, rules: &ProfileRules, joined: &Joined, holders: Vec<StrandKey>) -> Result<BTreeSet<StrandKey>, ProfileError> {
+        let joins = |known: &Identifier| {
+            let rule = rules.identifiers.iter().find(|rule| rule.kind == known.kind);
+            rule.is_some_and(|rule| rule.joins) && !joined.refused.contains(known) && !joined.disputed.contains(known)
+        };
+        let mut left = Vec::new();
+        for strand in &joined.strands {
+            let mut known_by = self.store()?.identifiers(strand)?;
+            known_by.extend(strand.account.map(|account| Identifier::of_account(&account)));
+            known_by.retain(joins);
+            left.push((*strand, known_by));
+        }
+        let (mut reached, mut proven, mut browsers) = (BTreeSet::from_iter(holders), BTreeSet::new(), BTreeSet::new());
+        loop {
+            let before = left.len();
+            left.retain(|(strand, known_by)| {
+                let tied = strand.account.is_none() && browsers.contains(&strand.person);
+                let near = tied || reached.contains(strand) || known_by.iter().any(|known| proven.contains(known));
+                if near {
+                    reached.insert(*strand);
+                    proven.extend(known_by.iter().copied());
+                    browsers.extend(strand.account.map(|_| strand.person));
+                }
+                !near
+            });
+            if left.len() == before {
+                return Ok(reached);
+            }
+        }
     }
 }

@@ -140,6 +140,14 @@ impl Inbound {
         self.uri.authority().map(http::uri::Authority::as_str).or_else(|| self.header(&header::HOST))
     }
 
+    /// Whether this host was asked.
+    #[must_use]
+    pub fn is_for(&self, host: &str) -> bool {
+        self.authority()
+            .and_then(|asked| asked.get(..host.len()).zip(asked.get(host.len()..)))
+            .is_some_and(|(asked, behind)| asked.eq_ignore_ascii_case(host) && (behind.is_empty() || behind.starts_with([':', '.'])))
+    }
+
     /// Whether the browser reached us over TLS.
     pub(in crate::protocol) const fn secure(&self) -> bool {
         self.secure

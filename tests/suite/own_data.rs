@@ -73,6 +73,28 @@ fn press(server: &Running, button: &str, form: &str, headers: &[(&str, &str)]) -
     server.send(&headers.iter().fold(request, |request, (name, value)| request.with(name, value)))
 }
 
+/// The word of a page's form, by which it is told that somebody has seen it.
+fn word(page: &str) -> String {
+    page.split_once("name=\"word\" value=\"").map(|(_, word)| word.split('"').next().unwrap().to_owned()).unwrap_or_default()
+}
+
+/// Sends what the buttons do with it.
+fn press_as_seen(server: &Running, button: &str, form: &str, cookie: &str) -> String {
+    let form = format!("{form}&word={}", word(&opened(server, cookie)));
+    press(server, button, &form, &[("Cookie", cookie)]).text()
+}
+
+/// What an account does in a browser in which it has signed in.
+fn signs_in(server: &Running, cookie: &str, account: &str, page: &str) {
+    let ends = firsthand::clock::now().0 / 1000 + 600;
+    let mut state = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    state.update(format!("{account}\n{}\n{ends}", cookie.split_once('=').unwrap().1).as_bytes());
+    let signature = URL_SAFE_NO_PAD.encode(state.finalize().into_bytes());
+    let event = json!({ "k": "page_view", "i": format!("{account}-{page}"), "p": format!("https://www.shop.example/page-of-{page}"), "a": account, "as": signature, "ae": ends });
+    let body = json!({ "g": ["analytics", "profile"], "e": [event] });
+    assert_eq!(server.send(&Request::beacon(body.to_string()).with("Cookie", cookie)).status, 204);
+}
+
 /// How many orders the profile of that id has.
 fn orders(installation: &Installation) -> Vec<u64> {
     let listed = installation.run(&["profile", "list", "--json"]);
@@ -172,14 +194,8 @@ fn a_browser_of_several_accounts_shows_what_was_done_under_none() {
     let installation = Installation::new(&documents(&outside.write("secret", SECRET)));
     let server = installation.start();
     let cookie = visits(&server, 1);
-    let ends = firsthand::clock::now().0 / 1000 + 600;
     for (account, page) in [("anna", "two"), ("bert", "three")] {
-        let mut state = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-        state.update(format!("{account}\n{}\n{ends}", cookie.split_once('=').unwrap().1).as_bytes());
-        let signature = URL_SAFE_NO_PAD.encode(state.finalize().into_bytes());
-        let event = json!({ "k": "page_view", "i": account, "p": format!("https://www.shop.example/page-of-{page}"), "a": account, "as": signature, "ae": ends });
-        let body = json!({ "g": ["analytics", "profile"], "e": [event] });
-        assert_eq!(server.send(&Request::beacon(body.to_string()).with("Cookie", &cookie)).status, 204);
+        signs_in(&server, &cookie, account, page);
     }
     eventually("three parts", PATIENCE, || installation.number("profiles.db", "SELECT count(*) FROM strands") == 3);
     let page = opened(&server, &cookie);
@@ -250,6 +266,7 @@ fn an_address_is_confirmed_in_the_browser_that_asked_and_in_no_other() {
 
     // Who has no consented cookie is told the same and mailed nothing; a page of another origin asks in vain.
     let ask = |headers: &[(&str, &str)]| press(&server, "confirm", "address=jane%40mail.example", headers);
+    let asks = |cookie: &str| press_as_seen(&server, "confirm", "address=jane%40mail.example", cookie);
     let answer = ask(&[]).text();
     assert_eq!(
         (ask(&[("Cookie", &analytics)]).text(), ask(&[("Cookie", "__Host-w=AAECAwQFBgcICQoLDA0ODw")]).text()),
@@ -257,21 +274,36 @@ fn an_address_is_confirmed_in_the_browser_that_asked_and_in_no_other() {
     );
     assert_eq!(ask(&[("Cookie", &one), ("Origin", "https://elsewhere.example")]).status, 403);
     assert_eq!(ask(&[("Cookie", &one), ("Sec-GPC", "1")]).text(), answer);
+    // A script of the shop's can send the form, and has not seen it; nor has who sees their own.
+    let another = format!("address=jane%40mail.example&word={}", word(&opened(&server, &two)));
+    for form in ["address=jane%40mail.example", "address=jane%40mail.example&word=x", another.as_str()] {
+        let page = press(&server, "confirm", form, &[("Cookie", &one)]).text();
+        assert!(page != answer && page.contains("action=\"confirm\""), "{form}: {page}");
+    }
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(mails(&maildir).len(), 0);
-    assert_eq!(ask(&[("Cookie", &one)]).text(), answer);
+    assert_eq!(asks(&one), answer);
     eventually("a mail", PATIENCE, || mails(&maildir).len() == 1);
     let text = plain(&mails(&maildir)[0]);
     assert!(text.contains("jane@mail.example") && text.contains("https://www.shop.example/keso/about/you?confirm="), "{text}");
     let token = token(&text, "?confirm=");
-    assert_eq!(ask(&[("Cookie", &two)]).text(), answer, "known or not, once in ten minutes");
+    assert_eq!(asks(&two), answer, "known or not, once in ten minutes");
 
     // To follow it does nothing; in another browser it proves nothing for either; forged it is none; and it opens and erases nothing.
     let document = [("Sec-Fetch-Dest", "document"), ("Cookie", one.as_str())];
     let followed = see(&server, &document, &format!("?confirm={token}")).text();
-    assert!(followed.contains("action=\"you/confirmed\"") && followed.contains("may join it"), "{followed}");
+    assert!(
+        followed.contains("action=\"you/confirmed\"")
+            && word(&followed) == word(&opened(&server, &one))
+            && followed.contains("may join it"),
+        "{followed}"
+    );
     assert!(!see(&server, &document, "?confirm=%22%3E%3Cscript%3E").text().contains("script"));
-    let confirm = |link: &str, cookie: &str| press(&server, "confirmed", &format!("link={link}"), &[("Cookie", cookie)]).text();
+    let confirm = |link: &str, cookie: &str| press_as_seen(&server, "confirmed", &format!("link={link}"), cookie);
+    assert!(
+        press(&server, "confirmed", &format!("link={token}"), &[("Cookie", &one)]).text().contains("Nothing was confirmed"),
+        "by a script"
+    );
     for cookie in [two.as_str(), analytics.as_str(), "", "__Host-w=AAECAwQFBgcICQoLDA0ODw"] {
         assert!(confirm(&token, cookie).contains("Nothing was confirmed"), "{cookie}");
     }
@@ -321,6 +353,34 @@ fn an_address_is_confirmed_in_the_browser_that_asked_and_in_no_other() {
     // What the browser erases by its cookie is still what it produced alone.
     assert!(press(&server, "erase", "", &[("Cookie", &one)]).text().contains("It is erased"));
     eventually("the other browser's", PATIENCE, || orders(&installation) == [1]);
+    assert!(server.stop().success());
+}
+
+#[test]
+fn who_has_confirmed_an_address_in_a_browser_has_not_the_account_that_others_use_in_it() {
+    let Some(Mailing { installation, server, maildir, _outside, _mail_server }) = mailing() else {
+        return left_out("the shared browser", "aiosmtpd (python3-aiosmtpd) or openssl is not installed here");
+    };
+    // Ada's account, in a browser that Ben uses, too, and in one of hers.
+    let (shared, hers) = (visits(&server, 1), visits(&server, 3));
+    signs_in(&server, &shared, "ada", "two");
+    signs_in(&server, &hers, "ada", "two");
+    eventually("one profile of all", PATIENCE, || orders(&installation) == [2]);
+    assert!(press_as_seen(&server, "confirm", "address=ben%40mail.example", &shared).contains("is on its way"));
+    eventually("a mail", PATIENCE, || mails(&maildir).len() == 1);
+    let link = token(&plain(&mails(&maildir)[0]), "?confirm=");
+    assert!(press_as_seen(&server, "confirmed", &format!("link={link}"), &shared).contains("It is confirmed"));
+
+    press(&server, "mail", "address=ben%40mail.example", &[]);
+    eventually("a second mail", PATIENCE, || mails(&maildir).len() == 2);
+    let mails = mails(&maildir);
+    let link = mails.iter().map(|mail| plain(mail)).find(|mail| mail.contains("?link=")).map(|mail| token(&mail, "?link=")).unwrap();
+    let page = press(&server, "open", &format!("link={link}"), &[]).text();
+    assert!(page.contains("/page-of-one"), "what was done under no account: {page}");
+    for ada in ["/page-of-two", "/page-of-three", "A-3"] {
+        assert!(!page.contains(ada), "{ada}: {page}");
+    }
+    assert!(!page.contains("action=\"erase\""), "the browser is another's, too: {page}");
     assert!(server.stop().success());
 }
 

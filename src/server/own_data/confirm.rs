@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::Response;
 
-use super::{OwnData, Wanted, later, paragraph, section, words::Words};
+use super::{OwnData, Wanted, host_asked, later, paragraph, section, words::Words};
 use crate::{
     clock::Timestamp,
     documents::{ProfileRules, Site},
@@ -21,27 +21,22 @@ use crate::{
     server::reply::ReplyBody,
 };
 
+/// A form's word: without it, whoever sends the form has not seen it.
+fn hidden(word: Option<&str>) -> String {
+    word.map_or_else(String::new, |word| format!("<input type=\"hidden\" name=\"word\" value=\"{word}\">"))
+}
+
 /// Where an address is typed in.
-pub(super) fn form(words: &Words, below: &str) -> String {
+pub(super) fn form(words: &Words, below: &str, word: Option<&str>) -> String {
     format!(
-        "{}<form method=\"post\" action=\"{below}confirm\"><label for=\"confirmed\">{}</label>\
+        "{}<form method=\"post\" action=\"{below}confirm\">{}<label for=\"confirmed\">{}</label>\
          <input id=\"confirmed\" name=\"address\" type=\"email\" autocomplete=\"email\" required maxlength=\"254\"><br>\
          <button class=\"quiet\">{}</button></form>",
         paragraph(words.confirm_text) + &paragraph(words.confirm_follows),
+        hidden(word),
         words.address,
         words.confirm_send
     )
-}
-
-/// What is asked of who has followed a link: it says once more what follows.
-pub(super) fn asking(token: Option<&str>, words: &Words, below: &str) -> String {
-    let Some(token) = token else { return section("", &paragraph(words.confirm_over)) };
-    let form = format!(
-        "{}<form method=\"post\" action=\"{below}confirmed\"><input type=\"hidden\" name=\"link\" value=\"{token}\"><button>{}</button></form>",
-        paragraph(words.confirm_ask) + &paragraph(words.confirm_follows),
-        words.confirm
-    );
-    section("", &form)
 }
 
 impl OwnData {
@@ -58,6 +53,32 @@ impl OwnData {
         Ok(person.filter(|person| keeps_addresses && !self.profiles.seals().is_restricted(person)))
     }
 
+    /// What is asked of who has followed a link: it says once more what follows.
+    pub(super) async fn ask_whether(
+        &self,
+        pipeline: &Pipeline,
+        (site, rules): (&Site, &ProfileRules),
+        inbound: &Inbound,
+        (words, below): (&Words, &str),
+        token: Option<&str>,
+    ) -> Response<ReplyBody> {
+        let Some(token) = token else { return self.page(words, below, &section("", &paragraph(words.confirm_over)), Vec::new()) };
+        let Ok(person) = self.who_may(pipeline, (site, rules), inbound).await else { return later() };
+        let word = person.and_then(|person| self.links.word(person, inbound.received()));
+        let form = format!(
+            "{}<form method=\"post\" action=\"{below}confirmed\">{}<input type=\"hidden\" name=\"link\" value=\"{token}\"><button>{}</button></form>",
+            paragraph(words.confirm_ask) + &paragraph(words.confirm_follows),
+            hidden(word.as_deref()),
+            words.confirm
+        );
+        self.page(words, below, &section("", &form), Vec::new())
+    }
+
+    /// Whether a form was sent by who has seen it. A script of the site's pages can send one, and see none.
+    fn has_seen_the_form(&self, person: PersonHandle, inbound: &Inbound) -> bool {
+        inbound.form("word").is_some_and(|word| self.links.is_word(&word, person, inbound.received()))
+    }
+
     /// Has a link mailed. Who asks is told the same, whatever becomes of it.
     pub(super) async fn ask_to_confirm(
         &self,
@@ -67,10 +88,15 @@ impl OwnData {
         (words, below): (&'static Words, &str),
     ) -> Response<ReplyBody> {
         let Ok(person) = self.who_may(pipeline, (site, rules), inbound).await else { return later() };
+        if person.is_some_and(|person| !self.has_seen_the_form(person, inbound)) {
+            return self.see(pipeline, site, inbound, (rules, words, below)).await;
+        }
         if let (Some(mails), Some(person), Some(address)) = (&self.mails, person, inbound.form("address").as_ref().and_then(Address::typed))
         {
+            let host = host_asked(site, inbound);
             // Full: who asks hears the same.
-            let _ = mails.try_send(Wanted { site: Arc::clone(site), rules: Arc::clone(rules), address, words, confirms: Some(person) });
+            let _ =
+                mails.try_send(Wanted { site: Arc::clone(site), host, rules: Arc::clone(rules), address, words, confirms: Some(person) });
         }
         self.page(words, below, &section("", &paragraph(words.confirm_sent)), Vec::new())
     }
@@ -78,17 +104,16 @@ impl OwnData {
     /// The mail's subject and text. Nothing: too many are asked for.
     pub(super) fn confirming_link(
         &self,
-        site: &Site,
+        (site, host): (&Site, &str),
         person: PersonHandle,
         (identifier, address): (Identifier, &Address),
         words: &Words,
         now: Timestamp,
     ) -> Option<(String, String)> {
-        if !self.links.may_mail(site.number, identifier, now) || !self.links.may_confirm(person, now) {
+        if !self.links.may_confirm(site.number, identifier, person, now) {
             return None;
         }
         let token = self.links.make_confirming(site.number, (identifier, address), person, now)?;
-        let host = site.hosts.first().map_or("", String::as_str);
         let link = format!("https://{host}{}/about/you?confirm={token}", site.prefix);
         let text = words.confirm_mail.replace("{host}", host).replace("{link}", &link);
         Some((format!("{host}: {}", words.confirm_subject), text))
@@ -109,6 +134,7 @@ impl OwnData {
             // In another browser it is none, and stays what it is in its own.
             Some((person, self.links.take_confirming(&said, site.number, person, now)?))
         };
+        let person = person.filter(|person| self.has_seen_the_form(*person, inbound));
         let Some((person, (identifier, address))) = person.and_then(taken) else {
             return self.page(words, below, &section("", &paragraph(words.confirm_over)), Vec::new());
         };

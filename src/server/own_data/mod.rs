@@ -81,6 +81,8 @@ pub struct MailedLink {
 
 struct Wanted {
     site: Arc<Site>,
+    /// Where it leads: a cookie is one host's.
+    host: String,
     rules: Arc<ProfileRules>,
     address: Address,
     words: &'static Words,
@@ -157,22 +159,23 @@ impl OwnData {
     }
 
     /// A link for who has a known address.
-    fn link(&self, Wanted { site, rules, address, words, confirms }: Wanted, now: Timestamp) -> Result<Option<MailedLink>, ProfileError> {
+    fn link(
+        &self,
+        Wanted { site, host, rules, address, words, confirms }: Wanted,
+        now: Timestamp,
+    ) -> Result<Option<MailedLink>, ProfileError> {
         let Some(identifier) = address.identifier(&self.persistent, &rules.destination)? else { return Ok(None) };
         if let Some(person) = confirms {
-            return Ok(self.confirming_link(&site, person, (identifier, &address), words, now).map(|(subject, text)| MailedLink {
-                address,
-                subject,
-                text,
-            }));
+            return Ok(self
+                .confirming_link((&site, &host), person, (identifier, &address), words, now)
+                .map(|(subject, text)| MailedLink { address, subject, text }));
         }
         if self.profiles.of_address(&rules, &identifier, now)?.is_none() || !self.links.may_mail(site.number, identifier, now) {
             return Ok(None);
         }
         let Some(token) = self.links.make(site.number, identifier, May::See, now) else { return Ok(None) };
-        let host = site.hosts.first().map_or("", String::as_str);
         let link = format!("https://{host}{}/about/you?link={token}", site.prefix);
-        let text = words.mail.replace("{host}", host).replace("{link}", &link);
+        let text = words.mail.replace("{host}", &host).replace("{link}", &link);
         Ok(Some(MailedLink { address, subject: format!("{host}: {}", words.subject), text }))
     }
 
@@ -200,13 +203,14 @@ impl OwnData {
         match step {
             Step::See => match (inbound.asked_by_query("link"), inbound.asked_by_query("confirm")) {
                 (Some(said), _) => self.page(words, below, &opening(OwnLinks::form(&said), words, below), Vec::new()),
-                (None, Some(said)) => self.page(words, below, &confirm::asking(OwnLinks::form(&said), words, below), Vec::new()),
+                (None, Some(said)) => self.ask_whether(pipeline, (site, &rules), inbound, (words, below), OwnLinks::form(&said)).await,
                 (None, None) => self.see(pipeline, site, inbound, (&rules, words, below)).await,
             },
             Step::Mail => {
                 if let (Some(mails), Some(address)) = (&self.mails, inbound.form("address").as_ref().and_then(Address::typed)) {
+                    let host = host_asked(site, inbound);
                     // Full: who asks hears the same.
-                    let _ = mails.try_send(Wanted { site: Arc::clone(site), rules, address, words, confirms: None });
+                    let _ = mails.try_send(Wanted { site: Arc::clone(site), host, rules, address, words, confirms: None });
                 }
                 self.page(words, below, &section("", &paragraph(words.sent)), Vec::new())
             }
@@ -300,7 +304,9 @@ impl OwnData {
             }
             _ => None,
         };
-        if view.is_some() && self.note(site, Act::Seen, person, now).await.is_err() {
+        if let Some(person) = person.filter(|_| view.is_some())
+            && self.note_own_look(site, person, now).await.is_err()
+        {
             return later();
         }
         let held = person.is_some_and(|person| self.profiles.seals().is_restricted(&person));
@@ -325,8 +331,9 @@ impl OwnData {
             );
             content += &section(words.by_mail, &form);
             // What has no profile has nothing that an address could be proven of.
-            if has_profile && !held {
-                content += &section(words.confirm_heading, &confirm::form(words, below));
+            if let Some(person) = person.filter(|_| has_profile && !held) {
+                let word = self.links.word(person, now);
+                content += &section(words.confirm_heading, &confirm::form(words, below, word.as_deref()));
             }
         }
         self.page(words, below, &content, Vec::new())
@@ -349,6 +356,19 @@ impl OwnData {
             .blocking(move || {
                 let marks = profiles.marks_of(people, now)?;
                 audit.note(number, (&Who::Person, act), &marks, 1, now)?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Writes down that a browser is shown its own.
+    async fn note_own_look(&self, site: &Site, person: PersonHandle, now: Timestamp) -> Result<(), ProfileError> {
+        let (profiles, audit, number) = (Arc::clone(&self.profiles), self.audit.clone(), site.number);
+        self.supervisor
+            .blocking(move || {
+                for mark in profiles.marks_of([person], now)? {
+                    audit.note_own_look(number, mark, now)?;
+                }
                 Ok(())
             })
             .await
@@ -395,6 +415,12 @@ impl OwnData {
         cookies.into_iter().for_each(|cookie| cookie.append_to(response.headers_mut()));
         response
     }
+}
+
+/// By which of the site's hosts the page was asked for.
+fn host_asked(site: &Site, inbound: &Inbound) -> String {
+    let asked = site.hosts.iter().find(|host| inbound.is_for(host));
+    asked.or(site.hosts.first()).cloned().unwrap_or_default()
 }
 
 fn later() -> Response<ReplyBody> {
