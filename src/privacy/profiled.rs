@@ -378,6 +378,21 @@ impl ProfileSeals {
         Ok(person.map(|person| (person.purposes(), EventKey(person.mark(&event(identifier))))))
     }
 
+    /// An event of this person's that says the same as another one, and came behind a third. Nothing: their key is gone.
+    ///
+    /// # Errors
+    /// When `keys.db` cannot be used.
+    pub fn event_behind(
+        &self,
+        person: &PersonHandle,
+        event: &EventKey,
+        behind: &EventKey,
+        now: Timestamp,
+    ) -> Result<Option<EventKey>, StoreError> {
+        let of = [&b"said again "[..], event.bytes(), behind.bytes()].concat();
+        Ok(self.persons.of_handle(person.bytes(), now)?.map(|person| EventKey(person.mark(&of))))
+    }
+
     /// Whether what rests of this person is not to be used.
     #[must_use]
     pub fn is_restricted(&self, person: &PersonHandle) -> bool {

@@ -43,13 +43,13 @@ impl Profiles {
             [] => told.event,
             [newest, others @ ..] => {
                 // Said again after something else, it is another event, of that place.
-                let anew = |behind: &EventKey| EventKey::of_bytes(std::array::from_fn(|at| told.event.bytes()[at] ^ behind.bytes()[at]));
-                let is_so = *newest == told.event || others.first().is_some_and(|behind| *newest == anew(behind));
+                let anew = |behind: &EventKey| seals.event_behind(&told.person, &told.event, behind, now);
                 let is_known = before.contains(&told.event);
-                if is_so || is_known && again == Again::IsKnown {
-                    return Ok(self.seals().gone(&[told.person], now)?.is_empty());
+                let said_anew = others.first().map(anew).transpose()?.flatten();
+                if *newest == told.event || said_anew == Some(*newest) || is_known && again == Again::IsKnown {
+                    return Ok(seals.gone(&[told.person], now)?.is_empty());
                 }
-                if is_known { anew(newest) } else { told.event }
+                if is_known { anew(newest)?.unwrap_or(told.event) } else { told.event }
             }
         };
         let entry = Entry {

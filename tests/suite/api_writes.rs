@@ -85,8 +85,16 @@ fn contacts(shop: &Shop) {
     let plan = || shop.of_address(JANE).unwrap()["traits"]["own"]["plan"]["value"].clone();
     assert_eq!(plan(), json!("silver"));
     // What a program says last is so, also where it was so before, and whichever consent it rests on.
-    shop.say_twice("contacts", "/contacts", "", body.clone());
-    assert_eq!(plan(), json!("gold"));
+    for said in ["gold", "silver", "gold"] {
+        let mut body = body.clone();
+        body["properties"]["plan"] = json!(said);
+        shop.say_twice("contacts", "/contacts", "", body);
+        assert_eq!(plan(), json!(said));
+    }
+    assert_eq!(shop.get("reader", "/profiles/{id}/timeline", kept["profile"].as_str().unwrap(), "")["events"].as_array().unwrap().len(), 5);
+    assert!(shop.installation.run(&["profile", "rebuild"]).status.success());
+    std::thread::sleep(Duration::from_millis(1_200));
+    assert_eq!(plan(), json!("gold"), "and all being made again says the same");
 
     // How they are written to: as the document keeps it, for a key of its own, and in the clear nowhere else.
     let id = kept["profile"].as_str().unwrap();
@@ -147,7 +155,7 @@ fn contacts(shop: &Shop) {
         assert!(!said.to_string().contains("mail.example") && !said.to_string().contains("yesterday"), "{said}");
     }
     assert_eq!(with("/consent/at", json!("2020-01-01")).1["code"], json!("consent_over"));
-    assert_eq!((shop.persons(), shop.noted("contacts", "contacted")), (before + 1, 6), "nothing of that was kept, or written down");
+    assert_eq!((shop.persons(), shop.noted("contacts", "contacted")), (before + 1, 10), "nothing of that was kept, or written down");
     let granted = json!({ "who": { "email": "new@mail.example" }, "consent": consent(DAY) });
     assert_eq!(shop.say_twice("consents", "/consents/grant", "", granted)["properties"], json!([]));
 }
@@ -227,6 +235,23 @@ fn withdrawals_of_browsers(shop: &Shop) {
     let persons = shop.persons();
     shop.say_twice("consents", "/consents/withdraw", "", withdraw(json!(["profile"])));
     assert_eq!((shop.persons(), shop.found("u20")), (persons - 1, None), "nothing is left that they agree to");
+
+    // What a browser took back, a contact of the same address that is new does not bring back, either.
+    let other = shop.customer(24, "u24");
+    let told = json!({ "type": "identify", "messageId": "told-24", "anonymousId": other, "traits": { "email": "kim@mail.example" } });
+    assert_eq!(shop.say("sender", "/events", "", told).0, 200);
+    eventually("that the address is known", PATIENCE, || {
+        std::thread::sleep(Duration::from_millis(100));
+        shop.of_address("kim@mail.example").is_some()
+    });
+    let kim = |purposes: Value| json!({ "who": { "email": "kim@mail.example" }, "purposes": purposes });
+    shop.say_twice("consents", "/consents/withdraw", "", kim(json!(["analytics"])));
+    let row = |purposes: Value| {
+        let consent = json!({ "purposes": purposes, "at": clock::now().minus(DAY).rfc3339() });
+        shop.say("contacts", "/contacts", "", json!({ "who": { "email": "kim@mail.example" }, "consent": consent }))
+    };
+    assert_eq!(row(json!(["profile", "analytics"])).1["code"], json!("erased_since"));
+    assert_eq!(row(json!(["profile", "ads"])).0, 200, "of another purpose it says what is so");
 
     // Two accounts in one browser: what one takes back takes nothing of the other's along unless that is said.
     let shared = shop.customer(21, "u21");

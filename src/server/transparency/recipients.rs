@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::{escaped, listed};
 use crate::{
-    documents::{Basis, Bots, Destination, Documents, Leaving, Site},
-    privacy::policy::Field,
+    documents::{Basis, Bots, Destination, Documents, Leaving, Site, profile::KIND},
+    privacy::{contact_values::ContactField, identifiers::IdentifierKind, policy::Field},
 };
 
 /// A purpose, in words for a visitor.
@@ -50,6 +50,25 @@ const fn label(field: Field) -> &'static str {
     }
 }
 
+/// What a customer is known by, in words for a visitor.
+const fn identifier(kind: IdentifierKind) -> &'static str {
+    match kind {
+        IdentifierKind::Account => "your account",
+        IdentifierKind::Crm => "your number in the website’s customer system",
+        IdentifierKind::Email => "your e-mail address",
+        IdentifierKind::Phone => "your phone number",
+    }
+}
+
+/// The same of how they are written to.
+const fn contact(field: ContactField) -> &'static str {
+    match field {
+        ContactField::Email => "your e-mail address",
+        ContactField::Phone => "your phone number",
+        ContactField::Name => "your name",
+    }
+}
+
 /// Whether somebody receives events of visitors who have not chosen.
 pub(super) fn someone_before_the_choice(site: &Site) -> bool {
     site.ceilings.unknown.is_some()
@@ -59,7 +78,7 @@ pub(super) fn someone_before_the_choice(site: &Site) -> bool {
 pub(super) fn recipients(site: &Site, documents: &Documents) -> String {
     let mut cards = String::new();
     for destination in documents.receiving(site.number) {
-        card(&mut cards, site, destination);
+        card(&mut cards, documents, site, destination);
     }
     if cards.is_empty() {
         cards.push_str("<p>Nobody receives anything.</p>");
@@ -67,7 +86,7 @@ pub(super) fn recipients(site: &Site, documents: &Documents) -> String {
     cards
 }
 
-fn card(out: &mut String, site: &Site, destination: &Destination) {
+fn card(out: &mut String, documents: &Documents, site: &Site, destination: &Destination) {
     let allowed = site.allowed(destination.number);
     let nothing = allowed.breadth.is_nothing();
     let _ = write!(out, "<article><h3>{}</h3><p>{}.", escaped(&destination.name), destination.receiver());
@@ -103,6 +122,19 @@ fn card(out: &mut String, site: &Site, destination: &Destination) {
     fact("After a no or an opt-out", "Nothing");
     if destination.bots == Bots::People {
         fact("What looks like a program’s", "Nothing");
+    }
+    if destination.kind == KIND
+        && let Some(rules) = documents.profile_of(site.number)
+    {
+        let known_by: Vec<_> = rules.identifiers.iter().map(|rule| identifier(rule.kind)).collect();
+        fact("What you are known by", &format!("{}, under keys, as far as you or the website’s own systems say them", listed(&known_by)));
+        if !rules.keeps.is_empty() {
+            let kept: Vec<_> = rules.keeps.iter().map(|field| contact(*field)).collect();
+            fact(
+                "How you are written to",
+                &format!("{}, as you told the website, under a key of your own that ends with your consent", listed(&kept)),
+            );
+        }
     }
     let kept = destination.kept_months.map(|months| format!("{months} months at most, as the settings of this website say"));
     fact("Kept there", kept.as_deref().unwrap_or("As long as the receiver’s own rules say"));
@@ -207,6 +239,21 @@ mod tests {
 
     fn part<'t>(text: &'t str, from: &str, to: &str) -> &'t str {
         text.split_once(from).and_then(|(_, rest)| rest.split_once(to)).expect("the part is there").0
+    }
+
+    #[test]
+    fn what_a_profile_is_known_by_and_keeps_in_the_clear_is_said() {
+        let of = |more: &str| {
+            let site = format!("policy = \"shop\"\n{more}\n[[destination]]\nname = \"count\"");
+            let text = DOCUMENTS.replacen("policy = \"shop\"\n        [[destination]]\n        name = \"count\"", &site, 1);
+            page(&text, &NOBODY)
+        };
+        let card = |page: &str| part(page, "<h3>profile:shop</h3>", "</article>").to_owned();
+        let plain = card(&of("[site.profile]"));
+        assert!(plain.contains("<dt>What you are known by</dt><dd>your account, under keys") && !plain.contains("How you are written to"));
+        let all = card(&of("[site.profile]\nkeep_contacts = [\"name\", \"email\"]\n[site.profile.identifiers]\nemail = { joins = true }"));
+        assert!(all.contains("<dd>your account and your e-mail address, under keys"), "{all}");
+        assert!(all.contains("<dt>How you are written to</dt><dd>your e-mail address and your name, as you told the website"), "{all}");
     }
 
     #[test]
