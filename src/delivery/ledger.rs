@@ -88,18 +88,22 @@ enum Came {
     Written,
     Database([u8; 5]),
     Publish(PublishAnswer),
+    #[cfg(feature = "kafka")]
+    Produced(crate::destination::kafka::production::Code),
     Failed(Failure),
 }
 
 impl Status {
     /// The status of an answer.
     #[must_use]
-    pub const fn of(answer: &Answer) -> Self {
+    pub fn of(answer: &Answer) -> Self {
         match answer {
             Answer::Http { status, .. } => Self(Came::Http(*status)),
             Answer::Written => Self(Came::Written),
             Answer::Database(code) => Self(Came::Database(*code)),
             Answer::Publish(said) => Self(Came::Publish(*said)),
+            #[cfg(feature = "kafka")]
+            Answer::Produced(codes) => Self(Came::Produced(crate::destination::kafka::production::Code::worst(codes))),
             Answer::Failed(failure) => Self(Came::Failed(*failure)),
         }
     }
@@ -112,6 +116,8 @@ impl fmt::Display for Status {
             Came::Written => f.write_str("written"),
             Came::Database(code) => write!(f, "sqlstate {}", String::from_utf8_lossy(&code)),
             Came::Publish(said) => write!(f, "{said}"),
+            #[cfg(feature = "kafka")]
+            Came::Produced(code) => write!(f, "{code}"),
             Came::Failed(Failure::Connect) => f.write_str("connect"),
             Came::Failed(Failure::Timeout) => f.write_str("timeout"),
             Came::Failed(Failure::Tls) => f.write_str("tls"),

@@ -142,7 +142,7 @@ impl Destination for FileDestination {
     fn judge(&self, parcel: &Parcel, answer: &Answer) -> Vec<Verdict> {
         let verdict = match answer {
             Answer::Written => Verdict::Accepted { proven: true },
-            Answer::Http { .. } | Answer::Database(_) | Answer::Publish(_) | Answer::Failed(_) => Verdict::Retry { after: None },
+            _ => Verdict::Retry { after: None },
         };
         vec![verdict; parcel.events.len()]
     }

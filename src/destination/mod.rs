@@ -10,6 +10,8 @@ pub mod file;
 pub mod form;
 pub mod ga4;
 pub mod goatcounter;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod matomo;
 pub mod meta;
 pub mod mixpanel;
@@ -112,6 +114,8 @@ pub const DESTINATIONS: &[DestinationType] = &[
     ga4::TYPE,
     ga4::relay::TYPE,
     goatcounter::TYPE,
+    #[cfg(feature = "kafka")]
+    kafka::TYPE,
     matomo::TYPE,
     meta::TYPE,
     mixpanel::TYPE,
@@ -200,6 +204,9 @@ pub enum Via {
     Rows(RowInsert),
     /// A message for a subject.
     Publish(Publication),
+    /// Records for a topic.
+    #[cfg(feature = "kafka")]
+    Produce(kafka::production::Production),
 }
 
 /// An HTTP POST, but for what only the moment of the attempt can say (the signature's time).
@@ -294,6 +301,9 @@ pub enum Answer {
     Database([u8; 5]),
     /// What a message server said.
     Publish(PublishAnswer),
+    /// What the leaders of partitions said, for each record of the parcel.
+    #[cfg(feature = "kafka")]
+    Produced(Vec<kafka::production::Code>),
     /// No answer came.
     Failed(Failure),
 }
@@ -366,20 +376,11 @@ mod tests {
         let carried: Vec<Offset> = parcels.iter().flat_map(|parcel| parcel.events.clone()).collect();
         assert_eq!(carried, disclosures.iter().map(Disclosure::offset).collect::<Vec<_>>(), "each in exactly one parcel, in order");
         for parcel in &parcels {
-            assert_eq!(
-                undeclared(row, parcel, &case["disclosures"]),
-                Vec::<String>::new(),
-                "{}: names that its form does not declare",
-                row.name
-            );
-        }
-        for parcel in &parcels {
-            let called = matches!(&parcel.via, Via::Http(call) if destination.url().is_some_and(|url| call.url.starts_with(url)));
-            assert!(
-                called || matches!((&parcel.via, destination.url()), (Via::File(_) | Via::Rows(_) | Via::Publish(_), None)),
-                "{}: calls another address",
-                row.name
-            );
+            let beyond = undeclared(row, parcel, &case["disclosures"]);
+            assert!(beyond.is_empty(), "{}: names that its form does not declare: {beyond:?}", row.name);
+            let called = if let Via::Http(call) = &parcel.via { call.url.as_str() } else { "" };
+            let within = destination.url().map_or(called.is_empty(), |url| called.starts_with(url));
+            assert!(within, "{}: calls another address", row.name);
         }
         case["parcels"] = parcels.iter().map(shown).collect();
     }
@@ -391,10 +392,8 @@ mod tests {
         };
         let all = disclosures.as_array().into_iter().flatten();
         let listed: Vec<String> = all.flat_map(|disclosure| [of(disclosure, "properties"), of(disclosure, "click_ids")].concat()).collect();
-        let query = match &parcel.via {
-            Via::Http(call) => call.url.split_once('?').map_or("", |(_, query)| query),
-            Via::File(_) | Via::Rows(_) | Via::Publish(_) => "",
-        };
+        let url = if let Via::Http(call) = &parcel.via { call.url.as_str() } else { "" };
+        let query = url.split_once('?').map_or("", |(_, query)| query);
         let mut beyond = Vec::new();
         form::read(query, &parcel.body, &mut |path, part| {
             if matches!(part, form::Part::Value(_)) && !form::declares(row.form, path, &|name| form::is_listed(name, &listed)) {
@@ -442,14 +441,7 @@ mod tests {
     #[test]
     fn what_is_tried_out_is_taken_whole_and_a_purchase_is_seen_in_it() {
         for row in DESTINATIONS {
-            let settings: toml::Table = row.rehearsal.settings.parse().unwrap();
-            let settings = serde_json::to_string(&settings)
-                .unwrap()
-                .replace("{url}", "http://127.0.0.1:9")
-                .replace("{authority}", "127.0.0.1:9")
-                .replace("{broker}", "127.0.0.1:9")
-                .replace("{name}", "x");
-            let destination = open(row, &serde_json::from_str(&settings).unwrap());
+            let destination = rehearsed(row);
             let disclosure = |offset| Disclosure::for_test(Offset(offset), 1, Timestamp(0));
             let purchase = disclosure(4).saying(&json!({ "name": "purchase", "value": 5.0, "currency": "EUR", "transaction_id": "1" }));
             let plain = destination.encode(&[&disclosure(1), &disclosure(2)]);
@@ -459,6 +451,8 @@ mod tests {
                 let yes = match parcel.via {
                     Via::File(_) | Via::Rows(_) => Answer::Written,
                     Via::Publish(_) => Answer::Publish(PublishAnswer::Kept),
+                    #[cfg(feature = "kafka")]
+                    Via::Produce(_) => Answer::Produced(vec![kafka::production::Code::KEPT; parcel.events.len()]),
                     Via::Http(_) => {
                         Answer::Http { status: 200, retry_after: None, body: (row.rehearsal.yes)(&parcel.body).into(), noted: None }
                     }
@@ -490,14 +484,7 @@ mod tests {
             r#"{"quota_limited":"events"}"#,
         ];
         for row in DESTINATIONS {
-            let settings: toml::Table = row.rehearsal.settings.parse().unwrap();
-            let settings = serde_json::to_string(&settings)
-                .unwrap()
-                .replace("{url}", "http://127.0.0.1:9")
-                .replace("{authority}", "127.0.0.1:9")
-                .replace("{broker}", "127.0.0.1:9")
-                .replace("{name}", "x");
-            let destination = open(row, &serde_json::from_str(&settings).unwrap());
+            let destination = rehearsed(row);
             let disclosures: Vec<Disclosure> = (1..=3).map(|offset| Disclosure::for_test(Offset(offset), 1, Timestamp(0))).collect();
             let parcel = destination.encode(&disclosures.iter().collect::<Vec<_>>()).remove(0);
             for status in [100, 200, 202, 204, 301, 400, 401, 404, 408, 413, 418, 429, 500, 503, 999] {
@@ -510,6 +497,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// One as it is tried out, with nobody behind its address.
+    fn rehearsed(row: &DestinationType) -> Box<dyn Destination> {
+        let settings: toml::Table = row.rehearsal.settings.parse().unwrap();
+        let nobody = |text: String, placeholder: &str| text.replace(placeholder, "127.0.0.1:9");
+        let settings = serde_json::to_string(&settings).unwrap().replace("{url}", "http://127.0.0.1:9").replace("{name}", "x");
+        open(row, &serde_json::from_str(&["{authority}", "{broker}"].into_iter().fold(settings, nobody)).unwrap())
     }
 
     fn open(row: &DestinationType, settings: &Value) -> Box<dyn Destination> {
@@ -546,6 +541,11 @@ mod tests {
                 "host": publication.server.host, "port": publication.server.port, "encrypted": publication.server.encrypted,
                 "subject": publication.subject, "message_id": publication.message_id, "to_stream": publication.to_stream,
             }),
+            #[cfg(feature = "kafka")]
+            Via::Produce(production) => json!({
+                "brokers": production.cluster.brokers, "encrypted": production.cluster.encrypted, "topic": production.topic,
+                "records": production.records.iter().map(|record| json!([record.key, record.event_id, record.time])).collect::<Vec<_>>(),
+            }),
             Via::File(append) => json!({ "directory": append.directory, "rotate_bytes": append.rotate_bytes, "keep": append.keep }),
         };
         let body: Vec<&str> = std::str::from_utf8(&parcel.body).unwrap().lines().collect();
@@ -565,6 +565,11 @@ mod tests {
         }
         if let Some(code) = said["sqlstate"].as_str() {
             return Answer::Database(code.as_bytes().try_into().unwrap());
+        }
+        #[cfg(feature = "kafka")]
+        if let Some(codes) = said["kafka"].as_array() {
+            let code = |code: &Value| kafka::production::Code(i16::try_from(code.as_i64().unwrap()).unwrap());
+            return Answer::Produced(codes.iter().map(code).collect());
         }
         if let Some(answer) = PublishAnswer::read(said) {
             return Answer::Publish(answer);

@@ -59,6 +59,13 @@ impl ShownParcel {
                 let to = format!("nats://{}:{}\nsubject: {}", server.host, server.port, publication.subject);
                 (to, vec![format!("nats-msg-id: {}", publication.message_id)])
             }
+            #[cfg(feature = "kafka")]
+            Via::Produce(production) => {
+                let brokers: Vec<String> = production.cluster.brokers.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+                let record =
+                    |record: &crate::destination::kafka::production::Record| format!("event-id: {}; key: {}", record.event_id, record.key);
+                (format!("kafka://{}\ntopic: {}", brokers.join(","), production.topic), production.records.iter().map(record).collect())
+            }
             Via::File(append) => (format!("lines of {}/events.ndjson", append.directory.display()), Vec::new()),
         };
         Self { to, headers, body: hide(&String::from_utf8_lossy(&parcel.body)), unsaid: parcel.unsaid }

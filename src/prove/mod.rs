@@ -11,6 +11,8 @@ pub mod beacons;
 pub mod broker;
 pub mod canaries;
 pub mod child;
+#[cfg(feature = "kafka")]
+pub mod cluster;
 pub mod database;
 pub mod day_end;
 pub mod grammar;

@@ -139,7 +139,7 @@ pub fn tees(documents: &[Document], wanted: &[String]) -> Result<BTreeMap<String
                 known.or_else(|| said.strip_suffix("/mp/collect").or_else(|| said.strip_suffix("/g/collect"))).map(str::to_owned)
             }
             // What is no call cannot be passed on.
-            "postgres" | "nats" => None,
+            "postgres" | "nats" | "kafka" => None,
             _ => text("url").map(str::to_owned),
         };
         real.insert(name.clone(), address.ok_or_else(|| name.clone())?);

@@ -162,6 +162,12 @@ impl State {
         let Ok(mut writer) = stream.try_clone() else { return };
         let mut reader = BufReader::new(stream);
         let tee = (!self.tees.is_empty()).then(Tee::new).and_then(Result::ok);
+        #[cfg(feature = "kafka")]
+        if reader.fill_buf().is_ok_and(super::cluster::is_spoken) {
+            let Ok(address) = writer.local_addr() else { return };
+            let _ = super::cluster::serve(&mut reader, &mut writer, address.port(), |topic, records| self.take_records(topic, records));
+            return;
+        }
         // A PostgreSQL's client begins with a length of less than 16 MB, others with a word.
         if reader.fill_buf().is_ok_and(|bytes| bytes.first() == Some(&0)) {
             let _ = database::serve(&mut reader, &mut writer, |name, statement, rows| self.take_rows(name, statement, rows));
@@ -205,6 +211,20 @@ impl State {
         let encoded = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
         let head = format!("INSERT /{}/{} SQL\r\n\r\n", encoded(name), encoded(statement));
         self.take(head.as_bytes(), rows.to_vec(), None).is_some()
+    }
+
+    /// Keeps the records of a parcel as a request: their topic and keys where a request has its address, a line for each of them.
+    #[cfg(feature = "kafka")]
+    fn take_records(&self, topic: &str, records: &[crate::destination::kafka::wire::Said<'_>]) -> bool {
+        let encoded = |bytes| percent_encoding::percent_encode(bytes, percent_encoding::NON_ALPHANUMERIC).to_string();
+        let keys: Vec<String> = records.iter().map(|record| encoded(record.key)).collect();
+        let id = |record: &crate::destination::kafka::wire::Said<'_>| {
+            format!("{}: {}\r\n", crate::destination::kafka::wire::EVENT_ID, String::from_utf8_lossy(record.id))
+        };
+        let ids: String = records.iter().map(id).collect();
+        let head = format!("PRODUCE /{topic}/{} KAFKA\r\n{ids}\r\n", keys.join(","));
+        let body = records.iter().flat_map(|record| [record.value, b"\n"]).collect::<Vec<_>>().concat();
+        self.take(head.as_bytes(), body, None).is_some()
     }
 
     /// Keeps a request. What is answered, where it is taken.

@@ -107,9 +107,18 @@ fn of_receiver(destination: &Destination, findings: &mut Vec<Finding>) {
             findings.push(Finding::new(Note, what, "give this key to whoever receives, and no other"));
         }
     }
-    let urls = destination.settings.iter().filter_map(|(key, value)| Some((key, value.as_str()?.parse::<Uri>().ok()?)));
+    let texts = destination.settings.iter().filter_map(|(key, value)| Some((key, value.as_str()?)));
+    let urls = texts.flat_map(|(key, text)| {
+        // Brokers are hosts and ports, several in a text.
+        let urls = if key == "brokers" {
+            text.split(',').map(|broker| format!("kafka://{}", broker.trim()).parse::<Uri>()).collect()
+        } else {
+            vec![text.parse::<Uri>()]
+        };
+        urls.into_iter().filter_map(move |url| Some((key, url.ok()?)))
+    });
     for (key, url) in
-        urls.filter(|(_, url)| matches!(url.scheme_str(), Some("http" | "https" | "postgres" | "postgresql" | "nats" | "tls")))
+        urls.filter(|(_, url)| matches!(url.scheme_str(), Some("http" | "https" | "postgres" | "postgresql" | "nats" | "tls" | "kafka")))
     {
         let Some(host) = url.host() else { continue };
         let addresses = addresses_of(host, url.port_u16().unwrap_or(443));

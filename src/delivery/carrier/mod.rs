@@ -2,6 +2,8 @@
 
 pub mod file;
 pub mod http;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod looking;
 pub mod mail;
 pub mod nats;
@@ -19,13 +21,22 @@ pub struct Carriers {
     file: FileCarrier,
     postgres: PostgresCarrier,
     nats: NatsCarrier,
+    #[cfg(feature = "kafka")]
+    kafka: kafka::KafkaCarrier,
 }
 
 impl Carriers {
     /// These carriers, and those that need nothing.
     #[must_use]
     pub fn new(http: HttpCarrier, file: FileCarrier, postgres: PostgresCarrier) -> Self {
-        Self { http, file, postgres, nats: NatsCarrier::new() }
+        Self {
+            http,
+            file,
+            postgres,
+            nats: NatsCarrier::new(),
+            #[cfg(feature = "kafka")]
+            kafka: kafka::KafkaCarrier::new(),
+        }
     }
 
     /// Makes one attempt. `now` is its time: it is signed, and names a file that is closed.
@@ -34,6 +45,8 @@ impl Carriers {
             Via::Http(call) => self.http.post(call, parcel.body.clone(), now).await,
             Via::Rows(insert) => self.postgres.insert(insert, parcel.body.clone()).await,
             Via::Publish(publication) => self.nats.publish(publication, parcel.body.clone()).await,
+            #[cfg(feature = "kafka")]
+            Via::Produce(production) => self.kafka.produce(production, parcel.body.clone()).await,
             Via::File(append) => self.file.append(append, parcel.body.clone(), now).await,
         }
     }

@@ -352,7 +352,7 @@ impl Device {
 fn verdict(answer: &Answer) -> Verdict {
     let (status, after) = match answer {
         Answer::Http { status, retry_after, .. } => (*status, *retry_after),
-        Answer::Failed(_) | Answer::Written | Answer::Database(_) | Answer::Publish(_) => return Verdict::Retry { after: None },
+        _ => return Verdict::Retry { after: None },
     };
     match status {
         200..=299 => Verdict::Accepted { proven: false },

@@ -11,7 +11,7 @@ use crate::destination::{Answer, Verdict};
 pub(in crate::destination) fn taken(answer: &Answer) -> Result<&Bytes, Verdict> {
     let (status, after, body) = match answer {
         Answer::Http { status, retry_after, body, noted: _ } => (*status, *retry_after, body),
-        Answer::Failed(_) | Answer::Written | Answer::Database(_) | Answer::Publish(_) => return Err(Verdict::Retry { after: None }),
+        _ => return Err(Verdict::Retry { after: None }),
     };
     Err(match status {
         200..=299 => return Ok(body),
