@@ -1,6 +1,6 @@
 //! Profiles in a PostgreSQL of the owner's own: when one machine is outgrown. Tables, columns and what is sealed are those of `sqlite`.
 //!
-//! One connection, over which one statement goes at a time; a broken one is made anew. What is deleted there is overwritten when the database
+//! Two connections, over each of which one statement goes at a time: whoever reads does not wait for a batch that is written. A broken one is made anew. What is deleted there is overwritten when the database
 //! gets to it; what it said of a person is sealed, and dies with their key.
 
 use std::{
@@ -82,19 +82,29 @@ struct Link {
 pub struct PostgresProfiles {
     database: Database,
     runtime: Handle,
-    link: Mutex<Option<Link>>,
+    writing: Mutex<Option<Link>>,
+    reading: Mutex<Option<Link>>,
 }
 
 impl PostgresProfiles {
     /// Profiles in that database. `runtime` moves the bytes; its calls must not be made on one of its own threads. Connects at the first call.
     #[must_use]
     pub const fn new(database: Database, runtime: Handle) -> Self {
-        Self { database, runtime, link: Mutex::new(None) }
+        Self { database, runtime, writing: Mutex::new(None), reading: Mutex::new(None) }
     }
 
-    /// Does something with the connection, which is made where there is none. A connection that broke is not used again.
+    /// Does something with the connection that writes.
     fn with<T>(&self, work: impl AsyncFnOnce(&mut Client) -> Result<T, tokio_postgres::Error>) -> Result<T, ProfileError> {
-        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        self.over(&self.writing, work)
+    }
+
+    /// Does something with a connection, which is made where there is none. A connection that broke is not used again.
+    fn over<T>(
+        &self,
+        link: &Mutex<Option<Link>>,
+        work: impl AsyncFnOnce(&mut Client) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<T, ProfileError> {
+        let mut link = link.lock().unwrap_or_else(PoisonError::into_inner);
         if link.as_ref().is_some_and(|link| link.client.is_closed()) {
             *link = None;
         }
@@ -153,7 +163,7 @@ impl PostgresProfiles {
         parameters: &[Parameter<'_>],
         of: fn(&Row) -> Result<T, tokio_postgres::Error>,
     ) -> Result<Vec<T>, ProfileError> {
-        self.with(async |client| client.query_typed(statement, parameters).await?.iter().map(of).collect())
+        self.over(&self.reading, async |client| client.query_typed(statement, parameters).await?.iter().map(of).collect())
     }
 
     fn execute(&self, statement: &str, parameters: &[Parameter<'_>]) -> Result<u64, ProfileError> {
@@ -488,6 +498,11 @@ impl ProfileStore for PostgresProfiles {
             client.batch_execute("VACUUM firsthand_profile_identifiers").await?;
             client.batch_execute("VACUUM firsthand_profile_decisions").await
         })
+    }
+
+    fn wipe_what_is_due(&self) -> Result<bool, ProfileError> {
+        // It was asked for at each erasure, and holds nobody up.
+        Ok(false)
     }
 
     fn counts(&self) -> Result<Vec<SiteCounts>, ProfileError> {

@@ -64,11 +64,19 @@ const ENTRY: &str = "SELECT site, person, account, event, class, received, seale
 /// reads several pages of a large file anew.
 const CACHE_KIB: i64 = 32 * 1024;
 
+/// A file that is larger is not written anew at each erasure, but once a day at most: that reads and writes all of it, and needs as much room on the disk
+/// again. At 300 MB a second it is some seconds.
+const WIPED_AT_ONCE_BYTES: u64 = 1 << 30;
+/// SQLite's `application_id`, which nobody else has a use for here: it stands in the file itself, and says that it is to be written anew.
+const WIPE_IS_DUE: i32 = 0x7769_7065;
+
 /// The open file, twice: whoever reads does not wait for a batch that is being written, nor for all that is made again.
 pub struct SqliteProfiles {
     writing: Mutex<Connection>,
     /// Nothing for one in memory, which is there for its one connection alone.
     reading: Option<Mutex<Connection>>,
+    /// How large a file may be that is written anew at once.
+    wiped_at_once: u64,
 }
 
 impl SqliteProfiles {
@@ -80,7 +88,7 @@ impl SqliteProfiles {
         let writing = PROFILES.open(path)?;
         writing.pragma_update(None, "cache_size", -CACHE_KIB).map_err(StoreError::from)?;
         let reading = if path == Path::new(IN_MEMORY) { None } else { Some(Mutex::new(PROFILES.open(path)?)) };
-        Ok(Self { writing: Mutex::new(writing), reading })
+        Ok(Self { writing: Mutex::new(writing), reading, wiped_at_once: WIPED_AT_ONCE_BYTES })
     }
 
     fn write_lock(&self) -> MutexGuard<'_, Connection> {
@@ -90,6 +98,13 @@ impl SqliteProfiles {
 
     fn read_lock(&self) -> MutexGuard<'_, Connection> {
         self.reading.as_ref().unwrap_or(&self.writing).lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the file anew: the slack of a page may hold a copy of what stood there before the page was arranged anew.
+    fn write_anew(&self, connection: &Connection) -> Result<(), ProfileError> {
+        connection.execute_batch("VACUUM")?;
+        connection.pragma_update(None, "application_id", 0)?;
+        self.empty_journal(connection)
     }
 
     /// Empties the journal, where what was overwritten in the file rests still. Nobody of this process reads meanwhile.
@@ -345,9 +360,21 @@ impl ProfileStore for SqliteProfiles {
 
     fn wipe(&self) -> Result<(), ProfileError> {
         let connection = self.write_lock();
-        // The slack of a page may hold a copy of what stood there before the page was arranged anew.
-        connection.execute_batch("VACUUM")?;
+        let of = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).map(i64::unsigned_abs);
+        if of("page_count")?.saturating_mul(of("page_size")?) <= self.wiped_at_once {
+            return self.write_anew(&connection);
+        }
+        connection.pragma_update(None, "application_id", WIPE_IS_DUE)?;
         self.empty_journal(&connection)
+    }
+
+    fn wipe_what_is_due(&self) -> Result<bool, ProfileError> {
+        let connection = self.write_lock();
+        let due = connection.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0))? == WIPE_IS_DUE;
+        if due {
+            self.write_anew(&connection)?;
+        }
+        Ok(due)
     }
 
     fn counts(&self) -> Result<Vec<SiteCounts>, ProfileError> {
@@ -382,6 +409,42 @@ impl ProfileStore for SqliteProfiles {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_large_file_is_written_anew_later_and_says_so_itself() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(PROFILES.file);
+        let person = PersonHandle::from_rest([9; 16]);
+        let key = StrandKey { site: SiteNumber(1), person, account: None };
+        let row = |number: u8| EntryRow {
+            key,
+            event: EventKey::of_bytes([number; 16]),
+            class: Class::Views,
+            received: Timestamp(0),
+            sealed: vec![7; 3_000],
+        };
+        let change = Change {
+            strands: vec![StrandRow { key, browser: 1, sealed: vec![1] }],
+            entries: (0..99).map(row).collect(),
+            ..Change::default()
+        };
+        let pages = |store: &SqliteProfiles| store.write_lock().pragma_query_value(None, "page_count", |row| row.get::<_, i64>(0)).unwrap();
+        for (wiped_at_once, at_once) in [(WIPED_AT_ONCE_BYTES, true), (0, false)] {
+            let mut store = SqliteProfiles::open(&path).unwrap();
+            store.wiped_at_once = wiped_at_once;
+            store.write(&change).unwrap();
+            let large = pages(&store);
+            store.remove(&BTreeSet::from([person])).unwrap();
+            store.wipe().unwrap();
+            assert_eq!(pages(&store) < large / 2, at_once);
+            drop(store);
+            // Whoever opens it next, in another process too.
+            let store = SqliteProfiles::open(&path).unwrap();
+            assert_eq!(store.wipe_what_is_due().unwrap(), !at_once);
+            assert!(pages(&store) < large / 2);
+            assert!(!store.wipe_what_is_due().unwrap(), "once");
+        }
+    }
 
     #[test]
     fn a_store_of_before_there_were_identifiers_is_brought_up_and_keeps_all_of_it() {

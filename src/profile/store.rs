@@ -290,11 +290,18 @@ pub trait ProfileStore: Send + Sync {
     /// As above.
     fn remove(&self, persons: &BTreeSet<PersonHandle>) -> Result<u64, ProfileError>;
 
-    /// Sees to it that nothing of what was removed is left in the store's own files, as far as that is in its hands. It may take a while.
+    /// Sees to it that nothing of what was removed is left in the store's own files, as far as that is in its hands. It may take a while; where it would
+    /// take too long, it is noted to be done.
     ///
     /// # Errors
     /// As above.
     fn wipe(&self) -> Result<(), ProfileError>;
+
+    /// Does what was noted so. Returns whether there was something.
+    ///
+    /// # Errors
+    /// As above.
+    fn wipe_what_is_due(&self) -> Result<bool, ProfileError>;
 
     /// How much there is, by site.
     ///

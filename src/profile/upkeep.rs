@@ -34,6 +34,8 @@ const UPKEEP: Duration = Duration::from_secs(60);
 const EVERYBODY: Duration = Duration::from_secs(60 * 60);
 /// How often it is counted which identifiers are refused: with a million people that reads some hundred MB of an index.
 const COUNTED: Duration = Duration::from_secs(10 * 60);
+/// How often a large store is written anew, if somebody was erased since.
+const WIPED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// At this moment nobody's consent has ended by its time.
 const BEFORE_ALL_TIME: Timestamp = Timestamp(i64::MIN);
@@ -55,6 +57,7 @@ struct Last {
     looked: Option<Timestamp>,
     kept: Option<Timestamp>,
     counted: Option<Timestamp>,
+    wiped: Option<Timestamp>,
 }
 
 /// How far a look at everybody is.
@@ -109,6 +112,13 @@ impl Upkeep {
         if due(last.counted, COUNTED) {
             kept.refused = Some(refused(profiles, documents)?);
             last.counted = Some(now);
+        }
+        if due(last.wiped, WIPED) {
+            last.wiped = Some(now);
+            // A disk without room for it must not hold up the rest.
+            if let Err(error) = profiles.store()?.wipe_what_is_due() {
+                tracing::error!(%error, "the profile store could not be written anew after an erasure; it is tried again tomorrow");
+            }
         }
         Ok(kept)
     }

@@ -117,6 +117,9 @@ impl ProfileStore for Dying {
     fn wipe(&self) -> Result<(), ProfileError> {
         self.call(|store| store.wipe())
     }
+    fn wipe_what_is_due(&self) -> Result<bool, ProfileError> {
+        self.call(|store| store.wipe_what_is_due())
+    }
     fn counts(&self) -> Result<Vec<SiteCounts>, ProfileError> {
         self.call(|store| store.counts())
     }

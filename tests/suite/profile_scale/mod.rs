@@ -7,7 +7,7 @@
 mod workload;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
     sync::{
@@ -455,6 +455,10 @@ fn withdrawals(shop: &mut Shop, many: usize, figures: &mut Figures) {
         assert!(shop.profiles.store().unwrap().of_person(site, &person).unwrap().is_empty(), "nothing is left");
     }
     figures.push(("withdrawal p50, ms", at(&mut took, 0.5)));
+    let mut people = shop.some_devices(&mut Rng::with_seed(5), 3).into_iter().filter_map(|device| shop.person(device));
+    let person = people.next().expect("somebody who is still there");
+    let ((), time) = timed(|| shop.profiles.erase(&BTreeSet::from([person])).unwrap());
+    figures.push(("erasure from the store, ms", ms(time)));
 }
 
 fn measure(customers: u64, kept: &Kept, seed: u64, tell: &Tell) -> Figures {
