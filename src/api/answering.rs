@@ -104,7 +104,9 @@ pub(super) fn object(desk: &Desk, call: &Call) -> Result<Answer, Problem> {
 fn end(desk: &Desk, call: &Call, who: Whom, (purposes, act): (Purposes, Act)) -> Result<(), Problem> {
     let Meant { rights, asked, found } = meant(desk, call, who)?;
     let known_by = whose(desk, call, &rights).known_by(&call.site, &asked, &found).map_err(failed)?;
-    if purposes.cover(Purposes::PROFILE) {
+    // An objection to a profile is none to what else they may agree to with the same key.
+    let keys_end = act != Act::Objected && rights.somebody_is_left_without(&found, purposes);
+    if keys_end || purposes.cover(Purposes::PROFILE) {
         // It would be destroyed, and whoever asked that it be kept may need it.
         if rights.is_restricted(&found, &desk.list).map_err(failed)? {
             return Err(Problem::conflict("restricted", "what rests of them is kept at their request: lift that first"));
@@ -112,23 +114,20 @@ fn end(desk: &Desk, call: &Call, who: Whom, (purposes, act): (Purposes, Act)) ->
         erasing::refuse_where_shared(call, &found)?;
     }
     let (people, waiting) = (found.people().map(|(person, _)| person).collect(), Handle::current());
-    if rights.agree_to_any(&found, purposes) {
+    if keys_end || rights.agree_to_any(&found, purposes) {
         note(desk, call, act, &found)?;
     }
     let site = (&*call.site, hold::SOURCE);
-    let mut keys_end: Vec<_> = found.people().map(|(person, _)| person).collect();
+    let mut without_any: Vec<_> = found.people().map(|(person, _)| person).collect();
     if purposes != Purposes::ALL {
         let on = (&*desk.list, &**desk.pipeline.visitors.proof(), &*call.site);
-        keys_end = waiting.block_on(rights.object((&found, purposes), &known_by, on, call.now)).map_err(failed)?;
-        if act == Act::Objected {
-            // An objection to a profile is none to what else they may agree to with the same key.
-            keys_end.clear();
-        }
+        without_any = waiting.block_on(rights.object((&found, purposes), &known_by, on, call.now)).map_err(failed)?;
         // In force before this is answered, here and not only in the file.
         desk.persons.look_who_is_held()?;
     }
-    if purposes == Purposes::ALL || !keys_end.is_empty() {
-        waiting.block_on(desk.pipeline.visitors.erase(keys_end, known_by, site, call.now)).map_err(failed)?;
+    // Of who is not found, what they are known by is noted all the same.
+    if keys_end || purposes == Purposes::ALL {
+        waiting.block_on(desk.pipeline.visitors.erase(without_any, known_by, site, call.now)).map_err(failed)?;
     }
     if purposes.cover(Purposes::PROFILE) && desk.profiles.are_there() {
         desk.profiles.store()?.remove(&people)?;

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     privacy::{
         contacts::{Became, ContactFile, ContactSaid, ContactTold, Importer, Left},
-        identifiers::IdentifierKind,
+        identifiers::{Identifier, IdentifierKind},
         personal::Personal,
     },
     profile::{audit::Act, contact::Again, store::StrandKey, strand_id},
@@ -163,6 +163,11 @@ fn take(desk: &Desk, call: &Call, act: Act, said: ContactSaid) -> Result<Answer,
         site: &call.site,
         rules,
     };
+    // Under whichever of their identifiers: nothing is added to what is held.
+    let known_by = importer.known_by(&file, 0, call.now).map_err(failed)?;
+    if desk.profiles.holds_of_any(rules, &known_by)? {
+        return Err(refused(Left::Restricted));
+    }
     let waiting = Handle::current();
     let importing = |dry: bool| waiting.block_on(importer.take(&file, 0, call.now, dry)).map_err(failed);
     // What is not taken over is refused before anything is written.
@@ -185,7 +190,7 @@ fn take(desk: &Desk, call: &Call, act: Act, said: ContactSaid) -> Result<Answer,
 }
 
 fn kept(desk: &Desk, call: &Call, told: &ContactTold) -> Result<Answer, Problem> {
-    let account = told.known_by.iter().find_map(crate::privacy::identifiers::Identifier::account);
+    let account = told.known_by.iter().find_map(Identifier::account);
     let key = StrandKey { site: call.site.number, person: told.person, account };
     let joined = desk.profiles.joined(&key, call.rules()?)?;
     Answer::of(&Kept {

@@ -76,6 +76,7 @@ pub(super) fn erase(desk: &Desk, call: &Call) -> Result<Answer, Problem> {
         known_by.extend(strand.account.map(|account| Identifier::of_account(&account)));
         known_by.extend(desk.profiles.store()?.identifiers(strand)?);
     }
+    joined.retain_their_own(&mut known_by);
     // And an older copy may have more of the accounts than rests here.
     rights.note_accounts(&found, &desk.list, call.now).map_err(failed)?;
     let (handles, known_by) = (people.iter().copied().collect(), known_by.into_iter().collect());

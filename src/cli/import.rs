@@ -70,6 +70,11 @@ pub(super) fn import(place: &Place, Import { site, who, dry_run, file }: &Import
     let (mut new, mut known, mut left) = (0_usize, 0_usize, BTreeMap::<Left, Vec<usize>>::new());
     for row in 0..contacts.len() {
         let now = clock::now();
+        // Under whichever of their identifiers: nothing is added to what is held.
+        if profiles.holds_of_any(rules, &importer.known_by(&contacts, row, now)?)? {
+            left.entry(Left::Restricted).or_default().push(row + 1);
+            continue;
+        }
         let told = match waiting.block_on(importer.take(&contacts, row, now, *dry_run))? {
             Became::New(told) => {
                 new += 1;

@@ -85,6 +85,8 @@ pub struct Joined {
     pub refused: BTreeSet<Identifier>,
     /// Identifiers of theirs that join nothing here, since one that counts more tells those apart who have it.
     pub disputed: BTreeSet<Identifier>,
+    /// Identifiers of theirs that are proven in a browser, or said of a contact, beside these, too.
+    pub others: BTreeSet<Identifier>,
     /// So many hang together with them that none of it was joined.
     pub too_many: bool,
 }
@@ -92,7 +94,13 @@ pub struct Joined {
 impl Joined {
     /// These strands and no more, whatever else would be joined with them.
     pub(super) const fn alone(by: JoinedBy, strands: BTreeSet<StrandKey>) -> Self {
-        Self { by, strands, refused: BTreeSet::new(), disputed: BTreeSet::new(), too_many: false }
+        let none = BTreeSet::new;
+        Self { by, strands, refused: none(), disputed: none(), others: none(), too_many: false }
+    }
+
+    /// Leaves what these are known by and nobody else: what others have, too, would keep them out with an import of theirs.
+    pub fn retain_their_own(&self, known_by: &mut BTreeSet<Identifier>) {
+        known_by.retain(|identifier| ![&self.refused, &self.disputed, &self.others].iter().any(|shared| shared.contains(identifier)));
     }
 }
 
@@ -267,9 +275,14 @@ pub fn joined(store: &dyn ProfileStore, strand: &StrandKey, rules: &[IdentifierR
     let known_by: BTreeSet<Identifier> =
         strands.iter().filter_map(|key| reading.nodes.get(key)).flat_map(|node| &node.known_by).copied().collect();
     disputed.retain(|identifier| known_by.contains(identifier));
+    let people: BTreeSet<PersonHandle> = strands.iter().map(|strand| strand.person).collect();
+    let has_others = |identifier: &Identifier| {
+        reading.holders.get(identifier).into_iter().flatten().flatten().any(|holder| !people.contains(&holder.person))
+    };
+    let others = known_by.iter().filter(|identifier| has_others(identifier)).copied().collect();
     let refused = known_by.into_iter().filter(|identifier| reading.is_refused(identifier)).collect();
     let by = named_by(&reading, &strands, &disputed, strand, too_many);
-    Ok(Joined { by, strands, refused, disputed, too_many })
+    Ok(Joined { by, strands, refused, disputed, others, too_many })
 }
 
 /// What names a profile: an identifier that nobody else can be joined by, else its one browser.

@@ -253,17 +253,42 @@ impl Profiles {
         Ok(found)
     }
 
-    /// What somebody is known by who is known by this: of the parts of their browser that have it.
+    /// Whether what rests of somebody who is known by one of these is not to be used. One that so many have that it tells nobody apart says so of nobody.
     ///
     /// # Errors
     /// When the store cannot be used.
-    pub fn known_by(&self, site: SiteNumber, person: &PersonHandle, identifier: &Identifier) -> Result<BTreeSet<Identifier>, ProfileError> {
+    pub fn holds_of_any(&self, rules: &ProfileRules, known_by: &[Identifier]) -> Result<bool, ProfileError> {
+        if !self.are_there() {
+            return Ok(false);
+        }
+        for identifier in known_by {
+            let Some(rule) = rules.identifiers.iter().find(|rule| rule.kind == identifier.kind) else { continue };
+            let rows = self.store()?.of_identifier(rules.site(), identifier, rule.most.saturating_add(1))?;
+            let people: BTreeSet<PersonHandle> = rows.iter().map(|row| row.key.person).collect();
+            if people.len() <= rule.most && people.iter().any(|person| self.seals.is_restricted(person)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What somebody is known by who is known by this: of the parts of their browser that have it, what nobody else has.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub fn known_by(
+        &self,
+        rules: &ProfileRules,
+        person: &PersonHandle,
+        identifier: &Identifier,
+    ) -> Result<BTreeSet<Identifier>, ProfileError> {
         let store = self.store()?;
         let mut known_by = BTreeSet::new();
-        for row in store.of_person(site, person)? {
+        for row in store.of_person(rules.site(), person)? {
             let mut of_part = store.identifiers(&row.key)?;
             of_part.extend(row.key.account.map(|account| Identifier::of_account(&account)));
             if of_part.contains(identifier) {
+                self.joined(&row.key, rules)?.retain_their_own(&mut of_part);
                 known_by.append(&mut of_part);
             }
         }
@@ -308,7 +333,7 @@ impl Profiles {
             }
         }
         let Some(by) = asked.map(|asked| JoinedBy::Identifier(*asked)).or(by).filter(|_| !strands.is_empty()) else { return Ok(None) };
-        let joined = Joined { by, strands, refused: BTreeSet::new(), disputed: BTreeSet::new(), too_many: false };
+        let joined = Joined::alone(by, strands);
         self.own_view(&joined, rules, again::TIMELINE_MAX, now)
     }
 

@@ -82,9 +82,11 @@ impl Whose<'_> {
     pub fn known_by(&self, site: &Site, asked: &Asked, found: &Found) -> Result<Vec<Identifier>, WhoseError> {
         let Some(asked) = self.identifier(site, asked)? else { return Ok(Vec::new()) };
         let mut known_by = BTreeSet::from([asked]);
-        if self.profiles.are_there() {
+        if let Some(rules) = self.documents.profile_of(site.number)
+            && self.profiles.are_there()
+        {
             for (person, _) in found.people() {
-                known_by.extend(self.profiles.known_by(site.number, &person, &asked)?);
+                known_by.extend(self.profiles.known_by(rules, &person, &asked)?);
             }
         }
         Ok(known_by.into_iter().collect())

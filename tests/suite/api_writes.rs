@@ -3,7 +3,7 @@
 
 use std::{process::Stdio, time::Duration};
 
-use firsthand::clock;
+use firsthand::{clock, event::Purposes};
 use serde_json::{Value, json};
 
 use crate::{
@@ -65,6 +65,10 @@ pub(crate) fn contacts_consents_and_rights(shop: &Shop) {
     restrictions(shop);
     withdrawals_of_contacts(shop);
     withdrawals_of_browsers(shop);
+    consents_in_their_order(shop);
+    held_whatever_names_them(shop);
+    what_others_have_too(shop);
+    last_purposes(shop);
     others_keys(shop);
 }
 
@@ -262,6 +266,108 @@ fn withdrawals_of_browsers(shop: &Shop) {
     assert_eq!(shop.say("rights", "/rights/object", "", json!({ "who": { "account": "u21" } })).0, 409);
     shop.say_twice("consents", "/consents/withdraw", "?others=erase", all);
     assert_eq!((shop.found("u21"), shop.found("u22")), (None, None));
+}
+
+/// A consent that is older than what is on record widens and lengthens nothing; a newer one narrows, and ends earlier.
+fn consents_in_their_order(shop: &Shop) {
+    let now = clock::now();
+    let row = |purposes: Value, ago: u32, until: Option<u32>| {
+        let mut consent = json!({ "purposes": purposes, "at": now.minus(DAY * ago).rfc3339() });
+        if let Some(days) = until {
+            consent["until"] = json!(now.plus(DAY * days).rfc3339());
+        }
+        json!({ "who": { "crm": "C-9" }, "consent": consent, "properties": { "plan": "gold" } })
+    };
+    let say = |body: Value| {
+        let kept = shop.say_twice("contacts", "/contacts", "", body);
+        (kept["agreed_to"].clone(), kept["until"].clone())
+    };
+    let on_record = |purposes: Purposes, days: u32| {
+        let (bits, until) = (purposes.bits(), now.plus(DAY * days).0);
+        let kept =
+            shop.installation.number("keys.db", &format!("SELECT count(*) FROM persons WHERE purposes = {bits} AND expires = {until}"));
+        ((json!(purposes.names().collect::<Vec<_>>()), json!(now.plus(DAY * days).rfc3339())), kept == 1)
+    };
+    let wide = Purposes::PROFILE.and(Purposes::ADS);
+    let old = row(json!(["profile", "ads"]), 300, Some(90));
+    let (said, rests) = (say(old.clone()), on_record(wide, 90));
+    assert_eq!((said, true), rests);
+    let (said, rests) = (say(row(json!(["profile"]), 20, Some(100))), on_record(Purposes::PROFILE, 100));
+    assert_eq!((said, true), rests);
+    let (said, rests) = (say(old), on_record(Purposes::PROFILE, 100));
+    assert_eq!((said, true), rests, "the nightly file of before widens nothing");
+    let (said, rests) = (say(row(json!(["profile", "ads"]), 21, None)), on_record(Purposes::PROFILE, 100));
+    assert_eq!((said, true), rests, "and lengthens nothing");
+    let (said, rests) = (say(row(json!(["profile"]), 1, Some(10))), on_record(Purposes::PROFILE, 10));
+    assert_eq!((said, true), rests, "a newer one ends it earlier");
+    let (said, rests) = (say(row(json!(["profile", "ads"]), 0, Some(200))), on_record(wide, 200));
+    assert_eq!((said, true), rests, "or later, and may widen it");
+}
+
+/// What is held of a contact is held whichever of their identifiers a contact is brought by.
+fn held_whatever_names_them(shop: &Shop) {
+    let who = json!({ "email": "held@mail.example" });
+    let with = |who: Value| json!({ "who": who, "consent": consent(DAY) });
+    shop.say_twice("contacts", "/contacts", "", with(json!({ "crm": "C-20", "email": "held@mail.example" })));
+    shop.say_twice("rights", "/rights/restrict", "", json!({ "who": who }));
+    let persons = shop.persons();
+    let (status, said) = shop.say("contacts", "/contacts", "", with(who.clone()));
+    assert_eq!((status, &said["code"]), (409, &json!("restricted")), "{said}");
+    let day = &clock::now().minus(DAY).rfc3339()[..10];
+    let rows = shop.installation.write("held.csv", &format!("email,consent,consent_at\nheld@mail.example,profile,{day}\n"));
+    let imported = shop.installation.run(&["profile", "import", "--site", "shop", rows.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&imported.stdout).into_owned();
+    assert!(said.contains("1 are not taken over, since they are of people whose data rest and are not used"), "{said}");
+    assert_eq!(shop.persons(), persons);
+    shop.say_twice("rights", "/rights/lift", "", json!({ "who": who }));
+    shop.say_twice("contacts", "/contacts", "", with(who));
+}
+
+/// An erasure keeps nobody else's rows out.
+fn what_others_have_too(shop: &Shop) {
+    let row = |crm: &str| json!({ "who": { "crm": crm, "email": "house@mail.example" }, "consent": consent(DAY) });
+    let ada = shop.say_twice("contacts", "/contacts", "", row("A-1"));
+    for crm in ["B-1", "A-2"] {
+        shop.say_twice("contacts", "/contacts", "", row(crm));
+    }
+    let bens = || shop.say("contacts", "/contacts", "", row("B-1"));
+    let (status, said) = shop.ask("eraser", "DELETE", "/profiles/{id}", ada["profile"].as_str().unwrap(), "", None);
+    assert_eq!((status, &said["browsers"]), (200, &json!(1)), "{said}");
+    assert_eq!(shop.say("contacts", "/contacts", "", row("A-1")).1["code"], json!("erased_since"));
+    assert_eq!(bens().0, 200, "Ben's address is not hers alone");
+    shop.say_twice("consents", "/consents/withdraw", "", json!({ "who": { "crm": "A-2" }, "purposes": ["all"] }));
+    assert_eq!(shop.say("contacts", "/contacts", "", row("A-2")).1["code"], json!("erased_since"));
+    assert_eq!(bens().0, 200);
+}
+
+/// Whatever it is that is taken back last, a key ends with it: not one that is held, nor with what is others', and not unwritten.
+fn last_purposes(shop: &Shop) {
+    let view = |name: &str| json!({ "k": "page_view", "i": name, "p": "https://www.shop.example/hats" });
+    let withdraw = |who: &Value, purposes: Value| json!({ "who": who, "purposes": purposes });
+    let who = json!({ "cookie": shop.visit_under(&["analytics"], 30, None, &view("of-30")) });
+    shop.say_twice("rights", "/rights/restrict", "", json!({ "who": who }));
+    let persons = shop.persons();
+    let (status, said) = shop.say("consents", "/consents/withdraw", "", withdraw(&who, json!(["analytics"])));
+    assert_eq!((status, &said["code"], shop.persons()), (409, &json!("restricted"), persons), "{said}");
+    shop.say_twice("rights", "/rights/lift", "", json!({ "who": who }));
+    shop.say_twice("consents", "/consents/withdraw", "", withdraw(&who, json!(["analytics"])));
+    assert_eq!(shop.persons(), persons - 1);
+
+    let shared = shop.customer(31, "u31");
+    shop.visit_under(&["analytics", "profile"], 31, Some(&shared), &bought(&shared, "u32", "32"));
+    shop.wait_for("u32", 1);
+    let (who, persons) = (json!({ "account": "u31" }), shop.persons());
+    shop.say_twice("rights", "/rights/object", "?others=erase", json!({ "who": who }));
+    let (status, said) = shop.say("consents", "/consents/withdraw", "", withdraw(&who, json!(["analytics"])));
+    assert_eq!((status, &said["code"], shop.persons()), (409, &json!("others_share_a_browser"), persons), "{said}");
+    shop.say_twice("consents", "/consents/withdraw", "?others=erase", withdraw(&who, json!(["analytics"])));
+    assert_eq!(shop.persons(), persons - 1);
+
+    let who = json!({ "cookie": shop.visit_under(&["profile"], 33, None, &view("of-33")) });
+    shop.say_twice("rights", "/rights/object", "", json!({ "who": who }));
+    let (persons, noted) = (shop.persons(), shop.noted("consents", "withdrawn"));
+    shop.say_twice("consents", "/consents/withdraw", "", withdraw(&who, json!(["all"])));
+    assert_eq!((shop.persons(), shop.noted("consents", "withdrawn")), (persons - 1, noted + 1), "no key ends unwritten");
 }
 
 /// Another site's key changes nothing here, and is told nothing.

@@ -96,6 +96,12 @@ fn one_address_in_two_browsers_is_one_profile(shop: &Shop) {
         assert_eq!(shop.view(part["id"].as_str().unwrap()).unwrap().id, *id);
     }
     assert_eq!(shop.view(id).unwrap().id, *id);
+    let store = shop.profiles.store().unwrap();
+    let joined = shop.profiles.joined(&shop.profiles.named(shop.rules().site(), id).unwrap().unwrap(), shop.rules()).unwrap();
+    let mut known_by: BTreeSet<Identifier> = joined.strands.iter().flat_map(|strand| store.identifiers(strand).unwrap()).collect();
+    assert_eq!(known_by.len(), 2);
+    joined.retain_their_own(&mut known_by);
+    assert_eq!(known_by.iter().map(|known| known.kind).collect::<Vec<_>>(), [IdentifierKind::Email], "the number is another one's, too");
     let text = serde_json::to_string(&all).unwrap();
     for clear in ["mail.example", "23456789", "jane"] {
         assert!(!text.contains(clear), "{clear}");

@@ -15,7 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use smol_str::SmolStr;
 use zeroize::Zeroizing;
 
-use self::{file::Rows, row::Reading};
+use self::{
+    file::Rows,
+    row::{Contact, Reading},
+};
 pub use self::{
     file::{Form, UnreadableFile},
     row::Left,
@@ -171,6 +174,20 @@ pub enum ImportError {
 }
 
 impl Importer<'_> {
+    /// What a row says that somebody is known by, as the store of profiles has it. Nothing, where nothing of it would be kept.
+    ///
+    /// # Errors
+    /// See [`ImportError`].
+    pub fn known_by(&self, file: &ContactFile, row: usize, now: Timestamp) -> Result<Vec<Identifier>, ImportError> {
+        let read = (Reading { policy: &self.site.policy, rules: self.rules }).contact(&file.rows, row, now);
+        read.map_or_else(|_| Ok(Vec::new()), |contact| self.in_store(&contact))
+    }
+
+    fn in_store(&self, contact: &Contact) -> Result<Vec<Identifier>, ImportError> {
+        let (site, key) = (self.persistent.site(self.site.number)?, self.persistent.destination(self.rules.destination.number)?);
+        Ok(contact.known_by.iter().map(|(kind, said)| in_store(*kind, said, &site, &key)).collect())
+    }
+
     /// What becomes of a row; where it is `dry`, of what would.
     ///
     /// # Errors
@@ -182,10 +199,11 @@ impl Importer<'_> {
         };
         let site_key = self.persistent.site(self.site.number)?;
         let key = self.persistent.destination(self.rules.destination.number)?;
-        let known_by: Vec<Identifier> = contact.known_by.iter().map(|(kind, said)| in_store(*kind, said, &site_key, &key)).collect();
+        let known_by = self.in_store(&contact)?;
         // What was agreed to before an erasure, or before an objection, went with it.
         let erased = self.list.erased_at(self.site.number, &known_by, contact.purposes)?;
-        if erased.is_some_and(|erased| contact.agreed < erased) && holds(Rule::ErasedStayOutOfImports) {
+        let went_with = |erased: Option<Timestamp>| erased.is_some_and(|erased| contact.agreed < erased);
+        if went_with(erased) && holds(Rule::ErasedStayOutOfImports) {
             return Ok(Became::Left(Left::ErasedBefore));
         }
         let Some((kind, said)) = contact.known_by.first() else { return Ok(Became::Left(Left::NoIdentifier)) };
@@ -211,26 +229,39 @@ impl Importer<'_> {
             self.persons.destroy(self.site.number, &index, now)?;
             known = None;
         }
-        let person = match known {
+        let (person, purposes, until) = match known {
             Some(person) => {
+                // What was agreed to before what is on record widens it no more than it lengthens it; what was agreed to since may also end it earlier.
+                let (purposes, until) = match contact.agreed < person.agreed() {
+                    true => (person.purposes(), person.expires()),
+                    false => (contact.purposes, contact.until),
+                };
                 // A crash may have come between their key and the record of what they agreed to.
                 let said = if self.proof.knows(person.consent())? { Said::Changed } else { Said::Granted };
-                if said == Said::Granted || person.purposes() != contact.purposes {
-                    let record = ConsentRecord::new(person.consent(), on, said, contact.purposes, SOURCE, now, person.expires());
+                if said == Said::Granted || person.purposes() != purposes || until < person.expires() {
+                    let record = ConsentRecord::new(person.consent(), on, said, purposes, SOURCE, now, until);
                     self.proof.append(record).await?;
-                    self.persons.note_purposes(&person, contact.purposes)?;
+                    self.persons.note_purposes(&person, purposes)?;
                 }
-                if contact.until > person.expires() {
-                    self.persons.prolong(&person, contact.until)?;
+                if contact.agreed > person.agreed() || until != person.expires() {
+                    self.persons.note_agreed(&person, contact.agreed, until)?;
                 }
-                person
+                (person, purposes, until)
             }
             None => {
                 // No visitor's day: nobody counts contacts as visitors.
                 let made = self.persons.make((self.site.number, Epoch(0)), index, contact.purposes, contact.until).await?;
+                // Who was erased meanwhile was not found with this key.
+                if went_with(self.list.erased_at(self.site.number, &known_by, contact.purposes)?) {
+                    self.persons.destroy(self.site.number, &index, now)?;
+                    return Ok(Became::Left(Left::ErasedBefore));
+                }
+                if contact.agreed != made.agreed() {
+                    self.persons.note_agreed(&made, contact.agreed, contact.until)?;
+                }
                 let record = ConsentRecord::new(made.consent(), on, Said::Granted, contact.purposes, SOURCE, now, made.expires());
                 self.proof.append(record).await?;
-                made
+                (made, contact.purposes, contact.until)
             }
         };
         let seal = |(field, value): &(ContactField, Zeroizing<String>)| {
@@ -244,8 +275,8 @@ impl Importer<'_> {
             known_by: known_by.into_iter().collect(),
             event: EventKey::of_bytes(key.event_id_bytes(event)),
             agreed: contact.agreed,
-            purposes: contact.purposes,
-            until: person.expires().max(contact.until),
+            purposes,
+            until,
             properties: contact.properties.into_iter().collect(),
             values,
         }))))
@@ -266,4 +297,76 @@ pub fn unknown_columns(file: &ContactFile, site: &Site, rules: &ProfileRules) ->
     let is_kept = |name: &SmolStr| rules.keeps.iter().any(|field| field.name() == name.as_str());
     let is_known = |name: &SmolStr| row::is_a_column(name) || is_kept(name) || site.policy.properties.contains_key(name.as_str());
     file.rows.columns().filter(|name| !is_known(name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, pin::pin, sync::Arc};
+
+    use super::*;
+    use crate::{
+        documents::{
+            parse::DocumentFile,
+            store::{Author, DocumentStore},
+        },
+        privacy::keys::database::KeysDb,
+        state::{IN_MEMORY, StateDb},
+    };
+
+    const NOW: Timestamp = Timestamp(1_790_000_000_000);
+    const DOCUMENTS: &str = r#"
+        [[policy]]
+        name = "shop"
+        preset = "measurement"
+
+        [[site]]
+        name = "shop"
+        hosts = ["www.shop.example"]
+        origins = ["https://www.shop.example"]
+        prefix = "/keso"
+        policy = "shop"
+        [site.profile.identifiers]
+        email = { joins = true }
+    "#;
+
+    #[tokio::test]
+    async fn who_is_erased_while_their_contact_is_made_is_not_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("keys.db");
+        let state = Arc::new(StateDb::open(Path::new(IN_MEMORY)).unwrap());
+        let store = DocumentStore::new(Arc::clone(&state));
+        let author = Author { name: "test", reason: "a test", at: NOW };
+        store.apply(DocumentFile::parse(DOCUMENTS).unwrap().into_documents(), false, false, &author).unwrap();
+        let documents = store.compiled().unwrap();
+        let (site, rules) = (&documents.sites[0], &documents.profiles[0]);
+        let list = Arc::new(Erasures::open(Path::new(IN_MEMORY), std::time::Duration::from_secs(86_400)).unwrap());
+        let persons = PersonKeys::new(Arc::new(KeysDb::open(&file).unwrap())).listed_in(Arc::clone(&list));
+        let (proof, persistent) = (ConsentProof::new(Arc::clone(&state)), PersistentKeys::new(state));
+        let importer = Importer { persons: &persons, proof: &proof, persistent: &persistent, list: &list, site, rules };
+        let rows = "email,consent,consent_at\njane@mail.example,profile,2026-01-01\njohn@mail.example,profile,2026-01-01\n";
+        let contacts = ContactFile::read(Form::Csv, &Personal::new(rows.as_bytes().to_vec())).unwrap();
+        let jane = in_store(
+            IdentifierKind::Email,
+            "jane@mail.example",
+            &persistent.site(site.number).unwrap(),
+            &persistent.destination(rules.destination.number).unwrap(),
+        );
+
+        // Somebody else writes keys: hers waits, and nobody finds her.
+        let other = rusqlite::Connection::open(&file).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let mut taking = pin!(importer.take(&contacts, 0, NOW, false));
+        tokio::select! {
+            biased;
+            _ = &mut taking => panic!("there is a key of hers already"),
+            () = std::future::ready(()) => {}
+        }
+        list.note_identifiers(site.number, &[jane], NOW).unwrap();
+        other.execute_batch("ROLLBACK").unwrap();
+        assert!(matches!(taking.await.unwrap(), Became::Left(Left::ErasedBefore)));
+        let keys = || other.query_row("SELECT count(*) FROM persons", [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(keys(), 0);
+        assert!(matches!(importer.take(&contacts, 1, NOW, false).await.unwrap(), Became::New(Some(_))));
+        assert_eq!(keys(), 1);
+    }
 }

@@ -35,6 +35,9 @@ const MIGRATIONS: &[&str] = &[
     CREATE TABLE purge_set (
         site INTEGER NOT NULL, epoch INTEGER NOT NULL, token BLOB NOT NULL, PRIMARY KEY (site, epoch, token)) WITHOUT ROWID;
 ",
+    "
+    ALTER TABLE persons ADD COLUMN agreed INTEGER;
+",
 ];
 
 /// keys.db.

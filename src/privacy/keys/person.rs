@@ -2,7 +2,7 @@
 //! expiry) makes the log, parked events and backups of that person unreadable at once.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io,
     sync::{
         Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
@@ -34,6 +34,7 @@ use crate::{
         record::CorruptRecord,
         rights::erasures::{Erasures, Marks},
         rules::{Rule, holds},
+        visitor::COOKIE_AGE_MAX,
     },
     state::StoreError,
     supervise,
@@ -56,6 +57,8 @@ pub struct Person {
     cookie: [u8; 16],
     key: Zeroizing<[u8; KEY_BYTES]>,
     expires: Timestamp,
+    /// When they agreed, where they did so elsewhere and the end does not tell it.
+    agreed: Option<Timestamp>,
     /// What the proof of this consent is found by. It rests nowhere else than here and there.
     consent: [u8; 16],
     /// What the proof has it that they granted.
@@ -91,6 +94,11 @@ impl Person {
     /// When their consent ends.
     pub(in crate::privacy) const fn expires(&self) -> Timestamp {
         self.expires
+    }
+
+    /// When a contact agreed, or before when they did not: no consent is longer than a cookie may live.
+    pub(in crate::privacy) fn agreed(&self) -> Timestamp {
+        self.agreed.unwrap_or_else(|| self.expires.minus(COOKIE_AGE_MAX))
     }
 
     /// Whether their key was made on that day.
@@ -140,11 +148,12 @@ impl Person {
             consent: row.get(5)?,
             purposes: AtomicU8::new(row.get(6)?),
             made: None,
+            agreed: row.get::<_, Option<i64>>(7)?.map(Timestamp),
         })
     }
 }
 
-const SELECT: &str = "SELECT handle, site, cookie, key, expires, consent, purposes FROM persons";
+const SELECT: &str = "SELECT handle, site, cookie, key, expires, consent, purposes, agreed FROM persons";
 
 /// All persons' keys: `keys.db`, a cache, and a thread that makes new rows durable, many at a time.
 pub struct PersonKeys {
@@ -227,8 +236,8 @@ impl PersonKeys {
         let handle = random_id().map_err(|_| NoPersonKey)?;
         let consent = random_id().map_err(|_| NoPersonKey)?;
         let key = Zeroizing::new(random_key().map_err(|_| NoPersonKey)?);
-        let person =
-            Arc::new(Person { handle, site, cookie, key, expires, consent, purposes: AtomicU8::new(purposes.bits()), made: Some(today) });
+        let (agreed, purposes, made) = (None, AtomicU8::new(purposes.bits()), Some(today));
+        let person = Arc::new(Person { handle, site, cookie, key, expires, agreed, consent, purposes, made });
         let (durable, answer) = oneshot::channel();
         self.newcomers.try_send(Newcomer { person: Arc::clone(&person), durable }).map_err(|_| NoPersonKey)?;
         match answer.await {
@@ -248,10 +257,11 @@ impl PersonKeys {
         Ok(())
     }
 
-    /// Notes that this person's consent ends later, since they gave it anew. A process that has them in memory learns it when their time was over. Blocks.
-    pub(in crate::privacy) fn prolong(&self, person: &Person, until: Timestamp) -> Result<(), StoreError> {
-        let update = "UPDATE persons SET expires = max(expires, ?1) WHERE handle = ?2";
-        self.database.with(|connection| connection.execute(update, (until.0, person.handle)))?;
+    /// Notes when a contact agreed last, and until when. Another process that has them in memory learns of a later end when their time was over, and of
+    /// an earlier one when that has come. Blocks.
+    pub(in crate::privacy) fn note_agreed(&self, person: &Person, agreed: Timestamp, until: Timestamp) -> Result<(), StoreError> {
+        let update = "UPDATE persons SET agreed = ?1, expires = ?2 WHERE handle = ?3";
+        self.database.with(|connection| connection.execute(update, (agreed.0, until.0, person.handle)))?;
         self.cache().forget(person.site, &person.cookie);
         Ok(())
     }
@@ -346,6 +356,9 @@ impl PersonKeys {
             ended = delete.query_map([now.0], |row| row.get(0).map(Some))?.collect::<rusqlite::Result<_>>()?;
             Ok(ended.len())
         })?;
+        // One whose end another process has set earlier is here still.
+        let gone: HashSet<[u8; 16]> = ended.iter().flatten().copied().collect();
+        self.cache().drop_those(|person| gone.contains(&person.handle));
         self.destroyed.fetch_add(destroyed as u64, Ordering::Release);
         self.note_ended(ended);
         Ok(destroyed)

@@ -77,6 +77,12 @@ impl Rights {
         found.people.iter().any(|found| !found.person.purposes().both(purposes).is_empty())
     }
 
+    /// Whether one of them agrees to nothing without these purposes: their key would not be kept.
+    #[must_use]
+    pub fn somebody_is_left_without(&self, found: &Found, purposes: Purposes) -> bool {
+        found.people.iter().any(|found| found.person.purposes().without(purposes).is_empty())
+    }
+
     /// Notes that they, who are known by these identifiers, object to these purposes; `Purposes::PROFILE` is a profile. What they had agreed to stays as far as
     /// it is something else; the same yes said again brings nothing back, and no import of what was said until now. Returns of whom nothing is left that they
     /// agree to.
