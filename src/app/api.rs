@@ -75,10 +75,11 @@ impl Remote {
         let (api, from) = (Arc::clone(api), self.from);
         // On loopback without a list, every program of this machine may ask; its key says what.
         let all = self.at.address.ip().is_loopback() && from.is_empty();
+        let listener = if all { self.listener } else { self.listener.only_from(Arc::clone(&from)) };
         let answer = move |request: Request<Incoming>, peer: Peer| {
             let (api, known) = (Arc::clone(&api), all || peer.is_of(&from));
             async move { api.handle(request, if known { Caller::OfItsNetworks } else { Caller::Elsewhere }).await }
         };
-        supervisor.spawn("api listener", self.listener.run(supervisor.clone(), answer));
+        supervisor.spawn("api listener", listener.run(supervisor.clone(), answer));
     }
 }

@@ -5,6 +5,7 @@ use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use ipnet::IpNet;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -31,6 +32,7 @@ pub struct Listener {
     connections: usize,
     metrics: Arc<ServerMetrics>,
     role: Role,
+    only_from: Option<Arc<[IpNet]>>,
 }
 
 impl Listener {
@@ -47,7 +49,13 @@ impl Listener {
     ) -> io::Result<(Self, SocketAddr)> {
         let socket = sockets.listen(role, address).await?;
         let local = socket.local_addr()?;
-        Ok((Self { socket, sockets: Arc::clone(sockets), tls, connections: connections.max(1), metrics, role }, local))
+        Ok((Self { socket, sockets: Arc::clone(sockets), tls, connections: connections.max(1), metrics, role, only_from: None }, local))
+    }
+
+    /// Takes connections from these networks alone: another one is closed before a byte of it is read, and has no place among those that are open.
+    #[must_use]
+    pub fn only_from(self, networks: Arc<[IpNet]>) -> Self {
+        Self { only_from: Some(networks), ..self }
     }
 
     /// Accepts and serves until the stop signal, then waits a bounded time for the requests under way.
@@ -66,7 +74,8 @@ impl Listener {
 
         {
             // Inside, the socket is borrowed; after it, the socket is closed.
-            let mut next = pin!(accept(&self.socket, &permits, &shared.metrics));
+            let only_from = self.only_from.as_deref();
+            let mut next = pin!(accept(&self.socket, only_from, &permits, &shared.metrics));
             loop {
                 tokio::select! {
                     biased;
@@ -76,7 +85,7 @@ impl Listener {
                         shared.metrics.connections_timed_out.add(ended);
                     }
                     (stream, address, permit) = &mut next => {
-                        next.set(accept(&self.socket, &permits, &shared.metrics));
+                        next.set(accept(&self.socket, only_from, &permits, &shared.metrics));
                         let member = connections.join();
                         supervisor.spawn_short(Arc::clone(&shared).connection(stream, address, member, permit));
                     }
@@ -105,7 +114,12 @@ impl Listener {
 }
 
 /// The next connection, with its permit. Without a free permit, clients wait in the kernel's queue.
-async fn accept(socket: &TcpListener, permits: &Arc<Semaphore>, metrics: &ServerMetrics) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+async fn accept(
+    socket: &TcpListener,
+    only_from: Option<&[IpNet]>,
+    permits: &Arc<Semaphore>,
+    metrics: &ServerMetrics,
+) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
     let permit = match Arc::clone(permits).try_acquire_owned() {
         Ok(permit) => permit,
         Err(_) => {
@@ -116,7 +130,11 @@ async fn accept(socket: &TcpListener, permits: &Arc<Semaphore>, metrics: &Server
     let mut reported = false;
     loop {
         match socket.accept().await {
-            Ok((stream, address)) => return (stream, address, permit),
+            Ok((stream, address)) if only_from.is_none_or(|networks| Peer::new(address, false).is_of(networks)) => {
+                return (stream, address, permit);
+            }
+            // Of another network: it is closed here, and the permit is the next one's.
+            Ok(_) => {}
             // The client was gone before it was accepted: nothing to wait for.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
             Err(_) => {
