@@ -351,7 +351,8 @@ impl App {
             // It waits for no twin: an order that is told of twice is one order of a profile anyway.
             discloser: Arc::new(profile_discloser),
             documents: Box::new(move || in_force.documents.load_full()),
-            calendar: Box::new(move || calendar.holds()),
+            // At this moment: its rounds are many between two looks.
+            calendar: Box::new(move || calendar.holds_now()),
             profiles: Arc::clone(&profiles),
         }));
         let projecting = Arc::clone(projector.gauges());

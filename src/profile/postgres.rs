@@ -111,7 +111,11 @@ impl PostgresProfiles {
         let done = self.runtime.block_on(async {
             let open = match &mut *link {
                 Some(open) => open,
-                none => none.insert(self.connect().await?),
+                none => {
+                    // All of it: TLS, the log-in, and the wait for who brings the tables up to date.
+                    let connected = tokio::time::timeout(TOTAL_TIMEOUT, self.connect()).await;
+                    none.insert(connected.unwrap_or_else(|_| Err(ProfileError::Database(String::from("it does not let us in"))))?)
+                }
             };
             let Link { client, connection } = open;
             let told = async {

@@ -103,14 +103,17 @@ impl SqliteProfiles {
     /// Writes the file anew: the slack of a page may hold a copy of what stood there before the page was arranged anew.
     fn write_anew(&self, connection: &Connection) -> Result<(), ProfileError> {
         connection.execute_batch("VACUUM")?;
-        connection.pragma_update(None, "application_id", 0)?;
-        self.empty_journal(connection)
+        // Where another process reads, the pages of before rest in the file: it stays due.
+        if self.empty_journal(connection)? {
+            connection.pragma_update(None, "application_id", 0)?;
+        }
+        Ok(())
     }
 
-    /// Empties the journal, where what was overwritten in the file rests still. Nobody of this process reads meanwhile.
-    fn empty_journal(&self, connection: &Connection) -> Result<(), ProfileError> {
+    /// Empties the journal, where what was overwritten in the file rests still. Nobody of this process reads meanwhile. False: somebody of another does.
+    fn empty_journal(&self, connection: &Connection) -> Result<bool, ProfileError> {
         let _nobody = self.reading.as_ref().map(|reading| reading.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+        Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))? == 0)
     }
 
     fn strands_where(&self, select: &str, parameters: impl rusqlite::Params) -> Result<Vec<StrandRow>, ProfileError> {
@@ -350,6 +353,10 @@ impl ProfileStore for SqliteProfiles {
             transaction.execute("DELETE FROM identifiers WHERE person = ?1", [person.at_rest()])?;
             transaction.execute("DELETE FROM decisions WHERE person = ?1", [person.at_rest()])?;
         }
+        if removed > 0 {
+            // Copies in the slack of pages go when it is: at once where that is asked for, with the next upkeep where it is not.
+            transaction.pragma_update(None, "application_id", WIPE_IS_DUE)?;
+        }
         transaction.commit()?;
         if removed > 0 {
             // What was deleted is overwritten in the file (`secure_delete`), and rests in the journal until that is emptied.
@@ -365,7 +372,7 @@ impl ProfileStore for SqliteProfiles {
             return self.write_anew(&connection);
         }
         connection.pragma_update(None, "application_id", WIPE_IS_DUE)?;
-        self.empty_journal(&connection)
+        self.empty_journal(&connection).map(drop)
     }
 
     fn wipe_what_is_due(&self) -> Result<bool, ProfileError> {

@@ -53,7 +53,8 @@ fn what_is_stored_outlives_a_clock_that_is_set_to_next_year() {
     // One that takes everything, one that is not there, one that rests.
     let away = format!("settings = {{ url = \"http://127.0.0.1:9/\", secret = \"env:{SECRET_VARIABLE}\" }}");
     let documents = [
-        SITE.to_owned(),
+        format!("{SITE}[site.profile]\n"),
+        file_destination("customers", "consent", "consented-analytics"),
         file_destination("measurement", "exempt_measurement", "measurement"),
         destination("away", "webhook", "exempt_measurement", "measurement", &away),
         destination("resting", "webhook", "exempt_measurement", "measurement", &format!("paused = true\n{away}")),
@@ -65,6 +66,10 @@ fn what_is_stored_outlives_a_clock_that_is_set_to_next_year() {
         let beacon = json!({ "e": [{ "k": "page_view", "i": number.to_string() }] }).to_string();
         assert_eq!(server.send(&Request::beacon(beacon).with("X-Forwarded-For", "192.0.2.7")).status, 204);
     }
+    let customer = json!({ "g": ["analytics", "profile"], "e": [{ "k": "page_view", "i": "customer" }] }).to_string();
+    assert_eq!(server.send(&Request::beacon(customer)).status, 204);
+    let profiles = || installation.number("profiles.db", "SELECT count(*) FROM strands");
+    eventually("a profile", ROUND, || profiles() == 1);
     assert!(server.stop().success());
     let stored = log_segments(&installation);
     assert!(!stored.is_empty());
@@ -78,6 +83,7 @@ fn what_is_stored_outlives_a_clock_that_is_set_to_next_year() {
     std::thread::sleep(Duration::from_secs(1));
     let left = log_segments(&installation);
     assert!(stored.iter().all(|segment| left.contains(segment)), "{stored:?} are now {left:?}");
+    assert_eq!(profiles(), 1, "a profile whose consent would have ended, too");
     assert!(fs::read_to_string(installation.path().join("stderr")).unwrap().contains("the clock was set"));
     for name in ["away", "resting"] {
         assert_eq!(installation.ledger(name), [], "{name}: what waits is as old as before");

@@ -192,6 +192,9 @@ fn verdict(code: Code) -> Verdict {
         Code(29 | 31) => Verdict::EndpointRefuses { reason: "the user may not write to the topic" },
         Code::NO_SUCH_LOGIN => Verdict::EndpointRefuses { reason: "the cluster knows nobody by that mechanism" },
         Code(34) | Code::NOT_LET_IN => Verdict::EndpointRefuses { reason: "the cluster does not let us in: check user and password" },
+        // A partition without a leader, or with too few replicas: it is no event's fault, however long that lasts. No pause is asked for; that one is named
+        // says so.
+        Code::NO_LEADER | Code::NOT_THE_LEADER | Code(7 | 19 | 20) => Verdict::Retry { after: Some(Duration::ZERO) },
         // A topic that is not there is the same to see as one that is about to be; the rest passes.
         Code(_) => Verdict::Retry { after: None },
     }
@@ -288,13 +291,14 @@ mod tests {
         let disclosures: Vec<Disclosure> = (0..3).map(|offset| Disclosure::for_test(Offset(offset), offset, Timestamp(0))).collect();
         let parcel = kafka.encode(&disclosures.iter().collect::<Vec<_>>()).remove(0);
         let (kept, again) = (Verdict::Accepted { proven: true }, Verdict::Retry { after: None });
-        let large = Verdict::Rejected { reason: "it is larger than the topic takes" };
+        let (large, nobodys) =
+            (Verdict::Rejected { reason: "it is larger than the topic takes" }, Verdict::Retry { after: Some(Duration::ZERO) });
         for (codes, expected) in [
             ([0, 0, 0], [&kept, &kept, &kept]),
             ([10, 0, 10], [&again, &kept, &again]),
             ([10, 0, 0], [&large, &kept, &kept]),
             ([10, 10, 10], [&large, &large, &large]),
-            ([6, 0, -1], [&again, &kept, &again]),
+            ([6, 0, -1], [&nobodys, &kept, &again]),
         ] {
             assert_eq!(kafka.judge(&parcel, &Answer::Produced(codes.map(Code).to_vec())).iter().collect::<Vec<_>>(), expected);
         }

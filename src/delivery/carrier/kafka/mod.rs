@@ -8,7 +8,9 @@ mod scram;
 
 use std::{
     collections::{BTreeMap, HashMap},
+    future::poll_fn,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -28,6 +30,8 @@ use crate::destination::{
 
 /// For one attempt with all that belongs to it, as for a call over HTTP.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
+/// For one leader, of this: what it was asked to wait for its replicas ([`wire::produce`]), and the way. They are asked at the same time.
+const LEADER_TIMEOUT: Duration = Duration::from_secs(12);
 /// Idle connections kept to one broker: as many as there are attempts under way at a time.
 const IDLE_CONNECTIONS_MAX: usize = crate::delivery::LANES_OF_SMALL_PARCELS;
 /// One that was idle for longer is not used again: a broker closes what is quiet for ten minutes (`connections.max.idle.ms`).
@@ -93,17 +97,25 @@ impl KafkaCarrier {
         let leaders = self.leaders(production).await?;
         let (by_leader, mut codes) = assigned(production, &leaders);
         let mut failed = None;
-        for (leader, partitions) in by_leader {
-            let batches = partitions.iter().map(|(partition, records)| {
-                let said = records.iter().map(|at| {
-                    let record = &production.records[*at];
-                    let value = lines.get(*at).copied().unwrap_or_default();
-                    Said { key: record.key.as_bytes(), value, id: record.event_id.as_bytes(), time: record.time }
+        let asked = by_leader.into_iter().map(|(leader, partitions)| {
+            let lines = &lines;
+            async move {
+                let batches = partitions.iter().map(|(partition, records)| {
+                    let said = records.iter().map(|at| {
+                        let record = &production.records[*at];
+                        let value = lines.get(*at).copied().unwrap_or_default();
+                        Said { key: record.key.as_bytes(), value, id: record.event_id.as_bytes(), time: record.time }
+                    });
+                    (*partition, wire::batch(&said.collect::<Vec<_>>()))
                 });
-                (*partition, wire::batch(&said.collect::<Vec<_>>()))
-            });
-            let batches: Vec<_> = batches.collect();
-            match self.keep(production, &leader, &batches).await {
+                let batches: Vec<_> = batches.collect();
+                let kept = tokio::time::timeout(LEADER_TIMEOUT, self.keep(production, &leader, &batches)).await;
+                (partitions, kept.unwrap_or(Err(Refused::Failed(Failure::Timeout))))
+            }
+        });
+        // One that is silent takes nothing from what the others have kept.
+        for (partitions, kept) in all(asked).await {
+            match kept {
                 Ok(kept) => {
                     for (partition, code) in kept {
                         partitions.get(&partition).into_iter().flatten().for_each(|at| codes[*at] = Code(code));
@@ -236,6 +248,21 @@ impl Default for KafkaCarrier {
 
 /// Places of records in a parcel, by partition, by leader.
 type ByLeader = BTreeMap<(String, u16), BTreeMap<i32, Vec<usize>>>;
+
+/// What becomes of all of them, at the same time and in their order.
+async fn all<F: Future>(of: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut under_way: Vec<_> = of.map(|future| (Box::pin(future), None)).collect();
+    poll_fn(|cx| {
+        for (future, done) in under_way.iter_mut().filter(|(_, done)| done.is_none()) {
+            if let Poll::Ready(output) = future.as_mut().poll(cx) {
+                *done = Some(output);
+            }
+        }
+        if under_way.iter().all(|(_, done)| done.is_some()) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    under_way.into_iter().filter_map(|(_, done)| done).collect()
+}
 
 /// Which records are for whom; and a code for each, which says of those that are for nobody that it is so.
 fn assigned(production: &Production, leaders: &Leaders) -> (ByLeader, Vec<Code>) {

@@ -7,8 +7,10 @@ use std::num::NonZeroU32;
 
 /// Without a channel binding: Kafka has none.
 const HEADER: &str = "n,,";
-/// A server that asks for more work than this is none that means well; Kafka itself goes up to 16,384.
-const ITERATIONS_MAX: u32 = 1_000_000;
+/// A server that asks for more work than this is none that means well (Kafka itself goes up to 16,384): some hundredths of a second.
+const ITERATIONS_MAX: u32 = 100_000;
+/// With less, whoever listens could try passwords at leisure (RFC 7677 §4); Kafka has no less.
+const ITERATIONS_MIN: u32 = 4096;
 
 /// By which hash.
 #[derive(Clone, Copy)]
@@ -66,10 +68,14 @@ pub(super) fn first(user: &str, nonce: &str) -> Vec<u8> {
 pub(super) fn last(hash: Hash, (user, password): (&str, &[u8]), nonce: &str, server: &[u8]) -> Result<(Vec<u8>, Expected), NotProven> {
     let server = std::str::from_utf8(server).map_err(|_| NotProven)?;
     let said = |name: &str| server.split(',').find_map(|part| part.strip_prefix(name)).ok_or(NotProven);
+    // An extension that has to be understood (RFC 5802 §5.1), and is not.
+    if server.starts_with("m=") {
+        return Err(NotProven);
+    }
     let (both, salt, iterations) = (said("r=")?, said("s=")?, said("i=")?);
     let salt = BASE64.decode(salt).map_err(|_| NotProven)?;
     let iterations: NonZeroU32 = iterations.parse().map_err(|_| NotProven)?;
-    if !both.starts_with(nonce) || both.len() == nonce.len() || iterations.get() > ITERATIONS_MAX {
+    if !both.starts_with(nonce) || both.len() == nonce.len() || !(ITERATIONS_MIN..=ITERATIONS_MAX).contains(&iterations.get()) {
         return Err(NotProven);
     }
     let without_proof = format!("c={},r={both}", BASE64.encode(HEADER));
