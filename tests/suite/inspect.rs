@@ -71,16 +71,17 @@ fn a_refused_event_is_traced_and_sent_again() {
 
     // By its number, and by the id that another destination has of it.
     let first = trace(&installation, "1");
-    let theirs = installation.outbox("files")[1].clone();
-    let id = theirs["event_id"].as_str().unwrap();
-    assert_eq!(trace(&installation, id)["offset"], 1);
-    assert_eq!(trace(&installation, first["event_id"].as_str().unwrap())["offset"], 1);
     let stand = |trace: &Value, name: &str| {
         trace["destinations"].as_array().unwrap().iter().find(|stand| stand["destination"] == name).unwrap().clone()
     };
     let (at_hook, in_file) = (stand(&first, "hook"), stand(&first, "files"));
+    let id = in_file["event_id"].as_str().unwrap();
+    // Three visitors' lines are in no order.
+    let theirs = installation.outbox("files").into_iter().find(|line| line["event_id"] == id).unwrap();
+    assert_eq!(trace(&installation, id)["offset"], 1);
+    assert_eq!(trace(&installation, first["event_id"].as_str().unwrap())["offset"], 1);
     assert_eq!((&at_hook["ended"]["state"], &at_hook["ended"]["status"]), (&json!("rejected"), &json!("400")));
-    assert_eq!((&in_file["ended"]["state"], &in_file["event_id"]), (&json!("accepted"), &json!(id)));
+    assert_eq!(in_file["ended"]["state"], json!("accepted"));
     // What is rebuilt is what was sent, to the byte for a file, and event by event for a call.
     assert_eq!(serde_json::from_str::<Value>(in_file["request"]["body"].as_str().unwrap()).unwrap(), theirs);
     let rebuilt: Value = serde_json::from_str(at_hook["request"]["body"].as_str().unwrap()).unwrap();

@@ -247,8 +247,10 @@ fn the_data_of_every_release_opens_and_delivers_what_waited() {
         assert_eq!(released.copies(), copies, "{}", directory.display());
         let above = |path: &Path| path.parent() == Some(&released.installation.data());
         let databases = sums_below(&released.installation.data()).into_keys().filter(|path| above(path) && path.extension().is_some());
-        let databases: Vec<_> = databases.map(|path| path.file_name().unwrap().to_owned()).collect();
-        assert_eq!(databases, ["egress.key", "erasures.db", "keys.db", "state.db"], "no copy of keys, behind or not: {behind}");
+        let databases = databases.map(|path| path.file_name().unwrap().to_owned());
+        // The key that signs days is made when one is closed: of data that is older than a day, once the clock is believed.
+        let databases: Vec<_> = databases.filter(|name| name != "egress.key").collect();
+        assert_eq!(databases, ["erasures.db", "keys.db", "state.db"], "no copy of keys, behind or not: {behind}");
         released.installation.number("state.db", "SELECT 1 FROM programs");
     }
 }
