@@ -202,8 +202,9 @@ impl Importer<'_> {
         let known_by = self.in_store(&contact)?;
         // What was agreed to before an erasure, or before an objection, went with it.
         let erased = self.list.erased_at(self.site.number, &known_by, contact.purposes)?;
-        let went_with = |erased: Option<Timestamp>| erased.is_some_and(|erased| contact.agreed < erased);
-        if went_with(erased) && holds(Rule::ErasedStayOutOfImports) {
+        let went_with =
+            |erased: Option<Timestamp>| erased.is_some_and(|erased| contact.agreed < erased) && holds(Rule::ErasedStayOutOfImports);
+        if went_with(erased) {
             return Ok(Became::Left(Left::ErasedBefore));
         }
         let Some((kind, said)) = contact.known_by.first() else { return Ok(Became::Left(Left::NoIdentifier)) };
