@@ -307,6 +307,7 @@ fn no_request_says_where_events_go() {
         }
         looked_at += 1;
         let code = code(&text(&file));
+        let code = imports(&code) + &code;
         let named = SAYS_WHERE.iter().filter(|word| code.contains(**word));
         wrong.extend(named.map(|word| format!("src/{path}: names `{word}`: what answers requests does not decide where events go")));
     }
@@ -459,11 +460,56 @@ fn the_readers_of_this_file_see_what_they_should() {
     let source = "use crate::{\n    clock::Timestamp,\n    event::{Epoch, crate_like},\n    privacy::{raw::{A, B}, record},\n};\n\
                   fn f() { crate::state::open(); }\n#[cfg(test)]\nmod tests { use crate::server; }\n";
     assert_eq!(crate_modules(&code(source)), ["clock", "event", "privacy", "state"].map(str::to_owned).into());
+    let written_out = imports(&code(
+        "use crate::{\n    delivery::{Delivery, carrier::{Carriers, http}},\n    documents::{self, parse},\n};\nuse std::fs;\n",
+    ));
+    for path in [
+        "crate::delivery::Delivery\n",
+        "delivery::carrier::Carriers\n",
+        "delivery::carrier::http\n",
+        "documents::self\n",
+        "crate::documents::parse\n",
+        "std::fs\n",
+    ] {
+        assert!(written_out.contains(path), "{path}: {written_out}");
+    }
     assert!(!code("// crate::server\nlet a = 1; // .expose(\n").contains("expose"));
     assert!(code("let url = \"https://example.org\"; call()").contains("call()"));
     let calls = trace_calls("tracing::warn!(count = 1, \"all is {count}\"); tracing::info!(task = name(\"}\"), \"all is well\");");
     assert_eq!(calls.iter().map(|call| holds_a_formatted_string(call)).collect::<Vec<_>>(), [true, false]);
     assert_eq!(links("[a](b.md) `[no](c.md)` ![d](e.png)\n```\n[f](g.md)\n```\n"), ["b.md", "e.png"]);
+}
+
+/// Every path that code imports, written out, one a line: `a::{b, c::d}` is `a::b` and `a::c::d`.
+fn imports(code: &str) -> String {
+    fn write_out(above: &str, tree: &str, to: &mut String) {
+        let tree = tree.trim();
+        let Some((path, inner)) = tree.split_once('{').and_then(|(path, rest)| Some((path, rest.strip_suffix('}')?))) else {
+            to.extend([above, tree, "\n"]);
+            return;
+        };
+        let (above, mut depth, mut from) = (format!("{above}{path}"), 0_usize, 0);
+        for (at, character) in inner.char_indices() {
+            match character {
+                '{' => depth += 1,
+                '}' => depth = depth.saturating_sub(1),
+                ',' if depth == 0 => {
+                    write_out(&above, &inner[from..at], to);
+                    from = at + 1;
+                }
+                _ => {}
+            }
+        }
+        write_out(&above, &inner[from..], to);
+    }
+    let mut found = String::new();
+    for (at, _) in code.match_indices("use ") {
+        let begins = !code[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_');
+        if let Some(end) = code[at..].find(';').filter(|_| begins) {
+            write_out("", &code[at + "use ".len()..at + end], &mut found);
+        }
+    }
+    found
 }
 
 /// The top-level modules that code names as `crate::…`, in paths and in groups.
