@@ -74,9 +74,11 @@ impl Profiles {
         if holders.is_empty() || holders.iter().any(|holder| !joined.strands.contains(holder)) {
             return Ok(None);
         }
-        let joined = Joined { strands: self.reached(rules, &joined, holders)?, ..joined };
+        let reached = self.reached(rules, &joined, holders)?;
+        let beside: Vec<StrandKey> = joined.strands.difference(&reached).copied().collect();
+        let joined = Joined { strands: reached, ..joined };
         let Some(view) = self.own_view(&joined, rules, EVENTS_SHOWN, now)? else { return Ok(None) };
-        let (mut people, mut known_by, mut shared) = (BTreeSet::new(), BTreeSet::from([*address]), false);
+        let (mut people, mut known_by, mut shared) = (BTreeSet::new(), BTreeSet::new(), false);
         for strand in &joined.strands {
             let all = store.of_person(rules.site(), &strand.person)?;
             if all.iter().all(|row| joined.strands.contains(&row.key)) {
@@ -87,8 +89,15 @@ impl Profiles {
                 shared = true;
             }
         }
-        // What others have, too, would keep them out with an import of theirs.
-        known_by.retain(|identifier| !joined.refused.contains(identifier) && !joined.disputed.contains(identifier));
+        joined.retain_their_own(&mut known_by);
+        for strand in beside {
+            known_by.retain(|known| strand.account.is_none_or(|account| *known != Identifier::of_account(&account)));
+            for others in store.identifiers(&strand)? {
+                known_by.remove(&others);
+            }
+        }
+        // Whoever else was parted from it: what was agreed to under the address before goes.
+        known_by.insert(*address);
         let everyone = joined.strands.iter().map(|strand| strand.person).collect();
         Ok(Some(OwnProfile { view, everyone, people, known_by, shared, restricted: self.is_restricted(&joined) }))
     }
