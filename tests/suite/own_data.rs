@@ -262,6 +262,7 @@ fn an_address_is_confirmed_in_the_browser_that_asked_and_in_no_other() {
     eventually("two profiles", PATIENCE, || orders(&installation) == [1, 1]);
     let page = opened(&server, &one);
     assert!(page.contains("action=\"you/confirm\"") && page.contains("may join it with what it knows of them"), "it is said before");
+    assert!(page.contains("Whoever reads the mail of that address can then see and erase it"));
     assert!(!opened(&server, &analytics).contains("you/confirm"));
 
     // Who has no consented cookie is told the same and mailed nothing; a page of another origin asks in vain.
