@@ -72,7 +72,7 @@ impl Arrived {
     fn see(&self, call: &[u8]) {
         let mut once = self.once.lock().unwrap();
         let mut changed = None;
-        for number in numbers(call) {
+        for number in numbers(call).map(|thousandths| (thousandths * 1e3).round() as usize) {
             let (at, bit) = (number / 64, 1 << (number % 64));
             if once[at] & bit != 0 {
                 let again = self.again.fetch_add(1, Ordering::Relaxed) + 1;
@@ -153,11 +153,12 @@ impl Place {
     }
 }
 
-/// One connection's part of the events.
+/// One connection's part of the events. Each carries its number in thousandths: of numbers above a million none leaves.
 fn fill(address: SocketAddr, events: usize, sender: usize, sent: &AtomicUsize) {
     let mut connection = Connection::open(address).unwrap();
     for first in (sender * EACH..events).step_by(SENDERS * EACH) {
-        let said: Vec<String> = (first..first + EACH).map(|number| format!(r#"{{"k":"page_view","d":{{"number":{number}}}}}"#)).collect();
+        let event = |number| format!(r#"{{"k":"page_view","d":{{"number":{}.{:03}}}}}"#, number / 1_000, number % 1_000);
+        let said: Vec<String> = (first..first + EACH).map(event).collect();
         let visitor = first / EACH % VISITORS;
         let request = Request::beacon(format!(r#"{{"e":[{}]}}"#, said.join(",")))
             .with("X-Forwarded-For", &format!("10.1.{}.{}", visitor / 250, visitor % 250 + 1));

@@ -55,12 +55,13 @@ pub(crate) fn most_resident_mib(process: u32) -> f64 {
 }
 
 /// The property `number` of each event in a call, said as a number or as text.
-pub(crate) fn numbers(call: &[u8]) -> impl Iterator<Item = usize> + '_ {
+pub(crate) fn numbers(call: &[u8]) -> impl Iterator<Item = f64> + '_ {
     const KEY: &[u8] = b"\"number\":";
     memmem::find_iter(call, KEY).map(|at| {
         let value = &call[at + KEY.len()..];
-        let digits = value.strip_prefix(b"\"").unwrap_or(value).iter().take_while(|byte| byte.is_ascii_digit());
-        digits.fold(0, |number, digit| number * 10 + usize::from(digit - b'0'))
+        let value = value.strip_prefix(b"\"").unwrap_or(value);
+        let end = value.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'.')).unwrap_or(value.len());
+        str::from_utf8(&value[..end]).ok().and_then(|number| number.parse().ok()).expect("a number")
     })
 }
 

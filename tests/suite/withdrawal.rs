@@ -105,7 +105,7 @@ impl Sightings {
         let now = Instant::now();
         let mut all = self.of.lock().unwrap();
         for number in numbers(call) {
-            let seen = &mut all[number];
+            let seen = &mut all[number as usize];
             seen.sent += 1;
             seen.accepted += usize::from(accepted);
             seen.last = Some(now);
