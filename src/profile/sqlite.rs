@@ -116,6 +116,8 @@ impl SqliteProfiles {
         Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))? == 0)
     }
 
+    /// Strands that meet a condition. Where another index than the table's own is meant, it is named: SQLite would rather walk all of a site's strands,
+    /// which are in the order that is asked for, than put two into it.
     fn strands_where(&self, select: &str, parameters: impl rusqlite::Params) -> Result<Vec<StrandRow>, ProfileError> {
         let connection = self.read_lock();
         let mut select = connection.prepare_cached(&format!("{STRAND} {select}"))?;
@@ -247,7 +249,7 @@ impl ProfileStore for SqliteProfiles {
     fn of_identifier(&self, site: SiteNumber, identifier: &Identifier, browsers: usize) -> Result<Vec<StrandRow>, ProfileError> {
         let id = identifier.key.bytes().as_slice();
         if identifier.kind == IdentifierKind::Account {
-            let select = "WHERE site = ?1 AND account = ?2 AND length(account) > 0 ORDER BY person LIMIT ?3";
+            let select = "INDEXED BY strands_by_account WHERE site = ?1 AND account = ?2 AND length(account) > 0 ORDER BY person LIMIT ?3";
             return self.strands_where(select, (site.0, id, at_most(browsers)));
         }
         self.strands_where(
@@ -283,7 +285,8 @@ impl ProfileStore for SqliteProfiles {
     }
 
     fn of_browser(&self, site: SiteNumber, browser: u64) -> Result<Vec<StrandRow>, ProfileError> {
-        self.strands_where("WHERE site = ?1 AND browser = ?2 ORDER BY person, account", (site.0, browser.cast_signed()))
+        let select = "INDEXED BY strands_by_browser WHERE site = ?1 AND browser = ?2 ORDER BY person, account";
+        self.strands_where(select, (site.0, browser.cast_signed()))
     }
 
     fn strands_after(&self, after: Option<&StrandKey>, most: usize) -> Result<Vec<StrandRow>, ProfileError> {
