@@ -124,9 +124,22 @@ impl WorkThread {
     /// # Errors
     /// When the operating system has no thread to give.
     pub fn start(name: &'static str) -> io::Result<Self> {
+        Self::start_after(name, || ())
+    }
+
+    /// The same for work that nobody waits for: where processors are short, it comes after the threads that answer.
+    ///
+    /// # Errors
+    /// When the operating system has no thread to give.
+    pub fn in_background(name: &'static str) -> io::Result<Self> {
+        Self::start_after(name, give_way)
+    }
+
+    fn start_after(name: &'static str, begin: fn()) -> io::Result<Self> {
         // One piece waits at most per caller, each of which waits for its end.
         let (pieces, mut waiting) = mpsc::channel::<Box<dyn FnOnce() + Send>>(1);
         let work = move || {
+            begin();
             while let Some(piece) = waiting.blocking_recv() {
                 piece();
             }
@@ -159,6 +172,17 @@ impl WorkThread {
     }
 }
 
+/// How far behind the others a thread in the background stands: it still gets a tenth of a processor that others want all of.
+#[cfg(target_os = "linux")]
+const BACKGROUND_NICENESS: i32 = 10;
+
+/// Lets the calling thread come after the others. Linux has a niceness for each thread; elsewhere it is the whole program's, which stays.
+fn give_way() {
+    // Where it is refused, the thread is as important as the others.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, BACKGROUND_NICENESS);
+}
+
 /// A paused clock of tests runs on whenever all tasks wait, unless the runtime's own blocking work is under way: work on a thread of ours
 /// must count as such, or hours pass in it.
 #[cfg(test)]
@@ -182,5 +206,14 @@ mod tests {
         assert!(panicking.await.is_err_and(|end| end.is_panic()));
         assert_eq!(thread.run(|| std::thread::current().id()).await, first);
         assert_ne!(first, std::thread::current().id());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn work_in_the_background_comes_after_the_rest_alone() {
+        let niceness = || rustix::process::getpriority_process(None).unwrap();
+        let (here, before) = (niceness(), WorkThread::start("test").unwrap());
+        let behind = WorkThread::in_background("test").unwrap();
+        assert_eq!((behind.run(niceness).await, before.run(niceness).await, niceness()), (here.max(BACKGROUND_NICENESS), here, here));
     }
 }

@@ -162,7 +162,7 @@ impl Projector {
     /// # Errors
     /// When the system has no thread to give.
     pub fn start(self: Arc<Self>, supervisor: &Supervisor) -> io::Result<()> {
-        let thread = WorkThread::start("profiles")?;
+        let thread = WorkThread::in_background("profiles")?;
         let stop = supervisor.stop_signal();
         supervisor.spawn("profiles", async move {
             let mut said = false;

@@ -110,7 +110,7 @@ impl Recleanse {
     }
 
     fn start_at_pace(parts: Parts, documents: Arc<Documents>, bytes_per_second: u64) -> Result<Arc<Self>, StartError> {
-        let thread = WorkThread::start("recleanse").map_err(StartError::Thread)?;
+        let thread = WorkThread::in_background("recleanse").map_err(StartError::Thread)?;
         let stop = parts.supervisor.stop_signal();
         let now = clock::now();
         let known = progress::read(&parts.state)?;
