@@ -39,8 +39,10 @@ const PAIRS_MORE: usize = 8;
 /// Pairs at most: some three and a half minutes.
 const PAIRS_MAX: usize = 72;
 const PAIRS_QUICK: usize = 8;
-/// Pairs of floods.
-const FLOODS: usize = 10;
+/// Pairs of floods, in the same way.
+const FLOODS_MIN: usize = 10;
+const FLOODS_MORE: usize = 5;
+const FLOODS_MAX: usize = 60;
 const FLOODS_QUICK: usize = 4;
 
 /// The kinds, and what they are called.
@@ -63,15 +65,22 @@ fn in_turn<T>(turn: usize, well: &Product, beside: &Product, measure: fn(&Produc
     }
 }
 
+/// Whether the interval is asked after so many pairs.
+const fn is_asked(pairs: usize, first: usize, more: usize) -> bool {
+    pairs >= first && (pairs - first).is_multiple_of(more)
+}
+
 fn measure_row(name: &'static str, well: &Product, beside: &Product, quick: bool) -> Result<Row, Failure> {
     let mut row = Row { name, pairs: Vec::new(), floods: Vec::new() };
-    for turn in 0..if quick { FLOODS_QUICK } else { FLOODS } {
+    for turn in 0..if quick { FLOODS_QUICK } else { FLOODS_MAX } {
         row.floods.push(in_turn(turn, well, beside, flood)?);
+        if is_asked(turn + 1, FLOODS_MIN, FLOODS_MORE) && row.throughput_verdict() != Verdict::TooNoisy {
+            break;
+        }
     }
     for turn in 0..if quick { PAIRS_QUICK } else { PAIRS_MAX } {
         row.pairs.push(in_turn(turn, well, beside, paced)?);
-        let pairs = turn + 1;
-        if pairs >= PAIRS_MIN && (pairs - PAIRS_MIN).is_multiple_of(PAIRS_MORE) && row.p99_verdict() != Verdict::TooNoisy {
+        if is_asked(turn + 1, PAIRS_MIN, PAIRS_MORE) && row.p99_verdict() != Verdict::TooNoisy {
             break;
         }
     }

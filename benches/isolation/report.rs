@@ -110,9 +110,14 @@ impl Row {
         ratio(&self.floods, |floods| quantile(floods.copied(), 0.5))
     }
 
+    /// What the interval says of the good receiver.
+    pub fn throughput_verdict(&self) -> Verdict {
+        Verdict::of_least(self.throughput(), AIM_THROUGHPUT)
+    }
+
     /// The worse of the two.
     pub fn verdict(&self) -> Verdict {
-        self.p99_verdict().max(Verdict::of_least(self.throughput(), AIM_THROUGHPUT))
+        self.p99_verdict().max(self.throughput_verdict())
     }
 
     /// Its line of the table.
@@ -137,7 +142,7 @@ impl Row {
             p99.map_or_else(String::new, said),
             self.p99_verdict().name(),
             said(throughput),
-            Verdict::of_least(throughput, AIM_THROUGHPUT).name()
+            self.throughput_verdict().name()
         )
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     Failure,
     load::{Orders, Tally},
-    process::{Process, processor_time, processor_time_of_threads},
+    process::{Process, ThreadTimes},
 };
 
 /// A yardstick whose own rounds differ by more than this share of their median cannot judge anything.
@@ -126,15 +126,13 @@ impl Rounds {
         let mut generator = Process::role("load")?;
         generator.say(&serde_json::to_string(&orders)?)?;
         generator.hear()?;
-        let apart = || side.apart.map_or(Ok(Duration::ZERO), |name| processor_time_of_threads(side.process, name));
-        let (before, apart_before) = (processor_time(side.process)?, apart()?);
+        let before = ThreadTimes::of(side.process)?;
         generator.say("go")?;
         let tally: Tally = serde_json::from_str(&generator.hear()?)?;
         if let Some(settle) = side.settle {
             settle()?;
         }
-        let apart = apart()?.saturating_sub(apart_before);
-        let used = processor_time(side.process)?.saturating_sub(before).saturating_sub(apart);
+        let (used, apart) = ThreadTimes::of(side.process)?.since(&before, side.apart);
         if tally.accepted != requests {
             let (accepted, other, status) = (tally.accepted, tally.other, tally.other_status);
             return Err(format!("of {requests} requests {accepted} were accepted and {other} were not (status {status})").into());

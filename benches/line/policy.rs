@@ -42,13 +42,13 @@ use firsthand::{
 use crate::{
     Failure,
     measure::Spread,
-    process::{Process, processor_time},
+    process::{Process, ThreadTimes},
     request::HOST,
 };
 
 /// What the policy may cost: this share of a bare server's request.
 pub const AIM: f64 = 0.10;
-/// Events of one loop: a second or two, against a clock of a hundredth.
+/// Events of one loop: some seconds at most.
 const EVENTS: u64 = 1_000_000;
 /// How often the loops are run in turn.
 const ROUNDS: usize = 5;
@@ -125,10 +125,10 @@ impl PolicyCost {
         for round in 0..=ROUNDS {
             let mut cost = [0.0; Until::ALL.len()];
             for ((name, _), cost) in Until::ALL.iter().zip(&mut cost) {
-                let before = processor_time(process.id())?;
+                let before = ThreadTimes::of(process.id())?;
                 process.say(name)?;
                 process.hear()?;
-                let used = processor_time(process.id())?.saturating_sub(before);
+                let (used, _) = ThreadTimes::of(process.id())?.since(&before, None);
                 *cost = used.as_secs_f64() * 1e6 / EVENTS as f64;
             }
             let [event, permit, enrich, id, anonymise] = cost;

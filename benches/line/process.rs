@@ -1,15 +1,14 @@
 //! The processes of a run, and what the system says of them.
 
 use std::{
+    collections::HashMap,
+    ffi::OsString,
     io::{BufRead as _, BufReader, Write as _},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::Duration,
 };
 
 use crate::Failure;
-
-/// Linux counts processor time for `/proc` in these, on every architecture (`USER_HZ`).
-const TICKS_PER_SECOND: u32 = 100;
 
 /// A child that this program started; it ends with it.
 pub struct Process {
@@ -72,28 +71,33 @@ impl Drop for Process {
     }
 }
 
-/// The processor time that a process has used, user and system, all threads.
-pub fn processor_time(process: u32) -> Result<Duration, Failure> {
-    time_in(&std::fs::read_to_string(format!("/proc/{process}/stat"))?)
-}
+/// The processor time that each thread of a process has used, user and system.
+pub struct ThreadTimes(HashMap<OsString, (String, Duration)>);
 
-/// The same of its threads of that name alone.
-pub fn processor_time_of_threads(process: u32, name: &str) -> Result<Duration, Failure> {
-    let mut time = Duration::ZERO;
-    for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
-        let thread = thread?.path();
-        if std::fs::read_to_string(thread.join("comm"))?.trim_end() == name {
-            time += time_in(&std::fs::read_to_string(thread.join("stat"))?)?;
+impl ThreadTimes {
+    /// As of now. From `schedstat`, in ns: a round is too short for the hundredths of a second in `stat`.
+    pub fn of(process: u32) -> Result<Self, Failure> {
+        let mut times = HashMap::new();
+        for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
+            let thread = thread?;
+            let read = |file| std::fs::read_to_string(thread.path().join(file));
+            // One that has just ended is not there any more.
+            let (Ok(name), Ok(time)) = (read("comm"), read("schedstat")) else { continue };
+            let time = time.split_whitespace().next().ok_or("/proc/PID/task/TID/schedstat is empty")?.parse()?;
+            times.insert(thread.file_name(), (name.trim_end().to_owned(), Duration::from_nanos(time)));
         }
+        if times.is_empty() { Err("/proc/PID/task/TID/schedstat cannot be read".into()) } else { Ok(Self(times)) }
     }
-    Ok(time)
-}
 
-fn time_in(stat: &str) -> Result<Duration, Failure> {
-    // The second field is the program's name in brackets and may hold anything; user and system time are the 14th and 15th.
-    let (_, fields) = stat.rsplit_once(')').ok_or("/proc/PID/stat has no name")?;
-    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u32>).sum::<Result<u32, _>>()?;
-    Ok(Duration::from_secs(1) * ticks / TICKS_PER_SECOND)
+    /// What was used since then by all threads but those of the name `apart`, and by those.
+    pub fn since(&self, before: &Self, apart: Option<&str>) -> (Duration, Duration) {
+        let (mut rest, mut named) = (Duration::ZERO, Duration::ZERO);
+        for (thread, (name, time)) in &self.0 {
+            let used = time.saturating_sub(before.0.get(thread).map_or(Duration::ZERO, |(_, time)| *time));
+            *if Some(name.as_str()) == apart { &mut named } else { &mut rest } += used;
+        }
+        (rest, named)
+    }
 }
 
 /// The memory that a process has resident, in MiB.

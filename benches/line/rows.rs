@@ -22,13 +22,13 @@ pub const GATE: f64 = 2.8;
 /// What the plain row aims at.
 pub const AIM: f64 = 1.6;
 /// The gated row and its TLS twin.
-const GATED: Effort = Effort { pairs: 5, requests: 60_000, warm_up: 20_000 };
+const GATED: Effort = Effort { pairs: 9, requests: 60_000, warm_up: 20_000 };
 /// The rows that are only shown.
 const SHOWN: Effort = Effort { pairs: 3, requests: 40_000, warm_up: 10_000 };
 /// The row that waits for its deliveries.
 const DELIVERED: Effort = Effort { pairs: 3, requests: 20_000, warm_up: 5_000 };
 /// The pair of rows that tells what profiles cost the line: as many pairs as a difference of a tenth needs.
-const PROFILED: Effort = Effort { pairs: 7, requests: 30_000, warm_up: 10_000 };
+const PROFILED: Effort = Effort { pairs: 15, requests: 30_000, warm_up: 10_000 };
 /// `--quick`.
 const QUICK: Effort = Effort { pairs: 5, requests: 25_000, warm_up: 10_000 };
 /// Persons of the granted rows.
