@@ -2,13 +2,17 @@
 
 make BROKERS TOPIC PARTITIONS
 read BROKERS TOPIC RECORDS    a JSON object per line: partition, offset, key, headers, time, value
-mock NUMBER TOPIC             prints where the cluster is, and lives until its standard input ends
+mock NUMBER TOPIC             prints where the cluster is and who leads each partition, and lives until its standard input ends; `BROKER MS`
+                              there has that broker wait for so long with each answer
 """
 
+import ctypes
 import json
+import pathlib
 import sys
 import time
 
+import confluent_kafka
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -59,8 +63,18 @@ def read(brokers, topic, records):
 def mock(number, topic):
     producer = Producer({"test.mock.num.brokers": int(number)})
     known = producer.list_topics(topic, timeout=10)
-    print(",".join(f"{broker.host}:{broker.port}" for broker in known.brokers.values()), flush=True)
-    sys.stdin.read()
+    print(",".join(f"{broker.host}:{broker.port}" for broker in known.brokers.values()))
+    print(json.dumps({number: partition.leader for number, partition in known.topics[topic].partitions.items()}), flush=True)
+    # The package does not hand out what librdkafka's own interface can do: it is the library that is loaded already, and the handle is what a
+    # producer begins with.
+    package = pathlib.Path(confluent_kafka.__file__).parent
+    library = ctypes.CDLL(str(next(package.parent.glob("confluent_kafka.libs/librdkafka*"))))
+    library.rd_kafka_handle_mock_cluster.restype = ctypes.c_void_p
+    handle = ctypes.c_void_p.from_address(id(producer) + object.__basicsize__)
+    mocked = ctypes.c_void_p(library.rd_kafka_handle_mock_cluster(handle))
+    for line in sys.stdin:
+        broker, wait = line.split()
+        print(library.rd_kafka_mock_broker_set_rtt(mocked, int(broker), int(wait)), flush=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -16,8 +16,9 @@ use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(90);
 const TOPIC: &str = "shop.events";
-const VISITORS: usize = 8;
-const EVENTS: usize = 80;
+/// More than a destination has lanes, so that a lane's events have several leaders.
+const VISITORS: usize = 32;
+const EVENTS: usize = 320;
 
 /// A process that ends with this.
 struct Running(Child);
@@ -93,6 +94,12 @@ impl Installation {
             made.http, made.admin
         );
         fs::write(directory.join("firsthand.toml"), machine).unwrap();
+        made.apply(brokers, false);
+        made
+    }
+
+    /// Puts the documents in force, also where the program runs.
+    fn apply(&self, brokers: &str, paused: bool) {
         let documents = format!(
             r#"
 [[policy]]
@@ -112,13 +119,13 @@ type = "kafka"
 sites = ["shop"]
 basis = "exempt_measurement"
 transform = "measurement"
+paused = {paused}
 settings = {{ brokers = "{brokers}", topic = "{TOPIC}" }}
 "#
         );
-        fs::write(directory.join("documents.toml"), documents).unwrap();
-        let applied = made.command(&["apply", "documents.toml"]).output().unwrap();
+        fs::write(self.directory.path().join("documents.toml"), documents).unwrap();
+        let applied = self.command(&["apply", "documents.toml"]).output().unwrap();
         assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
-        made
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -167,11 +174,63 @@ fn exchange(address: SocketAddr, request: &str) -> String {
     answer
 }
 
-/// Reads the topic back, and compares it with what was sent: each event once, under its visitor's key, in order.
-fn is_whole(python: &Path, brokers: &str, events: usize) -> BTreeSet<i64> {
+/// A cluster of several brokers, which can be told to be slow.
+struct Cluster {
+    process: Running,
+    said: BufReader<ChildStdout>,
+    /// All of them, as clients are told.
+    brokers: String,
+    /// Who leads each partition.
+    leaders: BTreeMap<i64, u32>,
+}
+
+impl Cluster {
+    fn of(python: &Path, brokers: &str) -> Self {
+        let mut command = cluster(python, &["mock", brokers, TOPIC]);
+        let mut process = Running(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+        let mut said = BufReader::new(process.0.stdout.take().unwrap());
+        let brokers = line_of(&mut said);
+        let leaders: BTreeMap<String, u32> = serde_json::from_str(&line_of(&mut said)).unwrap();
+        let leaders = leaders.into_iter().map(|(partition, leader)| (partition.parse().unwrap(), leader)).collect();
+        Self { process, said, brokers, leaders }
+    }
+
+    /// Any one of them tells of the others: broker 1.
+    fn first(&self) -> &str {
+        self.brokers.split(',').next().unwrap()
+    }
+
+    /// Has a broker wait with each answer.
+    fn delay(&mut self, broker: u32, delay: Duration) {
+        writeln!(self.process.0.stdin.as_mut().unwrap(), "{broker} {}", delay.as_millis()).unwrap();
+        assert_eq!(line_of(&mut self.said), "0", "librdkafka does it");
+    }
+}
+
+fn line_of(said: &mut BufReader<ChildStdout>) -> String {
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    line.trim().to_owned()
+}
+
+/// Reads the topic back.
+fn records(python: &Path, brokers: &str, events: usize) -> Vec<Value> {
     let output = cluster(python, &["read", brokers, TOPIC, &events.to_string()]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let records: Vec<Value> = String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn leader_of(cluster: &Cluster, record: &Value) -> u32 {
+    cluster.leaders[&record["partition"].as_i64().unwrap()]
+}
+
+fn number_of(record: &Value) -> u64 {
+    record["value"]["properties"]["number"].as_f64().unwrap() as u64
+}
+
+/// Reads the topic back, and compares it with what was sent: each event once, under its visitor's key, in order.
+fn is_whole(python: &Path, brokers: &str, events: usize) -> BTreeSet<i64> {
+    let records = records(python, brokers, events);
     assert_eq!(records.len(), events);
     let mut visitors: BTreeMap<&str, (i64, Vec<u64>)> = BTreeMap::new();
     for record in &records {
@@ -183,7 +242,7 @@ fn is_whole(python: &Path, brokers: &str, events: usize) -> BTreeSet<i64> {
         let partition = record["partition"].as_i64().unwrap();
         let (of_key, numbers) = visitors.entry(key).or_insert((partition, Vec::new()));
         assert_eq!(*of_key, partition, "one visitor's records are in one partition");
-        numbers.push(value["properties"]["number"].as_f64().unwrap() as u64);
+        numbers.push(number_of(record));
     }
     let numbers: BTreeSet<u64> = visitors.values().flat_map(|(_, numbers)| numbers.iter().copied()).collect();
     assert_eq!((visitors.len(), numbers.len()), (VISITORS, events), "each event once");
@@ -214,21 +273,48 @@ fn every_event_is_one_record_on_a_broker_that_was_away_at_first() {
 #[test]
 fn every_event_is_one_record_where_several_brokers_lead() {
     let Some(python) = python() else { return };
-    let mut mock =
-        cluster(&python, &["mock", "3", TOPIC]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut brokers = String::new();
-    BufReader::new(mock.stdout.take().unwrap()).read_line(&mut brokers).unwrap();
-    let mock = Running(mock);
-    let brokers = brokers.trim();
-    // Any one of them tells of the others.
-    let installation = Installation::new(brokers.split(',').next().unwrap());
+    let cluster = Cluster::of(&python, "3");
+    let installation = Installation::new(cluster.first());
     let server = installation.start();
     installation.send(0..EVENTS);
     eventually("every event accepted", || installation.accepted() == EVENTS);
-    let partitions = is_whole(&python, brokers, EVENTS);
+    let partitions = is_whole(&python, &cluster.brokers, EVENTS);
     assert!(partitions.len() > 1, "several partitions are written to: {partitions:?}");
     server.stop();
-    drop(mock);
+}
+
+#[test]
+fn one_silent_broker_has_none_of_the_others_records_sent_again() {
+    let Some(python) = python() else { return };
+    let mut cluster = Cluster::of(&python, "3");
+    let installation = Installation::new(cluster.first());
+    let server = installation.start();
+    installation.send(0..VISITORS);
+    eventually("the first events accepted", || installation.accepted() == VISITORS);
+    let first = records(&python, &cluster.brokers, VISITORS);
+    let leads: BTreeMap<usize, u32> = first.iter().map(|record| (number_of(record) as usize, leader_of(&cluster, record))).collect();
+    let silent = *leads.values().max().unwrap();
+    assert!(silent > 1, "it is another one who tells of them");
+    // They wait, so that what is sent at once is for several leaders.
+    installation.apply(cluster.first(), true);
+    eventually("a pause", || installation.overview()["state"] == "paused");
+    installation.send(VISITORS..EVENTS);
+    cluster.delay(silent, 2 * PATIENCE);
+    installation.apply(cluster.first(), false);
+    eventually("more of the others' events accepted", || installation.accepted() > VISITORS);
+    // Longer than it is waited for: what went to several of them together has its answers from all others.
+    std::thread::sleep(Duration::from_secs(20));
+    assert!(installation.accepted() < EVENTS, "one is silent");
+    cluster.delay(silent, Duration::ZERO);
+    eventually("every event accepted", || installation.accepted() == EVENTS);
+    let (theirs, others): (Vec<Value>, Vec<Value>) =
+        records(&python, &cluster.brokers, EVENTS + 1).into_iter().partition(|record| leader_of(&cluster, record) == silent);
+    let numbers = |records: &[Value]| records.iter().map(number_of).collect::<BTreeSet<_>>();
+    assert_eq!(others.len(), numbers(&others).len(), "each once");
+    assert_eq!(numbers(&others).len() + numbers(&theirs).len(), EVENTS, "and none is missing");
+    // What it kept without a word was sent to it again.
+    assert!(theirs.len() > numbers(&theirs).len(), "it was silent for longer than it was waited for");
+    server.stop();
 }
 
 #[test]
