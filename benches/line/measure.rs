@@ -129,10 +129,16 @@ impl Rounds {
         let before = ThreadTimes::of(side.process)?;
         generator.say("go")?;
         let tally: Tally = serde_json::from_str(&generator.hear()?)?;
+        // What is counted apart goes on when the line's own work is done, and to wait for it is not the line's work.
+        let answered = ThreadTimes::of(side.process)?;
         if let Some(settle) = side.settle {
             settle()?;
         }
-        let (used, apart) = ThreadTimes::of(side.process)?.since(&before, side.apart);
+        let settled = ThreadTimes::of(side.process)?;
+        let (used, apart) = match side.apart {
+            None => settled.since(&before, None),
+            Some(_) => (answered.since(&before, side.apart).0, settled.since(&before, side.apart).1),
+        };
         if tally.accepted != requests {
             let (accepted, other, status) = (tally.accepted, tally.other, tally.other_status);
             return Err(format!("of {requests} requests {accepted} were accepted and {other} were not (status {status})").into());
