@@ -20,7 +20,10 @@ const found = (name, paths, from) => {
   return path;
 };
 
-async function launch(options) {
+/** In each page of a browser of which the test hides that it says Do Not Track; its header goes by the hosts' `hides`. */
+const hideDoNotTrack = () => Object.defineProperty(Navigator.prototype, "doNotTrack", { get: () => "unspecified" });
+
+async function launch(options, inEachPage) {
   const profile = mkdtempSync(join(tmpdir(), "browser-"));
   const browser = await puppeteer.launch({ headless: true, userDataDir: profile, acceptInsecureCerts: true, timeout: STEP_MS_MAX, ...options });
   return {
@@ -28,6 +31,7 @@ async function launch(options) {
     async newPage(visitor) {
       const page = await visitor.newPage();
       page.setDefaultTimeout(STEP_MS_MAX);
+      if (inEachPage) await page.evaluateOnNewDocument(inEachPage);
       return page;
     },
     async stop() {
@@ -50,15 +54,15 @@ async function chromium(hosts, { lists }) {
   return { ...started, stop };
 }
 
-async function firefox({ proxy }, { blocker, strict, objects, listed }) {
+async function firefox(hosts, { blocker, strict, objects, listed, silent }) {
   const executablePath = found("FIREFOX", ["/usr/bin/firefox-esr", "/usr/bin/firefox"], "firefox-esr");
   const path = blocker && found("", [FIREFOX_BLOCKER], "webext-ublock-origin-firefox");
   const extraPrefsFirefox = {
     "network.proxy.type": 1,
     "network.proxy.http": "127.0.0.1",
-    "network.proxy.http_port": proxy,
+    "network.proxy.http_port": hosts.proxy,
     "network.proxy.ssl": "127.0.0.1",
-    "network.proxy.ssl_port": proxy,
+    "network.proxy.ssl_port": hosts.proxy,
     "network.proxy.no_proxies_on": "",
     "browser.contentblocking.category": strict ? "strict" : "standard",
     "privacy.trackingprotection.enabled": !!strict,
@@ -70,9 +74,14 @@ async function firefox({ proxy }, { blocker, strict, objects, listed }) {
     "privacy.globalprivacycontrol.enabled": !!objects,
     "privacy.globalprivacycontrol.functionality.enabled": true,
   };
-  const started = await launch({ browser: "firefox", executablePath, extraPrefsFirefox });
+  const started = await launch({ browser: "firefox", executablePath, extraPrefsFirefox }, silent && hideDoNotTrack);
   if (path) await started.browser.installExtension(path);
-  return started;
+  hosts.hides = silent ? ["dnt"] : [];
+  const stop = async () => {
+    await started.stop();
+    hosts.hides = [];
+  };
+  return { ...started, stop };
 }
 
 /** Each: its name, how to start it behind the proxy of these hosts (where its protection needs a list: with these names on it), and whether it keeps a listed tracker away, which is how the test sees that the protection is on. */
@@ -80,8 +89,12 @@ export const BROWSERS = [
   { name: "Chromium", start: (hosts) => chromium(hosts, {}), protects: false },
   { name: "Chromium with uBlock Origin's lists", start: (hosts) => chromium(hosts, { lists: true }), protects: true },
   { name: "Firefox", start: (hosts) => firefox(hosts, {}), protects: false },
-  { name: "Firefox with strict tracking protection", start: (hosts, listed = [TRACKER]) => firefox(hosts, { strict: true, listed }), protects: true },
+  // Firefox up to some version between 140 and 153 says Do Not Track with it, which is an objection: what its protection does on the network is seen apart from that.
+  { name: "Firefox with strict tracking protection", start: (hosts, listed = [TRACKER]) => firefox(hosts, { strict: true, listed, silent: true }), protects: true },
   { name: "Firefox with uBlock Origin", start: (hosts) => firefox(hosts, { blocker: true }), protects: true },
 ];
-/** A browser that objects by itself: Firefox has a setting for it, Chromium has none. */
-export const OBJECTING = { name: "Firefox with Global Privacy Control", start: (hosts) => firefox(hosts, { objects: true }), protects: false };
+/** Browsers that object by themselves, where they do: Firefox has a setting for one signal and couples the other to its protection in some versions; Chromium has none. */
+export const OBJECTING = [
+  { name: "Firefox with Global Privacy Control", start: (hosts) => firefox(hosts, { objects: true }), objects: () => navigator.globalPrivacyControl === true },
+  { name: "Firefox with strict tracking protection that says Do Not Track", start: (hosts) => firefox(hosts, { strict: true, listed: [TRACKER] }), objects: () => navigator.doNotTrack === "1", coupled: true },
+];
