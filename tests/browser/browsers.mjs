@@ -20,7 +20,7 @@ const found = (name, paths, from) => {
   return path;
 };
 
-/** In each page of a browser of which the test hides that it says Do Not Track; its header goes by the hosts' `hides`. */
+/** In each page of a browser of which the test hides that it says Do Not Track. Its header is on pages and scripts alone, not on what a script sends. */
 const hideDoNotTrack = () => Object.defineProperty(Navigator.prototype, "doNotTrack", { get: () => "unspecified" });
 
 async function launch(options, inEachPage) {
@@ -54,15 +54,15 @@ async function chromium(hosts, { lists }) {
   return { ...started, stop };
 }
 
-async function firefox(hosts, { blocker, strict, objects, listed, silent }) {
+async function firefox({ proxy }, { blocker, strict, objects, listed, silent }) {
   const executablePath = found("FIREFOX", ["/usr/bin/firefox-esr", "/usr/bin/firefox"], "firefox-esr");
   const path = blocker && found("", [FIREFOX_BLOCKER], "webext-ublock-origin-firefox");
   const extraPrefsFirefox = {
     "network.proxy.type": 1,
     "network.proxy.http": "127.0.0.1",
-    "network.proxy.http_port": hosts.proxy,
+    "network.proxy.http_port": proxy,
     "network.proxy.ssl": "127.0.0.1",
-    "network.proxy.ssl_port": hosts.proxy,
+    "network.proxy.ssl_port": proxy,
     "network.proxy.no_proxies_on": "",
     "browser.contentblocking.category": strict ? "strict" : "standard",
     "privacy.trackingprotection.enabled": !!strict,
@@ -76,12 +76,7 @@ async function firefox(hosts, { blocker, strict, objects, listed, silent }) {
   };
   const started = await launch({ browser: "firefox", executablePath, extraPrefsFirefox }, silent && hideDoNotTrack);
   if (path) await started.browser.installExtension(path);
-  hosts.hides = silent ? ["dnt"] : [];
-  const stop = async () => {
-    await started.stop();
-    hosts.hides = [];
-  };
-  return { ...started, stop };
+  return started;
 }
 
 /** Each: its name, how to start it behind the proxy of these hosts (where its protection needs a list: with these names on it), and whether it keeps a listed tracker away, which is how the test sees that the protection is on. */

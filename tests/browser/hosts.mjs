@@ -10,18 +10,14 @@ import { join } from "node:path";
 
 /**
  * Serves these hosts by `answer(asked, reply)`, on every port. `connected`: the authorities (`host:port`) that browsers asked the proxy for. `stops`, where it is set, says of a request
- * whether a blocker stands before it: its connection ends then, and nobody has seen it. `hides`: headers that no host gets to see.
+ * whether a blocker stands before it: its connection ends then, and nobody has seen it.
  */
 export async function startHosts(directory, hosts, answer) {
   const [key, certificate] = ["key.pem", "certificate.pem"].map((name) => join(directory, name));
   const names = hosts.map((host) => `DNS:${host}`).join(",");
   execFileSync("openssl", ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=test", "-addext", `subjectAltName=${names}`, "-keyout", key, "-out", certificate], { stdio: "ignore" });
   const connected = new Set();
-  const server = createServer({ key: readFileSync(key), cert: readFileSync(certificate) }, (asked, reply) => {
-    if (started.stops?.(asked)) return reply.destroy();
-    for (const name of started.hides) delete asked.headers[name];
-    return answer(asked, reply);
-  });
+  const server = createServer({ key: readFileSync(key), cert: readFileSync(certificate) }, (asked, reply) => (started.stops?.(asked) ? reply.destroy() : answer(asked, reply)));
   const proxy = createProxy((asked, reply) => {
     connected.add(URL.parse(asked.url)?.host);
     reply.writeHead(404).end();
@@ -38,7 +34,6 @@ export async function startHosts(directory, hosts, answer) {
   const started = {
     connected,
     stops: undefined,
-    hides: [],
     proxy: proxy.address().port,
     stop() {
       server.closeAllConnections();

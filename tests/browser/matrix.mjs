@@ -206,9 +206,10 @@ async function objecting({ name, start, objects, coupled }) {
     const inBrowser = await stored(visit);
     await visit.visitor.close();
     await until(() => web.beacons.length > before.beacons);
+    const told = web.beacons.length > before.beacons;
     const withEvents = web.beacons.slice(before.beacons).filter(({ body }) => body.e?.length).length;
     const kept = all("measurement") + all("customers") - before.kept;
-    return [{ name, what: "after a yes", ok: objected && !withEvents && !kept && !inBrowser, text: `${withEvents} event requests, ${kept} events kept, stored ${inBrowser}` }];
+    return [{ name, what: "after a yes", ok: objected && told && !withEvents && !kept && !inBrowser, text: `${told ? "objection told" : "nothing was told"}, ${withEvents} event requests, ${kept} events kept, stored ${inBrowser}` }];
   } finally {
     await started.stop();
   }
