@@ -13,6 +13,7 @@
 #![expect(clippy::disallowed_methods, reason = "the receivers and the senders are programs of their own, outside the supervisor")]
 
 mod control;
+#[path = "../measure/interval.rs"]
 mod interval;
 mod load;
 mod product;
@@ -22,10 +23,11 @@ mod report;
 use std::process::ExitCode;
 
 use self::{
+    interval::Verdict,
     load::{flood, paced},
     product::Product,
     receiver::{Manners, Receiver},
-    report::{Row, Verdict},
+    report::Row,
 };
 
 /// Any error of the bench ends it; its text goes to the terminal.

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::Command};
 
 use crate::{
     Failure,
-    interval::{Ratio, quantile, ratio},
+    interval::{Ratio, Verdict, ratio},
     load::Block,
 };
 
@@ -20,43 +20,6 @@ const DISTURBED_TIMES: f64 = 4.0;
 /// So many more disturbed blocks beside a bad receiver may be chance. Beyond that and twice as many it is the product that disturbs the machine:
 /// then no block is left out.
 const DISTURBED_BY_CHANCE: usize = 3;
-
-/// What the intervals say of the aims.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
-    /// All of the interval is within the aim.
-    Within,
-    /// The aim is inside the interval.
-    TooNoisy,
-    /// None of the interval is within the aim.
-    Missed,
-}
-
-impl Verdict {
-    fn of_most(ratio: Ratio, most: f64) -> Self {
-        Self::of(ratio.to <= most, ratio.from > most)
-    }
-
-    fn of_least(ratio: Ratio, least: f64) -> Self {
-        Self::of(ratio.from >= least, ratio.to < least)
-    }
-
-    const fn of(within: bool, beyond: bool) -> Self {
-        match (within, beyond) {
-            (true, _) => Self::Within,
-            (false, true) => Self::Missed,
-            (false, false) => Self::TooNoisy,
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Within => "within",
-            Self::TooNoisy => "TOO NOISY",
-            Self::Missed => "MISSED",
-        }
-    }
-}
 
 /// A block of the product whose receivers are well, and the one beside it.
 type Pair<'r> = (&'r Block, &'r Block);
@@ -112,7 +75,8 @@ impl Row {
 
     /// What the interval says of the good receiver.
     pub fn throughput_verdict(&self) -> Verdict {
-        Verdict::of_least(self.throughput(), AIM_THROUGHPUT)
+        let Ratio { from, to, .. } = self.throughput();
+        Verdict::of(from >= AIM_THROUGHPUT, to < AIM_THROUGHPUT)
     }
 
     /// The worse of the two.
@@ -165,4 +129,11 @@ pub fn record(rows: &[Row]) -> Result<PathBuf, Failure> {
     );
     std::fs::write(&file, text)?;
     Ok(file)
+}
+
+/// The value below which this share of all lies.
+pub fn quantile(waits: impl Iterator<Item = f64>, share: f64) -> f64 {
+    let mut waits: Vec<f64> = waits.collect();
+    let at = ((waits.len() as f64 * share) as usize).min(waits.len().saturating_sub(1));
+    *waits.select_nth_unstable_by(at, f64::total_cmp).1
 }

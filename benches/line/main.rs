@@ -3,7 +3,8 @@
 //! Absolute figures do not carry over from one machine to another; the ratio does. So every figure of Firsthand's is measured beside a
 //! yardstick: a hyper server that reads the body and answers 204, with the same allocator, worker count and TLS set-up. The rounds of
 //! both alternate (A, B, A, B), each server is a process of its own, and so is the load generator: this program starts itself again
-//! with `--role`. Cost is the processor time of the server's process (`/proc/PID/task/*/schedstat`), all threads, over the requests of a round.
+//! with `--role`. A ratio is that of all rounds together, with the interval that it lies in, and what is judged goes on until that interval
+//! says something. Cost is the processor time of the server's process (`/proc/PID/task/*/schedstat`), all threads, over the requests of a round.
 //!
 //! `cargo bench` runs everything; `cargo bench --bench line -- --help` says what else there is.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the bench reports to the terminal")]
@@ -11,6 +12,8 @@
 #![expect(clippy::disallowed_methods, reason = "the servers and the load generator are programs of their own, outside the supervisor")]
 
 mod bare;
+#[path = "../measure/interval.rs"]
+mod interval;
 mod load;
 mod measure;
 mod policy;

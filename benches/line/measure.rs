@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use crate::{
     Failure,
+    interval::{Ratio, ratio},
     load::{Orders, Tally},
     process::{Process, ThreadTimes},
 };
 
-/// A yardstick whose own rounds differ by more than this share of their median cannot judge anything.
-const SPREAD_MAX: f64 = 0.25;
 /// The load of every row.
 pub const CONNECTIONS: usize = 64;
 
@@ -28,8 +27,12 @@ pub struct Side<'a> {
 /// How much is measured.
 #[derive(Clone, Copy)]
 pub struct Effort {
-    /// Pairs of rounds, at least 5 for a judgement.
+    /// Pairs of rounds at least.
     pub pairs: usize,
+    /// Pairs of rounds at most: there are more than the least only while the ratio's interval holds one of `bounds`.
+    pub pairs_max: usize,
+    /// What the ratio is held against.
+    pub bounds: &'static [f64],
     /// Requests of one round.
     pub requests: u64,
     /// Requests of each side's uncounted first round.
@@ -66,11 +69,6 @@ impl Spread {
         let median = if figures.len() % 2 == 1 { figures[middle] } else { f64::midpoint(figures[middle - 1], figures[middle]) };
         Self { least: figures[0], median, most: figures[figures.len() - 1] }
     }
-
-    /// How far the ends lie apart, as a share of the median.
-    pub fn share(self) -> f64 {
-        (self.most - self.least) / self.median
-    }
 }
 
 /// Two sides measured in turn.
@@ -82,14 +80,18 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// The cost of each measured round as a multiple of the yardstick's round beside it.
-    pub fn ratio(&self) -> Spread {
-        Spread::of(self.yardstick.iter().zip(&self.measured).map(|(yardstick, measured)| measured.cost_us / yardstick.cost_us))
+    /// What all measured rounds cost, as a multiple of what the yardstick's cost. Of all of them together: a bare server has two ways to run
+    /// on few cores, one of which is half as dear again, and no round in the middle stands for both.
+    pub fn ratio(&self) -> Ratio {
+        let pairs: Vec<(f64, f64)> =
+            self.yardstick.iter().zip(&self.measured).map(|(yardstick, measured)| (yardstick.cost_us, measured.cost_us)).collect();
+        ratio(&pairs, |costs| costs.sum())
     }
 
-    /// Whether the yardstick's own spread forbids a judgement.
-    pub fn is_too_noisy(&self) -> bool {
-        cost(&self.yardstick).share() > SPREAD_MAX
+    /// Whether the ratio lies beyond each of these, on whichever side.
+    fn is_apart_from(&self, bounds: &[f64]) -> bool {
+        let Ratio { from, to, .. } = self.ratio();
+        bounds.iter().all(|bound| *bound < from || to < *bound)
     }
 }
 
@@ -107,12 +109,14 @@ impl Rounds {
         Self(jiff::Timestamp::now().as_microsecond().unsigned_abs() << 10)
     }
 
-    /// Measures both sides in turn, after a warm-up of each.
+    /// Measures both sides in turn, after a warm-up of each, until the ratio can be told from the effort's bounds.
     pub fn compare(&mut self, yardstick: &Side<'_>, measured: &Side<'_>, effort: Effort) -> Result<Comparison, Failure> {
         self.round(yardstick, effort.warm_up)?;
         self.round(measured, effort.warm_up)?;
         let mut comparison = Comparison { yardstick: Vec::new(), measured: Vec::new() };
-        for _ in 0..effort.pairs {
+        while comparison.measured.len() < effort.pairs
+            || comparison.measured.len() < effort.pairs_max && !comparison.is_apart_from(effort.bounds)
+        {
             comparison.yardstick.push(self.round(yardstick, effort.requests)?);
             comparison.measured.push(self.round(measured, effort.requests)?);
         }

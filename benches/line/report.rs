@@ -8,10 +8,11 @@ use std::{
 
 use crate::{
     Failure,
+    interval::Ratio,
     measure::{Comparison, Round, Spread, cost},
     policy::PolicyCost,
     profiles::ProfilesCost,
-    rows::Verdict,
+    rows::Judgement,
 };
 
 /// What was measured in one row.
@@ -34,7 +35,7 @@ pub struct Report {
 }
 
 const HEADINGS: [&str; 8] =
-    ["row", "× yardstick [least–most]", "µs CPU/request", "yardstick's µs", "p50 / p99 ms", "requests/s", "events/sync", "RSS MiB"];
+    ["row", "× yardstick (99 % interval)", "µs CPU/request", "yardstick's µs", "p50 / p99 ms", "requests/s", "events/sync", "RSS MiB"];
 
 impl Report {
     /// No rows yet.
@@ -70,14 +71,14 @@ impl Report {
     }
 
     /// Writes the summary and says where.
-    pub fn record(&self, verdict: &Verdict) -> Result<PathBuf, Failure> {
+    pub fn record(&self, judgement: &Judgement) -> Result<PathBuf, Failure> {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results/latest.md");
         let now = jiff::Timestamp::now().strftime("%Y-%m-%d");
         let text = format!(
             "# The bench of the line: latest recorded run\n\n\
              Written by `cargo bench --bench line -- --record`. What holds is the ratio to the yardstick of the same run; absolute\n\
              figures do not carry over to another machine.\n\n\
-             - date: {now}\n- commit: {}\n- machine: {}\n- {verdict}\n{}\n{}",
+             - date: {now}\n- commit: {}\n- machine: {}\n- {judgement}\n{}\n{}",
             commit(),
             machine(),
             self.policy
@@ -117,10 +118,11 @@ impl Report {
 
 fn cells(row: &Row) -> [String; 8] {
     let spread = |figures: Spread| format!("{:.2} [{:.2}–{:.2}]", figures.median, figures.least, figures.most);
+    let Ratio { measured, from, to } = row.comparison.ratio();
     let middle = |figure: fn(&Round) -> f64| Spread::of(row.comparison.measured.iter().map(figure)).median;
     [
         row.name.to_owned(),
-        spread(row.comparison.ratio()),
+        format!("{measured:.2} ({from:.2}–{to:.2})"),
         spread(cost(&row.comparison.measured)),
         spread(cost(&row.comparison.yardstick)),
         format!("{:.2} / {:.2}", middle(|round| round.tally.p50_ms), middle(|round| round.tally.p99_ms)),

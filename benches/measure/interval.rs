@@ -38,9 +38,38 @@ pub fn ratio<B>(pairs: &[(B, B)], of: impl Fn(&mut dyn Iterator<Item = &B>) -> f
     Ratio { measured: measure(&all), from: at(OUTSIDE), to: at(1.0 - OUTSIDE) }
 }
 
-/// The value below which this share of all lies.
-pub fn quantile(waits: impl Iterator<Item = f64>, share: f64) -> f64 {
-    let mut waits: Vec<f64> = waits.collect();
-    let at = ((waits.len() as f64 * share) as usize).min(waits.len().saturating_sub(1));
-    *waits.select_nth_unstable_by(at, f64::total_cmp).1
+/// What the interval says of an aim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// All of the interval is within it.
+    Within,
+    /// The aim is inside the interval.
+    TooNoisy,
+    /// None of the interval is within it.
+    Missed,
+}
+
+impl Verdict {
+    /// Where the ratio may be so much at most.
+    pub fn of_most(ratio: Ratio, most: f64) -> Self {
+        Self::of(ratio.to <= most, ratio.from > most)
+    }
+
+    /// Where all of the interval is within the aim, and where all of it is beyond.
+    pub const fn of(within: bool, beyond: bool) -> Self {
+        match (within, beyond) {
+            (true, _) => Self::Within,
+            (false, true) => Self::Missed,
+            (false, false) => Self::TooNoisy,
+        }
+    }
+
+    /// The word on the terminal and in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Within => "within",
+            Self::TooNoisy => "TOO NOISY",
+            Self::Missed => "MISSED",
+        }
+    }
 }
