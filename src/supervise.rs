@@ -9,6 +9,7 @@ use std::{
 };
 
 use tokio::{
+    runtime::{self, Handle, Runtime},
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
@@ -19,6 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub struct Supervisor {
     tasks: TaskTracker,
     stop: CancellationToken,
+    line: Option<Handle>,
 }
 
 impl Supervisor {
@@ -26,6 +28,12 @@ impl Supervisor {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same, with threads of their own for what answers beacons: those of [`line_runtime`].
+    #[must_use]
+    pub fn with_line(self, line: Handle) -> Self {
+        Self { line: Some(line), ..self }
     }
 
     /// The stop signal: cancelled once, when shutdown begins.
@@ -39,8 +47,25 @@ impl Supervisor {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
-        let handle = tokio::spawn(self.tasks.track_future(task));
+        self.spawn_among(&Handle::current(), name, task);
+    }
+
+    /// Runs a long-lived task on the threads that answer beacons, where they are threads of their own; what it spawns is there, too.
+    pub fn spawn_on_line<F>(&self, name: &'static str, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        match &self.line {
+            Some(line) => self.spawn_among(line, name, task),
+            None => self.spawn(name, task),
+        }
+    }
+
+    fn spawn_among<F>(&self, threads: &Handle, name: &'static str, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let handle = threads.spawn(self.tasks.track_future(task));
         let watch = async move {
             if handle.await.is_err_and(|end| end.is_panic()) {
                 tracing::error!(task = name, "a task ended by a panic");
@@ -83,6 +108,21 @@ impl Supervisor {
         self.tasks.close();
         tokio::time::timeout(patience, self.tasks.wait()).await.is_ok()
     }
+}
+
+/// The threads that answer beacons, apart from those on which couriers and pages are: one for each processor but one, which the log's commit
+/// thread has. With one more they wake each other again and again for what one of them has done by then: an event costs an eighth more
+/// of a processor where few come at a time, and a twentieth where many do (two processors; `docs/adr/0014-threads-of-the-line.md`).
+///
+/// # Errors
+/// When the operating system has no thread to give.
+pub fn line_runtime() -> io::Result<Runtime> {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    runtime::Builder::new_multi_thread().worker_threads(line_threads(processors)).thread_name("line").enable_all().build()
+}
+
+const fn line_threads(processors: usize) -> usize {
+    if processors > 1 { processors - 1 } else { 1 }
 }
 
 /// Runs a named operating-system thread, for work that blocks all its life (the log's commit thread).

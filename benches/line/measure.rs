@@ -33,7 +33,8 @@ pub struct Effort {
     pub pairs_max: usize,
     /// What the ratio is held against.
     pub bounds: &'static [f64],
-    /// Requests of one round.
+    /// Requests of one round. A round of a bare server should last a second: in its first tenths it runs on one thread or on several, by chance, and
+    /// what is measured then is which.
     pub requests: u64,
     /// Requests of each side's uncounted first round.
     pub warm_up: u64,

@@ -26,13 +26,13 @@ const GATE: f64 = 2.8;
 /// What the plain row aims at.
 const AIM: f64 = 1.6;
 /// The gated row and its TLS twin.
-const GATED: Effort = Effort { pairs: 15, pairs_max: 60, bounds: &[LIMIT], requests: 40_000, warm_up: 20_000 };
+const GATED: Effort = Effort { pairs: 9, pairs_max: 40, bounds: &[LIMIT], requests: 150_000, warm_up: 50_000 };
 /// `--quick`.
-const QUICK: Effort = Effort { pairs: 9, pairs_max: 40, bounds: &[LIMIT], requests: 25_000, warm_up: 10_000 };
+const QUICK: Effort = Effort { pairs: 7, pairs_max: 30, bounds: &[LIMIT], requests: 100_000, warm_up: 30_000 };
 /// The rows that are only shown.
-const SHOWN: Effort = Effort { pairs: 7, pairs_max: 7, bounds: &[], requests: 30_000, warm_up: 10_000 };
+const SHOWN: Effort = Effort { pairs: 7, pairs_max: 7, bounds: &[], requests: 100_000, warm_up: 30_000 };
 /// The row that waits for its deliveries.
-const DELIVERED: Effort = Effort { pairs: 5, pairs_max: 5, bounds: &[], requests: 20_000, warm_up: 5_000 };
+const DELIVERED: Effort = Effort { pairs: 5, pairs_max: 5, bounds: &[], requests: 50_000, warm_up: 10_000 };
 /// The pair of rows that tells what profiles cost the line: as many pairs as a difference of a tenth needs.
 const PROFILED: Effort = Effort { pairs: 15, pairs_max: 15, bounds: &[], requests: 30_000, warm_up: 10_000 };
 /// The yardstick against itself.

@@ -3,7 +3,10 @@
 
 use std::{io::Write, net::SocketAddr, time::Duration};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    runtime::Handle,
+    signal::unix::{Signal, SignalKind, signal},
+};
 
 use super::{CommandError, ListenArguments, Place};
 use crate::{
@@ -55,7 +58,9 @@ pub(super) fn run(place: &Place, listen: &ListenArguments, how: How, out: &mut d
     let setup = Setup { config, demonstration };
     let (inherited, mut before) = if how.take_over { inherit(&setup)? } else { (Inherited::default(), None) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let end = runtime.block_on(serve(setup, inherited, &mut before, out));
+    let line = supervise::line_runtime()?;
+    let end = runtime.block_on(serve(setup, inherited, &mut before, line.handle(), out));
+    line.shutdown_timeout(Duration::from_secs(1));
     runtime.shutdown_timeout(Duration::from_secs(1));
     // Where this process could not take over, the one before goes on as soon as it hears nothing more: not before all is closed here.
     drop(before);
@@ -111,9 +116,16 @@ fn refuse_open(config: &Config, what: &str, fix: &str) -> Result<(), CommandErro
     }
 }
 
-async fn serve(setup: Setup, inherited: Inherited, before: &mut Option<Before>, out: &mut dyn Write) -> Result<(), CommandError> {
+async fn serve(
+    setup: Setup,
+    inherited: Inherited,
+    before: &mut Option<Before>,
+    line: &Handle,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
     let mut stop = StopSignals::listen()?;
-    let mut app = App::start_from(inherited, setup.clone(), Supervisor::new()).await?;
+    let supervisor = || Supervisor::new().with_line(line.clone());
+    let mut app = App::start_from(inherited, setup.clone(), supervisor()).await?;
     if let Some(Err(error)) = before.take().map(Before::taken_over) {
         tracing::warn!(%error, "the process before was gone before it heard that this one runs");
     }
@@ -139,7 +151,7 @@ async fn serve(setup: Setup, inherited: Inherited, before: &mut Option<Before>, 
             }
             Err(error) => tracing::warn!(%error, "the other process did not take over: this one goes on"),
         }
-        app = App::start_from(Inherited { sockets, estate: Some(estate) }, setup.clone(), Supervisor::new()).await?;
+        app = App::start_from(Inherited { sockets, estate: Some(estate) }, setup.clone(), supervisor()).await?;
     }
 }
 

@@ -104,7 +104,7 @@ impl Committer {
         let mut duplicates = 0;
         let shared = Arc::clone(&self.dedup);
         let mut dedup = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        for call in &mut self.batch {
+        for Waiting { call, .. } in &mut self.batch {
             for record in &call.records {
                 call.outcome.push(if dedup.insert(record.event_id(), record.received()) {
                     let offset = self.next;
@@ -155,9 +155,9 @@ impl Committer {
             counters.records.add(records);
             self.catalogue.advance_head(self.next);
         }
-        for call in self.batch.drain(..) {
+        for Waiting { call, reply } in self.batch.drain(..) {
             // A caller that has gone away needs no answer.
-            let _ = call.reply.send(Ok(call.outcome));
+            let _ = reply.send(Ok(call));
         }
         if records > 0 && std::mem::take(&mut self.full) {
             tracing::info!("the disk has space again: events are taken");
@@ -165,7 +165,7 @@ impl Committer {
     }
 
     fn fail(&mut self, mut dedup: MutexGuard<'_, Dedup>, failure: Failure) {
-        for call in &self.batch {
+        for Waiting { call, .. } in &self.batch {
             for (record, outcome) in call.records.iter().zip(&call.outcome) {
                 if matches!(outcome, Appended::Stored(_)) {
                     dedup.remove(record.event_id());

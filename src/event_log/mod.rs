@@ -150,7 +150,7 @@ impl EventLog {
             return Ok(Vec::new());
         }
         let answer = self.pending.submit(records)?;
-        answer.await.unwrap_or(Err(AppendError::Closed))
+        answer.await.unwrap_or(Err(AppendError::Closed)).map(|call| call.outcome)
     }
 
     /// Whether a record with that event id is durable, as long as ids are known for duplicates: at least a day, where there are not too many.

@@ -31,10 +31,16 @@ pub enum Appended {
 
 /// One call's records, and where its answer goes.
 pub(super) struct Waiting {
+    pub(super) call: Call,
+    pub(super) reply: oneshot::Sender<Result<Call, AppendError>>,
+}
+
+/// What goes to the commit thread and comes back, so that its memory is freed where it was had: the allocator keeps that for each thread, and the
+/// one commit thread has more to do than to wipe it.
+pub(super) struct Call {
     pub(super) records: Vec<Record>,
     /// Filled by the commit thread, one per record.
     pub(super) outcome: Vec<Appended>,
-    pub(super) reply: oneshot::Sender<Result<Vec<Appended>, AppendError>>,
 }
 
 impl Waiting {
@@ -98,7 +104,7 @@ impl Pending {
     }
 
     /// Puts records in. The answer comes after they are durable, or not to be.
-    pub(super) fn submit(&self, records: Vec<Record>) -> Result<oneshot::Receiver<Result<Vec<Appended>, AppendError>>, AppendError> {
+    pub(super) fn submit(&self, records: Vec<Record>) -> Result<oneshot::Receiver<Result<Call, AppendError>>, AppendError> {
         let mut bytes = 0;
         for record in &records {
             if record.bytes().len() > RECORD_BYTES_MAX {
@@ -129,7 +135,7 @@ impl Pending {
         }
         inner.records += count;
         inner.bytes += bytes;
-        inner.waiting.push(Waiting { records, outcome, reply });
+        inner.waiting.push(Waiting { call: Call { records, outcome }, reply });
         let waiting = inner.waiting.len();
         let wake = inner.wakes_at.take_if(|enough| waiting >= *enough).is_some();
         drop(inner);
@@ -268,18 +274,22 @@ mod tests {
         Record::for_test([1; 16], RetentionClass::Short, Timestamp(0), &vec![0; bytes])
     }
 
+    fn refusal(pending: &Pending, records: Vec<Record>) -> AppendError {
+        pending.submit(records).map(drop).unwrap_err()
+    }
+
     #[test]
     fn what_waits_is_bounded_in_records_and_bytes() {
         let pending = Pending::new();
         let _first = pending.submit((0..PENDING_RECORDS_MAX).map(|_| record(0)).collect()).unwrap();
-        assert_eq!(pending.submit(vec![record(0)]).unwrap_err(), AppendError::Overloaded);
+        assert_eq!(refusal(&pending, vec![record(0)]), AppendError::Overloaded);
         let mut batch = Vec::new();
         assert_eq!(pending.take(&mut batch, None), Taken::Batch);
         let large = || record(RECORD_BYTES_MAX - 1000);
         let _second = pending.submit((0..15).map(|_| large()).collect()).unwrap();
-        assert_eq!(pending.submit(vec![large(), large()]).unwrap_err(), AppendError::Overloaded);
-        assert_eq!(pending.submit(vec![record(RECORD_BYTES_MAX)]).unwrap_err(), AppendError::TooLarge);
-        assert_eq!(pending.submit((0..17).map(|_| large()).collect()).unwrap_err(), AppendError::TooLarge);
+        assert_eq!(refusal(&pending, vec![large(), large()]), AppendError::Overloaded);
+        assert_eq!(refusal(&pending, vec![record(RECORD_BYTES_MAX)]), AppendError::TooLarge);
+        assert_eq!(refusal(&pending, (0..17).map(|_| large()).collect()), AppendError::TooLarge);
     }
 
     #[test]
@@ -313,19 +323,19 @@ mod tests {
         let pending = Pending::new();
         let mut waiting = pending.submit(vec![record(0)]).unwrap();
         pending.shut(AppendError::SyncFailed);
-        assert_eq!(waiting.try_recv().unwrap(), Err(AppendError::SyncFailed));
-        assert_eq!(pending.submit(vec![record(0)]).unwrap_err(), AppendError::SyncFailed);
+        assert_eq!(waiting.try_recv().unwrap().err(), Some(AppendError::SyncFailed));
+        assert_eq!(refusal(&pending, vec![record(0)]), AppendError::SyncFailed);
         assert_eq!(pending.state(), LogState::Repairing);
         pending.open();
         let _probe = pending.submit(vec![record(0)]).unwrap();
         pending.shut_for(AppendError::Full, Duration::from_secs(60));
         assert_eq!(pending.state(), LogState::Full);
-        assert_eq!(pending.submit(vec![record(0)]).unwrap_err(), AppendError::Full);
+        assert_eq!(refusal(&pending, vec![record(0)]), AppendError::Full);
         pending.shut_for(AppendError::Full, Duration::ZERO);
         assert!(pending.submit(vec![record(0)]).is_ok(), "the pause is over: one may try");
         pending.close();
         pending.open();
-        assert_eq!(pending.submit(vec![record(0)]).unwrap_err(), AppendError::Closed, "closing is for good");
+        assert_eq!(refusal(&pending, vec![record(0)]), AppendError::Closed, "closing is for good");
         let mut batch = Vec::new();
         assert_eq!(pending.take(&mut batch, None), Taken::Batch, "what waits is still committed");
         batch.clear();

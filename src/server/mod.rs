@@ -187,7 +187,7 @@ impl Server {
         for listener in listeners {
             let router = Arc::clone(&router);
             let answer = move |request, peer| Arc::clone(&router).answer(request, peer);
-            supervisor.spawn("listener", listener.run(supervisor.clone(), answer));
+            supervisor.spawn_on_line("listener", listener.run(supervisor.clone(), answer));
         }
         if let Some(tls) = settings.tls {
             supervisor.spawn("certificate files", tls.watch_files(supervisor.clone()));

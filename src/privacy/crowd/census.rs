@@ -3,8 +3,10 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::{BuildHasher, Hash, Hasher},
 };
+
+use foldhash::quality::FixedState;
 
 use super::{
     gather::{Cells, gather, make_room},
@@ -88,7 +90,7 @@ impl Census {
         Self { epoch, visitors: Seen::default(), words_seen: Seen::default(), counted: 0, cells: Cells::new(), words: Default::default() }
     }
 
-    /// Counts one event. A visitor stands in the cell of their first event; pages and hosts have each visitor once.
+    /// Counts one event. A visitor stands in the cell and in the country of their first event; pages and hosts have each visitor once.
     pub(super) fn count(&mut self, said: &Said<'_>, rules: &CrowdRules) {
         if self.visitors.insert(said.visitor) {
             self.counted += 1;
@@ -96,19 +98,18 @@ impl Census {
             if self.cells.len() > CELLS_MAX {
                 make_room(&mut self.cells, &rules.order, after_clearing(CELLS_MAX));
             }
+            self.count_word(WordKind::Place, said.tuple.country.code());
         }
-        let words = [(WordKind::Page, said.page), (WordKind::Place, Some(said.tuple.country.code())), (WordKind::Referrer, said.referrer)];
-        for (kind, word) in words {
-            if let Some(word) = word.filter(|word| word.len() <= WORD_BYTES_MAX) {
-                self.count_word(said.visitor, kind, word);
+        for (kind, word) in [(WordKind::Page, said.page), (WordKind::Referrer, said.referrer)] {
+            if let Some(word) = word.filter(|word| word.len() <= WORD_BYTES_MAX)
+                && self.words_seen.insert(hash_of(said.visitor, kind, word))
+            {
+                self.count_word(kind, word);
             }
         }
     }
 
-    fn count_word(&mut self, visitor: u64, kind: WordKind, word: &str) {
-        if !self.words_seen.insert(hash_of(visitor, kind, word)) {
-            return;
-        }
+    fn count_word(&mut self, kind: WordKind, word: &str) {
         let words = &mut self.words[kind as usize];
         match words.get_mut(word) {
             Some(visitors) => *visitors += 1,
@@ -148,7 +149,7 @@ impl Census {
         to.i32(self.epoch.0);
         to.u64(self.counted);
         self.visitors.give(to);
-        // Hashes mean the same only where they are made the same way, which another release of the standard library may not.
+        // Hashes mean the same only where they are made the same way, which another release may not.
         to.u64(hash_of(0, WordKind::Page, ""));
         self.words_seen.give(to);
         to.count(self.cells.len());
@@ -191,7 +192,7 @@ impl Census {
 }
 
 fn hash_of(visitor: u64, kind: WordKind, word: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = FixedState::default().build_hasher();
     (visitor, kind, word).hash(&mut hasher);
     hasher.finish()
 }

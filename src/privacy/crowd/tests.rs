@@ -108,6 +108,17 @@ fn a_visitor_of_many_events_is_one() {
 }
 
 #[test]
+fn who_travels_stands_in_the_country_of_their_first_event_alone() {
+    let rules = CrowdRules::default();
+    let mut census = Census::new(Epoch(1));
+    for country in ["FR", "BE"] {
+        visit(&mut census, 0..150, tuple(Browser::Chrome, 142, country), "/", &rules);
+    }
+    let [_, places, _] = census.crowds(&rules, &Vocabulary::default()).words;
+    assert_eq!(places, HashMap::from([(Box::from("FR"), 150)]));
+}
+
+#[test]
 fn visitors_whose_cell_was_said_as_it_is_stand_for_nothing_coarser() {
     let rules = CrowdRules::default();
     let (known, vocabulary) = (tuple(Browser::Chrome, 142, "FR"), Vocabulary::of(&[day(&CrowdRules::default())], &rules));

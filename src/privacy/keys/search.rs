@@ -115,13 +115,13 @@ impl AddressSearch<'_> {
         let keys = VisitKeys::default();
         let bits = match self.budget {
             None => WHOLE_BITS,
-            Some(budget) => keys.with_key(self.site, today, |key| bits_within(budget, key.key(), self.site.number, &classes))?,
+            Some(budget) => keys.with_key(self.site, today, |key, _| bits_within(budget, key.key(), self.site.number, &classes))?,
         };
         let addresses = 1_u64 << bits;
         let first = (draw(1 << (WHOLE_BITS - bits)) << bits) as u32;
         let mut one = || (Ipv4Addr::from_bits(first + draw(addresses) as u32), draw(classes.len().max(1) as u64) as usize);
         let drawn: Vec<_> = (0..self.targets).map(|_| one()).collect();
-        let (targets, with_key) = keys.with_key(self.site, today, |key| {
+        let (targets, with_key) = keys.with_key(self.site, today, |key, _| {
             let of = |(address, class): (Ipv4Addr, usize)| {
                 let token = token(key.key(), self.site.number, &ClientAddress::new(IpAddr::V4(address)), classes.get(class)?);
                 Some(Target { address, class, token: u128::from_le_bytes(token) })
@@ -132,7 +132,7 @@ impl AddressSearch<'_> {
         })?;
         let tomorrow = today.plus(NEXT_DAY);
         keys.destroy_old(tomorrow);
-        let without_key = keys.with_key(self.site, tomorrow, |key| {
+        let without_key = keys.with_key(self.site, tomorrow, |key, _| {
             search(key.key(), self.site.number, &classes, (first, addresses), &targets, "addresses, the key destroyed", progress)
         })?;
         Ok(AddressesFound { targets: targets.len(), classes: classes.len(), addresses, with_key, without_key })

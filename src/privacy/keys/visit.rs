@@ -60,15 +60,18 @@ impl VisitKey {
         &self.key
     }
 
-    /// By the wall clock (also one that was set back), by the monotonic one, and by the one that counts a machine's sleep: whichever says so
-    /// first.
-    fn is_over(&self, now: Timestamp) -> bool {
-        (!self.day.holds(now) || self.age.now() >= AGE_MAX) && holds(Rule::VisitKeyEndsWithTheDay)
+    /// How long it will still be used; `None` where it is over. By the wall clock (also one that was set back), by the monotonic one, and by the
+    /// one that counts a machine's sleep: whichever says so first.
+    fn left(&self, now: Timestamp) -> Option<Duration> {
+        let by_age = AGE_MAX.saturating_sub(self.age.now());
+        if (!self.day.holds(now) || by_age.is_zero()) && holds(Rule::VisitKeyEndsWithTheDay) {
+            return None;
+        }
+        Some(self.day.end.since(now).min(by_age))
     }
 
-    /// How long it will still be used, by the same clocks.
-    fn left(&self, now: Timestamp) -> Duration {
-        self.day.end.since(now).min(AGE_MAX.saturating_sub(self.age.now()))
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.left(now).is_none()
     }
 }
 
@@ -93,11 +96,7 @@ impl VisitKeys {
         device: &DeviceClass,
         now: Timestamp,
     ) -> io::Result<DayToken> {
-        self.with_key(site, now, |key| DayToken {
-            epoch: key.epoch,
-            token: token(&key.key, site.number, address, device),
-            left: key.left(now),
-        })
+        self.with_key(site, now, |key, left| DayToken { epoch: key.epoch, token: token(&key.key, site.number, address, device), left })
     }
 
     /// The site's epoch now.
@@ -105,14 +104,14 @@ impl VisitKeys {
     /// # Errors
     /// As for [`Self::token`].
     pub(in crate::privacy) fn epoch(&self, site: &Site, now: Timestamp) -> io::Result<Epoch> {
-        self.with_key(site, now, |key| key.epoch)
+        self.with_key(site, now, |key, _| key.epoch)
     }
 
-    pub(super) fn with_key<T>(&self, site: &Site, now: Timestamp, work: impl FnOnce(&VisitKey) -> T) -> io::Result<T> {
+    pub(super) fn with_key<T>(&self, site: &Site, now: Timestamp, work: impl FnOnce(&VisitKey, Duration) -> T) -> io::Result<T> {
         {
             let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(key) = keys.get(&site.number).filter(|key| !key.is_over(now)) {
-                return Ok(work(key));
+            if let Some((key, left)) = keys.get(&site.number).and_then(|key| key.left(now).map(|left| (key, left))) {
+                return Ok(work(key, left));
             }
         }
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
@@ -121,7 +120,8 @@ impl VisitKeys {
         {
             self.note_age(&destroyed);
         }
-        Ok(work(keys.get(&site.number).expect("inserted above, or was there")))
+        let key = keys.get(&site.number).expect("inserted above, or was there");
+        Ok(work(key, key.left(now).unwrap_or_default()))
     }
 
     /// Destroys the keys whose day is over, also of sites that nobody visits. Called every minute.
@@ -253,9 +253,9 @@ mod tests {
         assert!(!fresh.is_over(now) && fresh.is_over(at("2026-11-24T00:00:00Z")) && fresh.is_over(at("2026-11-22T23:59:59Z")));
         // The wall clock stands still, or was set back within the day.
         let mut old = key();
-        assert!(old.left(now) <= AGE_MAX / 2);
+        assert!(old.left(now).unwrap() <= AGE_MAX / 2);
         old.age = Age::beginning_at(AGE_MAX - Duration::from_secs(60));
-        assert!(!old.is_over(now) && old.left(now) <= Duration::from_secs(60));
+        assert!(old.left(now).unwrap() <= Duration::from_secs(60));
         old.age = Age::beginning_at(AGE_MAX);
         assert!(old.is_over(now));
     }
@@ -288,7 +288,7 @@ mod tests {
         let (before, after) = (here.keys.read().unwrap(), there.keys.read().unwrap());
         let (before, after) = (&before[&SiteNumber(3)], &after[&SiteNumber(3)]);
         assert_eq!((before.key.bytes(), before.epoch), (after.key.bytes(), after.epoch));
-        assert!(!after.is_over(now) && after.left(now) <= Duration::from_secs(1), "the way counts too");
+        assert!(after.left(now).unwrap() <= Duration::from_secs(1), "the way counts too");
         assert!(after.is_over(at("2026-11-24T00:00:00Z")) && after.is_over(at("2026-11-22T23:59:59Z")), "its day is the same");
     }
 
