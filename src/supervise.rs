@@ -117,12 +117,14 @@ impl Supervisor {
 /// # Errors
 /// When the operating system has no thread to give.
 pub fn line_runtime() -> io::Result<Runtime> {
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    runtime::Builder::new_multi_thread().worker_threads(line_threads(processors)).thread_name("line").enable_all().build()
+    runtime::Builder::new_multi_thread().worker_threads(line_threads()).thread_name("line").enable_all().build()
 }
 
-const fn line_threads(processors: usize) -> usize {
-    if processors > 1 { processors - 1 } else { 1 }
+/// How many of them there are.
+#[must_use]
+pub fn line_threads() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    processors.saturating_sub(1).max(1)
 }
 
 /// Runs a named operating-system thread, for work that blocks all its life (the log's commit thread).
@@ -246,6 +248,25 @@ mod tests {
         assert!(panicking.await.is_err_and(|end| end.is_panic()));
         assert_eq!(thread.run(|| std::thread::current().id()).await, first);
         assert_ne!(first, std::thread::current().id());
+    }
+
+    #[test]
+    fn what_answers_beacons_and_all_that_it_spawns_is_on_threads_of_its_own() {
+        let (line, others) = (line_runtime().unwrap(), runtime::Builder::new_current_thread().build().unwrap());
+        let supervisor = Supervisor::new().with_line(line.handle().clone());
+        let (told, mut heard) = mpsc::channel(3);
+        let name = || std::thread::current().name().map(str::to_owned);
+        others.block_on(async {
+            let (short, from_short, from_line, elsewhere) = (supervisor.clone(), told.clone(), told.clone(), told);
+            supervisor.spawn_on_line("test", async move {
+                from_line.send(name()).await.unwrap();
+                short.spawn_short(async move { from_short.send(name()).await.unwrap() });
+            });
+            assert_eq!([heard.recv().await, heard.recv().await], [(); 2].map(|()| Some(Some(String::from("line")))));
+            supervisor.spawn("test", async move { elsewhere.send(name()).await.unwrap() });
+            assert_eq!(heard.recv().await, Some(name()));
+        });
+        line.shutdown_background();
     }
 
     #[cfg(target_os = "linux")]

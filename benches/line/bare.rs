@@ -24,7 +24,7 @@ use crate::{Failure, tls};
 /// How the yardstick is to run: one line of JSON on its standard input.
 #[derive(Serialize, Deserialize)]
 pub struct Orders {
-    /// Worker threads of the runtime: as many as the product has.
+    /// Worker threads of the runtime.
     pub workers: usize,
     /// Serves TLS with this certificate and key.
     pub tls: Option<Certificate>,

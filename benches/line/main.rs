@@ -1,7 +1,7 @@
 //! The bench of the whole line: what a durable acknowledgement costs, as a multiple of a bare hyper server in the same run.
 //!
 //! Absolute figures do not carry over from one machine to another; the ratio does. So every figure of Firsthand's is measured beside a
-//! yardstick: a hyper server that reads the body and answers 204, with the same allocator, worker count and TLS set-up. The rounds of
+//! yardstick: a hyper server that reads the body and answers 204, with the same allocator and TLS set-up. The rounds of
 //! both alternate (A, B, A, B), each server is a process of its own, and so is the load generator: this program starts itself again
 //! with `--role`. A ratio is that of all rounds together, with the interval that it lies in, and what is judged goes on until that interval
 //! says something. Cost is the processor time of the server's process (`/proc/PID/task/*/schedstat`), all threads, over the requests of a round.

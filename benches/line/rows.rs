@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use firsthand::supervise::line_threads;
+
 use crate::{
     Failure, bare,
     interval::{Ratio, Verdict},
@@ -91,6 +93,7 @@ impl Run<'_> {
         let bare_us = cost(&row.comparison.yardstick).median;
         report.add(row);
         report.add_policy(PolicyCost::measure(bare_us)?);
+        report.add(self.beside_as_many_threads(&paused)?);
         if !quick {
             report.add(self.over_tls(&paused)?);
             drop(paused);
@@ -108,6 +111,14 @@ impl Run<'_> {
         let row = measured(name, &mut self.rounds, &self.plain.side(), &side, product, effort)?;
         let judgement = Judgement(row.comparison.ratio());
         Ok((row, judgement))
+    }
+
+    /// The same beside a bare server on as many threads as answer beacons in the product. On one thread it runs in one way alone, its best: the ratio is
+    /// higher, and so steady that a change of a hundredth shows.
+    fn beside_as_many_threads(&mut self, product: &Product) -> Result<Row, Failure> {
+        let yardstick = Yardstick::on(line_threads(), None)?;
+        let side = Side { process: product.id(), orders: orders(product.plain, None), settle: None, apart: None };
+        measured("the same, beside hyper on the line's threads", &mut self.rounds, &yardstick.side(), &side, product, SHOWN)
     }
 
     /// The same over TLS, beside the bare server over TLS.
@@ -241,10 +252,15 @@ struct Yardstick {
 }
 
 impl Yardstick {
+    /// On tokio's own default: a thread for each processor.
     fn start(tls: Option<bare::Certificate>) -> Result<Self, Failure> {
+        Self::on(std::thread::available_parallelism()?.get(), tls)
+    }
+
+    fn on(workers: usize, tls: Option<bare::Certificate>) -> Result<Self, Failure> {
         let certificate = tls.as_ref().map(|files| files.certificate.clone());
         let mut process = Process::role("bare")?;
-        process.say(&serde_json::to_string(&bare::Orders { workers: workers()?, tls })?)?;
+        process.say(&serde_json::to_string(&bare::Orders { workers, tls })?)?;
         let port = process.hear()?.parse()?;
         Ok(Self { process, address: SocketAddr::from(([127, 0, 0, 1], port)), certificate })
     }
@@ -252,9 +268,4 @@ impl Yardstick {
     fn side(&self) -> Side<'_> {
         Side { process: self.process.id(), orders: orders(self.address, self.certificate.clone()), settle: None, apart: None }
     }
-}
-
-/// Worker threads of every server: tokio's own default, which the product keeps.
-fn workers() -> Result<usize, Failure> {
-    Ok(std::thread::available_parallelism()?.get())
 }

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    hash::{BuildHasher, Hash, Hasher},
+    hash::BuildHasher,
 };
 
 use foldhash::quality::FixedState;
@@ -192,7 +192,5 @@ impl Census {
 }
 
 fn hash_of(visitor: u64, kind: WordKind, word: &str) -> u64 {
-    let mut hasher = FixedState::default().build_hasher();
-    (visitor, kind, word).hash(&mut hasher);
-    hasher.finish()
+    FixedState::default().hash_one((visitor, kind, word))
 }
