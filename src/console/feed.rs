@@ -7,8 +7,9 @@ use tokio::sync::broadcast;
 
 use crate::{clock::Timestamp, event::Offset, privacy::shape::Shape};
 
-/// How many items a slow watcher may fall behind before it misses some (and is told so).
-const BACKLOG_ITEMS: usize = 256;
+/// How many items a slow watcher may fall behind before it misses some (and is told so): what several destinations are done with in one moment, each with a
+/// parcel of 250 events. Under a kilobyte each, and only while somebody watches.
+pub(super) const BACKLOG_ITEMS: usize = 1024;
 
 /// Carries items to the live pages that are open.
 #[derive(Clone)]

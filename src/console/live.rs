@@ -91,7 +91,11 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::{clock::Timestamp, console::feed::Feed, event::Offset};
+    use crate::{
+        clock::Timestamp,
+        console::feed::{BACKLOG_ITEMS, Feed},
+        event::Offset,
+    };
 
     fn watch(feed: &Feed) -> LiveBody {
         let seat = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
@@ -107,7 +111,7 @@ mod tests {
     async fn a_watcher_that_falls_behind_hears_how_much_it_missed() {
         let feed = Feed::default();
         let mut body = watch(&feed);
-        for number in 0..1000 {
+        for number in 0..BACKLOG_ITEMS as u64 + 744 {
             let destination = String::from("measurement");
             feed.show(Item::Settled {
                 at: Timestamp(0),
