@@ -111,8 +111,8 @@ impl Supervisor {
 }
 
 /// The threads that answer beacons, apart from those on which couriers and pages are: one for each processor but one, which the log's commit
-/// thread has. With one more they wake each other again and again for what one of them has done by then: an event costs an eighth more
-/// of a processor where few come at a time, and a twentieth where many do (two processors; `docs/adr/0014-threads-of-the-line.md`).
+/// thread has. With one more they wake each other again and again for what one of them has done by then: an event costs a sixth more
+/// of a processor where few come at a time, and a twelfth where many do (two processors; `docs/adr/0014-threads-of-the-line.md`).
 ///
 /// # Errors
 /// When the operating system has no thread to give.

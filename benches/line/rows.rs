@@ -114,7 +114,7 @@ impl Run<'_> {
     }
 
     /// The same beside a bare server on as many threads as answer beacons in the product. On one thread it runs in one way alone, its best: the ratio is
-    /// higher, and so steady that a change of a hundredth shows.
+    /// higher, and so steady that a change of two hundredths shows.
     fn beside_as_many_threads(&mut self, product: &Product) -> Result<Row, Failure> {
         let yardstick = Yardstick::on(line_threads(), None)?;
         let side = Side { process: product.id(), orders: orders(product.plain, None), settle: None, apart: None };
